@@ -1,0 +1,1 @@
+"""Honest forecasts of the next-day return of iron ore futures."""

@@ -1,0 +1,459 @@
+"""Every setting once: its type, unit, bound and meaning. The values live in `conf/`.
+
+Hydra composes `conf/`; `to_config` checks the composed tree before any data is read and lists all
+mistakes together. Below `experiment` nobody receives the whole `Config`, only the part it needs.
+"""
+
+import datetime
+import difflib
+import math
+from typing import Annotated, Any, Literal, Self
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from ironore_lightning.errors import ConfigError
+
+Day = Annotated[datetime.date, Field(strict=False)]
+"""A calendar date, written YYYY-MM-DD."""
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """A group of settings: frozen, strict about types, and closed to unknown keys."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+class FileSettings(Settings):
+    """Where a raw file lies and how its dates are written."""
+
+    file: str = Field(min_length=1)
+    """Path below `data.root`."""
+    format: Literal["csv", "pickle", "parquet", "excel"]
+    """`pickle` is a dict of monthly contracts; `parquet` and `excel` need the extra of that name."""
+    date_column: str | None
+    """Header of the dates; null in a pickle, whose index holds them."""
+    date_format: str | None
+    """How a date is written, as `strptime` reads it; null where the file holds real dates."""
+    delimiter: str | None
+    """What separates the cells of a CSV; null in the other formats."""
+
+    @model_validator(mode="after")
+    def _csv_states_its_layout(self) -> Self:
+        if self.format == "csv" and not (self.date_format and self.delimiter):
+            raise ValueError("a csv needs date_format and delimiter")
+        if self.format != "pickle" and not self.date_column:
+            raise ValueError(f"a {self.format} file needs date_column")
+        return self
+
+
+class ContractsSettings(FileSettings):
+    """A table of monthly futures contracts, one price leg of the panel.
+
+    A pickle holds a dict of monthly `pandas.Period` to a price series; any other format holds one
+    column for each contract month, headed YYYY-MM.
+    """
+
+    unit: str
+    """Unit of the prices, for people."""
+
+
+class ColumnSettings(Settings):
+    """One driver in a source file."""
+
+    unit: str
+    """Unit of the values, for people."""
+    positive: bool
+    """Whether a value at or below zero is a mistake, as it is in a price or a stock."""
+
+
+class SourceSettings(FileSettings):
+    """A file of drivers; spaces around its headers do not matter."""
+
+    frequency: Literal["daily", "weekly"]
+    """How often a value is new; dates spaced otherwise are refused as misread."""
+    publication_lag_days: int = Field(ge=0)
+    """Calendar days from the date in the file to the evening on which anybody can read the value."""
+    columns: dict[str, ColumnSettings] = Field(min_length=1)
+    """The drivers to read, by header."""
+
+
+class SampleSettings(Settings):
+    """The simulated market."""
+
+    seed: int = Field(ge=0)
+    """Which market is drawn; independent of the training seed."""
+    signal: float = Field(ge=0, lt=1)
+    """Share of the next-day variance that yesterday's drivers explain; 0 is not predictable."""
+
+
+class DataSettings(Settings):
+    """Where the data come from: raw files, the simulated market, or one prepared table."""
+
+    name: str
+    """Name of the member, for the reports."""
+    root: str | None
+    """Folder of the files. The sample market is simulated into it, or into a temporary folder."""
+    contracts: dict[str, ContractsSettings]
+    """Futures curves by the name of the price leg that is made of them."""
+    sources: dict[str, SourceSettings]
+    """Files of drivers."""
+    sample: SampleSettings | None
+    """The market to simulate; null for real files."""
+    table: FileSettings | None
+    """One prepared table in place of contracts and sources."""
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Self:
+        if self.table is not None and (self.contracts or self.sample):
+            raise ValueError("a table stands in place of contracts, sources and sample")
+        if self.table is not None and self.table.format == "pickle":
+            raise ValueError("a table is a csv, parquet or excel file")
+        if self.table is None and not self.contracts:
+            raise ValueError("either contracts or a table is needed")
+        if self.sample is None and self.root is None:
+            raise ValueError(
+                f"data.root is missing: data={self.name} needs the folder of its files, "
+                "as in data.root=../raw"
+            )
+        return self
+
+
+class FuturesSettings(Settings):
+    """How a continuous series is made of monthly contracts."""
+
+    month_offset: int = Field(ge=1, le=12)
+    """The contract held in month M is that of month M + offset."""
+    adjustment: Literal["ratio", "difference", "none"]
+    """What a roll does to the level: `ratio` keeps per-cent returns, `difference` price moves."""
+    bridge_days: int = Field(ge=0, le=10)
+    """Trading days in a row on which the held contract, or a leg of its roll, may lack a price."""
+
+
+class PanelSettings(Settings):
+    """One row a trading day."""
+
+    start: Day | None
+    """First row; null takes every day on which all columns have a value."""
+    as_published: bool
+    """Whether a value appears on its publication day; false joins by the date in the file."""
+    break_days: dict[str, tuple[Day, ...]] = Field(strict=False)
+    """Days, by price series, whose return is a change of specification and not a market move."""
+
+
+def _parse_feature(entry: object) -> object:
+    """Let a feature be written as its bare name."""
+    return {"name": entry, "transform": "level"} if isinstance(entry, str) else entry
+
+
+class FeatureSettings(Settings):
+    """One column that the model reads."""
+
+    name: str
+    """Column of the panel."""
+    transform: str = Field(pattern=r"^(level|log_return|change|zscore\(\d+\)|staleness)$")
+    """`level`, `log_return` (%), `change`, `zscore(W)` over W trailing rows, or `staleness`."""
+
+    @property
+    def label(self) -> str:
+        """Header of the column in tables: the name, with the transform unless it is the level."""
+        return self.name if self.transform == "level" else f"{self.name} {self.transform}"
+
+    @property
+    def zscore_window(self) -> int:
+        """Rows of the trailing z-score; 0 for the other transforms."""
+        return int(self.transform[7:-1]) if self.transform.startswith("zscore") else 0
+
+    @model_validator(mode="after")
+    def _zscore_has_a_spread(self) -> Self:
+        if self.transform.startswith("zscore") and self.zscore_window < 2:
+            raise ValueError("a zscore needs a window of at least 2 rows")
+        return self
+
+
+class FeaturesSettings(Settings):
+    """What the model reads, in order."""
+
+    names: tuple[Annotated[FeatureSettings, BeforeValidator(_parse_feature)], ...] = Field(
+        strict=False, min_length=1
+    )
+    """Names, or pairs of `name` and `transform`."""
+
+    @field_validator("names")
+    @classmethod
+    def _are_unique(cls, names: tuple[FeatureSettings, ...]) -> tuple[FeatureSettings, ...]:
+        labels = [feature.label for feature in names]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise ValueError(f"listed twice: {', '.join(twice)}")
+        return names
+
+
+class TargetSettings(Settings):
+    """What is forecast: the return of `series` over the next `horizon` trading days, in per cent."""
+
+    series: str
+    """A column of the panel; for a price leg it is the return of the contract held."""
+    kind: Literal["log_return", "simple_return", "given"]
+    """`given` takes the column as it is: row t already holds what happens after t."""
+    horizon: int = Field(ge=1, le=60)
+    """Trading days from the last row read to the end of the return (H)."""
+
+
+class RatioSplit(Settings):
+    """Cut by shares of the samples, in time order."""
+
+    method: Literal["ratio"]
+    train: Share
+    val: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        total = self.train + self.val + self.test
+        if not math.isclose(total, 1.0, abs_tol=1e-9):
+            raise ValueError(f"train + val + test must be 1, they sum to {total:g}")
+        return self
+
+
+class DateSplit(Settings):
+    """Cut by date: a sample belongs to the segment that holds its target date."""
+
+    method: Literal["date"]
+    val_start: Day
+    """First target date of the validation segment."""
+    test_start: Day
+    """First target date of the test segment."""
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Self:
+        if self.test_start <= self.val_start:
+            raise ValueError(f"test_start must be after val_start {self.val_start}")
+        return self
+
+
+class WindowSettings(Settings):
+    """Geometry of one sample."""
+
+    sequence_length: int = Field(ge=1, le=1000)
+    """Trading days that the model reads (L)."""
+
+
+class ScalingSettings(Settings):
+    """How features are scaled; fitted on training rows only. The target is never scaled."""
+
+    method: Literal["minmax", "standard", "robust", "none"]
+
+
+# --- model, training, machine ---------------------------------------------------------------------
+
+
+class ModelSettings(Settings):
+    """The LSTM."""
+
+    hidden_size: int = Field(ge=1, le=4096)
+    """Units a layer and direction (D)."""
+    num_layers: int = Field(ge=1, le=8)
+    """Layers on top of each other."""
+    dropout: float = Field(ge=0, lt=1)
+    """Share of units silenced between layers and before the output, while training."""
+    bidirectional: bool
+    """Whether the window is read backwards as well; both passes end at the origin or before."""
+    layer_norm: bool
+    """Whether the final states are normalised before the output."""
+
+
+class TrainingSettings(Settings):
+    """How the network is fitted."""
+
+    loss: Literal["mse", "mae", "huber"]
+    """Huber turns from squared to absolute at 1 %."""
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: float = Field(gt=0, le=1)
+    weight_decay: float = Field(ge=0, lt=1)
+    schedule: Literal["none", "cosine", "reduce_on_plateau"]
+    """`cosine` falls to 0 over max_epochs; `reduce_on_plateau` halves after patience / 3 epochs."""
+    gradient_clip_norm: float = Field(gt=0)
+    """Largest Euclidean norm of a gradient step."""
+    batch_size: int = Field(ge=1, le=100_000)
+    max_epochs: int = Field(ge=1, le=100_000)
+    patience: int = Field(ge=1)
+    """Epochs without a better `monitor` after which training stops."""
+
+
+class HardwareSettings(Settings):
+    """Where it runs."""
+
+    accelerator: Literal["cpu", "gpu", "mps"]
+    devices: int = Field(ge=1)
+    """Processes (cpu) or cards (gpu); more than one trains with ddp."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    threads: int = Field(ge=1)
+    """CPU threads a process."""
+    deterministic: bool
+    """Whether only operations that repeat bit for bit are allowed."""
+
+    @model_validator(mode="after")
+    def _half_precision_is_for_cards(self) -> Self:
+        if self.precision == "16-mixed" and self.accelerator == "cpu":
+            raise ValueError("precision 16-mixed needs a gpu; on a cpu take 32-true or bf16-mixed")
+        return self
+
+
+# --- evaluation and report ------------------------------------------------------------------------
+
+
+class ThresholdSettings(Settings):
+    """Where the labels change, as in the original system."""
+
+    plateau_tolerance: float = Field(ge=0)
+    """Change of the validation loss that still counts as a plateau."""
+    fast_epoch_time: float = Field(gt=0)
+    """Seconds an epoch."""
+    medium_epoch_time: float = Field(gt=0)
+    """Seconds an epoch."""
+    quick_training_time: float = Field(gt=0)
+    """Seconds a fit."""
+    moderate_training_time: float = Field(gt=0)
+    """Seconds a fit."""
+    simple_model_params: int = Field(gt=0)
+    moderate_model_params: int = Field(gt=0)
+    excellent_accuracy: float = Field(ge=0, le=100)
+    """Direction accuracy, per cent."""
+    good_accuracy: float = Field(ge=0, le=100)
+    fair_accuracy: float = Field(ge=0, le=100)
+    strong_correlation: float = Field(ge=0, le=1)
+    moderate_correlation: float = Field(ge=0, le=1)
+    low_rmse: float = Field(gt=0)
+    """Per cent of return."""
+    moderate_rmse: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> Self:
+        for low, high in (
+            ("fast_epoch_time", "medium_epoch_time"),
+            ("quick_training_time", "moderate_training_time"),
+            ("simple_model_params", "moderate_model_params"),
+            ("fair_accuracy", "good_accuracy"),
+            ("good_accuracy", "excellent_accuracy"),
+            ("moderate_correlation", "strong_correlation"),
+            ("low_rmse", "moderate_rmse"),
+        ):
+            if getattr(self, low) >= getattr(self, high):
+                raise ValueError(f"{low} must be below {high}")
+        return self
+
+
+class ReportSettings(Settings):
+    """How the run speaks."""
+
+    emoji: bool
+
+
+class Config(Settings):
+    """One experiment."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    """Folder below `outputs/`."""
+    seed: int = Field(ge=0, lt=2**32)
+    """Of the weights, the dropout and the order of the batches."""
+    monitor: Literal["val/loss", "val/rmse", "val/mae"]
+    """What stops training, chooses the checkpoint and is a sweep's objective; lower is better."""
+    data: DataSettings
+    futures: FuturesSettings
+    panel: PanelSettings
+    features: FeaturesSettings
+    target: TargetSettings
+    split: Annotated[RatioSplit | DateSplit, Field(discriminator="method")]
+    window: WindowSettings
+    scaling: ScalingSettings
+    model: ModelSettings
+    training: TrainingSettings
+    thresholds: ThresholdSettings
+    hardware: HardwareSettings
+    report: ReportSettings
+
+    @model_validator(mode="after")
+    def _target_is_not_a_feature(self) -> Self:
+        names = [feature.name for feature in self.features.names]
+        if self.target.kind == "given" and self.target.series in names:
+            raise ValueError(
+                f"features.names holds {self.target.series!r}, the given target: "
+                "the model would read the answer"
+            )
+        return self
+
+
+def to_config(composed: DictConfig) -> Config:
+    """Check a composed Hydra tree.
+
+    Args:
+        composed: What Hydra hands to a command, without its own `hydra` node.
+
+    Raises:
+        ConfigError: With one line per mistake: key, rule and value.
+    """
+    try:
+        tree = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+        raise ConfigError("\n".join(_describe(mistake, tree) for mistake in mistakes)) from None
+
+
+def _describe(mistake: ErrorDetails, tree: object) -> str:
+    """Write one mistake as a line: key, rule, and the value that was given."""
+    location = _keys(mistake["loc"], tree, missing=mistake["type"] == "missing")
+    key = ".".join(location)
+    message = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    if mistake["type"] == "missing":
+        return f"{key}: this key is required"
+    if mistake["type"] == "extra_forbidden":
+        return f"{key}: there is no such key{_closest(location)}"
+    return f"{key}: {message[0].lower()}{message[1:]}, got {mistake['input']!r}"
+
+
+def _keys(location: tuple[str | int, ...], tree: object, *, missing: bool) -> list[str]:
+    """Leave out what pydantic adds to a location: the names of a union's members."""
+    keys: list[str] = []
+    node = tree
+    for position, part in enumerate(location):
+        inside = (isinstance(node, dict) and part in node) or isinstance(part, int)
+        if inside or (missing and position == len(location) - 1):
+            keys.append(str(part))
+        if isinstance(node, dict):
+            node = node.get(part, node)
+    return keys
+
+
+def _closest(location: list[str]) -> str:
+    """Suggest the known key most like the last part of `location`."""
+    model: Any = Config
+    for part in location[:-1]:
+        field = model.model_fields.get(part) if isinstance(model, type) else None
+        model = field.annotation if field is not None else None
+    known = list(model.model_fields) if isinstance(model, type) else []
+    close = difflib.get_close_matches(location[-1], known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
