@@ -47,7 +47,7 @@ class FileSettings(Settings):
     file: str = Field(min_length=1)
     """Path below `data.root`."""
     format: Literal["csv", "pickle", "parquet", "excel"]
-    """`pickle` is a dict of monthly contracts; `parquet` and `excel` need the extra of that name."""
+    """`pickle`: a dict of monthly contracts; `parquet`, `excel`: with the extra of that name."""
     date_column: str | None
     """Header of the dates; null in a pickle, whose index holds them."""
     date_format: str | None
@@ -90,7 +90,7 @@ class SourceSettings(FileSettings):
     frequency: Literal["daily", "weekly"]
     """How often a value is new; dates spaced otherwise are refused as misread."""
     publication_lag_days: int = Field(ge=0)
-    """Calendar days from the date in the file to the evening on which anybody can read the value."""
+    """Calendar days from the date in the file to the evening on which the value can be read."""
     columns: dict[str, ColumnSettings] = Field(min_length=1)
     """The drivers to read, by header."""
 
@@ -160,7 +160,7 @@ class PanelSettings(Settings):
 
 def _parse_feature(entry: object) -> object:
     """Let a feature be written as its bare name."""
-    return {"name": entry, "transform": "level"} if isinstance(entry, str) else entry
+    return {"name": entry} if isinstance(entry, str) else entry
 
 
 class FeatureSettings(Settings):
@@ -168,23 +168,22 @@ class FeatureSettings(Settings):
 
     name: str
     """Column of the panel."""
-    transform: str = Field(pattern=r"^(level|log_return|change|zscore\(\d+\)|staleness)$")
-    """`level`, `log_return` (%), `change`, `zscore(W)` over W trailing rows, or `staleness`."""
+    transform: Literal["level", "log_return", "change", "zscore", "staleness"] = "level"
+    """`log_return` is in per cent, `zscore` over trailing rows, `staleness` in trading days."""
+    window: int | None = Field(default=None, ge=2, le=1000)
+    """Trailing rows of a zscore, the newest included; null for the other transforms."""
 
     @property
     def label(self) -> str:
         """Header of the column in tables: the name, with the transform unless it is the level."""
-        return self.name if self.transform == "level" else f"{self.name} {self.transform}"
-
-    @property
-    def zscore_window(self) -> int:
-        """Rows of the trailing z-score; 0 for the other transforms."""
-        return int(self.transform[7:-1]) if self.transform.startswith("zscore") else 0
+        if self.transform == "level":
+            return self.name
+        return " ".join(filter(None, [self.name, self.transform, str(self.window or "")]))
 
     @model_validator(mode="after")
-    def _zscore_has_a_spread(self) -> Self:
-        if self.transform.startswith("zscore") and self.zscore_window < 2:
-            raise ValueError("a zscore needs a window of at least 2 rows")
+    def _only_a_zscore_has_a_window(self) -> Self:
+        if (self.transform == "zscore") != (self.window is not None):
+            raise ValueError("a zscore needs a window, and nothing else takes one")
         return self
 
 
@@ -194,7 +193,7 @@ class FeaturesSettings(Settings):
     names: tuple[Annotated[FeatureSettings, BeforeValidator(_parse_feature)], ...] = Field(
         strict=False, min_length=1
     )
-    """Names, or pairs of `name` and `transform`."""
+    """Names, or `name` with a `transform`."""
 
     @field_validator("names")
     @classmethod
@@ -207,7 +206,7 @@ class FeaturesSettings(Settings):
 
 
 class TargetSettings(Settings):
-    """What is forecast: the return of `series` over the next `horizon` trading days, in per cent."""
+    """What is forecast: the return of `series` over the next `horizon` days, in per cent."""
 
     series: str
     """A column of the panel; for a price leg it is the return of the contract held."""
@@ -452,8 +451,7 @@ def _closest(location: list[str]) -> str:
     """Suggest the known key most like the last part of `location`."""
     model: Any = Config
     for part in location[:-1]:
-        field = model.model_fields.get(part) if isinstance(model, type) else None
+        field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field is not None else None
-    known = list(model.model_fields) if isinstance(model, type) else []
-    close = difflib.get_close_matches(location[-1], known, n=1)
+    close = difflib.get_close_matches(location[-1], getattr(model, "model_fields", {}), n=1)
     return f"; did you mean {close[0]}?" if close else ""
