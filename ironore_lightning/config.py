@@ -5,7 +5,6 @@ mistakes together. Below `experiment` nobody receives the whole `Config`, only t
 """
 
 import datetime
-import difflib
 import math
 from typing import Annotated, Any, Literal, Self
 
@@ -22,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from ironore_lightning.errors import ConfigError
+from ironore_lightning.errors import ConfigError, closest
 
 Day = Annotated[datetime.date, Field(strict=False)]
 """A calendar date, written YYYY-MM-DD."""
@@ -134,6 +133,21 @@ class DataSettings(Settings):
                 "as in data.root=../raw"
             )
         return self
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = self.columns or ()
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"columns named twice: {', '.join(twice)}")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the panel's columns; None for a table, whose header holds them."""
+        if self.table is not None:
+            return None
+        return (*self.contracts, *(name for one in self.sources.values() for name in one.columns))
 
 
 class FuturesSettings(Settings):
@@ -399,6 +413,24 @@ class Config(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        if self.data.columns is None:
+            return self
+        wanted = [("features.names", feature.name) for feature in self.features.names]
+        for key, name in [*wanted, ("target.series", self.target.series)]:
+            if name not in self.data.columns:
+                raise ValueError(
+                    f"{key}: there is no column {name!r}{closest(name, self.data.columns)}; "
+                    f"columns are: {', '.join(self.data.columns)}"
+                )
+        for name in self.panel.break_days:
+            if name not in self.data.contracts:
+                raise ValueError(
+                    f"panel.break_days: {name!r} is no price leg{closest(name, self.data.contracts)}"
+                )
+        return self
+
 
 def to_config(composed: DictConfig) -> Config:
     """Check a composed Hydra tree.
@@ -430,7 +462,7 @@ def _describe(mistake: ErrorDetails, tree: object) -> str:
     if mistake["type"] == "missing":
         return f"{key}: this key is required"
     if mistake["type"] == "extra_forbidden":
-        return f"{key}: there is no such key{_closest(location)}"
+        return f"{key}: there is no such key{_closest_key(location)}"
     return f"{key}: {message[0].lower()}{message[1:]}, got {mistake['input']!r}"
 
 
@@ -447,11 +479,10 @@ def _keys(location: tuple[str | int, ...], tree: object, *, missing: bool) -> li
     return keys
 
 
-def _closest(location: list[str]) -> str:
+def _closest_key(location: list[str]) -> str:
     """Suggest the known key most like the last part of `location`."""
     model: Any = Config
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field is not None else None
-    close = difflib.get_close_matches(location[-1], getattr(model, "model_fields", {}), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return closest(location[-1], getattr(model, "model_fields", {}))

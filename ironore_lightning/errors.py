@@ -1,4 +1,7 @@
-"""The errors a user can cause; each one is a line that says what, where and what to do."""
+"""The errors a user can cause; each is a line that says what, where and what to do."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class IronOreError(Exception):
@@ -6,7 +9,7 @@ class IronOreError(Exception):
 
 
 class ConfigError(IronOreError, ValueError):
-    """A setting is wrong; one line per mistake, each naming its key."""
+    """A setting is wrong; one line a mistake, each naming its key."""
 
 
 class DataError(IronOreError, ValueError):
@@ -19,3 +22,9 @@ class LeakageError(IronOreError, ValueError):
 
 class TrainingError(IronOreError, RuntimeError):
     """A fit went wrong while running; names the epoch."""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?`` for the known name most like `name`, or nothing."""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

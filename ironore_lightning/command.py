@@ -1,0 +1,79 @@
+"""How a command ends: its exit status, and a line instead of a traceback for what a user caused."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+
+from ironore_lightning.errors import ConfigError, DataError, IronOreError
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+FAILED = 1
+WRONG_INPUT = 2
+INTERRUPTED = 130
+
+
+class BelowError(logging.Filter):
+    """Let everything below an error through; errors go to standard error instead."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether `record` is no error."""
+        return record.levelno < logging.ERROR
+
+
+def run_command(main: Callable[[], object]) -> None:
+    """Run a Hydra command and exit with 0 done, 1 failed, 2 wrong input, 130 interrupted.
+
+    Args:
+        main: A function under `hydra.main`.
+    """
+    # Hydra would print its own report and exit with 1; with this it raises, and we decide.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        main()
+    except IronOreError as error:  # from a multirun, where the job has already said it
+        sys.exit(exit_status(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.stderr.write(f"ConfigError: {_one_line(error)}\n")
+        sys.exit(WRONG_INPUT)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(INTERRUPTED)
+
+
+def run_job(job: Callable[[], Result]) -> Result:
+    """Run one job of a command, and say in a line a mistake, what is wrong with its input.
+
+    In a multirun the error goes on to Hydra, which runs the other jobs first.
+    """
+    try:
+        return job()
+    except IronOreError as error:
+        for line in str(error).splitlines():
+            log.error("%s: %s", type(error).__name__, line)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        sys.exit(exit_status(error))
+
+
+def exit_status(error: IronOreError) -> int:
+    """Return 2 for wrong settings or data and 1 for a run that failed."""
+    return WRONG_INPUT if isinstance(error, ConfigError | DataError) else FAILED
+
+
+def _one_line(error: Exception) -> str:
+    """Fold Hydra's report; its advice to append with + invites a typo that we would then refuse."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    kept = [line for line in lines if line and not line.startswith(("To append", "See http"))]
+    if error.__cause__ is not None and "Could not override" in str(error):
+        kept.append("there is no such key")
+    return " ".join(kept)

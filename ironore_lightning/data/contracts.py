@@ -1,0 +1,241 @@
+"""From a table of monthly contracts to one continuous series.
+
+In month M the contract of month M + offset is held. It is rolled at the close of the last trading
+day of M on which both legs have a price, so the return of the month's first day already belongs to
+the newer contract.
+"""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ironore_lightning.config import FuturesSettings
+from ironore_lightning.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class ContinuousSeries:
+    """A futures curve as one series.
+
+    Attributes:
+        days: One row a trading day on which the held contract has a price. Columns:
+            `raw_price`, of the held contract; `contract_month`, its month; `adjusted_price`, the
+            level anchored at the newest contract, which every later roll rewrites; `level`, the
+            same series anchored at the oldest contract, which no later roll can change;
+            `log_return`, of the held contract since the row before, within one contract (NaN in
+            the first row, 0 on a break day); `is_break`, whether that return is no market move.
+        rolls: One row a roll, by roll day: `from_month`, `to_month`, `ratio` (newer price over
+            older) and `difference` (newer price less older) on that day.
+    """
+
+    days: pd.DataFrame
+    rolls: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Holding:
+    """Prices of what is held, on the days on which it has one.
+
+    Attributes:
+        prices: All contracts, shape (T, C).
+        column: Column held on each day, shape (T,).
+        spell: Number of the contract held on each day, 0 is the oldest, shape (T,).
+        starts: First row of each spell, shape (S,).
+    """
+
+    index: pd.DatetimeIndex
+    months: pd.PeriodIndex
+    prices: Floats
+    column: Integers
+    spell: Integers
+    starts: Integers
+
+    def price(self, rows: Integers, spells: Integers) -> Floats:
+        """Return the price of the contract of `spells` on `rows`, same shapes."""
+        return self.prices[rows, self.column[self.starts[spells]]]
+
+
+def build_continuous(
+    closes: pd.DataFrame,
+    settings: FuturesSettings,
+    *,
+    name: str,
+    break_days: Sequence[datetime.date] = (),
+) -> ContinuousSeries:
+    """Hold one contract a month, roll it, and adjust the level for the rolls.
+
+    Args:
+        closes: Settlement prices, shape (T, C), ascending days, monthly Period columns, NaN where
+            a contract has no price.
+        settings: Offset, adjustment, and how many days may be bridged.
+        name: Name of the series, for messages.
+        break_days: Days whose return is a change of specification; the level does not jump there.
+
+    Raises:
+        DataError: Naming contract and date, if the held contract lacks a price for more trading
+            days in a row than `bridge_days`, or the two legs of a roll have no price in common
+            within that many days of the month's end.
+    """
+    holding = _hold(closes, settings, name=name)
+    older, newer, roll_rows = _roll_prices(holding, settings.bridge_days, name=name)
+    rows = np.arange(len(holding.index))
+    price = holding.price(rows, holding.spell)
+    base = _base_price(holding, price, ratio=newer / older)
+    is_break = _break_rows(holding.index, break_days, name=name)
+    log_return = np.log(price / base)
+    log_return[is_break] = 0.0
+
+    days = pd.DataFrame(
+        {
+            "raw_price": price,
+            "contract_month": holding.months[holding.column],
+            **_adjust(holding, price, base, (older, newer), is_break, settings.adjustment),
+            "log_return": log_return,
+            "is_break": is_break,
+        },
+        index=holding.index,
+    )
+    held = holding.months[holding.column[holding.starts]]
+    rolls = pd.DataFrame(
+        {
+            "from_month": held[:-1],
+            "to_month": held[1:],
+            "ratio": newer / older,
+            "difference": newer - older,
+        },
+        index=holding.index[roll_rows],
+    )
+    return ContinuousSeries(days=days, rolls=rolls)
+
+
+def _hold(closes: pd.DataFrame, settings: FuturesSettings, *, name: str) -> _Holding:
+    """Find the contract held on each trading day; a day without any price is a holiday."""
+    trading = closes.dropna(how="all")
+    index = pd.DatetimeIndex(trading.index)
+    months = pd.PeriodIndex(closes.columns)
+    wanted = index.to_period("M") + settings.month_offset
+    column = months.get_indexer(wanted)
+    prices = trading.to_numpy(dtype=np.float64)
+    price = np.where(column >= 0, prices[np.arange(len(index)), column], np.nan)
+    priced = np.flatnonzero(np.isfinite(price))
+    if not len(priced):
+        raise DataError(
+            f"{name}: no contract has a price {settings.month_offset} month(s) before its own "
+            "month, so none can be held"
+        )
+    _require_no_gap(index, wanted, price, first=priced[0], settings=settings, name=name)
+    column = column[priced]
+    changes = np.flatnonzero(np.diff(column)) + 1
+    starts = np.concatenate([[0], changes])
+    spell = np.searchsorted(starts, np.arange(len(column)), side="right") - 1
+    return _Holding(index[priced], months, prices[priced], column, spell, starts)
+
+
+def _require_no_gap(
+    index: pd.DatetimeIndex,
+    wanted: pd.PeriodIndex,
+    price: Floats,
+    *,
+    first: int,
+    settings: FuturesSettings,
+    name: str,
+) -> None:
+    """Raise if the held contract lacks a price on too many trading days in a row."""
+    missing = np.isnan(price)
+    missing[:first] = False  # before the first contract was listed
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.astype(int), [0]])))
+    for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - begin > settings.bridge_days:
+            raise DataError(
+                f"{name}: contract {wanted[begin]} is held but has no price from "
+                f"{index[begin].date()} to {index[end - 1].date()} ({end - begin} trading "
+                f"day(s), futures.bridge_days allows {settings.bridge_days}); complete the file "
+                "or bridge more days"
+            )
+
+
+def _roll_prices(
+    holding: _Holding, bridge_days: int, *, name: str
+) -> tuple[Floats, Floats, Integers]:
+    """Return the price of the older and newer leg on each roll day, and the rows of those days."""
+    rows = np.arange(holding.starts[-1])  # the newest contract is not rolled yet
+    spell = holding.spell[rows]
+    both = np.isfinite(holding.price(rows, spell + 1))
+    roll_rows = np.full(len(holding.starts) - 1, -1, dtype=np.intp)
+    np.maximum.at(roll_rows, spell[both], rows[both])
+    last_rows = holding.starts[1:] - 1
+    held = holding.months[holding.column[holding.starts]]
+    for number, (roll, last) in enumerate(zip(roll_rows, last_rows, strict=True)):
+        if roll < 0 or last - roll > bridge_days:
+            raise DataError(
+                f"{name}: gap at the roll from {held[number]} to {held[number + 1]}: "
+                f"{held[number + 1]} has no price on {holding.index[last].date()} "
+                f"(futures.bridge_days={bridge_days}); complete the file or bridge more days"
+            )
+    spells = np.arange(len(roll_rows))
+    return (
+        holding.price(roll_rows, spells),
+        holding.price(roll_rows, spells + 1),
+        roll_rows,
+    )
+
+
+def _base_price(holding: _Holding, price: Floats, *, ratio: Floats) -> Floats:
+    """Return what the held contract cost a row earlier, NaN in the first row.
+
+    Where a bridged roll leaves the newer contract without a price on that row, the older one
+    stands in for it at the ratio of the roll day.
+    """
+    base = np.concatenate([[np.nan], price[:-1]])
+    rolled = holding.starts[1:]
+    own = holding.price(rolled - 1, holding.spell[rolled])
+    base[rolled] = np.where(np.isfinite(own), own, base[rolled] * ratio)
+    return base
+
+
+def _break_rows(
+    index: pd.DatetimeIndex, break_days: Sequence[datetime.date], *, name: str
+) -> npt.NDArray[np.bool_]:
+    days = pd.DatetimeIndex(break_days)
+    inside = days[(days >= index[0]) & (days <= index[-1])]
+    unknown = inside.difference(index)
+    if len(unknown):
+        raise DataError(f"{name}: break day {unknown[0].date()} is not a trading day of the data")
+    return np.asarray(index.isin(inside))
+
+
+def _adjust(
+    holding: _Holding,
+    price: Floats,
+    base: Floats,
+    legs: tuple[Floats, Floats],
+    is_break: npt.NDArray[np.bool_],
+    adjustment: str,
+) -> dict[str, Floats]:
+    """Take the jumps at rolls and break days out of the level.
+
+    References:
+        Backward cumulative adjustment: factor(older) = factor(newer) x newer / older price on the
+        roll day; "Panama" adjustment adds their difference instead.
+    """
+    older, newer = legs
+    if adjustment == "none":
+        return {"adjusted_price": price, "level": price}
+    if adjustment == "difference":
+        steps = np.zeros(len(price))
+        steps[holding.starts[1:]] = newer - older
+        steps[is_break] += (price - base)[is_break]
+        shift = np.cumsum(steps)
+        return {"adjusted_price": price + (shift[-1] - shift), "level": price - shift}
+    steps = np.ones(len(price))
+    steps[holding.starts[1:]] = newer / older
+    steps[is_break] *= (price / base)[is_break]
+    factor = np.cumprod(steps)
+    return {"adjusted_price": price * (factor[-1] / factor), "level": price / factor}

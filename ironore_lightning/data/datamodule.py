@@ -1,0 +1,121 @@
+"""The LightningDataModule: cut in time, scale by the training rows, window, batch."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from ironore_lightning.config import DateSplit, RatioSplit, ScalingSettings
+from ironore_lightning.data.scaling import fit_scaler
+from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
+from ironore_lightning.data.windows import Batch, OrderedBatches, ShuffledBatches, WindowDataset
+
+EVALUATION_BATCH = 4096
+"""Samples scored at once: all of a usual segment, and still little memory at a million rows."""
+
+
+class WindowDataModule(LightningDataModule):
+    """Chronological samples of one table.
+
+    Attributes:
+        features: As given, unscaled.
+        target: As given.
+        split: Rows of each segment.
+        scaler: Fitted on the training rows.
+        datasets: Samples by segment, in time order.
+        origins: Rows of all samples, segment after segment, shape (N,).
+        table: Rows, samples and dates of each segment, for people.
+
+    Args:
+        features: Shape (T, F), one row a trading day, without gaps.
+        target: By origin, shape (T, 2): `date` of the outcome and `value` in per cent.
+        split: Shares or dates of the segments.
+        scaling: Which scaler.
+        sequence_length: Rows of a window (L).
+        horizon: Days that a target reaches (H).
+        batch_size: Samples of a training batch (B).
+        seed: Of the order of the training batches.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: pd.DataFrame,
+        target: pd.DataFrame,
+        split: RatioSplit | DateSplit,
+        scaling: ScalingSettings,
+        sequence_length: int,
+        horizon: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        """Cut, fit the scaler on the training rows, and lay the windows over the scaled table."""
+        super().__init__()
+        self.features = features
+        self.target = target
+        self.batch_size = batch_size
+        self.seed = seed
+        self.split = build_split(target, split, sequence_length=sequence_length, horizon=horizon)
+        self.table = split_table(target, self.split, sequence_length)
+        values = features.to_numpy(dtype=np.float64)
+        self.scaler = fit_scaler(values[self.split.train.start : self.split.train.stop], scaling)
+        origins = {
+            segment: sample_origins(target, self.split.rows(segment), sequence_length)
+            for segment in SEGMENTS
+        }
+        self.origins = np.concatenate(list(origins.values()))
+        self._samples = partial(
+            WindowDataset,
+            torch.from_numpy(self.scaler.apply(values).astype(np.float32)),
+            torch.from_numpy(target["value"].to_numpy(dtype=np.float32)),
+            sequence_length=sequence_length,
+        )
+        self.datasets = {name: self._samples(rows) for name, rows in origins.items()}
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffle by seed and epoch; processes share the batches."""
+        dataset = self.datasets["train"]
+        return self._load(
+            dataset,
+            ShuffledBatches(
+                len(dataset),
+                batch_size=self.batch_size,
+                seed=self.seed,
+                num_replicas=self.trainer.world_size if self.trainer else 1,
+                rank=self.trainer.global_rank if self.trainer else 0,
+            ),
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Read the validation samples in time order."""
+        return self._load_ordered(self.datasets["val"])
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Read the test samples in time order."""
+        return self._load_ordered(self.datasets["test"])
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Read every sample, segment after segment in time order."""
+        return self._load_ordered(self._samples(self.origins))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Put the scaler into the checkpoint, so that new rows can be scaled as these were."""
+        return {
+            "center": torch.from_numpy(self.scaler.center.copy()),
+            "spread": torch.from_numpy(self.scaler.spread.copy()),
+        }
+
+    def _load_ordered(self, dataset: WindowDataset) -> DataLoader[Batch]:
+        return self._load(dataset, OrderedBatches(len(dataset), batch_size=EVALUATION_BATCH))
+
+    def _load(self, dataset: WindowDataset, sampler: Sampler[Tensor]) -> DataLoader[Batch]:
+        # Without automatic batching the loader hands a tensor of positions to the data set, which
+        # gathers them at once. Its own generator keeps it from drawing on the global one.
+        return DataLoader(
+            dataset, batch_size=None, sampler=sampler, generator=torch.Generator().manual_seed(0)
+        )

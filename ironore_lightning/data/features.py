@@ -1,0 +1,126 @@
+"""The chosen columns, each transformed with what was known on its day."""
+
+from collections.abc import Sequence
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ironore_lightning.config import FeatureSettings, TargetSettings
+from ironore_lightning.data.panel import Panel
+from ironore_lightning.errors import DataError
+
+
+def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.DataFrame:
+    """Transform the chosen columns over the whole history, then cut it at the panel's start.
+
+    Args:
+        panel: Values, staleness and held returns by trading day.
+        features: Names and transforms, in the order in which the model reads them.
+
+    Returns:
+        Shape (T, F) from the start on, without gaps; per-cent returns are in per cent.
+
+    Raises:
+        ConfigError: If there is no column of that name.
+        DataError: If a feature has no value yet on the first row, or a return is asked of a
+            series that is not positive.
+    """
+    for feature in features:
+        panel.require_column(feature.name, key="features.names")
+    table = pd.concat([_transform(panel, one).rename(one.label) for one in features], axis=1)
+    complete = table.notna().all(axis=1)
+    if panel.start is not None:
+        table = table.loc[pd.Timestamp(panel.start) :]
+    elif complete.any():
+        table = table.loc[complete.idxmax() :]
+    _require_complete(table, complete)
+    return table
+
+
+def build_target(panel: Panel, settings: TargetSettings) -> pd.DataFrame:
+    """Look `horizon` trading days ahead of every row of the panel.
+
+    Returns:
+        By origin, shape (T, 2): `date`, the day on which the return ends (NaT in the last rows),
+        and `value`, the return in per cent, NaN where it is not known yet or where a break of the
+        specification lies inside.
+
+    Raises:
+        ConfigError: If there is no such series.
+        DataError: If a return is asked of a series that is not positive.
+    """
+    panel.require_column(settings.series, key="target.series")
+    dates = pd.Series(panel.days, index=panel.days).shift(-settings.horizon)
+    if settings.kind == "given":
+        # A filled-forward value would be an answer from another day.
+        is_own = panel.staleness[settings.series] == 0
+        value = panel.values[settings.series].where(is_own)
+        return pd.DataFrame({"date": dates, "value": value})
+    ahead = range(1, settings.horizon + 1)
+    if settings.series not in panel.log_returns:
+        _require_positive(panel.values[settings.series])
+    daily = _log_return(panel, settings.series)
+    value = sum((daily.shift(-days) for days in ahead), start=pd.Series(0.0, index=panel.days))
+    if settings.series in panel.breaks:
+        breaks = panel.breaks[settings.series].astype(float)
+        value = value.mask(sum((breaks.shift(-days) for days in ahead), start=0.0 * breaks) > 0)
+    if settings.kind == "simple_return":
+        value = np.expm1(value / 100) * 100
+    return pd.DataFrame({"date": dates, "value": value})
+
+
+def _transform(panel: Panel, feature: FeatureSettings) -> pd.Series:
+    values = panel.values[feature.name]
+    if feature.transform == "log_return":
+        _require_positive(values)
+        return _log_return(panel, feature.name)
+    if feature.transform == "change":
+        return values.diff()
+    if feature.transform == "staleness":
+        return panel.staleness[feature.name]
+    if feature.transform == "zscore":
+        assert feature.window is not None  # a rule of FeatureSettings
+        return _trailing_zscore(values, feature.window)
+    return values
+
+
+def _require_positive(values: pd.Series) -> None:
+    """Raise if a percentage has no base, as where a difference-adjusted price passed zero."""
+    refused = values[values <= 0]
+    if len(refused):
+        raise DataError(
+            f"{values.name}: a return is asked of it, but it is {refused.iloc[0]:g} on "
+            f"{refused.index[0].date()}; take its change, or futures.adjustment=ratio for a price"
+        )
+
+
+def _log_return(panel: Panel, name: str) -> pd.Series:
+    """Return the per-cent log return since the row before; for a price leg, of what was held."""
+    if name in panel.log_returns:
+        return 100 * panel.log_returns[name]
+    return 100 * np.log(panel.values[name]).diff()
+
+
+def _trailing_zscore(values: pd.Series, window: int) -> pd.Series:
+    """Measure a value in standard deviations of the trailing window; 0 where nothing moved."""
+    trailing = values.rolling(window)
+    spread = trailing.std(ddof=0)
+    # The running sums of `rolling` leave rounding noise where the window is constant.
+    is_flat = trailing.max() == trailing.min()
+    return ((values - trailing.mean()) / spread.mask(is_flat)).mask(is_flat, 0.0)
+
+
+def _require_complete(table: pd.DataFrame, complete: pd.Series) -> None:
+    """Raise if a feature lacks a value; values are filled forward, so only early rows can."""
+    gaps = table.isna().any()
+    if table.empty or not gaps.any():
+        return
+    name = gaps.idxmax()
+    remedy = (
+        f"set panel.start={complete.idxmax().date()} or leave it out"
+        if complete.any()
+        else "leave it out"
+    )
+    raise DataError(f"{name}: it has no value yet on {table.index[0].date()}; {remedy}")

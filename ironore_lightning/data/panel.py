@@ -1,0 +1,156 @@
+"""One frame: a row a trading day, a column a driver, each value as of its publication."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ironore_lightning.config import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
+from ironore_lightning.data.raw import RawData
+from ironore_lightning.errors import ConfigError, DataError, closest
+
+LONGEST_LEAD_DAYS = 31
+"""How far a file may reach beyond all others before its last date is taken for a mistake."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What could be known on each trading day; history before `start` feeds transforms only.
+
+    Attributes:
+        values: Drivers, shape (T, F), NaN before a column's first value. A price leg is its level
+            anchored at the oldest contract, so that later rolls change no earlier row.
+        staleness: Trading days since each value was new, shape (T, F), NaN before the first.
+        log_returns: Return of the held contract of each price leg since the row before, shape
+            (T, legs), as a fraction; within one contract.
+        breaks: Whether that return is a change of specification, shape (T, legs).
+        futures: The continuous series behind the price legs.
+        start: First row that a model may use; None is the first complete one.
+    """
+
+    values: pd.DataFrame
+    staleness: pd.DataFrame
+    log_returns: pd.DataFrame
+    breaks: pd.DataFrame
+    futures: Mapping[str, ContinuousSeries]
+    start: datetime.date | None
+
+    @property
+    def days(self) -> pd.DatetimeIndex:
+        """Trading days, ascending, shape (T,)."""
+        return pd.DatetimeIndex(self.values.index)
+
+    def require_column(self, name: str, *, key: str) -> None:
+        """Raise `ConfigError` unless the panel has a column `name`, asked for by setting `key`."""
+        if name not in self.values:
+            columns = ", ".join(map(str, self.values.columns))
+            raise ConfigError(
+                f"{key}: there is no column {name!r}{closest(name, self.values.columns)}; "
+                f"columns are: {columns}"
+            )
+
+
+def build_panel(
+    raw: RawData,
+    data: DataSettings,
+    *,
+    futures: FuturesSettings,
+    panel: PanelSettings,
+) -> Panel:
+    """Join every source onto the days on which all price legs exist.
+
+    Args:
+        raw: Contract tables and tidy sources, by name.
+        data: Publication lags of the sources.
+        futures: How the legs are made continuous.
+        panel: Start, break days, and whether values appear on their publication day.
+
+    Raises:
+        DataError: If a leg cannot be made continuous, the legs share no day, or one file reaches
+            far beyond all others.
+    """
+    _require_no_stray_dates(raw)
+    legs = {
+        name: build_continuous(
+            closes, futures, name=name, break_days=panel.break_days.get(name, ())
+        )
+        for name, closes in raw.contracts.items()
+    }
+    days = _trading_days(raw, legs)
+    joined = []
+    for name, frame in raw.sources.items():
+        lag = data.sources[name].publication_lag_days if name in data.sources else 0
+        published = frame.index + pd.Timedelta(days=lag if panel.as_published else 0)
+        joined += [_join(frame[column], published, days) for column in frame]
+    levels = [series.days["level"].reindex(days).rename(name) for name, series in legs.items()]
+    fresh = [pd.Series(0.0, index=days, name=name) for name in legs]
+    return Panel(
+        values=pd.concat([*levels, *(values for values, _ in joined)], axis=1),
+        staleness=pd.concat([*fresh, *(staleness for _, staleness in joined)], axis=1),
+        log_returns=_between_rows(legs, days, "log_return"),
+        breaks=_between_rows(legs, days, "is_break") > 0,
+        futures=legs,
+        start=panel.start,
+    )
+
+
+def _require_no_stray_dates(raw: RawData) -> None:
+    """Raise if one file's last date lies far beyond those of all others, as a typo's does."""
+    frames = {**raw.contracts, **raw.sources}
+    last = {name: frame.index[-1] for name, frame in frames.items()}
+    for name, day in last.items():
+        others = [other for key, other in last.items() if key != name]
+        if others and day > max(others) + pd.Timedelta(days=LONGEST_LEAD_DAYS):
+            raise DataError(
+                f"{name}: its last date {day.date()} lies {(day - max(others)).days} days after "
+                f"the last date of every other file ({max(others).date()}); correct the date or "
+                "the date_format"
+            )
+
+
+def _trading_days(raw: RawData, legs: Mapping[str, ContinuousSeries]) -> pd.DatetimeIndex:
+    """Return the days that all legs share; without legs, those of the one prepared table."""
+    calendars = [series.days.index for series in legs.values()]
+    calendars = calendars or [frame.index for frame in raw.sources.values()]
+    days = pd.DatetimeIndex(calendars[0])
+    for calendar in calendars[1:]:
+        days = days.intersection(pd.DatetimeIndex(calendar))
+    if days.empty:
+        raise DataError(f"the price legs {', '.join(legs)} have no trading day in common")
+    return days
+
+
+def _join(
+    source: pd.Series, published: pd.DatetimeIndex, days: pd.DatetimeIndex
+) -> tuple[pd.Series, pd.Series]:
+    """Put the newest published value on each day, with the trading days since it was new."""
+    filled = source.notna().to_numpy()
+    observation = published[filled].searchsorted(days, side="right") - 1
+    known = observation >= 0
+    values = np.full(len(days), np.nan)
+    values[known] = source.to_numpy()[filled][observation[known]]
+    rows = np.arange(len(days))
+    is_new = np.diff(observation, prepend=-1) != 0
+    staleness = np.where(known, rows - np.maximum.accumulate(np.where(is_new, rows, 0)), np.nan)
+    return (
+        pd.Series(values, index=days, name=source.name),
+        pd.Series(staleness, index=days, name=source.name),
+    )
+
+
+def _between_rows(
+    legs: Mapping[str, ContinuousSeries], days: pd.DatetimeIndex, column: str
+) -> pd.DataFrame:
+    """Sum a daily column of each leg over the leg's own days since the row before."""
+    sums = {}
+    for name, series in legs.items():
+        positions = pd.DatetimeIndex(series.days.index).get_indexer(days)
+        daily = series.days[column].to_numpy(dtype=np.float64)[: positions[-1] + 1]
+        total = np.full(len(days), np.nan)
+        if len(days) > 1:
+            total[1:] = np.add.reduceat(daily, positions[:-1] + 1)
+        sums[name] = total
+    return pd.DataFrame(sums, index=days)

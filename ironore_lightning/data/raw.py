@@ -1,0 +1,68 @@
+"""Everything the raw files hold, read and checked, before any two of them are joined."""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ironore_lightning.config import DataSettings, FileSettings
+from ironore_lightning.data.sample import simulate_market, write_market
+from ironore_lightning.data.sources import read_contracts, read_source, read_table
+from ironore_lightning.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RawData:
+    """Checked raw data.
+
+    Attributes:
+        contracts: Futures curves by leg, each (T, C) with monthly Period columns.
+        sources: Drivers by source, each (T, columns), dated as in the file.
+        digests: SHA-256 of each file that was read, by file name.
+    """
+
+    contracts: Mapping[str, pd.DataFrame]
+    sources: Mapping[str, pd.DataFrame]
+    digests: Mapping[str, str]
+
+
+def read_raw(settings: DataSettings) -> RawData:
+    """Read all configured files, of which a sample market is simulated first.
+
+    Raises:
+        DataError: If a file is missing or wrong.
+        ConfigError: If the sample market would be written into a folder that holds something.
+    """
+    if settings.sample is None:
+        return _read_folder(settings, Path(settings.root or "."))
+    market = simulate_market(settings.sample)
+    if settings.root is None:
+        with tempfile.TemporaryDirectory(prefix="ironore_sample_") as folder:
+            write_market(market, Path(folder))
+            return _read_folder(settings, Path(folder))
+    root = Path(settings.root)
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise ConfigError(
+            f"data.root: {root} exists and is not empty, and the sample market is written only "
+            "into a new folder; to read files that are there, choose data=original"
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    write_market(market, root)
+    return _read_folder(settings, root)
+
+
+def _read_folder(settings: DataSettings, root: Path) -> RawData:
+    files: list[FileSettings] = [*settings.contracts.values(), *settings.sources.values()]
+    if settings.table is not None:
+        files = [settings.table]
+        sources = {"table": read_table(settings.table, root)}
+    else:
+        sources = {name: read_source(name, one, root) for name, one in settings.sources.items()}
+    contracts = {name: read_contracts(name, one, root) for name, one in settings.contracts.items()}
+    digests = {
+        one.file: hashlib.sha256((root / one.file).read_bytes()).hexdigest() for one in files
+    }
+    return RawData(contracts=contracts, sources=sources, digests=digests)

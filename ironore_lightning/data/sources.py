@@ -1,0 +1,229 @@
+"""The three kinds of raw file, read and checked: drivers, contracts and one prepared table.
+
+Every mistake in a file is a `DataError` of one line that names the file, the column and the first
+row or date. Dates come back as datetime64[us], as pandas 3 makes them by itself.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ironore_lightning.config import ContractsSettings, FileSettings, SourceSettings
+from ironore_lightning.data.files import listed, quoted, source_path
+from ironore_lightning.data.pickles import read_pickled_contracts
+from ironore_lightning.data.tables import (
+    RawTable,
+    parse_dates,
+    parse_numbers,
+    read_raw_table,
+    require_headers,
+)
+from ironore_lightning.errors import DataError
+
+MEDIAN_SPACING_DAYS = {"daily": (1, 4), "weekly": (5, 10)}
+"""Least and most calendar days between dates, by the frequency that a source claims."""
+
+_FEWEST_DATES = 8
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+
+
+def read_source(name: str, settings: SourceSettings, root: Path) -> pd.DataFrame:
+    """Read a file of drivers.
+
+    Args:
+        name: Of the source, for messages.
+        settings: Its layout and columns.
+        root: Folder of the files.
+
+    Returns:
+        Float64, shape (T, columns), the columns in the order of the settings, NaN where a cell is
+        blank; over an ascending unique DatetimeIndex `date`, the date in the file.
+
+    Raises:
+        DataError: If the file is not what the settings say.
+    """
+    table = _require_table(settings, root)
+    frame = _read_columns(table, settings, [header.strip() for header in settings.columns])
+    for header, column in settings.columns.items():
+        if column.positive:
+            advice = f"if that is right, set data.sources.{name}.columns.{header}.positive: false"
+            _require_positive(table.file, frame[header.strip()], advice)
+    _require_values(table.file, frame)
+    _require_spacing(table.file, frame, settings)
+    return frame
+
+
+def read_contracts(name: str, settings: ContractsSettings, root: Path) -> pd.DataFrame:
+    """Read the prices of monthly contracts.
+
+    Args:
+        name: Of the price leg, for messages.
+        settings: The layout: a pickle of a dict, or a table with one column for each contract
+            month, headed YYYY-MM.
+        root: Folder of the files.
+
+    Returns:
+        Float64, shape (T, C), NaN where there is no price; over an ascending unique DatetimeIndex
+        `date` and a sorted monthly PeriodIndex. A contract may have no price at all.
+
+    Raises:
+        DataError: If the file is not what the settings say, or a price is not above zero.
+    """
+    path = source_path(settings, root)
+    if settings.format == "pickle":
+        frame = _join_contracts(path.name, read_pickled_contracts(path))
+    else:
+        table = _require_table(settings, root)
+        frame = _read_columns(table, settings, _contract_headers(table, settings))
+        frame.columns = pd.PeriodIndex(frame.columns, freq="M")
+        frame = frame.sort_index(axis=1)
+    for month in frame.columns:
+        _require_positive(path.name, frame[month], f"a price of {name} must be above zero")
+    if not frame.notna().to_numpy().any():
+        raise DataError(f"{path.name}: no contract of {name} has a price")
+    return frame
+
+
+def read_table(settings: FileSettings, root: Path) -> pd.DataFrame:
+    """Read one prepared table, of which every column besides the date is a number.
+
+    Returns:
+        Float64, shape (T, columns), in the order of the file, NaN where a cell is blank; over an
+        ascending unique DatetimeIndex `date`.
+
+    Raises:
+        DataError: If the file is not what the settings say.
+    """
+    table = _require_table(settings, root)
+    frame = _read_columns(table, settings, _named_headers(table, settings))
+    _require_values(table.file, frame)
+    return frame
+
+
+def _require_table(settings: FileSettings, root: Path) -> RawTable:
+    """Read the cells and raise unless their headers make sense."""
+    table = read_raw_table(
+        source_path(settings, root), file_format=settings.format, delimiter=settings.delimiter
+    )
+    require_headers(table)
+    return table
+
+
+def _named_headers(table: RawTable, settings: FileSettings) -> list[str]:
+    """Headers of all columns but the date; an unnamed column must be empty."""
+    _require_unnamed_blank(table)
+    date_column = (settings.date_column or "").strip()
+    headers = [header for header in table.headers if header and header != date_column]
+    if not headers:
+        raise DataError(f"{table.file}: there is no column besides the date")
+    return headers
+
+
+def _require_unnamed_blank(table: RawTable) -> None:
+    """Raise if a column without a header holds anything."""
+    for position, header in enumerate(table.headers):
+        if header:
+            continue
+        cells = table.cells.iloc[:, position]
+        filled = cells.notna() & (cells.astype(str).str.strip() != "")
+        if filled.any():
+            row = int(filled.argmax())
+            raise DataError(
+                f"{table.file}: column number {position + 1}, {table.place(row)}: "
+                f"{quoted(cells.iloc[row])} in a column without a header"
+            )
+
+
+def _contract_headers(table: RawTable, settings: FileSettings) -> list[str]:
+    """Headers of all columns but the date, which must be contract months."""
+    table.column(settings.date_column or "")
+    headers = _named_headers(table, settings)
+    wrong = [header for header in headers if not _MONTH.fullmatch(header)]
+    if wrong:
+        raise DataError(f"{table.file}: not headed by a contract month YYYY-MM: {listed(wrong)}")
+    return headers
+
+
+def _read_columns(table: RawTable, settings: FileSettings, headers: Iterable[str]) -> pd.DataFrame:
+    """Parse columns and put them in the order of their dates."""
+    dates = parse_dates(table, settings.date_column or "", settings.date_format)
+    values = pd.DataFrame({header: parse_numbers(table, header) for header in headers})
+    undated = dates.isna()
+    lost = undated & values.notna().any(axis=1)
+    if lost.any():
+        row = int(lost.argmax())
+        header = values.columns[int(values.iloc[row].notna().argmax())]
+        raise DataError(
+            f"{table.file}: column {quoted(header)}, {table.place(row)}: a value without a date"
+        )
+    if undated.all():
+        raise DataError(f"{table.file}: every row is blank")
+    _require_unique(table, dates)
+    frame = values.set_axis(pd.DatetimeIndex(dates, name="date"), axis=0)
+    return frame[~undated.to_numpy()].sort_index()
+
+
+def _join_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> pd.DataFrame:
+    """Put unpickled contracts side by side."""
+    for month, prices in contracts.items():
+        dates = pd.DatetimeIndex(prices.index)
+        if dates.hasnans:
+            raise DataError(f"{file}: column {month}: a price without a date")
+        for wrong, what in (
+            (dates != dates.normalize(), "has a time of day, expected one price a day"),
+            (dates.duplicated(), "is there twice"),
+            (np.isinf(prices.to_numpy()), "has an infinite price"),
+        ):
+            if wrong.any():
+                raise DataError(f"{file}: column {month}: {dates[int(wrong.argmax())]} {what}")
+    frame = pd.concat(dict(contracts), axis=1).sort_index()
+    frame.columns = pd.PeriodIndex(list(contracts), freq="M")
+    return frame.rename_axis(index="date")
+
+
+def _require_unique(table: RawTable, dates: pd.Series) -> None:
+    """Raise if two rows have one date."""
+    twice = dates.notna() & dates.duplicated()
+    if twice.any():
+        second = int(twice.argmax())
+        first = int((dates == dates.iloc[second]).argmax())
+        raise DataError(
+            f"{table.file}: the date {dates.iloc[second]:%Y-%m-%d} is there twice, "
+            f"on {table.place(first)} and {table.place(second)}; keep one"
+        )
+
+
+def _require_positive(file: str, values: pd.Series, advice: str) -> None:
+    """Raise at the first date with a value at or below zero."""
+    wrong = (values <= 0).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"{file}: column {quoted(str(values.name))}, {values.index[row]:%Y-%m-%d}: "
+            f"{values.iloc[row]:g} is not above zero; {advice}"
+        )
+
+
+def _require_values(file: str, frame: pd.DataFrame) -> None:
+    """Raise if a column is blank from top to bottom."""
+    blank = frame.columns[frame.isna().all()]
+    if len(blank):
+        raise DataError(f"{file}: no value in column {listed(blank)}; fill it or leave it out")
+
+
+def _require_spacing(file: str, frame: pd.DataFrame, settings: SourceSettings) -> None:
+    """Raise if the dates contradict the frequency, as they do when day and month are swapped."""
+    dates = frame.index[frame.notna().any(axis=1)]
+    if len(dates) < _FEWEST_DATES:
+        return
+    days = float(np.median(np.diff(dates.to_numpy()) / np.timedelta64(1, "D")))
+    least, most = MEDIAN_SPACING_DAYS[settings.frequency]
+    if not least <= days <= most:
+        raise DataError(
+            f"{file}: from {dates[0]:%Y-%m-%d} on, values are {days:g} days apart (median), but "
+            f"frequency: {settings.frequency} means {least} to {most}; "
+            f"are date_format {settings.date_format!r} and frequency right?"
+        )

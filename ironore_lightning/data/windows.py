@@ -1,0 +1,112 @@
+"""Windows as views of one tensor, gathered a batch at a time."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+
+class Batch(NamedTuple):
+    """What the network reads and what happened.
+
+    Attributes:
+        inputs: Scaled features, shape (B, L, F); the last row is the origin.
+        target: Return after the origin, shape (B,), per cent, never scaled.
+    """
+
+    inputs: Tensor
+    target: Tensor
+
+
+class WindowDataset(Dataset[Batch]):
+    """Samples of one segment; indexing with a tensor of positions gathers a whole batch.
+
+    Args:
+        features: Scaled, shape (T, F).
+        target: By origin, shape (T,), per cent.
+        origins: Last row of each sample's window, shape (N,), each at least L - 1.
+        sequence_length: Rows of a window (L).
+    """
+
+    def __init__(
+        self,
+        features: Tensor,
+        target: Tensor,
+        origins: npt.NDArray[np.intp],
+        *,
+        sequence_length: int,
+    ) -> None:
+        """Take a view of every window; nothing is copied."""
+        self.windows = features.unfold(0, sequence_length, 1).transpose(1, 2)
+        self.target = target
+        self.origins = torch.from_numpy(origins)
+        self.sequence_length = sequence_length
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.origins)
+
+    def __getitem__(self, positions: Tensor) -> Batch:
+        """Gather the samples at `positions`, shape (B,)."""
+        origins = self.origins[positions]
+        return Batch(self.windows[origins - self.sequence_length + 1], self.target[origins])
+
+
+class OrderedBatches(Sampler[Tensor]):
+    """Positions in time order, as few batches as `batch_size` allows."""
+
+    def __init__(self, num_samples: int, *, batch_size: int) -> None:
+        """Cut ``range(num_samples)`` into batches; the last may be short."""
+        self.batches = torch.arange(num_samples).split(batch_size)
+
+    def __len__(self) -> int:
+        """Count the batches."""
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield positions, shape (B,)."""
+        return iter(self.batches)
+
+
+class ShuffledBatches(Sampler[Tensor]):
+    """Positions in an order that seed and epoch alone decide, so that a resumed run repeats it.
+
+    Args:
+        num_samples: Positions to draw from (N).
+        batch_size: Positions a batch; the last may be short.
+        seed: Of the order.
+        num_replicas: Processes that share the batches; each gets as many, early ones fill up.
+        rank: Which of them this is.
+    """
+
+    def __init__(
+        self, num_samples: int, *, batch_size: int, seed: int, num_replicas: int, rank: int
+    ) -> None:
+        """Start at epoch 0."""
+        self.num_samples = num_samples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.num_replicas = num_replicas
+        self.rank = rank
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of `epoch`; the trainer calls this before each one."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Count the batches of this process."""
+        return math.ceil(math.ceil(self.num_samples / self.batch_size) / self.num_replicas)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield positions, shape (B,)."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.num_samples, generator=generator)
+        batches = order.split(self.batch_size)
+        for number in range(len(self)):
+            yield batches[(number * self.num_replicas + self.rank) % len(batches)]

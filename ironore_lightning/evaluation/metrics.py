@@ -1,0 +1,171 @@
+"""Scores of a forecast, each beside what doing nothing scores on the same days."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import binom
+from torch import Tensor
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric
+from torchmetrics.functional import (
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    pearson_corrcoef,
+    r2_score,
+)
+
+GUESSING_COVERAGE = 0.95
+"""Share of coin tossers who end inside the band of guessing."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a forecast scored on some days; a score that is undefined there is None.
+
+    Attributes:
+        num_days: Days scored (N).
+        rmse: Root mean squared error, per cent of return.
+        mae: Mean absolute error, per cent of return.
+        zero_rmse: The same for a forecast of zero, which is the volatility of the market.
+        zero_mae: Likewise.
+        direction_accuracy: Per cent of `direction_days` whose sign was forecast. A day that did not
+            move is not counted; a forecast of exactly zero has no sign and is a miss.
+        direction_hits: Days whose sign was forecast.
+        direction_days: Days that moved.
+        zero_forecast_days: Counted days on which the forecast was exactly zero.
+        up_share: Per cent of `direction_days` that went up.
+        guessing_low: Direction accuracy, per cent, below which 2.5 % of coin tossers fall.
+        guessing_high: Direction accuracy, per cent, above which 2.5 % of coin tossers rise.
+        r2: Against the mean of these very days, which nobody knew in advance.
+        r2_zero: Against the forecast of zero.
+        correlation: Pearson, of forecast and actual.
+        mape: Of the price rebuilt from the return, per cent; of a return it has no meaning.
+        naive_mape: The same for a price that does not move.
+    """
+
+    num_days: int
+    rmse: float
+    mae: float
+    zero_rmse: float
+    zero_mae: float
+    direction_accuracy: float | None
+    direction_hits: int
+    direction_days: int
+    zero_forecast_days: int
+    up_share: float | None
+    guessing_low: float | None
+    guessing_high: float | None
+    r2: float | None
+    r2_zero: float | None
+    correlation: float | None
+    mape: float | None
+    naive_mape: float | None
+
+
+def direction_hits(forecast: Tensor, actual: Tensor) -> tuple[Tensor, Tensor]:
+    """Count days whose sign was forecast, and days that moved.
+
+    Args:
+        forecast: Returns, shape (N,).
+        actual: Returns, shape (N,).
+    """
+    moved = actual != 0
+    correct = moved & (forecast.sign() == actual.sign())
+    return correct.sum(), moved.sum()
+
+
+class DirectionAccuracy(Metric):
+    """Per cent of the days that moved whose sign was forecast; NaN where none moved."""
+
+    correct: Tensor
+    counted: Tensor
+
+    def __init__(self) -> None:
+        """Start with no days."""
+        super().__init__()
+        self.add_state("correct", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("counted", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, forecast: Tensor, actual: Tensor) -> None:
+        """Add days, both shape (N,)."""
+        correct, counted = direction_hits(forecast, actual)
+        self.correct += correct
+        self.counted += counted
+
+    def compute(self) -> Tensor:
+        """Return the per cent."""
+        return 100 * self.correct / self.counted
+
+
+def epoch_metrics() -> dict[str, Metric]:
+    """Return the scores that are followed from epoch to epoch."""
+    return {
+        "rmse": MeanSquaredError(squared=False),
+        "mae": MeanAbsoluteError(),
+        "direction": DirectionAccuracy(),
+    }
+
+
+def evaluate(predictions: pd.DataFrame, *, kind: str) -> Scores:
+    """Score a frame of forecasts.
+
+    Args:
+        predictions: One row a day, with the columns `actual` and `forecast`, per cent.
+        kind: `target.kind`, which says how a price follows from a return; a `given` target has no
+            price, and so no MAPE.
+    """
+    actual = torch.from_numpy(predictions["actual"].to_numpy(dtype=np.float64).copy())
+    forecast = torch.from_numpy(predictions["forecast"].to_numpy(dtype=np.float64).copy())
+    zero = torch.zeros_like(actual)
+    hits, days = (int(count) for count in direction_hits(forecast, actual))
+    low, high = guessing_band(days) if days else (None, None)
+    varies = bool((actual != actual[0]).any())
+    both_vary = varies and bool((forecast != forecast[0]).any())
+    has_price = kind != "given"
+    return Scores(
+        num_days=len(actual),
+        rmse=float(mean_squared_error(forecast, actual, squared=False)),
+        mae=float(mean_absolute_error(forecast, actual)),
+        zero_rmse=float(mean_squared_error(zero, actual, squared=False)),
+        zero_mae=float(mean_absolute_error(zero, actual)),
+        direction_accuracy=100 * hits / days if days else None,
+        direction_hits=hits,
+        direction_days=days,
+        zero_forecast_days=int(((forecast == 0) & (actual != 0)).sum()),
+        up_share=100 * int((actual > 0).sum()) / days if days else None,
+        guessing_low=low,
+        guessing_high=high,
+        r2=float(r2_score(forecast, actual)) if varies else None,
+        r2_zero=_r2_zero(forecast, actual),
+        correlation=float(pearson_corrcoef(forecast, actual)) if both_vary else None,
+        mape=_price_mape(forecast, actual, kind=kind) if has_price else None,
+        naive_mape=_price_mape(zero, actual, kind=kind) if has_price else None,
+    )
+
+
+def guessing_band(num_days: int) -> tuple[float, float]:
+    """Return the direction accuracies, per cent, between which 95 % of coin tossers end.
+
+    References:
+        The 2.5 % and 97.5 % quantiles of the binomial distribution with p = 1/2.
+    """
+    tail = (1 - GUESSING_COVERAGE) / 2
+    low, high = binom.ppf([tail, 1 - tail], num_days, 0.5)
+    return 100 * float(low) / num_days, 100 * float(high) / num_days
+
+
+def _r2_zero(forecast: Tensor, actual: Tensor) -> float | None:
+    total = (actual**2).sum()
+    return float(1 - ((actual - forecast) ** 2).sum() / total) if total > 0 else None
+
+
+def _price_mape(forecast: Tensor, actual: Tensor, *, kind: str) -> float:
+    """Score the price one return later, whose starting level cancels, in per cent."""
+    forecast_price, price = (_growth(one / 100, kind=kind) for one in (forecast, actual))
+    return 100 * float(mean_absolute_percentage_error(forecast_price, price))
+
+
+def _growth(simple_or_log: Tensor, *, kind: str) -> Tensor:
+    return simple_or_log.exp() if kind == "log_return" else 1 + simple_or_log

@@ -1,0 +1,104 @@
+"""What the scores are called, and the sentence that a run ends with."""
+
+from dataclasses import dataclass
+
+from ironore_lightning.config import ThresholdSettings
+from ironore_lightning.evaluation.metrics import Scores
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The original system's words; a label rates a number and says nothing of its evidence.
+
+    Attributes:
+        complexity: SIMPLE, MODERATE or COMPLEX, by trainable parameters.
+        training: QUICK, MODERATE or LENGTHY, by seconds of fitting.
+        direction: EXCELLENT, GOOD, FAIR or POOR, by direction accuracy.
+        error: LOW, MODERATE or HIGH, by RMSE.
+        correlation: STRONG, MODERATE or WEAK.
+    """
+
+    complexity: str
+    training: str
+    direction: str
+    error: str
+    correlation: str
+
+
+def label(
+    scores: Scores,
+    thresholds: ThresholdSettings,
+    *,
+    num_parameters: int,
+    training_seconds: float,
+) -> Labels:
+    """Put words to numbers; an undefined score gets the lowest word."""
+    accuracy = scores.direction_accuracy or 0.0
+    if accuracy >= thresholds.excellent_accuracy:
+        direction = "EXCELLENT"
+    elif accuracy >= thresholds.good_accuracy:
+        direction = "GOOD"
+    else:
+        direction = "FAIR" if accuracy >= thresholds.fair_accuracy else "POOR"
+    correlation = scores.correlation or 0.0
+    return Labels(
+        complexity=_rank(
+            num_parameters,
+            (thresholds.simple_model_params, thresholds.moderate_model_params),
+            ("SIMPLE", "MODERATE", "COMPLEX"),
+        ),
+        training=_rank(
+            training_seconds,
+            (thresholds.quick_training_time, thresholds.moderate_training_time),
+            ("QUICK", "MODERATE", "LENGTHY"),
+        ),
+        direction=direction,
+        error=_rank(
+            scores.rmse,
+            (thresholds.low_rmse, thresholds.moderate_rmse),
+            ("LOW", "MODERATE", "HIGH"),
+        ),
+        correlation=_rank(
+            -correlation,
+            (-thresholds.strong_correlation, -thresholds.moderate_correlation),
+            ("STRONG", "MODERATE", "WEAK"),
+        ),
+    )
+
+
+def epoch_speed(seconds: float, thresholds: ThresholdSettings) -> str:
+    """Call an epoch FAST, MEDIUM or SLOW."""
+    bounds = (thresholds.fast_epoch_time, thresholds.medium_epoch_time)
+    return _rank(seconds, bounds, ("FAST", "MEDIUM", "SLOW"))
+
+
+def loss_trend(change: float, thresholds: ThresholdSettings) -> str:
+    """Call a change of the validation loss IMPROVING, PLATEAU or DECLINING."""
+    if abs(change) <= thresholds.plateau_tolerance:
+        return "PLATEAU"
+    return "IMPROVING" if change < 0 else "DECLINING"
+
+
+def final_sentence(scores: Scores) -> str:
+    """Hold the direction accuracy against what guessing reaches on as many days."""
+    if scores.direction_accuracy is None:
+        return "No test day moved, so there was no direction to forecast: nothing can be said."
+    assert scores.guessing_low is not None  # both are known as soon as a day moved
+    assert scores.guessing_high is not None
+    found = (
+        f"Direction was right on {scores.direction_hits} of {scores.direction_days} test days "
+        f"({scores.direction_accuracy:.1f} %); guessing reaches {scores.guessing_low:.1f} to "
+        f"{scores.guessing_high:.1f} % on as many days"
+    )
+    if scores.direction_accuracy > scores.guessing_high:
+        return f"{found}: more than guessing explains here, though one split proves no skill."
+    if scores.direction_accuracy < scores.guessing_low:
+        return f"{found}: worse than guessing, so do not use it."
+    return f"{found}: this forecast cannot be told from a coin toss."
+
+
+def _rank(value: float, bounds: tuple[float, float], words: tuple[str, str, str]) -> str:
+    low, high = bounds
+    if value <= low:
+        return words[0]
+    return words[1] if value <= high else words[2]

@@ -1,0 +1,275 @@
+"""One run, from settings to verdict; the only module that knows all the others."""
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch.utils.tensorboard import SummaryWriter
+
+from ironore_lightning.config import Config
+from ironore_lightning.data.datamodule import WindowDataModule
+from ironore_lightning.data.features import build_features, build_target
+from ironore_lightning.data.panel import build_panel
+from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.evaluation.metrics import Scores, evaluate
+from ironore_lightning.evaluation.verdict import Labels, final_sentence, label
+from ironore_lightning.hardware import set_up_process
+from ironore_lightning.model.forecaster import Forecaster
+from ironore_lightning.record import provenance, write_csv, write_json
+from ironore_lightning.report.console import (
+    EpochReport,
+    TrainingFacts,
+    report_scores,
+    report_segments,
+    report_verdict,
+    summary_lines,
+)
+from ironore_lightning.report.plots import draw_figures, write_figures
+from ironore_lightning.report.tensorboard import (
+    close_session,
+    hyperparameters,
+    log_results,
+    open_session,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run found.
+
+    Attributes:
+        folder: Where its files are.
+        facts: How the fit went.
+        scores: Of the test segment, with the checkpoint that validation chose.
+        labels: Words for them.
+        sentence: What it is worth.
+        predictions: One row a sample: `date` of the outcome, `segment`, `actual`, `forecast`.
+    """
+
+    folder: Path
+    facts: TrainingFacts
+    scores: Scores
+    labels: Labels
+    sentence: str
+    predictions: pd.DataFrame
+
+    @property
+    def objective(self) -> float:
+        """Best `monitor` on the validation segment, which a sweep makes small."""
+        return self.facts.best_score
+
+
+def run_experiment(config: Config, folder: Path) -> RunResult:
+    """Train, evaluate and write one run into `folder`.
+
+    Raises:
+        ConfigError: If the settings do not fit the machine or the data.
+        DataError: If a raw file or the table made of it is wrong.
+        TrainingError: If a loss is no number; what was complete stays.
+    """
+    set_up_process(config.hardware)
+    raw = read_raw(config.data)
+    datamodule = build_datamodule(raw, config)
+    report_segments(datamodule.table)
+    made_of = provenance(
+        seed=config.seed,
+        digests=raw.digests,
+        features=datamodule.features,
+        target=datamodule.target,
+    )
+    write_json(folder / "provenance.json", made_of)
+
+    seed_everything(config.seed, verbose=False)
+    forecaster = build_forecaster(datamodule, config)
+    logger = TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False)
+    open_session(logger.experiment, hyperparameters(config))
+    try:
+        trainer, facts = fit(forecaster, datamodule, logger, config, folder)
+        predictions = predict(trainer, forecaster, datamodule, folder)
+        result = judge(predictions, facts, config, folder)
+        if trainer.is_global_zero:
+            write_results(result, datamodule, config)
+            plots = sorted((folder / "plots").glob("*.png"))
+            log_results(logger.experiment, result.scores, plots, step=facts.num_epochs)
+    except BaseException:
+        # By now lightning may have closed its own writer.
+        close_session(SummaryWriter(logger.log_dir), succeeded=False)
+        raise
+    close_session(logger.experiment, succeeded=True)
+    report_scores(result.scores)
+    samples = dict(zip(datamodule.table["segment"], datamodule.table["samples"], strict=True))
+    lines = summary_lines(
+        samples=samples,
+        features=(
+            f"{datamodule.features.shape[1]} columns, windows of {config.window.sequence_length} "
+            f"days, scaler {config.scaling.method} fitted on training rows"
+        ),
+        facts=facts,
+        scores=result.scores,
+        labels=result.labels,
+        emoji=config.report.emoji,
+    )
+    report_verdict(lines, result.sentence, emoji=config.report.emoji)
+    return result
+
+
+def build_datamodule(raw: RawData, config: Config) -> WindowDataModule:
+    """Join the raw data, choose features and target, and cut them into samples."""
+    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    features = build_features(panel, config.features.names)
+    return WindowDataModule(
+        features=features,
+        target=build_target(panel, config.target).loc[features.index],
+        split=config.split,
+        scaling=config.scaling,
+        sequence_length=config.window.sequence_length,
+        horizon=config.target.horizon,
+        batch_size=config.training.batch_size,
+        seed=config.seed,
+    )
+
+
+def build_forecaster(datamodule: WindowDataModule, config: Config) -> Forecaster:
+    """Size the network by the features that there are."""
+    return Forecaster(
+        num_features=datamodule.features.shape[1],
+        model=config.model.model_dump(),
+        training=config.training.model_dump(),
+        monitor=config.monitor,
+    )
+
+
+def build_trainer(
+    config: Config, logger: TensorBoardLogger, callbacks: list[Callback], *, num_batches: int
+) -> Trainer:
+    """Set lightning up for the configured machine, quiet but for our own callbacks."""
+    hardware = config.hardware
+    return Trainer(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        strategy="ddp" if hardware.devices > 1 else "auto",
+        precision=hardware.precision,
+        deterministic=hardware.deterministic,
+        max_epochs=config.training.max_epochs,
+        gradient_clip_val=config.training.gradient_clip_norm,
+        logger=logger,
+        log_every_n_steps=num_batches,
+        callbacks=callbacks,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # the sampler shares its batches out itself
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def fit(
+    forecaster: Forecaster,
+    datamodule: WindowDataModule,
+    logger: TensorBoardLogger,
+    config: Config,
+    folder: Path,
+) -> tuple[Trainer, TrainingFacts]:
+    """Train until patience or epochs run out; stopping and checkpoint watch the one `monitor`.
+
+    Raises:
+        TrainingError: If a loss is no number.
+        SystemExit: With 130 after Ctrl-C and 143 after SIGTERM; lightning would say 1 and 0.
+    """
+    stopping = EarlyStopping(config.monitor, patience=config.training.patience)
+    best = ModelCheckpoint(
+        folder / "checkpoints",
+        filename="best",
+        monitor=config.monitor,
+        save_last=True,
+        enable_version_counter=False,
+    )
+    report = EpochReport(config.thresholds, emoji=config.report.emoji)
+    num_batches = len(datamodule.train_dataloader())
+    trainer = build_trainer(config, logger, [best, stopping, report], num_batches=num_batches)
+    started = time.perf_counter()
+    try:
+        trainer.fit(forecaster, datamodule=datamodule)
+    except SIGTERMException as stopped:
+        raise SystemExit(143) from stopped
+    except SystemExit as stopped:
+        raise SystemExit(130) from stopped
+    checkpoint = torch.load(best.best_model_path, weights_only=True)
+    facts = TrainingFacts(
+        num_epochs=trainer.current_epoch,
+        best_epoch=checkpoint["epoch"] + 1,
+        best_score=float(best.best_model_score),
+        stopped_early=stopping.stopped_epoch > 0,
+        seconds=time.perf_counter() - started,
+        num_parameters=sum(one.numel() for one in forecaster.parameters() if one.requires_grad),
+    )
+    return trainer, facts
+
+
+def predict(
+    trainer: Trainer, forecaster: Forecaster, datamodule: WindowDataModule, folder: Path
+) -> pd.DataFrame:
+    """Forecast every sample with the checkpoint that validation chose.
+
+    Returns:
+        In time order: `date` of the outcome, `segment`, `actual` and `forecast` in per cent.
+    """
+    batches = trainer.predict(
+        forecaster,
+        datamodule=datamodule,
+        ckpt_path=folder / "checkpoints" / "best.ckpt",
+        weights_only=True,
+    )
+    outcome = datamodule.target.iloc[datamodule.origins]
+    return pd.DataFrame(
+        {
+            "date": outcome["date"].to_numpy(),
+            "segment": np.repeat(list(datamodule.datasets), datamodule.table["samples"]),
+            "actual": outcome["value"].to_numpy(),
+            "forecast": torch.cat(batches).double().numpy(),
+        }
+    )
+
+
+def judge(
+    predictions: pd.DataFrame, facts: TrainingFacts, config: Config, folder: Path
+) -> RunResult:
+    """Score the test segment and say what the scores are worth."""
+    scores = evaluate(predictions[predictions["segment"] == "test"], kind=config.target.kind)
+    labels = label(
+        scores,
+        config.thresholds,
+        num_parameters=facts.num_parameters,
+        training_seconds=facts.seconds,
+    )
+    return RunResult(folder, facts, scores, labels, final_sentence(scores), predictions)
+
+
+def write_results(result: RunResult, datamodule: WindowDataModule, config: Config) -> None:
+    """Write predictions, scores and plots."""
+    folder = result.folder
+    write_csv(folder / "predictions.csv", result.predictions, index=False)
+    evaluation = {
+        "segment": "test",
+        "scores": asdict(result.scores),
+        "labels": asdict(result.labels),
+        "sentence": result.sentence,
+    }
+    write_json(folder / "evaluation_results.json", evaluation)
+    final = {
+        "settings": config.model_dump(mode="json"),
+        "split": datamodule.table.to_dict("records"),
+        "training": asdict(result.facts),
+        "evaluation": evaluation,
+    }
+    write_json(folder / "final_results.json", final)
+    write_figures(draw_figures(result.predictions, title=config.name), folder / "plots")

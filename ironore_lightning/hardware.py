@@ -1,0 +1,39 @@
+"""The machine: is it there, and is the process set up for it?"""
+
+import torch
+
+from ironore_lightning.config import HardwareSettings
+from ironore_lightning.errors import ConfigError
+
+
+def set_up_process(settings: HardwareSettings) -> None:
+    """Set the threads of this process and how it treats denormal numbers.
+
+    Raises:
+        ConfigError: If the accelerator, or as many devices, are not there.
+    """
+    require_devices(settings)
+    torch.set_num_threads(settings.threads)
+    # Vanishing LSTM gradients over long windows are denormal, and those are slow.
+    torch.set_flush_denormal(True)
+
+
+def require_devices(settings: HardwareSettings) -> None:
+    """Raise `ConfigError` unless the asked-for devices can be seen by torch."""
+    advice = "choose hardware=cpu"
+    if settings.accelerator == "gpu":
+        available = torch.cuda.device_count()
+        if available == 0:
+            raise ConfigError(
+                f"hardware.accelerator: gpu was asked for, but torch {torch.__version__} sees no "
+                f"GPU on this machine; {advice}"
+            )
+        if settings.devices > available:
+            raise ConfigError(
+                f"hardware.devices: {settings.devices} were asked for, but torch sees {available}"
+            )
+    if settings.accelerator == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError(
+            "hardware.accelerator: mps was asked for, but this machine has no Apple GPU that "
+            f"torch can use; {advice}"
+        )

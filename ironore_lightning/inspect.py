@@ -1,0 +1,122 @@
+"""Say what is in a raw file, without running anything in it.
+
+    python -m ironore_lightning.inspect FILE
+
+The exit status is 2, with one line, if the file cannot be read.
+"""
+
+import argparse
+import codecs
+import csv
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ironore_lightning.data.files import listed, quoted, read_bytes
+from ironore_lightning.data.pickles import read_pickled_contracts
+from ironore_lightning.data.tables import MISSING_MARKS, read_raw_table
+from ironore_lightning.errors import DataError
+
+_FORMATS = {
+    ".pkl": "pickle",
+    ".pickle": "pickle",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".xlsx": "excel",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Describe the file that the command line names; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ironore_lightning.inspect",
+        description="Say what is in a raw file, without running anything in it.",
+    )
+    parser.add_argument("file", type=Path, help=f"a file ending in {', '.join(_FORMATS)}")
+    path = parser.parse_args(arguments).file
+    try:
+        lines = describe(path)
+    except DataError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def describe(path: Path) -> list[str]:
+    """Read a file and sum it up in lines, the summary first.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    file_format = _FORMATS.get(path.suffix.lower())
+    if file_format is None:
+        raise DataError(f"{path.name}: expected a file ending in {', '.join(_FORMATS)}")
+    if file_format == "pickle":
+        return _describe_contracts(path.name, read_pickled_contracts(path))
+    return _describe_table(path, file_format)
+
+
+def _describe_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> list[str]:
+    """Sum up pickled contracts: one line each below the summary."""
+    months = pd.PeriodIndex(list(contracts), freq="M")
+    gaps = pd.period_range(months[0], months[-1], freq="M").difference(months)
+    spans = pd.DataFrame(
+        {
+            "contract": [str(month) for month in months],
+            "first_date": [_day(prices.index.min()) for prices in contracts.values()],
+            "last_date": [_day(prices.index.max()) for prices in contracts.values()],
+            "priced_from": [_day(prices.first_valid_index()) for prices in contracts.values()],
+            "priced_to": [_day(prices.last_valid_index()) for prices in contracts.values()],
+            "rows": [len(prices) for prices in contracts.values()],
+            "missing": [int(prices.isna().sum()) for prices in contracts.values()],
+        }
+    )
+    return [
+        f"{file}: pickle, {len(months)} contracts from {months[0]} to {months[-1]}",
+        f"months missing in between: {', '.join(str(month) for month in gaps) or 'none'}",
+        f"prices: {spans['rows'].sum() - spans['missing'].sum()}, missing {spans['missing'].sum()}",
+        "",
+        *spans.to_string(index=False).splitlines(),
+    ]
+
+
+def _describe_table(path: Path, file_format: str) -> list[str]:
+    """Sum up a table: one line a column below the summary."""
+    raw = read_bytes(path)
+    delimiter = _guess_delimiter(raw) if file_format == "csv" else None
+    table = read_raw_table(path, file_format=file_format, delimiter=delimiter)
+    lines = [f"{path.name}: {file_format}, {len(table.cells)} rows, {len(table.headers)} columns"]
+    if delimiter is not None:
+        mark = "yes" if raw.startswith(codecs.BOM_UTF8) else "no"
+        lines.append(f"UTF-8 byte order mark: {mark}; delimiter: {delimiter!r} (a guess)")
+    for position, header in enumerate(table.headers):
+        cells = table.cells.iloc[:, position]
+        blank = cells.isna() | cells.astype(str).str.strip().isin(MISSING_MARKS)
+        filled = cells[~blank]
+        ends = "" if filled.empty else f"  {quoted(filled.iloc[0])} .. {quoted(filled.iloc[-1])}"
+        name = listed([header]) if header else "(no header)"
+        lines.append(f"  {name}: {len(filled)} filled, {blank.sum()} blank{ends}")
+    return lines
+
+
+def _guess_delimiter(raw: bytes) -> str:
+    """What seems to separate the cells, from the first lines."""
+    sample = b"\n".join(raw[:20_000].splitlines()[:20]).decode("utf-8-sig", errors="replace")
+    try:
+        return csv.Sniffer().sniff(sample, delimiters=",;\t|").delimiter
+    except csv.Error:
+        return ","
+
+
+def _day(date: object) -> str:
+    """Write a date, or a dash where there is none."""
+    return f"{date:%Y-%m-%d}" if isinstance(date, pd.Timestamp) else "-"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

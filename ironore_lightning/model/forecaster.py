@@ -1,0 +1,124 @@
+"""The LightningModule: loss, optimiser, scores of an epoch."""
+
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
+from torchmetrics import MetricCollection
+
+from ironore_lightning.config import ModelSettings, TrainingSettings
+from ironore_lightning.data.windows import Batch
+from ironore_lightning.errors import TrainingError
+from ironore_lightning.evaluation.metrics import epoch_metrics
+from ironore_lightning.model.losses import LOSSES
+from ironore_lightning.model.network import BiLSTM
+
+
+class Forecaster(LightningModule):
+    """Fit a BiLSTM to returns in per cent.
+
+    Args:
+        num_features: Columns of a window (F).
+        model: The fields of `ModelSettings`; plain numbers, so that a checkpoint holds no code.
+        training: The fields of `TrainingSettings`, likewise.
+        monitor: Score that the learning rate's schedule watches.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_features: int,
+        model: dict[str, Any],
+        training: dict[str, Any],
+        monitor: str,
+    ) -> None:
+        """Build the network; its weights come from torch's global generator."""
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self.training_settings = TrainingSettings.model_validate(training)
+        self.monitor = monitor
+        self.network = BiLSTM(num_features, ModelSettings.model_validate(model))
+        self.loss = LOSSES[self.training_settings.loss]
+        self.val_metrics = MetricCollection(epoch_metrics(), prefix="val/")
+        self._reset_loss()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map scaled features (B, L, F) to returns (B,), per cent."""
+        forecast: Tensor = self.network(inputs)
+        return forecast
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the loss of the epoch before."""
+        self._reset_loss()
+
+    def training_step(self, batch: Batch) -> Tensor:
+        """Return the mean loss of a batch."""
+        loss = self.loss(self(batch.inputs), batch.target)
+        self._add_loss(loss, len(batch.target))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Log the training loss, which validation must not follow if it is no number."""
+        if not self.trainer.sanity_checking and self.num_samples:
+            self._log_loss("train/loss")
+        self._reset_loss()
+
+    def validation_step(self, batch: Batch) -> None:
+        """Score a batch."""
+        forecast = self(batch.inputs)
+        self._add_loss(self.loss(forecast, batch.target), len(batch.target))
+        self.val_metrics.update(forecast, batch.target)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores of the validation segment."""
+        self._log_loss("val/loss")
+        self.log_dict(self.val_metrics.compute(), sync_dist=False)
+        self.val_metrics.reset()
+
+    def predict_step(self, batch: Batch) -> Tensor:
+        """Return forecasts (B,), per cent."""
+        forecast: Tensor = self(batch.inputs)
+        return forecast
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimiser, and its schedule if one is set."""
+        settings = self.training_settings
+        family = {"adam": Adam, "adamw": AdamW}[settings.optimizer]
+        optimizer: Optimizer = family(
+            self.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        if settings.schedule == "none":
+            return optimizer
+        scheduler: LRScheduler
+        if settings.schedule == "cosine":
+            scheduler = CosineAnnealingLR(optimizer, T_max=settings.max_epochs)
+        else:
+            scheduler = ReduceLROnPlateau(
+                optimizer, factor=0.5, patience=max(settings.patience // 3, 1)
+            )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "monitor": self.monitor},
+        }
+
+    def _reset_loss(self) -> None:
+        self.loss_sum = torch.zeros((), device=self.device)
+        self.num_samples = 0
+
+    def _add_loss(self, loss: Tensor, num_samples: int) -> None:
+        # A sum on a tensor, read once an epoch: nothing waits for the device at each step.
+        self.loss_sum += loss.detach() * num_samples
+        self.num_samples += num_samples
+
+    def _log_loss(self, name: str) -> None:
+        loss = self.loss_sum / self.num_samples
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"{name} is {loss.item()} in epoch {self.current_epoch + 1}; lower "
+                "training.learning_rate or training.gradient_clip_norm; the epochs before are kept"
+            )
+        self.log(name, loss, sync_dist=True)

@@ -1,0 +1,91 @@
+"""The files that a run leaves, each written whole or not at all."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+PACKAGES = (
+    "ironore_lightning",
+    "torch",
+    "lightning",
+    "torchmetrics",
+    "hydra-core",
+    "omegaconf",
+    "pydantic",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+)
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write under a temporary name and rename, so that half a file is never found."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write JSON; what is undefined must come as None, for JSON knows no NaN."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, frame: pd.DataFrame, *, index: bool) -> None:
+    """Write a table; its numbers read back to the same bits."""
+    write_text(path, frame.to_csv(index=index, lineterminator="\n"))
+
+
+def provenance(
+    *, seed: int, digests: Mapping[str, str], features: pd.DataFrame, target: pd.DataFrame
+) -> dict[str, Any]:
+    """Say what a run was made of: command, code, versions, seed, input files and built table."""
+    return {
+        "command": [Path(sys.executable).name, *sys.argv],
+        "git": _git_state(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "seed": seed,
+        "input_sha256": dict(digests),
+        "table_sha256": table_digest(features, target),
+    }
+
+
+def table_digest(features: pd.DataFrame, target: pd.DataFrame) -> str:
+    """Hash the dates, names and values of what a model is trained on."""
+    digest = hashlib.sha256(json.dumps(list(features.columns)).encode())
+    for frame in (features, target):
+        digest.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _git_state() -> dict[str, Any]:
+    """Return commit and dirtiness of the code; None where it is not a checkout or has no git."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
+
+def _git(*arguments: str) -> str:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    result = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+        ["git", "-C", str(PROJECT), *arguments],  # noqa: S607 - git from the user's PATH
+        capture_output=True,
+        check=True,
+        text=True,
+        env=environment,
+    )
+    return result.stdout.strip()
