@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,7 +12,8 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from ironore_lightning.errors import ConfigError, DataError, IronOreError
+from ironore_lightning.config import unknown_key
+from ironore_lightning.errors import ConfigError, DataError, IronOreError, closest
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +73,16 @@ def exit_status(error: IronOreError) -> int:
 
 
 def _one_line(error: Exception) -> str:
-    """Fold Hydra's report; its advice to append with + invites a typo that we would then refuse."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    kept = [line for line in lines if line and not line.startswith(("To append", "See http"))]
-    if error.__cause__ is not None and "Could not override" in str(error):
-        kept.append("there is no such key")
-    return " ".join(kept)
+    """Say in our words what Hydra says in several lines."""
+    text = " ".join(str(error).split())
+    if found := re.search(
+        r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'", text
+    ):
+        return unknown_key(found[1])
+    if found := re.search(
+        r"Could not find '(\S+)/(\S+)' Available options in '\S+': (.*?)(?: Config|$)", text
+    ):
+        group, member, members = found.groups()
+        names = members.split()
+        return f"{group}={member}: there is no such member{closest(member, names)}; members are: {', '.join(names)}"
+    return text

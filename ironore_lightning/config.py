@@ -6,6 +6,7 @@ mistakes together. Below `experiment` nobody receives the whole `Config`, only t
 
 import datetime
 import math
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
 from omegaconf import DictConfig, OmegaConf
@@ -432,24 +433,32 @@ class Config(Settings):
         return self
 
 
-def to_config(composed: DictConfig) -> Config:
+def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
     """Check a composed Hydra tree.
 
     Args:
-        composed: What Hydra hands to a command, without its own `hydra` node.
+        composed: What Hydra hands to a command.
+        besides: Keys of the command's own, which an experiment does not have.
 
     Raises:
-        ConfigError: With one line per mistake: key, rule and value.
+        ConfigError: With one line a mistake: key, rule and value.
     """
     try:
         tree = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from error
+    assert isinstance(tree, dict)
+    tree = {key: value for key, value in tree.items() if key not in besides}
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
         raise ConfigError("\n".join(_describe(mistake, tree) for mistake in mistakes)) from None
+
+
+def unknown_key(key: str) -> str:
+    """Say that there is no setting of that dotted name, and which one it may have meant."""
+    return f"{key}: there is no such key{_closest_key(key.split('.'))}"
 
 
 def _describe(mistake: ErrorDetails, tree: object) -> str:
@@ -462,7 +471,7 @@ def _describe(mistake: ErrorDetails, tree: object) -> str:
     if mistake["type"] == "missing":
         return f"{key}: this key is required"
     if mistake["type"] == "extra_forbidden":
-        return f"{key}: there is no such key{_closest_key(location)}"
+        return unknown_key(key)
     return f"{key}: {message[0].lower()}{message[1:]}, got {mistake['input']!r}"
 
 

@@ -12,7 +12,6 @@ from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch.utils.tensorboard import SummaryWriter
 
 from ironore_lightning.config import Config
 from ironore_lightning.data.datamodule import WindowDataModule
@@ -27,6 +26,7 @@ from ironore_lightning.record import provenance, write_csv, write_json
 from ironore_lightning.report.console import (
     EpochReport,
     TrainingFacts,
+    quieten_lightning,
     report_scores,
     report_segments,
     report_verdict,
@@ -36,7 +36,6 @@ from ironore_lightning.report.plots import draw_figures, write_figures
 from ironore_lightning.report.tensorboard import (
     close_session,
     hyperparameters,
-    log_results,
     open_session,
 )
 
@@ -77,6 +76,7 @@ def run_experiment(config: Config, folder: Path) -> RunResult:
         DataError: If a raw file or the table made of it is wrong.
         TrainingError: If a loss is no number; what was complete stays.
     """
+    quieten_lightning()
     set_up_process(config.hardware)
     raw = read_raw(config.data)
     datamodule = build_datamodule(raw, config)
@@ -92,20 +92,17 @@ def run_experiment(config: Config, folder: Path) -> RunResult:
     seed_everything(config.seed, verbose=False)
     forecaster = build_forecaster(datamodule, config)
     logger = TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False)
-    open_session(logger.experiment, hyperparameters(config))
+    open_session(logger, hyperparameters(config))
     try:
         trainer, facts = fit(forecaster, datamodule, logger, config, folder)
         predictions = predict(trainer, forecaster, datamodule, folder)
         result = judge(predictions, facts, config, folder)
-        if trainer.is_global_zero:
-            write_results(result, datamodule, config)
-            plots = sorted((folder / "plots").glob("*.png"))
-            log_results(logger.experiment, result.scores, plots, step=facts.num_epochs)
+        write_results(result, datamodule, config)
     except BaseException:
-        # By now lightning may have closed its own writer.
-        close_session(SummaryWriter(logger.log_dir), succeeded=False)
+        close_session(logger.log_dir, None, (), step=0)
         raise
-    close_session(logger.experiment, succeeded=True)
+    plots = sorted((folder / "plots").glob("*.png"))
+    close_session(logger.log_dir, result.scores, plots, step=facts.num_epochs)
     report_scores(result.scores)
     samples = dict(zip(datamodule.table["segment"], datamodule.table["samples"], strict=True))
     lines = summary_lines(

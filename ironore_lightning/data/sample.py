@@ -171,11 +171,11 @@ SHORT_DEVIATION = 0.32 / np.sqrt(252)
 """Standard deviation a day of the shock to the short-term factor, log price."""
 LONG_DEVIATION = 0.10 / np.sqrt(252)
 PREMIUM_DEVIATION = 0.08 / np.sqrt(252)
-DEGREES_OF_FREEDOM = 6.0
+DEGREES_OF_FREEDOM = 8.0
 """Of the Student t; all shocks of a day share its mixing variable, so a wild day is wild in all."""
-NEWS_WEIGHT = 0.07
+NEWS_WEIGHT = 0.09
 """What yesterday's squared shock adds to today's variance (alpha of the GARCH)."""
-VARIANCE_MEMORY = 0.90
+VARIANCE_MEMORY = 0.88
 """What yesterday's variance leaves in today's (beta of the GARCH)."""
 ASSESSMENT_DEVIATION = 0.003
 """Standard deviation of the log index around the spot price."""

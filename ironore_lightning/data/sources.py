@@ -179,7 +179,7 @@ def _join_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> pd.D
         ):
             if wrong.any():
                 raise DataError(f"{file}: column {month}: {dates[int(wrong.argmax())]} {what}")
-    frame = pd.concat(dict(contracts), axis=1).sort_index()
+    frame = pd.concat(dict(contracts), axis=1, sort=True)
     frame.columns = pd.PeriodIndex(list(contracts), freq="M")
     return frame.rename_axis(index="date")
 

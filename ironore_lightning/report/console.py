@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 
 import pandas as pd
@@ -68,7 +69,7 @@ class EpochReport(Callback):
         """Start with no epoch seen."""
         self.thresholds = thresholds
         self.emoji = emoji
-        self.previous_loss = float("nan")
+        self.previous_loss: float | None = None
         self.best_loss = float("inf")
         self.started = 0.0
         self.bar = tqdm(disable=True)
@@ -94,14 +95,15 @@ class EpochReport(Callback):
         seconds = time.perf_counter() - self.started
         scores = trainer.callback_metrics
         loss = float(scores["val/loss"])
-        change = loss - self.previous_loss
-        self.best_loss = min(self.best_loss, loss)
         words = [epoch_speed(seconds, self.thresholds)]
-        if change == change:  # the first epoch has nothing to compare with
-            words.insert(0, loss_trend(change, self.thresholds))
+        change = ""
+        if self.previous_loss is not None:
+            change = f"{loss - self.previous_loss:+.4f}"
+            words.insert(0, loss_trend(loss - self.previous_loss, self.thresholds))
+        self.best_loss = min(self.best_loss, loss)
         with logging_redirect_tqdm():
             log.info(
-                "%5d %12.4f %10.4f %+9.4f %7.2f s %10.2e %9.4f  %s",
+                "%5d %12.4f %10.4f %9s %7.2f s %10.2e %9.4f  %s",
                 trainer.current_epoch + 1,
                 float(scores["train/loss"]),
                 loss,
@@ -117,6 +119,15 @@ class EpochReport(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the bar away."""
         self.bar.close()
+
+
+def quieten_lightning() -> None:
+    """Leave out what lightning says of itself: advertisements, and what our own lines say."""
+    # A filter and not a level: lightning sets the level back.
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(lambda record: record.levelno > logging.INFO)
+    # lightning 2.6 calls something that torch 2.13 is about to rename.
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
 
 def report_segments(table: pd.DataFrame) -> None:

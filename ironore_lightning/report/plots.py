@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from PIL import Image
 
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -113,8 +114,13 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
-        # The version of matplotlib would make files differ that show the same.
-        figure.savefig(folder / f"{name}.png", format="png", metadata={"Software": None})
+        canvas = FigureCanvasAgg(figure)
+        # Neither call is annotated by matplotlib.
+        canvas.draw()  # type: ignore[no-untyped-call]
+        drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        pixels = Image.fromarray(drawn).convert("RGB")
+        # A palette halves the file, and these few colours fit into it.
+        pixels.quantize(256, dither=Image.Dither.NONE).save(folder / f"{name}.png")
 
 
 def _test_days(predictions: pd.DataFrame) -> _Days:

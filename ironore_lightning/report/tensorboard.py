@@ -2,10 +2,11 @@
 
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.metadata import (
@@ -42,37 +43,49 @@ def hyperparameters(config: Config) -> dict[str, bool | str | float]:
     }
 
 
-def open_session(writer: SummaryWriter, values: Mapping[str, bool | str | float]) -> None:
+def open_session(logger: TensorBoardLogger, values: dict[str, bool | str | float]) -> None:
     """Announce the hyperparameters of a run that starts, and the layout of its custom charts.
 
     Of the plugin's three records the experiment's is left out: the first one found in a folder
     would fix the columns for every other run beside it.
     """
-    _, start, _ = hparams(dict(values), {})
-    writer.file_writer.add_summary(start)
-    writer.add_custom_scalars(LAYOUT)
+    logger.hparams.update(values)  # lightning writes these to hparams.yaml
+    _, start, _ = hparams(values, {})
+    logger.experiment.file_writer.add_summary(start)
+    logger.experiment.add_custom_scalars(LAYOUT)
 
 
-def close_session(writer: SummaryWriter, *, succeeded: bool) -> None:
-    """Say how the session ended."""
+def close_session(folder: str, scores: Scores | None, plots: Iterable[Path], *, step: int) -> None:
+    """Write what a run ended with; lightning has closed its own writer by then.
+
+    Args:
+        folder: Where the run's events are.
+        scores: Of the test segment; None says that the run failed.
+        plots: PNG files to show.
+        step: Epochs run.
+    """
+    with SummaryWriter(folder) as writer:
+        for name, score in asdict(scores).items() if scores else ():
+            if score is not None:
+                writer.add_scalar(f"test/{name}", score, step)
+        for path in plots:
+            writer.file_writer.add_summary(Summary(value=[_image(path)]), step)
+        writer.file_writer.add_summary(Summary(value=[_session_end(succeeded=scores is not None)]))
+
+
+def _image(path: Path) -> Summary.Value:
+    data = path.read_bytes()
+    width, height = struct.unpack(">II", data[16:24])  # the header of every PNG
+    image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=data)
+    return Summary.Value(tag=path.stem, image=image)
+
+
+def _session_end(*, succeeded: bool) -> Summary.Value:
     status = Status.Value("STATUS_SUCCESS" if succeeded else "STATUS_FAILURE")
-    ended = HParamsPluginData(
-        session_end_info=SessionEndInfo(status=status, end_time_secs=time.time()),
-        version=PLUGIN_DATA_VERSION,
+    end = SessionEndInfo(status=status, end_time_secs=time.time())
+    content = HParamsPluginData(session_end_info=end, version=PLUGIN_DATA_VERSION)
+    plugin = SummaryMetadata.PluginData(
+        plugin_name=PLUGIN_NAME, content=content.SerializeToString()
     )
-    plugin = SummaryMetadata.PluginData(plugin_name=PLUGIN_NAME, content=ended.SerializeToString())
-    value = Summary.Value(tag=SESSION_END_INFO_TAG, metadata=SummaryMetadata(plugin_data=plugin))
-    writer.file_writer.add_summary(Summary(value=[value]))
-
-
-def log_results(writer: SummaryWriter, scores: Scores, plots: Iterable[Path], *, step: int) -> None:
-    """Write the test scores, and the plots as the PNG files that they are."""
-    for name, score in asdict(scores).items():
-        if score is not None:
-            writer.add_scalar(f"test/{name}", score, step)
-    for path in plots:
-        data = path.read_bytes()
-        width, height = struct.unpack(">II", data[16:24])  # the header of every PNG
-        image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=data)
-        value = Summary.Value(tag=path.stem, image=image)
-        writer.file_writer.add_summary(Summary(value=[value]), step)
+    metadata = SummaryMetadata(plugin_data=plugin)
+    return Summary.Value(tag=SESSION_END_INFO_TAG, metadata=metadata)

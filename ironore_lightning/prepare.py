@@ -1,0 +1,144 @@
+"""Write the tables behind a run: ``python -m ironore_lightning.prepare output_dir=DIR``.
+
+Takes the settings of train.py beside the folder, and trains nothing.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pandas as pd
+from omegaconf import DictConfig
+
+from ironore_lightning.command import run_command, run_job
+from ironore_lightning.config import Config, to_config
+from ironore_lightning.data.features import build_features, build_target
+from ironore_lightning.data.panel import Panel, build_panel
+from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.record import write_csv, write_json
+
+log = logging.getLogger(__name__)
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
+def main(composed: DictConfig) -> None:
+    """Check the settings, then build and write."""
+    run_job(lambda: write_tables(to_config(composed, besides={"output_dir"}), _folder(composed)))
+
+
+def write_tables(config: Config, folder: Path) -> None:
+    """Write `continuous_futures.csv`, `consolidated_features.csv` and `data_report.json`.
+
+    The price columns of both tables are anchored at the newest contract, as the original's were;
+    a model reads the same series anchored at the oldest one.
+    """
+    raw = read_raw(config.data)
+    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    features = build_features(panel, config.features.names)
+    target = build_target(panel, config.target).loc[features.index]
+    report = data_report(raw, panel, features, target)
+    if panel.futures:
+        write_csv(folder / "continuous_futures.csv", continuous_futures(panel), index=True)
+    table = consolidated_features(panel, features, target)
+    write_csv(folder / "consolidated_features.csv", table, index=True)
+    write_json(folder / "data_report.json", report)
+    _print_report(report)
+
+
+def continuous_futures(panel: Panel) -> pd.DataFrame:
+    """Lay the continuous series side by side, one row for each day of any leg."""
+    columns: dict[str, pd.Series] = {}
+    for name, series in panel.futures.items():
+        leg = name.removeprefix("price_")
+        columns[name] = series.days["adjusted_price"]
+        columns[f"raw_price_{leg}"] = series.days["raw_price"]
+        columns[f"contract_month_{leg}"] = series.days["contract_month"].astype(str)
+    return pd.DataFrame(columns).rename_axis("date")
+
+
+def consolidated_features(
+    panel: Panel, features: pd.DataFrame, target: pd.DataFrame
+) -> pd.DataFrame:
+    """Put the features beside `Y`, which the last rows do not have yet."""
+    levels = {
+        name: series.days["adjusted_price"].reindex(features.index)
+        for name, series in panel.futures.items()
+        if name in features
+    }
+    return features.assign(**levels, Y=target["value"]).rename_axis("date")
+
+
+def data_report(
+    raw: RawData, panel: Panel, features: pd.DataFrame, target: pd.DataFrame
+) -> dict[str, Any]:
+    """Say what the tables hold and how much of it was filled forward."""
+    days = pd.DatetimeIndex(features.index)
+    blanks = {
+        name: int(one.isna().sum()) for frame in raw.sources.values() for name, one in frame.items()
+    }
+    return {
+        "rows": len(days),
+        "rows_with_target": int(target["value"].notna().sum()),
+        "first_date": _date(days[0]),
+        "last_date": _date(days[-1]),
+        "columns": [
+            _column_report(panel, str(name), days, blanks.get(name, 0)) for name in panel.values
+        ],
+        "rolls": {
+            name: [
+                {
+                    "roll_day": _date(day),
+                    "from_month": str(roll.from_month),
+                    "to_month": str(roll.to_month),
+                    "ratio": roll.ratio,
+                    "difference": roll.difference,
+                }
+                for day, roll in zip(series.rolls.index, series.rolls.itertuples(), strict=True)
+            ]
+            for name, series in panel.futures.items()
+        },
+    }
+
+
+def _column_report(panel: Panel, name: str, days: pd.DatetimeIndex, blanks: int) -> dict[str, Any]:
+    is_leg = name in panel.futures
+    values = panel.futures[name].days["raw_price"] if is_leg else panel.values[name]
+    staleness = panel.staleness.loc[days, name]
+    inside = values.reindex(days)
+    return {
+        "column": name,
+        "first_value": _date(values.first_valid_index()),
+        "missing": blanks,
+        "filled": int((staleness > 0).sum()),
+        "longest_staleness": int(staleness.max()),
+        "minimum": float(inside.min()),
+        "maximum": float(inside.max()),
+    }
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    log.info(
+        "%d rows, %d of them with a target, from %s to %s",
+        report["rows"],
+        report["rows_with_target"],
+        report["first_date"],
+        report["last_date"],
+    )
+    for line in pd.DataFrame(report["columns"]).to_string(index=False).splitlines():
+        log.info(line)
+    for name, rolls in report["rolls"].items():
+        ratios = [roll["ratio"] for roll in rolls]
+        log.info("%s: %d rolls, ratios %.4f to %.4f", name, len(rolls), min(ratios), max(ratios))
+
+
+def _folder(composed: DictConfig) -> Path:
+    return Path(composed.output_dir)
+
+
+def _date(day: Any) -> str:
+    return f"{pd.Timestamp(day):%Y-%m-%d}"
+
+
+if __name__ == "__main__":
+    run_command(main)
