@@ -23,6 +23,12 @@ FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
 
+UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
+UNKNOWN_MEMBER = re.compile(
+    r"Could not find '(?P<group>\S+)/(?P<member>\S+)' "
+    r"Available options in '\S+': (?P<members>.*?)( Config search|$)"
+)
+
 
 class BelowError(logging.Filter):
     """Let everything below an error through; errors go to standard error instead."""
@@ -75,14 +81,12 @@ def exit_status(error: IronOreError) -> int:
 def _one_line(error: Exception) -> str:
     """Say in our words what Hydra says in several lines."""
     text = " ".join(str(error).split())
-    if found := re.search(
-        r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'", text
-    ):
-        return unknown_key(found[1])
-    if found := re.search(
-        r"Could not find '(\S+)/(\S+)' Available options in '\S+': (.*?)(?: Config|$)", text
-    ):
-        group, member, members = found.groups()
-        names = members.split()
-        return f"{group}={member}: there is no such member{closest(member, names)}; members are: {', '.join(names)}"
+    if found := UNKNOWN_KEY.search(text):
+        return unknown_key(found["key"])
+    if found := UNKNOWN_MEMBER.search(text):
+        members = found["members"].split()
+        return (
+            f"{found['group']}={found['member']}: there is no such member"
+            f"{closest(found['member'], members)}; members are: {', '.join(members)}"
+        )
     return text

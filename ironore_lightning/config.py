@@ -169,7 +169,7 @@ class PanelSettings(Settings):
     """First row; null takes every day on which all columns have a value."""
     as_published: bool
     """Whether a value appears on its publication day; false joins by the date in the file."""
-    break_days: dict[str, tuple[Day, ...]] = Field(strict=False)
+    break_days: dict[str, Annotated[tuple[Day, ...], Field(strict=False)]]
     """Days, by price series, whose return is a change of specification and not a market move."""
 
 
@@ -206,13 +206,15 @@ class FeaturesSettings(Settings):
     """What the model reads, in order."""
 
     names: tuple[Annotated[FeatureSettings, BeforeValidator(_parse_feature)], ...] = Field(
-        strict=False, min_length=1
+        strict=False
     )
     """Names, or `name` with a `transform`."""
 
     @field_validator("names")
     @classmethod
     def _are_unique(cls, names: tuple[FeatureSettings, ...]) -> tuple[FeatureSettings, ...]:
+        if not names:
+            raise ValueError("at least one feature is needed")
         labels = [feature.label for feature in names]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
@@ -427,9 +429,8 @@ class Config(Settings):
                 )
         for name in self.panel.break_days:
             if name not in self.data.contracts:
-                raise ValueError(
-                    f"panel.break_days: {name!r} is no price leg{closest(name, self.data.contracts)}"
-                )
+                known = closest(name, self.data.contracts)
+                raise ValueError(f"panel.break_days: {name!r} is no price leg{known}")
         return self
 
 
@@ -480,11 +481,11 @@ def _keys(location: tuple[str | int, ...], tree: object, *, missing: bool) -> li
     keys: list[str] = []
     node = tree
     for position, part in enumerate(location):
-        inside = (isinstance(node, dict) and part in node) or isinstance(part, int)
-        if inside or (missing and position == len(location) - 1):
+        is_inside = (isinstance(node, dict) and part in node) or isinstance(node, list)
+        if is_inside:
+            node = node[part]  # type: ignore[index]  # part is a key or an index of node
+        if is_inside or (missing and position == len(location) - 1):
             keys.append(str(part))
-        if isinstance(node, dict):
-            node = node.get(part, node)
     return keys
 
 

@@ -4,6 +4,7 @@ import logging
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,20 +104,7 @@ def run_experiment(config: Config, folder: Path) -> RunResult:
         raise
     plots = sorted((folder / "plots").glob("*.png"))
     close_session(logger.log_dir, result.scores, plots, step=facts.num_epochs)
-    report_scores(result.scores)
-    samples = dict(zip(datamodule.table["segment"], datamodule.table["samples"], strict=True))
-    lines = summary_lines(
-        samples=samples,
-        features=(
-            f"{datamodule.features.shape[1]} columns, windows of {config.window.sequence_length} "
-            f"days, scaler {config.scaling.method} fitted on training rows"
-        ),
-        facts=facts,
-        scores=result.scores,
-        labels=result.labels,
-        emoji=config.report.emoji,
-    )
-    report_verdict(lines, result.sentence, emoji=config.report.emoji)
+    report_result(result, datamodule, config)
     return result
 
 
@@ -204,7 +192,7 @@ def fit(
     facts = TrainingFacts(
         num_epochs=trainer.current_epoch,
         best_epoch=checkpoint["epoch"] + 1,
-        best_score=float(best.best_model_score),
+        best_score=float(checkpoint["callbacks"][best.state_key]["best_model_score"]),
         stopped_early=stopping.stopped_epoch > 0,
         seconds=time.perf_counter() - started,
         num_parameters=sum(one.numel() for one in forecaster.parameters() if one.requires_grad),
@@ -220,7 +208,7 @@ def predict(
     Returns:
         In time order: `date` of the outcome, `segment`, `actual` and `forecast` in per cent.
     """
-    batches = trainer.predict(
+    batches: Any = trainer.predict(
         forecaster,
         datamodule=datamodule,
         ckpt_path=folder / "checkpoints" / "best.ckpt",
@@ -269,4 +257,24 @@ def write_results(result: RunResult, datamodule: WindowDataModule, config: Confi
         "evaluation": evaluation,
     }
     write_json(folder / "final_results.json", final)
-    write_figures(draw_figures(result.predictions, title=config.name), folder / "plots")
+    title = (
+        f"{config.name}: LSTM on {len(config.features.names)} columns of data={config.data.name}"
+    )
+    write_figures(draw_figures(result.predictions, title=title), folder / "plots")
+
+
+def report_result(result: RunResult, datamodule: WindowDataModule, config: Config) -> None:
+    """Print scores and summary; the last line says what the run is worth."""
+    report_scores(result.scores)
+    lines = summary_lines(
+        samples=dict(zip(datamodule.table["segment"], datamodule.table["samples"], strict=True)),
+        features=(
+            f"{datamodule.features.shape[1]} columns, windows of {config.window.sequence_length} "
+            f"days, scaler {config.scaling.method} fitted on training rows"
+        ),
+        facts=result.facts,
+        scores=result.scores,
+        labels=result.labels,
+        emoji=config.report.emoji,
+    )
+    report_verdict(lines, result.sentence, emoji=config.report.emoji)

@@ -73,7 +73,7 @@ def data_report(
     raw: RawData, panel: Panel, features: pd.DataFrame, target: pd.DataFrame
 ) -> dict[str, Any]:
     """Say what the tables hold and how much of it was filled forward."""
-    days = pd.DatetimeIndex(features.index)
+    days = _days(features)
     blanks = {
         name: int(one.isna().sum()) for frame in raw.sources.values() for name, one in frame.items()
     }
@@ -94,7 +94,7 @@ def data_report(
                     "ratio": roll.ratio,
                     "difference": roll.difference,
                 }
-                for day, roll in zip(series.rolls.index, series.rolls.itertuples(), strict=True)
+                for day, roll in zip(_days(series.rolls), series.rolls.itertuples(), strict=True)
             ]
             for name, series in panel.futures.items()
         },
@@ -108,7 +108,7 @@ def _column_report(panel: Panel, name: str, days: pd.DatetimeIndex, blanks: int)
     inside = values.reindex(days)
     return {
         "column": name,
-        "first_value": _date(values.first_valid_index()),
+        "first_value": _date(_days(values.dropna())[0]),
         "missing": blanks,
         "filled": int((staleness > 0).sum()),
         "longest_staleness": int(staleness.max()),
@@ -129,15 +129,20 @@ def _print_report(report: dict[str, Any]) -> None:
         log.info(line)
     for name, rolls in report["rolls"].items():
         ratios = [roll["ratio"] for roll in rolls]
-        log.info("%s: %d rolls, ratios %.4f to %.4f", name, len(rolls), min(ratios), max(ratios))
+        spread = f", ratios {min(ratios):.4f} to {max(ratios):.4f}" if ratios else ""
+        log.info("%s: %d rolls%s", name, len(rolls), spread)
 
 
 def _folder(composed: DictConfig) -> Path:
     return Path(composed.output_dir)
 
 
-def _date(day: Any) -> str:
-    return f"{pd.Timestamp(day):%Y-%m-%d}"
+def _days(table: pd.DataFrame | pd.Series) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(table.index)
+
+
+def _date(day: pd.Timestamp) -> str:
+    return f"{day:%Y-%m-%d}"
 
 
 if __name__ == "__main__":

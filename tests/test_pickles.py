@@ -1,4 +1,5 @@
 import builtins
+import codecs
 import os
 import pickle
 import pickletools
@@ -9,6 +10,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from numpy._core.numeric import _frombuffer
+from pandas.core.internals.managers import SingleBlockManager
 
 from ironore_lightning.data import pickles
 from ironore_lightning.data.pickles import read_pickled_contracts
@@ -118,13 +121,13 @@ def test_the_original_pickles_are_read_as_pandas_reads_them(real_data, file, num
 
 
 class Calls:
-    """Pickles as a call of `function`."""
+    """Pickles as a call of `function`, followed by BUILD if there is a state."""
 
-    def __init__(self, function, *arguments):
-        self.function, self.arguments = function, arguments
+    def __init__(self, function, *arguments, state=None):
+        self.parts = (function, arguments, state)
 
     def __reduce__(self):
-        return self.function, self.arguments
+        return self.parts
 
 
 def shell(marker):
@@ -243,7 +246,57 @@ def test_lengths_that_the_file_does_not_have_are_never_allocated(write_pickle, r
 
 def test_a_pickle_above_the_size_limit_is_not_opened(write_pickle, monkeypatch):
     monkeypatch.setattr(pickles, "MAX_BYTES", 1000)
-    assert "a pickle may have 1000" in refusal(write_pickle({JANUARY: "x" * 1000}))
+    assert "bytes, may have 1000" in refusal(write_pickle({JANUARY: "x" * 1000}))
+
+
+def laughs(depth=200):
+    """A tuple of tuples: a few bytes to store, 2**depth to spell or to compare."""
+    nested = ("laugh",)
+    for _ in range(depth):
+        nested = (nested, nested)
+    return nested
+
+
+def crafted(values=(), index=DATES, key=JANUARY):
+    """Contracts of the right outline around whatever is put in."""
+    manager = Calls(SingleBlockManager, state=([index], [values]))
+    return {key: Calls(pd.Series, state={"_mgr": manager})}
+
+
+def array(raw=b"\0" * 24, kind="f8", shape=(3,)):
+    return Calls(_frombuffer, raw, Calls(np.dtype, kind, state=(3, "<")), shape, "C")
+
+
+CRAFTED = {
+    "nothing odd": (crafted(array()), ""),
+    "nested kind": (crafted(array(kind=laughs())), "are of type a tuple"),
+    "nested text": (crafted(array(raw=Calls(codecs.encode, laughs()))), "not laid out"),
+    "nested bytes": (crafted(array(raw=laughs())), "not laid out"),
+    "nested shape": (crafted(array(shape=laughs())), "the shape they state"),
+    "another shape": (crafted(array(shape=(4,))), "the shape they state"),
+    "half a number": (crafted(array(raw=b"\0" * 23)), "not laid out"),
+    "too few": (crafted(array(b"\0" * 16, shape=(2,))), "has 2 prices for 3 dates"),
+    "list of prices": (crafted([1.0, 2.0, 3.0]), "are a list"),
+    "list of dates": (crafted(array(), index=[1, 2, 3]), "dates are kept in a list"),
+    "nested ordinal": (
+        crafted(array(), key=Calls(pd.Period, None, pd.offsets.MonthEnd(), laughs())),
+        "not laid out",
+    ),
+    "nested month length": (
+        crafted(array(), key=Calls(pd.Period, None, Calls(pd.offsets.MonthEnd, laughs()), 600)),
+        "another length than a month",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CRAFTED)
+def test_an_odd_value_in_the_place_of_a_plain_one_is_refused_at_once(write_pickle, case):
+    content, part = CRAFTED[case]
+    path = write_pickle(content)
+    if part:
+        assert part in refusal(path)
+    else:
+        assert read_pickled_contracts(path)[JANUARY].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_contracts_that_share_their_bytes_cannot_grow_beyond_the_file(write_pickle):

@@ -156,7 +156,7 @@ def test_a_65_contract_is_marked_every_trading_day_and_a_62_contract_seldom_unti
 
 def test_both_legs_have_the_contracts_of_every_roll():
     for closes in (market().closes_65, market().closes_62):
-        traded = closes.loc["2019-12":"2025-06"].dropna(how="all")
+        traded = closes.reindex(market().planted.index).loc["2019-12":"2025-06"]
         assert len(traded) > 1400
         for months in (1, 2):
             assert ahead(traded, months).notna().all()
@@ -275,14 +275,14 @@ def test_the_index_stays_close_to_the_front_of_the_curve():
     for closes, header in ((sample.closes_65, "65 Index"), (sample.closes_62, "62 Index")):
         gap = np.log(sample.index[header] / ahead(closes, 1)).loc["2020":].dropna()
         assert len(gap) > 1400
-        assert gap.abs().max() < 0.12
+        assert gap.abs().max() < 0.15
         assert abs(gap.mean()) < 0.03
 
 
 def test_both_grades_move_together():
     returns = [returns_ahead(closes, 1) for closes in (market().closes_65, market().closes_62)]
-    # Variances a year: common 0.32^2 x 0.83 (fading over a month) + 0.10^2, premium 0.08^2 x 0.78:
-    # the correlation is the root of 0.095 / 0.100.
+    # A month before delivery, variances a year: 0.32^2 x exp(-3/12) + 0.10^2 = 0.0897 in common,
+    # 0.08^2 x exp(-4/12) = 0.0046 of the premium. The root of 0.0897 / 0.0943 is 0.975.
     assert returns[0].corr(returns[1]) == pytest.approx(0.975, abs=0.015)
 
 
@@ -310,11 +310,14 @@ def test_returns_have_fat_tails():
 
 
 def test_wild_days_follow_wild_days():
-    returns = returns_ahead(market().closes_65, 1).reset_index(drop=True)
-    by_lag = [returns.abs().autocorr(lag) for lag in range(1, 11)]
-    # A series without clusters would be within 0.02 of zero.
-    assert np.mean(by_lag) > 0.05
-    assert abs(returns.autocorr(1)) < 0.08
+    clusters = []
+    for seed in SEEDS:
+        returns = returns_ahead(market(seed).closes_65, 1).reset_index(drop=True)
+        clusters.append(np.mean([returns.abs().autocorr(lag) for lag in range(1, 6)]))
+        assert abs(returns.autocorr(1)) < 0.1
+    # Without clusters each would be 0 with a standard error of 0.01.
+    assert clusters[0] > 0.04
+    assert np.mean(clusters) > 0.06
 
 
 # --- the signal -----------------------------------------------------------------------------------
@@ -370,9 +373,10 @@ def test_the_drivers_as_written_tell_the_planted_part_exactly():
 @pytest.mark.parametrize("leg", ["closes_65", "closes_62"])
 def test_the_drivers_alone_recover_the_signal_in_both_grades(leg):
     sample = market(0, 0.3)
-    returns = returns_ahead(getattr(sample, leg), 1).loc["2020":]
+    days = sample.planted.index
+    returns = returns_ahead(getattr(sample, leg).reindex(days), 1).loc["2020":]
     assert len(returns) > 1400
-    columns = driver_changes(sample, sample.planted.index).reindex(returns.index).to_numpy().T
+    columns = driver_changes(sample, days).loc[returns.index].to_numpy().T
     assert explained(returns, *columns) == pytest.approx(0.3, abs=0.06)
 
 

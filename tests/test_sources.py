@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -154,7 +156,7 @@ WRONG_SOURCE = {
     "wrong delimiter": ("Date;a\n2/1/2024;1\n", {}, ["only one column", "'Date;a'", "holds ';'"]),
     "odd delimiter": ("Date,a\n2/1/2024,1\n", {"delimiter": "ab"}, ["delimiter 'ab'"]),
     "ragged row": ("Date,a\n2/1/2024,1\n3/1/2024,1,2\n", {}, ["line 3, saw 3"]),
-    "open quote": ('Date,a\n2/1/2024,"1\n3/1/2024,1\n', {}, ["EOF inside string"]),
+    "open quote": ('Date,a\n2/1/2024,"1\n3/1/2024,1\n', {}, ["line 2 opens a quote"]),
     "month first": ("Date,a\n12/31/2023,1\n", {}, ["line 2", "'12/31/2023'", "'%d/%m/%Y'"]),
     "date in words": (
         "Date,a\n2/1/2024,1\n\ntoday,2\n",
@@ -232,7 +234,12 @@ def test_a_missing_file_names_its_neighbour_and_a_missing_folder_itself(tmp_path
 def test_a_folder_and_an_unreadable_file_are_refused(tmp_path):
     (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
     (tmp_path / "folder.csv").mkdir()
-    for file, part in (("folder.csv", "is a folder"), ("loop.csv", "cannot be read")):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for file, part in (
+        ("folder.csv", "is a folder"),
+        ("loop.csv", "cannot be read"),
+        ("pipe.csv", "is a device"),
+    ):
         message = refusal(read_source, "drivers", source_settings(file=file), tmp_path)
         assert f"{file}: {part}" in message
 

@@ -132,6 +132,22 @@ def test_a_mistake_in_a_binary_table_is_one_line(tmp_path, file_format, columns,
     assert message.startswith("f.")
 
 
+def test_a_text_among_the_real_dates_of_a_sheet_is_refused(tmp_path):
+    mixed = pd.DataFrame({"Date": [TWO_DAYS[0], "soon"], "a": [1.0, 2.0]}, dtype=object)
+    assert "row 3: 'soon' is not a real date" in refusal(store, tmp_path, mixed, "excel")
+
+
+def test_a_date_and_a_midnight_may_stand_in_one_column_of_a_sheet(tmp_path):
+    dates = [datetime.datetime(2024, 1, 3), datetime.date(2024, 1, 2)]
+    mixed = pd.DataFrame({"Date": dates, "a": [1.0, 2.0]}, dtype=object)
+    assert store(tmp_path, mixed, "excel")["a"].tolist() == [2.0, 1.0]
+
+
+def test_categories_of_a_parquet_file_are_read_as_their_text(tmp_path):
+    written = pd.DataFrame({"Date": TWO_DAYS, "a": pd.Categorical(["1", None])})
+    np.testing.assert_array_equal(store(tmp_path, written, "parquet")["a"], [np.nan, 1.0])
+
+
 def test_timezones_infinities_and_stated_formats_of_real_dates_are_refused(tmp_path):
     zoned = pd.DataFrame({"Date": TWO_DAYS.tz_localize("UTC"), "a": [1.0, 2.0]})
     assert "have a timezone (UTC)" in refusal(store, tmp_path, zoned, "parquet")

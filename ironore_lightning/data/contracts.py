@@ -203,8 +203,9 @@ def _base_price(holding: _Holding, price: Floats, *, ratio: Floats) -> Floats:
 def _break_rows(
     index: pd.DatetimeIndex, break_days: Sequence[datetime.date], *, name: str
 ) -> npt.NDArray[np.bool_]:
-    days = pd.DatetimeIndex(break_days)
-    inside = days[(days >= index[0]) & (days <= index[-1])]
+    """Mark the break days; a first row has no return, so there is nothing to break on it."""
+    days = pd.DatetimeIndex(list(break_days))
+    inside = days[(days > index[0]) & (days <= index[-1])]
     unknown = inside.difference(index)
     if len(unknown):
         raise DataError(f"{name}: break day {unknown[0].date()} is not a trading day of the data")

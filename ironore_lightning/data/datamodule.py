@@ -80,28 +80,22 @@ class WindowDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffle by seed and epoch; processes share the batches."""
         dataset = self.datasets["train"]
-        return self._load(
-            dataset,
-            ShuffledBatches(
-                len(dataset),
-                batch_size=self.batch_size,
-                seed=self.seed,
-                num_replicas=self.trainer.world_size if self.trainer else 1,
-                rank=self.trainer.global_rank if self.trainer else 0,
-            ),
+        batches = ShuffledBatches(
+            len(dataset),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            num_replicas=self.trainer.world_size if self.trainer else 1,
+            rank=self.trainer.global_rank if self.trainer else 0,
         )
+        return _load(dataset, batches)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Read the validation samples in time order."""
-        return self._load_ordered(self.datasets["val"])
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """Read the test samples in time order."""
-        return self._load_ordered(self.datasets["test"])
+        return _load_ordered(self.datasets["val"])
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Read every sample, segment after segment in time order."""
-        return self._load_ordered(self._samples(self.origins))
+        return _load_ordered(self._samples(self.origins))
 
     def state_dict(self) -> dict[str, Any]:
         """Put the scaler into the checkpoint, so that new rows can be scaled as these were."""
@@ -110,12 +104,13 @@ class WindowDataModule(LightningDataModule):
             "spread": torch.from_numpy(self.scaler.spread.copy()),
         }
 
-    def _load_ordered(self, dataset: WindowDataset) -> DataLoader[Batch]:
-        return self._load(dataset, OrderedBatches(len(dataset), batch_size=EVALUATION_BATCH))
 
-    def _load(self, dataset: WindowDataset, sampler: Sampler[Tensor]) -> DataLoader[Batch]:
-        # Without automatic batching the loader hands a tensor of positions to the data set, which
-        # gathers them at once. Its own generator keeps it from drawing on the global one.
-        return DataLoader(
-            dataset, batch_size=None, sampler=sampler, generator=torch.Generator().manual_seed(0)
-        )
+def _load_ordered(dataset: WindowDataset) -> DataLoader[Batch]:
+    return _load(dataset, OrderedBatches(len(dataset), batch_size=EVALUATION_BATCH))
+
+
+def _load(dataset: WindowDataset, sampler: Sampler[Tensor]) -> DataLoader[Batch]:
+    # Without automatic batching the loader hands a tensor of positions to the data set, which
+    # gathers them at once. Its own generator keeps it from drawing on the global one.
+    generator = torch.Generator().manual_seed(0)
+    return DataLoader(dataset, batch_size=None, sampler=sampler, generator=generator)

@@ -1,7 +1,6 @@
 """The chosen columns, each transformed with what was known on its day."""
 
-from collections.abc import Sequence
-
+import datetime
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 
 from ironore_lightning.config import FeatureSettings, TargetSettings
 from ironore_lightning.data.panel import Panel
-from ironore_lightning.errors import DataError
+from ironore_lightning.errors import ConfigError, DataError
 
 
 def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.DataFrame:
@@ -23,7 +22,7 @@ def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.Data
         Shape (T, F) from the start on, without gaps; per-cent returns are in per cent.
 
     Raises:
-        ConfigError: If there is no column of that name.
+        ConfigError: If there is no column of that name, or no row from `panel.start` on.
         DataError: If a feature has no value yet on the first row, or a return is asked of a
             series that is not positive.
     """
@@ -32,7 +31,7 @@ def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.Data
     table = pd.concat([_transform(panel, one).rename(one.label) for one in features], axis=1)
     complete = table.notna().all(axis=1)
     if panel.start is not None:
-        table = table.loc[pd.Timestamp(panel.start) :]
+        table = _cut_at(table, panel.start)
     elif complete.any():
         table = table.loc[complete.idxmax() :]
     _require_complete(table, complete)
@@ -90,9 +89,10 @@ def _require_positive(values: pd.Series) -> None:
     """Raise if a percentage has no base, as where a difference-adjusted price passed zero."""
     refused = values[values <= 0]
     if len(refused):
+        day = pd.DatetimeIndex(refused.index)[0].date()
         raise DataError(
-            f"{values.name}: a return is asked of it, but it is {refused.iloc[0]:g} on "
-            f"{refused.index[0].date()}; take its change, or futures.adjustment=ratio for a price"
+            f"{values.name}: a return is asked of it, but it is {refused.iloc[0]:g} on {day}; "
+            "take its change, or futures.adjustment=ratio for a price"
         )
 
 
@@ -100,7 +100,8 @@ def _log_return(panel: Panel, name: str) -> pd.Series:
     """Return the per-cent log return since the row before; for a price leg, of what was held."""
     if name in panel.log_returns:
         return 100 * panel.log_returns[name]
-    return 100 * np.log(panel.values[name]).diff()
+    daily: pd.Series = 100 * np.log(panel.values[name]).diff()
+    return daily
 
 
 def _trailing_zscore(values: pd.Series, window: int) -> pd.Series:
@@ -112,10 +113,17 @@ def _trailing_zscore(values: pd.Series, window: int) -> pd.Series:
     return ((values - trailing.mean()) / spread.mask(is_flat)).mask(is_flat, 0.0)
 
 
+def _cut_at(table: pd.DataFrame, start: datetime.date) -> pd.DataFrame:
+    days = pd.DatetimeIndex(table.index)
+    if days[-1] < pd.Timestamp(start):
+        raise ConfigError(f"panel.start={start} lies after the last trading day {days[-1].date()}")
+    return table[days >= pd.Timestamp(start)]
+
+
 def _require_complete(table: pd.DataFrame, complete: pd.Series) -> None:
     """Raise if a feature lacks a value; values are filled forward, so only early rows can."""
     gaps = table.isna().any()
-    if table.empty or not gaps.any():
+    if not gaps.any():
         return
     name = gaps.idxmax()
     remedy = (
@@ -123,4 +131,5 @@ def _require_complete(table: pd.DataFrame, complete: pd.Series) -> None:
         if complete.any()
         else "leave it out"
     )
-    raise DataError(f"{name}: it has no value yet on {table.index[0].date()}; {remedy}")
+    first = pd.DatetimeIndex(table.index)[0].date()
+    raise DataError(f"{name}: it has no value yet on {first}; {remedy}")

@@ -1,11 +1,10 @@
 """The bytes of a raw file, and how its contents are quoted in a message."""
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
 from ironore_lightning.config import FileSettings
-from ironore_lightning.errors import DataError
+from ironore_lightning.errors import DataError, closest
 
 _LONGEST = 60
 _MOST = 12
@@ -16,18 +15,24 @@ def source_path(settings: FileSettings, root: Path) -> Path:
     return root / settings.file
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, *, at_most: int | None = None) -> bytes:
     """Read a whole file.
 
     Raises:
-        DataError: If it is missing, a folder or unreadable.
+        DataError: If it is missing, no plain file, unreadable, or has more bytes than `at_most`.
     """
     try:
+        size = path.stat().st_size
+        if not path.is_file():
+            kind = "folder" if path.is_dir() else "device"
+            raise DataError(f"{path}: is a {kind}, expected a file")
+        if at_most is not None and size > at_most:
+            raise DataError(f"{path.name}: has {size} bytes, may have {at_most}")
         return path.read_bytes()
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file{_neighbour(path)}") from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: is a folder, expected a file") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {one_line(error)}") from error
 
@@ -49,12 +54,6 @@ def listed(names: Iterable[str]) -> str:
     every = list(names)
     rest = f" and {len(every) - _MOST} more" if len(every) > _MOST else ""
     return ", ".join(quoted(name) for name in every[:_MOST]) + rest
-
-
-def closest(name: str, names: Iterable[str]) -> str:
-    """Suggest the one of `names` most like `name`, or nothing."""
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {quoted(close[0])}?" if close else ""
 
 
 def _neighbour(path: Path) -> str:

@@ -69,8 +69,8 @@ def build_panel(
         panel: Start, break days, and whether values appear on their publication day.
 
     Raises:
-        DataError: If a leg cannot be made continuous, the legs share no day, or one file reaches
-            far beyond all others.
+        DataError: If a leg cannot be made continuous, the legs share no day, one file reaches far
+            beyond all others, or a column has no value on any day.
     """
     _require_no_stray_dates(raw)
     legs = {
@@ -83,7 +83,8 @@ def build_panel(
     joined = []
     for name, frame in raw.sources.items():
         lag = data.sources[name].publication_lag_days if name in data.sources else 0
-        published = frame.index + pd.Timedelta(days=lag if panel.as_published else 0)
+        dates = pd.DatetimeIndex(frame.index)
+        published = dates + pd.Timedelta(days=lag if panel.as_published else 0)
         joined += [_join(frame[column], published, days) for column in frame]
     levels = [series.days["level"].reindex(days).rename(name) for name, series in legs.items()]
     fresh = [pd.Series(0.0, index=days, name=name) for name in legs]
@@ -130,6 +131,11 @@ def _join(
     filled = source.notna().to_numpy()
     observation = published[filled].searchsorted(days, side="right") - 1
     known = observation >= 0
+    if not known.any():
+        raise DataError(
+            f"{source.name}: none of its values is out by the last trading day "
+            f"{days[-1].date()}; leave it out"
+        )
     values = np.full(len(days), np.nan)
     values[known] = source.to_numpy()[filled][observation[known]]
     rows = np.arange(len(days))

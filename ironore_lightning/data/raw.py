@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ironore_lightning.config import DataSettings, FileSettings
+from ironore_lightning.data.files import read_bytes, source_path
 from ironore_lightning.data.sample import simulate_market, write_market
 from ironore_lightning.data.sources import read_contracts, read_source, read_table
 from ironore_lightning.errors import ConfigError
@@ -63,6 +64,6 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
         sources = {name: read_source(name, one, root) for name, one in settings.sources.items()}
     contracts = {name: read_contracts(name, one, root) for name, one in settings.contracts.items()}
     digests = {
-        one.file: hashlib.sha256((root / one.file).read_bytes()).hexdigest() for one in files
+        one.file: hashlib.sha256(read_bytes(source_path(one, root))).hexdigest() for one in files
     }
     return RawData(contracts=contracts, sources=sources, digests=digests)

@@ -57,7 +57,7 @@ class Market:
 def simulate_market(settings: SampleSettings) -> Market:
     """Draw a market; the same settings draw the same numbers."""
     children = np.random.SeedSequence(settings.seed).spawn(5)
-    curve_rng, exogenous_rng, responding_rng, trading_rng, weekly_rng = map(
+    exogenous_rng, curve_rng, responding_rng, trading_rng, weekly_rng = map(
         np.random.default_rng, children
     )
     days = _trading_days(FIRST_DAY, LAST_DAY)
@@ -158,12 +158,12 @@ def _months_ahead(days: pd.DatetimeIndex, contracts: pd.PeriodIndex) -> NDArray[
 
 # --- the curve ------------------------------------------------------------------------------------
 
-START_PRICE_62 = 110.0
+START_PRICE_62 = 160.0
 """Price for delivery on the first day, USD/dmt."""
 START_PREMIUM_65 = 0.12
 """Log of the 65 % price over the 62 % price on the first day."""
-LONG_DRIFT = 0.03
-"""What the long-term factor adds to the first curve, log price a year of delivery time."""
+LONG_DRIFT = -0.02
+"""Of the long-term factor: slope of the first curve, log price a year; the front is dearer."""
 SHORT_REVERSION = 1.5
 """How fast the short-term factor reverts, a year: half of it is gone in five and a half months."""
 PREMIUM_REVERSION = 2.0
@@ -171,11 +171,11 @@ SHORT_DEVIATION = 0.32 / np.sqrt(252)
 """Standard deviation a day of the shock to the short-term factor, log price."""
 LONG_DEVIATION = 0.10 / np.sqrt(252)
 PREMIUM_DEVIATION = 0.08 / np.sqrt(252)
-DEGREES_OF_FREEDOM = 8.0
+DEGREES_OF_FREEDOM = 6.0
 """Of the Student t; all shocks of a day share its mixing variable, so a wild day is wild in all."""
-NEWS_WEIGHT = 0.09
+NEWS_WEIGHT = 0.10
 """What yesterday's squared shock adds to today's variance (alpha of the GARCH)."""
-VARIANCE_MEMORY = 0.88
+VARIANCE_MEMORY = 0.82
 """What yesterday's variance leaves in today's (beta of the GARCH)."""
 ASSESSMENT_DEVIATION = 0.003
 """Standard deviation of the log index around the spot price."""

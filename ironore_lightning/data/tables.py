@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import math
 import re
 import warnings
 from dataclasses import dataclass
@@ -11,13 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.data.files import closest, listed, one_line, quoted, read_bytes
-from ironore_lightning.errors import DataError
+from ironore_lightning.data.files import listed, one_line, quoted, read_bytes
+from ironore_lightning.errors import DataError, closest
 
 MISSING_MARKS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "-")
 """What a cell without a value may hold, spaces around it aside."""
-
-_INFINITY = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -162,16 +161,24 @@ def _numbers_of_text(table: RawTable, cells: pd.Series, where: str) -> NDArray[n
     """Parse cells that are text, or numbers and text mixed."""
     text = _as_text(cells)
     missing = text.isin(MISSING_MARKS)
-    values = pd.to_numeric(text.mask(missing), errors="coerce").to_numpy(dtype="float64")
-    wrong = np.isnan(values) & ~missing.to_numpy()
+    wrong = pd.to_numeric(text.mask(missing), errors="coerce").isna() & ~missing
     if wrong.any():
         row = int(wrong.argmax())
-        reason = "is infinite" if _INFINITY.fullmatch(text.iloc[row]) else "is not a number"
+        reason = "is infinite" if _is_infinite(text.iloc[row]) else "is not a number"
         raise DataError(
             f"{where}, {table.place(row)}: {quoted(text.iloc[row])} {reason}, "
             "expected digits with a decimal point, or a blank"
         )
-    return values
+    # Before pandas 3, to_numeric misses the last bit of many numbers.
+    return text.mask(missing, "nan").to_numpy(dtype=object).astype(np.float64)
+
+
+def _is_infinite(text: str) -> bool:
+    """Whether a text spells an infinity, or a number too large to be told from it."""
+    try:
+        return math.isinf(float(text))
+    except ValueError:
+        return False
 
 
 def _dates_of_text(
@@ -212,12 +219,9 @@ def _dates_of_objects(table: RawTable, cells: pd.Series, where: str) -> "pd.Seri
                     "date; if dates are written as text, set date_format"
                 )
     try:
-        dates = pd.to_datetime(cells.where(filled, None))
+        return pd.to_datetime(cells.where(filled, None))
     except (ValueError, TypeError) as error:
         raise DataError(f"{where}: {one_line(error)}") from None
-    if isinstance(dates.dtype, pd.DatetimeTZDtype):
-        raise DataError(f"{where}: dates have a timezone, expected plain dates")
-    return dates
 
 
 def _as_text(cells: pd.Series) -> "pd.Series[str]":
@@ -273,6 +277,10 @@ def _csv_cells(file: str, raw: bytes, delimiter: str) -> pd.DataFrame:
         raise DataError(f"{file}: line 1 is blank, expected the header there") from None
     except (ValueError, TypeError) as error:
         reason = one_line(error).removeprefix("Error tokenizing data. C error: ")
+        unclosed = re.search(r"EOF inside string starting at row (\d+)", reason)
+        if unclosed:
+            line = int(unclosed[1]) + 1
+            raise DataError(f"{file}: line {line} opens a quote that is never closed") from None
         raise DataError(f"{file}: delimiter {delimiter!r}: {reason}") from error
 
 

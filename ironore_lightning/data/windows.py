@@ -62,7 +62,7 @@ class OrderedBatches(Sampler[Tensor]):
 
     def __init__(self, num_samples: int, *, batch_size: int) -> None:
         """Cut ``range(num_samples)`` into batches; the last may be short."""
-        self.batches = torch.arange(num_samples).split(batch_size)
+        self.batches = torch.split(torch.arange(num_samples), batch_size)
 
     def __len__(self) -> int:
         """Count the batches."""
@@ -107,6 +107,6 @@ class ShuffledBatches(Sampler[Tensor]):
         """Yield positions, shape (B,)."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.num_samples, generator=generator)
-        batches = order.split(self.batch_size)
+        batches = torch.split(order, self.batch_size)
         for number in range(len(self)):
             yield batches[(number * self.num_replicas + self.rank) % len(batches)]

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from scipy.stats import binom
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 from torchmetrics.functional import (
     mean_absolute_error,
     mean_absolute_percentage_error,
@@ -99,13 +99,16 @@ class DirectionAccuracy(Metric):
         return 100 * self.correct / self.counted
 
 
-def epoch_metrics() -> dict[str, Metric]:
-    """Return the scores that are followed from epoch to epoch."""
-    return {
-        "rmse": MeanSquaredError(squared=False),
-        "mae": MeanAbsoluteError(),
-        "direction": DirectionAccuracy(),
-    }
+def epoch_metrics(*, prefix: str) -> MetricCollection:
+    """Return the scores that are followed from epoch to epoch: rmse, mae, direction."""
+    return MetricCollection(
+        {
+            "rmse": MeanSquaredError(squared=False),
+            "mae": MeanAbsoluteError(),
+            "direction": DirectionAccuracy(),
+        },
+        prefix=prefix,
+    )
 
 
 def evaluate(predictions: pd.DataFrame, *, kind: str) -> Scores:
@@ -152,8 +155,8 @@ def guessing_band(num_days: int) -> tuple[float, float]:
         The 2.5 % and 97.5 % quantiles of the binomial distribution with p = 1/2.
     """
     tail = (1 - GUESSING_COVERAGE) / 2
-    low, high = binom.ppf([tail, 1 - tail], num_days, 0.5)
-    return 100 * float(low) / num_days, 100 * float(high) / num_days
+    low, high = (float(binom.ppf(share, num_days, 0.5)) for share in (tail, 1 - tail))
+    return 100 * low / num_days, 100 * high / num_days
 
 
 def _r2_zero(forecast: Tensor, actual: Tensor) -> float | None:

@@ -83,15 +83,22 @@ def final_sentence(scores: Scores) -> str:
     """Hold the direction accuracy against what guessing reaches on as many days."""
     if scores.direction_accuracy is None:
         return "No test day moved, so there was no direction to forecast: nothing can be said."
-    assert scores.guessing_low is not None  # both are known as soon as a day moved
+    assert scores.guessing_low is not None  # these are known as soon as a day moved
     assert scores.guessing_high is not None
+    assert scores.up_share is not None
+    mostly_up = scores.up_share >= 100 - scores.up_share
+    constant = "up" if mostly_up else "down"
+    share = scores.up_share if mostly_up else 100 - scores.up_share
     found = (
         f"Direction was right on {scores.direction_hits} of {scores.direction_days} test days "
         f"({scores.direction_accuracy:.1f} %); guessing reaches {scores.guessing_low:.1f} to "
-        f"{scores.guessing_high:.1f} % on as many days"
+        f"{scores.guessing_high:.1f} % on as many days, and always saying {constant} reaches "
+        f"{share:.1f} %"
     )
-    if scores.direction_accuracy > scores.guessing_high:
+    if scores.direction_accuracy > max(scores.guessing_high, share):
         return f"{found}: more than guessing explains here, though one split proves no skill."
+    if scores.direction_accuracy > scores.guessing_high:
+        return f"{found}: a constant does as well, so nothing was forecast."
     if scores.direction_accuracy < scores.guessing_low:
         return f"{found}: worse than guessing, so do not use it."
     return f"{found}: this forecast cannot be told from a coin toss."

@@ -8,13 +8,12 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
-from torchmetrics import MetricCollection
 
 from ironore_lightning.config import ModelSettings, TrainingSettings
 from ironore_lightning.data.windows import Batch
 from ironore_lightning.errors import TrainingError
 from ironore_lightning.evaluation.metrics import epoch_metrics
-from ironore_lightning.model.losses import LOSSES
+from ironore_lightning.model.losses import LOSSES, MeanLoss
 from ironore_lightning.model.network import BiLSTM
 
 
@@ -43,40 +42,34 @@ class Forecaster(LightningModule):
         self.monitor = monitor
         self.network = BiLSTM(num_features, ModelSettings.model_validate(model))
         self.loss = LOSSES[self.training_settings.loss]
-        self.val_metrics = MetricCollection(epoch_metrics(), prefix="val/")
-        self._reset_loss()
+        self.val_metrics = epoch_metrics(prefix="val/")
+        self.train_loss, self.val_loss = MeanLoss(), MeanLoss()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map scaled features (B, L, F) to returns (B,), per cent."""
         forecast: Tensor = self.network(inputs)
         return forecast
 
-    def on_train_epoch_start(self) -> None:
-        """Forget the loss of the epoch before."""
-        self._reset_loss()
-
     def training_step(self, batch: Batch) -> Tensor:
         """Return the mean loss of a batch."""
         loss = self.loss(self(batch.inputs), batch.target)
-        self._add_loss(loss, len(batch.target))
+        self.train_loss.add(loss, len(batch.target))
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Log the training loss, which validation must not follow if it is no number."""
-        if not self.trainer.sanity_checking and self.num_samples:
-            self._log_loss("train/loss")
-        self._reset_loss()
+        """Log the training loss; if it is no number, no checkpoint may follow."""
+        self._log_loss("train/loss", self.train_loss.take())
 
     def validation_step(self, batch: Batch) -> None:
         """Score a batch."""
         forecast = self(batch.inputs)
-        self._add_loss(self.loss(forecast, batch.target), len(batch.target))
+        self.val_loss.add(self.loss(forecast, batch.target), len(batch.target))
         self.val_metrics.update(forecast, batch.target)
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the validation segment."""
-        self._log_loss("val/loss")
-        self.log_dict(self.val_metrics.compute(), sync_dist=False)
+        self._log_loss("val/loss", self.val_loss.take())
+        self.log_dict(self.val_metrics.compute())
         self.val_metrics.reset()
 
     def predict_step(self, batch: Batch) -> Tensor:
@@ -105,17 +98,7 @@ class Forecaster(LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "monitor": self.monitor},
         }
 
-    def _reset_loss(self) -> None:
-        self.loss_sum = torch.zeros((), device=self.device)
-        self.num_samples = 0
-
-    def _add_loss(self, loss: Tensor, num_samples: int) -> None:
-        # A sum on a tensor, read once an epoch: nothing waits for the device at each step.
-        self.loss_sum += loss.detach() * num_samples
-        self.num_samples += num_samples
-
-    def _log_loss(self, name: str) -> None:
-        loss = self.loss_sum / self.num_samples
+    def _log_loss(self, name: str, loss: Tensor) -> None:
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"{name} is {loss.item()} in epoch {self.current_epoch + 1}; lower "

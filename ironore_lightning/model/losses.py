@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -11,3 +12,24 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "huber": functional.huber_loss,
 }
 """By `training.loss`: mean over a batch of forecast (B,) and target (B,), both in per cent."""
+
+
+class MeanLoss:
+    """Mean loss of an epoch: summed on its device and read once, so that no step waits for it."""
+
+    def __init__(self) -> None:
+        """Start with no sample."""
+        self.total = torch.zeros(())
+        self.num_samples = 0
+
+    def add(self, loss: Tensor, num_samples: int) -> None:
+        """Add the mean loss, shape (), of a batch."""
+        self.total = self.total.to(loss.device) + loss.detach() * num_samples
+        self.num_samples += num_samples
+
+    def take(self) -> Tensor:
+        """Return the mean, shape (), and start over; NaN without a sample."""
+        mean = self.total / self.num_samples
+        self.total = torch.zeros(())
+        self.num_samples = 0
+        return mean

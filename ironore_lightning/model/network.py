@@ -49,7 +49,8 @@ class BiLSTM(nn.Module):
         """Map scaled features (B, L, F) to returns (B,), per cent."""
         _, (states, _) = self.lstm(inputs)  # (layers * directions, B, D), last layer last
         final = torch.cat(list(states[-self.num_directions :]), dim=1)  # (B, directions * D)
-        return self.output(self.dropout(self.norm(final))).squeeze(1)
+        forecast: Tensor = self.output(self.dropout(self.norm(final)))
+        return forecast.squeeze(1)
 
     def _draw_weights(self) -> None:
         for name, weight in self.lstm.named_parameters():

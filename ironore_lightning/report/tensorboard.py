@@ -50,7 +50,7 @@ def open_session(logger: TensorBoardLogger, values: dict[str, bool | str | float
     would fix the columns for every other run beside it.
     """
     logger.hparams.update(values)  # lightning writes these to hparams.yaml
-    _, start, _ = hparams(values, {})
+    _, start, _ = hparams(values, {})  # type: ignore[no-untyped-call]  # torch has no types here
     logger.experiment.file_writer.add_summary(start)
     logger.experiment.add_custom_scalars(LAYOUT)
 

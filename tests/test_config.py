@@ -1,0 +1,196 @@
+"""The settings: every member composes, every mistake is named."""
+
+import re
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from pydantic import BaseModel
+
+from ironore_lightning.config import Config, to_config, unknown_key
+from ironore_lightning.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+MEMBERS = sorted(f"{path.parent.name}={path.stem}" for path in (ROOT / "conf").glob("*/*.yaml"))
+
+
+def mistakes(compose, *overrides):
+    with pytest.raises(ConfigError) as caught:
+        compose(*overrides)
+    return str(caught.value).splitlines()
+
+
+def test_the_config_tree_was_found():
+    assert len(MEMBERS) >= 20
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_every_member_composes_into_valid_settings(compose, member):
+    root = () if member == "data=sample" else ("data.root=somewhere",)
+    config = compose(member, *root)
+    group, name = member.split("=")
+    if group == "data":
+        assert config.data.name == name
+
+
+def test_the_defaults_are_those_of_the_original(compose):
+    config = compose()
+    assert (config.model.hidden_size, config.model.num_layers, config.model.dropout) == (
+        96,
+        2,
+        0.35,
+    )
+    assert config.model.bidirectional
+    assert config.model.layer_norm
+    assert len(config.features.names) == 12
+    assert (config.split.train, config.split.val, config.split.test) == (0.70, 0.15, 0.15)
+    assert (config.window.sequence_length, config.training.batch_size) == (20, 32)
+    assert (config.training.max_epochs, config.training.patience) == (200, 15)
+    assert config.training.gradient_clip_norm == 1.0
+    assert config.scaling.method == "minmax"
+
+
+@pytest.mark.parametrize(
+    ("member", "names", "transforms"),
+    [
+        ("all", 12, {"level"}),
+        ("prices", 2, {"level"}),
+        ("prices_and_indices", 4, {"level"}),
+        ("single", 1, {"level"}),
+        ("stationary", 12, {"log_return", "change", "zscore"}),
+    ],
+)
+def test_feature_members_hold_what_their_name_says(compose, member, names, transforms):
+    features = compose(f"features={member}").features.names
+    assert len(features) == names
+    assert {feature.transform for feature in features} == transforms
+
+
+def test_an_experiment_member_sets_no_leaf_and_loses_to_the_command_line(compose):
+    assert compose("experiment=stationary_small").model.hidden_size == 16
+    assert compose("experiment=stationary_small", "model=bilstm").model.hidden_size == 96
+    experiments = list((ROOT / "conf" / "experiment").glob("*.yaml"))
+    assert experiments
+    for path in experiments:
+        assert set(OmegaConf.load(path)) == {"defaults"}, path
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("model.dropout=1.0", "model.dropout: input should be less than 1, got 1.0"),
+        ("model.hidden_size=9.5", "model.hidden_size: input should be a valid integer, got 9.5"),
+        ("model.hidden_size=true", "model.hidden_size: input should be a valid integer, got True"),
+        ("model.bidirectional=1", "model.bidirectional: input should be a valid boolean, got 1"),
+        (
+            "training.learning_rate=0",
+            "training.learning_rate: input should be greater than 0, got 0",
+        ),
+        ("training.learning_rate=nan", "training.learning_rate: input should be a finite number"),
+        ("seed=-1", "seed: input should be greater than or equal to 0, got -1"),
+        ("monitor=test/rmse", "monitor: input should be 'val/loss', 'val/rmse' or 'val/mae'"),
+        ("split.train=0.8", "split: train + val + test must be 1, they sum to 1.1"),
+        (
+            "+model.hiden_size=3",
+            "model.hiden_size: there is no such key; did you mean 'hidden_size'?",
+        ),
+        ("+modle=3", "modle: there is no such key; did you mean 'model'?"),
+        ("~model.dropout", "model.dropout: this key is required"),
+        ("data=original", "data: data.root is missing: data=original needs the folder"),
+        ("scaling.method=max", "scaling.method: input should be 'minmax', 'standard', 'robust'"),
+        ("features.names=[]", "features.names: at least one feature is needed"),
+        ("features.names=[62 Index,62 Index]", "features.names: listed twice: 62 Index"),
+        (
+            "features.names=[price_65_m]",
+            "features.names: there is no column 'price_65_m'; did you mean 'price_65_m1'?",
+        ),
+        (
+            "features.names=[{name:62 Index,transform:zscore}]",
+            "features.names.0: a zscore needs a window, and nothing else takes one",
+        ),
+        (
+            "features.names=[{name:62 Index,transform:future}]",
+            "features.names.0.transform: input should be 'level', 'log_return', 'change'",
+        ),
+        ("target.series=price", "target.series: there is no column 'price'"),
+        ("target.horizon=0", "target.horizon: input should be greater than or equal to 1, got 0"),
+        ("+panel.break_days.price_66=[2025-08-29]", "panel.break_days: 'price_66' is no price leg"),
+        ("panel.start=2022-02-30", "panel.start: input should be a valid date"),
+        ("hardware.precision=16-mixed", "hardware: precision 16-mixed needs a gpu"),
+        (
+            "thresholds.good_accuracy=70",
+            "thresholds: good_accuracy must be below excellent_accuracy",
+        ),
+        ("data.sample.signal=1", "data.sample.signal: input should be less than 1, got 1"),
+        ("name=a/b", "name: string should match pattern"),
+        (
+            "data.sources.index.date_format=null",
+            "data.sources.index: a csv needs date_format and delimiter",
+        ),
+        (
+            "data.sources.index.publication_lag_days=-1",
+            "data.sources.index.publication_lag_days: input should be greater than or equal to 0",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_with_key_rule_and_value(compose, override, line):
+    lines = mistakes(compose, override)
+    assert len(lines) == 1
+    assert lines[0].startswith(line)
+
+
+def test_all_mistakes_are_listed_at_once(compose):
+    lines = mistakes(compose, "model.dropout=2", "seed=-1", "training.patience=0")
+    assert [line.split(":")[0] for line in lines] == ["seed", "model.dropout", "training.patience"]
+
+
+def test_dates_of_a_date_split_must_be_in_order(compose):
+    lines = mistakes(compose, "split=by_date", "split.test_start=2020-01-01")
+    assert lines == ["split: test_start must be after val_start 2024-08-12"]
+
+
+def test_a_given_target_may_not_be_read_as_a_feature(compose):
+    lines = mistakes(compose, "target.kind=given", "target.series=62 Index")
+    assert len(lines) == 1
+    assert "the model would read the answer" in lines[0]
+
+
+def test_a_table_takes_names_that_only_its_header_knows(compose):
+    config = compose("data=table", "data.root=x", "features.names=[anything]", "target.series=P")
+    assert config.data.columns is None
+
+
+def test_two_sources_may_not_name_the_same_column(compose):
+    lines = mistakes(compose, "++data.sources.shipment.columns={62 Index:{unit:t,positive:true}}")
+    assert lines == ["data: columns named twice: 62 Index"]
+
+
+def test_a_value_that_cannot_be_resolved_is_one_line():
+    with pytest.raises(ConfigError, match="nowhere") as caught:
+        to_config(OmegaConf.create({"name": "${nowhere}"}))
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_keys_suggest_the_nearest_at_their_own_level():
+    assert unknown_key("training.pacience").endswith("did you mean 'patience'?")
+    assert unknown_key("qqq") == "qqq: there is no such key"
+
+
+def every_model(model, seen=None):
+    seen = set() if seen is None else seen
+    seen.add(model)
+    for field in model.model_fields.values():
+        found = re.findall(r"ironore_lightning\.config\.(\w+)", str(field.annotation))
+        for name in found:
+            child = getattr(__import__("ironore_lightning.config", fromlist=[name]), name)
+            if isinstance(child, type) and issubclass(child, BaseModel) and child not in seen:
+                every_model(child, seen)
+    return seen
+
+
+def test_every_group_of_settings_is_closed_and_frozen():
+    models = every_model(Config)
+    assert len(models) >= 15
+    for model in models:
+        assert model.model_config["extra"] == "forbid", model
+        assert model.model_config["frozen"], model

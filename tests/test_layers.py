@@ -1,0 +1,133 @@
+"""The house rules that a machine can hold."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "ironore_lightning"
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.name != "__init__.py"
+}
+SOURCES = [*MODULES.values(), ROOT / "train.py"]
+
+LAYERS = {
+    "errors": 0,
+    "config": 1,
+    "data": 2,
+    "evaluation": 2,
+    "hardware": 2,
+    "model": 3,
+    "report": 4,
+    "record": 4,
+    "experiment": 5,
+    "command": 6,
+    "prepare": 7,
+    "inspect": 7,
+}
+COMPOSERS = {"config", "command", "prepare"}
+"""The modules that may know Hydra and OmegaConf."""
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def ours(path):
+    prefix = "ironore_lightning."
+    return [name.removeprefix(prefix) for name in imports_of(path) if name.startswith(prefix)]
+
+
+def test_the_modules_were_found():
+    assert len(MODULES) >= 20
+    assert {name.split(".")[0] for name in MODULES} == set(LAYERS)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_downwards(name):
+    room = name.split(".")[0]
+    for imported in ours(MODULES[name]):
+        other = imported.split(".")[0]
+        assert other == room or LAYERS[other] < LAYERS[room], f"{name} imports {imported}"
+
+
+def test_the_model_knows_of_data_only_its_batches_and_of_evaluation_only_the_metrics():
+    allowed = {"data.windows", "evaluation.metrics"}
+    found = {
+        imported
+        for name, path in MODULES.items()
+        if name.startswith("model.")
+        for imported in ours(path)
+        if imported.startswith(("data.", "evaluation."))
+    }
+    assert found == allowed
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_only_composers_know_hydra(name):
+    knows = any(
+        module.split(".")[0] in {"hydra", "omegaconf"} for module in imports_of(MODULES[name])
+    )
+    assert knows == (name in COMPOSERS)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_whole_config_is_seen_at_the_top_only(name):
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "ironore_lightning.config"
+        for alias in node.names
+    }
+    assert "Config" not in imported or name in {"experiment", "prepare", "report.tensorboard"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_classes_functions_and_lines_stay_short(path):
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    assert len(lines) <= 500
+    assert max(map(len, lines), default=0) <= 100
+    for node in ast.walk(ast.parse(text)):
+        length = (getattr(node, "end_lineno", None) or 0) - getattr(node, "lineno", 0) + 1
+        if isinstance(node, ast.FunctionDef):
+            assert length < 50, node.name
+        elif isinstance(node, ast.ClassDef):
+            assert length < 100, node.name
+
+
+def test_the_top_level_is_what_the_readme_says():
+    names = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    names -= {name for name in names if name.endswith(".egg-info")}
+    expected = "ironore_lightning conf tests train.py pyproject.toml README.md outputs"
+    assert names == set(expected.split())
+
+
+def test_the_two_lines_of_the_readme_are_those_of_the_continuous_integration():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    pattern = re.compile(r"^python -m pip install -e .*$", re.MULTILINE)
+    lines = pattern.findall(readme)
+    assert lines == [
+        "python -m pip install -e . && python train.py",
+        'python -m pip install -e ".[dev]" && python -m pytest',
+    ]
+    assert pattern.findall(script) == lines
+
+
+def test_the_project_knows_no_machine_and_no_registry():
+    files = [path for suffix in ("py", "yaml", "toml", "md") for path in ROOT.rglob(f"*.{suffix}")]
+    files = [path for path in files if not {"outputs", ".venv"} & set(path.parts)]
+    assert len(files) > 60
+    forbidden = re.compile(r"/" + r"(root|work|home)/|index-" + r"url|pypi" + r"\.org")
+    for path in files:
+        assert not forbidden.search(path.read_text(encoding="utf-8")), path

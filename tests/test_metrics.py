@@ -1,0 +1,124 @@
+"""Scores against hand-worked numbers and scikit-learn."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+from ironore_lightning.evaluation.metrics import (
+    DirectionAccuracy,
+    direction_hits,
+    evaluate,
+    guessing_band,
+)
+
+ACTUAL = [1.0, -2.0, 0.0, 3.0, -1.0]
+FORECAST = [0.5, 1.0, 0.5, 0.0, -2.0]
+
+
+def frame(actual, forecast):
+    return pd.DataFrame({"actual": actual, "forecast": forecast})
+
+
+def test_scores_of_five_days_worked_out_by_hand():
+    scores = evaluate(frame(ACTUAL, FORECAST), kind="log_return")
+    # errors: -0.5, 3, 0.5, -3, -1; squares sum to 0.25 + 9 + 0.25 + 9 + 1 = 19.5
+    assert scores.num_days == 5
+    assert scores.rmse == pytest.approx(np.sqrt(19.5 / 5))
+    assert scores.mae == pytest.approx(8 / 5)
+    assert scores.zero_rmse == pytest.approx(np.sqrt(15 / 5))
+    assert scores.zero_mae == pytest.approx(7 / 5)
+    assert scores.r2_zero == pytest.approx(1 - 19.5 / 15)
+
+
+def test_a_day_without_a_move_is_not_counted_and_a_zero_forecast_is_a_miss():
+    scores = evaluate(frame(ACTUAL, FORECAST), kind="log_return")
+    assert (scores.direction_hits, scores.direction_days) == (2, 4)
+    assert scores.direction_accuracy == 50.0
+    assert scores.zero_forecast_days == 1
+    assert scores.up_share == 50.0
+
+
+def test_errors_and_r2_agree_with_scikit_learn():
+    generator = np.random.default_rng(0)
+    actual, forecast = generator.normal(size=(2, 131))
+    scores = evaluate(frame(actual, forecast), kind="log_return")
+    assert scores.rmse == pytest.approx(np.sqrt(mean_squared_error(actual, forecast)), rel=1e-12)
+    assert scores.mae == pytest.approx(mean_absolute_error(actual, forecast), rel=1e-12)
+    assert scores.r2 == pytest.approx(r2_score(actual, forecast), rel=1e-12)
+    assert scores.correlation == pytest.approx(np.corrcoef(actual, forecast)[0, 1], rel=1e-12)
+
+
+def test_mape_is_of_the_rebuilt_price_whatever_the_price_was():
+    actual, forecast = [2.0, -3.0], [1.0, 1.0]
+    before = np.array([100.0, 80.0])
+    price = before * np.exp(np.array(actual) / 100)
+    rebuilt = before * np.exp(np.array(forecast) / 100)
+    scores = evaluate(frame(actual, forecast), kind="log_return")
+    assert scores.mape == pytest.approx(100 * np.mean(np.abs(rebuilt - price) / price))
+    assert scores.naive_mape == pytest.approx(100 * np.mean(np.abs(before - price) / price))
+
+
+def test_mape_of_simple_returns_compounds_simply():
+    scores = evaluate(frame([10.0], [0.0]), kind="simple_return")
+    assert scores.mape == pytest.approx(100 * 0.1 / 1.1)
+
+
+def test_a_given_target_has_no_price_and_so_no_mape():
+    scores = evaluate(frame(ACTUAL, FORECAST), kind="given")
+    assert (scores.mape, scores.naive_mape) == (None, None)
+
+
+def test_the_zero_forecast_ties_with_itself():
+    scores = evaluate(frame(ACTUAL, [0.0] * 5), kind="log_return")
+    assert (scores.rmse, scores.mae, scores.mape) == (
+        scores.zero_rmse,
+        scores.zero_mae,
+        scores.naive_mape,
+    )
+    assert scores.r2_zero == 0.0
+    assert scores.direction_hits == 0
+    assert scores.correlation is None
+
+
+@pytest.mark.parametrize(
+    ("actual", "forecast"),
+    [([0.0, 0.0], [1.0, 2.0]), ([1.0], [2.0]), ([1.0, 1.0], [1.0, 1.0])],
+    ids=["no move", "one day", "constant"],
+)
+def test_what_is_undefined_is_none_and_not_a_number_made_up(actual, forecast):
+    scores = evaluate(frame(actual, forecast), kind="log_return")
+    assert scores.r2 is None
+    assert scores.correlation is None
+    if not any(actual):
+        assert scores.direction_accuracy is None
+        assert scores.guessing_low is None
+        assert scores.r2_zero is None
+
+
+@pytest.mark.parametrize(
+    ("days", "low", "high"),
+    [(131, 54, 77), (20, 6, 14), (50, 18, 32), (252, 110, 142)],
+    ids=str,
+)
+def test_the_band_of_guessing_is_the_binomial_one(days, low, high):
+    assert guessing_band(days) == (
+        pytest.approx(100 * low / days),
+        pytest.approx(100 * high / days),
+    )
+
+
+def test_direction_accuracy_adds_up_over_batches():
+    metric = DirectionAccuracy()
+    metric.update(torch.tensor(FORECAST[:2]), torch.tensor(ACTUAL[:2]))
+    metric.update(torch.tensor(FORECAST[2:]), torch.tensor(ACTUAL[2:]))
+    assert metric.compute() == 50.0
+    metric.reset()
+    metric.update(torch.tensor([1.0]), torch.tensor([0.0]))
+    assert metric.compute().isnan()
+
+
+def test_hits_need_the_same_sign():
+    hits, days = direction_hits(torch.tensor([1.0, 1.0, -1.0]), torch.tensor([2.0, -2.0, -2.0]))
+    assert (int(hits), int(days)) == (2, 3)

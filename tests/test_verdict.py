@@ -1,0 +1,113 @@
+"""The words for scores, and the last sentence."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from ironore_lightning.evaluation.metrics import evaluate
+from ironore_lightning.evaluation.verdict import epoch_speed, final_sentence, label, loss_trend
+
+
+def scores_with(hits, days=100):
+    actual = [1.0] * days
+    forecast = [1.0 + day / days for day in range(hits)] + [-1.0] * (days - hits)
+    return evaluate(pd.DataFrame({"actual": actual, "forecast": forecast}), kind="log_return")
+
+
+def words(thresholds, scores, *, num_parameters=1, training_seconds=1.0):
+    return label(
+        scores, thresholds, num_parameters=num_parameters, training_seconds=training_seconds
+    )
+
+
+@pytest.mark.parametrize(
+    ("hits", "word"),
+    [(60, "EXCELLENT"), (59, "GOOD"), (55, "GOOD"), (54, "FAIR"), (50, "FAIR"), (49, "POOR")],
+)
+def test_direction_is_called_as_in_the_original(compose, hits, word):
+    assert words(compose().thresholds, scores_with(hits)).direction == word
+
+
+def test_trading_thresholds_are_stricter(compose):
+    thresholds = compose("thresholds=trading").thresholds
+    assert words(thresholds, scores_with(60)).direction == "GOOD"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "attribute", "word"),
+    [
+        ("rmse", 1.0, "error", "LOW"),
+        ("rmse", 2.0, "error", "MODERATE"),
+        ("rmse", 2.01, "error", "HIGH"),
+        ("correlation", 0.5, "correlation", "STRONG"),
+        ("correlation", 0.2, "correlation", "MODERATE"),
+        ("correlation", 0.19, "correlation", "WEAK"),
+        ("correlation", -0.9, "correlation", "WEAK"),
+        ("correlation", None, "correlation", "WEAK"),
+        ("direction_accuracy", None, "direction", "POOR"),
+    ],
+)
+def test_error_and_correlation_words(compose, field, value, attribute, word):
+    scores = replace(scores_with(50), **{field: value})
+    assert getattr(words(compose().thresholds, scores), attribute) == word
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "complexity", "training"),
+    [
+        (10_000, 300, "SIMPLE", "QUICK"),
+        (10_001, 301, "MODERATE", "MODERATE"),
+        (100_001, 1801, "COMPLEX", "LENGTHY"),
+    ],
+)
+def test_size_and_time_words(compose, count, seconds, complexity, training):
+    labels = words(
+        compose().thresholds, scores_with(50), num_parameters=count, training_seconds=seconds
+    )
+    assert (labels.complexity, labels.training) == (complexity, training)
+
+
+def test_epoch_words(compose):
+    thresholds = compose().thresholds
+    assert [epoch_speed(one, thresholds) for one in (10, 30, 31)] == ["FAST", "MEDIUM", "SLOW"]
+    changes = (-0.0011, -0.001, 0.001, 0.0011)
+    assert [loss_trend(one, thresholds) for one in changes] == [
+        "IMPROVING",
+        "PLATEAU",
+        "PLATEAU",
+        "DECLINING",
+    ]
+
+
+def test_a_label_of_good_inside_the_band_of_guessing_is_called_a_coin_toss(compose):
+    scores = scores_with(57)
+    assert words(compose().thresholds, scores).direction == "GOOD"
+    sentence = final_sentence(scores)
+    assert "57 of 100 test days (57.0 %)" in sentence
+    assert "40.0 to 60.0 %" in sentence
+    assert sentence.endswith("cannot be told from a coin toss.")
+
+
+def test_the_sentence_names_what_one_constant_sign_reaches():
+    assert "always saying up reaches 100.0 %" in final_sentence(scores_with(57))
+
+
+@pytest.mark.parametrize(
+    ("hits", "ending"),
+    [(61, "one split proves no skill."), (60, "coin toss."), (40, "coin toss."), (39, "use it.")],
+)
+def test_the_sentence_follows_the_band(hits, ending):
+    scores = replace(scores_with(hits), up_share=50.0)
+    assert final_sentence(scores).endswith(ending)
+
+
+def test_beating_the_coin_is_nothing_where_a_constant_does_as_well():
+    scores = replace(scores_with(65), up_share=35.0)
+    assert "always saying down reaches 65.0 %" in final_sentence(scores)
+    assert final_sentence(scores).endswith("so nothing was forecast.")
+
+
+def test_no_move_at_all_says_that_nothing_can_be_said():
+    scores = evaluate(pd.DataFrame({"actual": [0.0], "forecast": [1.0]}), kind="log_return")
+    assert "nothing can be said" in final_sentence(scores)
