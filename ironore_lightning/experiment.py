@@ -175,12 +175,12 @@ def fit(
         folder / "checkpoints",
         filename="best",
         monitor=config.monitor,
-        save_last=True,
         enable_version_counter=False,
     )
+    last = ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
     report = EpochReport(config.thresholds, emoji=config.report.emoji)
     num_batches = len(datamodule.train_dataloader())
-    trainer = build_trainer(config, logger, [best, stopping, report], num_batches=num_batches)
+    trainer = build_trainer(config, logger, [best, last, stopping, report], num_batches=num_batches)
     started = time.perf_counter()
     try:
         trainer.fit(forecaster, datamodule=datamodule)

@@ -125,11 +125,9 @@ def _require_complete(table: pd.DataFrame, complete: pd.Series) -> None:
     gaps = table.isna().any()
     if not gaps.any():
         return
-    name = gaps.idxmax()
-    remedy = (
-        f"set panel.start={complete.idxmax().date()} or leave it out"
-        if complete.any()
-        else "leave it out"
-    )
+    remedy = "leave it out"
+    if complete.any():
+        days = pd.DatetimeIndex(complete.index)
+        remedy = f"set panel.start={days[int(complete.argmax())].date()} or leave it out"
     first = pd.DatetimeIndex(table.index)[0].date()
-    raise DataError(f"{name}: it has no value yet on {first}; {remedy}")
+    raise DataError(f"{gaps.idxmax()}: it has no value yet on {first}; {remedy}")

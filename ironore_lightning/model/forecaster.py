@@ -58,7 +58,9 @@ class Forecaster(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Log the training loss; if it is no number, no checkpoint may follow."""
-        self._log_loss("train/loss", self.train_loss.take())
+        if self.train_loss.num_samples:  # none when validating without a fit
+            self._log_loss("train/loss", self.train_loss.take())
+            self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def validation_step(self, batch: Batch) -> None:
         """Score a batch."""

@@ -1,0 +1,70 @@
+"""What the console says, and when."""
+
+import logging
+import os
+import pty
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from ironore_lightning.report.console import EMOJI, quieten_lightning, report_scores
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(tmp_path):
+    master, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (40, 120))
+    command = [
+        sys.executable,
+        "train.py",
+        "model=tiny",
+        "training.max_epochs=3",
+        "report.emoji=false",
+    ]
+    process = subprocess.Popen(
+        [*command, f"hydra.run.dir={tmp_path}"], cwd=ROOT, stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            part = os.read(master, 4096)
+        except OSError:  # the other end is closed
+            break
+        shown += part
+    assert process.wait(timeout=60) == 0
+    text = shown.decode()
+    assert "0/3 [" in text
+    assert text.count("FAST") == 3
+    assert not any(symbol in text for symbol in EMOJI.values())
+    for line in text.replace("\r", "\n").splitlines():
+        assert not ("FAST" in line and "/3 [" in line), "a bar and a line share a row"
+
+
+def test_lightning_says_nothing_of_itself_but_may_warn(caplog):
+    quieten_lightning()
+    log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    with caplog.at_level(logging.INFO):
+        log.info("advertisement")
+        log.warning("something is wrong")
+    assert [record.message for record in caplog.records] == ["something is wrong"]
+
+
+@pytest.mark.parametrize("accuracy", [None, 52.5])
+def test_an_undefined_score_is_a_dash(caplog, accuracy):
+    from dataclasses import replace
+
+    import pandas as pd
+
+    from ironore_lightning.evaluation.metrics import evaluate
+
+    frame = pd.DataFrame({"actual": [1.0, -1.0], "forecast": [1.0, 1.0]})
+    scores = replace(evaluate(frame, kind="log_return"), direction_accuracy=accuracy)
+    with caplog.at_level(logging.INFO):
+        report_scores(scores)
+    (line,) = (one.message for one in caplog.records if one.message.startswith("direction"))
+    assert line.split()[2] == ("–" if accuracy is None else "52.5000")

@@ -1,0 +1,147 @@
+"""The LightningModule and how it is fitted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.optim import Adam, AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
+
+from ironore_lightning.data.datamodule import WindowDataModule
+from ironore_lightning.errors import TrainingError
+from ironore_lightning.experiment import build_forecaster, run_experiment
+from ironore_lightning.model.forecaster import Forecaster
+from ironore_lightning.model.losses import LOSSES, MeanLoss
+
+
+@pytest.fixture
+def make_datamodule(compose):
+    def make(days=120):
+        config = compose("model=tiny")
+        generator = np.random.default_rng(0)
+        index = pd.date_range("2024-01-01", periods=days, freq="B")
+        features = pd.DataFrame(generator.normal(size=(days, 2)), index=index, columns=["a", "b"])
+        dates = pd.Series(index, index=index).shift(-1)
+        target = pd.DataFrame({"date": dates, "value": generator.normal(size=days)}, index=index)
+        target.loc[dates.isna(), "value"] = np.nan
+        return WindowDataModule(
+            features=features,
+            target=target,
+            split=config.split,
+            scaling=config.scaling,
+            sequence_length=5,
+            horizon=1,
+            batch_size=16,
+            seed=0,
+        )
+
+    return make
+
+
+def forecaster_with(compose, *overrides):
+    config = compose("model=tiny", *overrides)
+    return Forecaster(
+        num_features=2,
+        model=config.model.model_dump(),
+        training=config.training.model_dump(),
+        monitor=config.monitor,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("mse", 2.5), ("mae", 1.5), ("huber", (0.5 + 1.5) / 2)]
+)
+def test_losses_by_hand(name, expected):
+    forecast, target = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])
+    assert LOSSES[name](forecast, target).item() == pytest.approx(expected)
+
+
+def test_the_mean_loss_weighs_samples_and_not_batches():
+    mean = MeanLoss()
+    mean.add(torch.tensor(1.0), 3)
+    mean.add(torch.tensor(5.0), 1)
+    assert mean.take().item() == 2.0
+    assert mean.num_samples == 0
+
+
+def test_the_optimiser_is_the_one_that_was_set(compose):
+    adam = forecaster_with(compose, "training.learning_rate=0.01").configure_optimizers()
+    assert type(adam) is Adam
+    assert adam.param_groups[0]["lr"] == 0.01
+    decaying = ("training.optimizer=adamw", "training.weight_decay=0.1")
+    adamw = forecaster_with(compose, *decaying).configure_optimizers()
+    assert type(adamw) is AdamW
+    assert adamw.param_groups[0]["weight_decay"] == 0.1
+
+
+def test_schedules_are_built_and_watch_the_monitor(compose):
+    cosine = forecaster_with(compose, "training.schedule=cosine").configure_optimizers()
+    assert isinstance(cosine["lr_scheduler"]["scheduler"], CosineAnnealingLR)
+    assert cosine["lr_scheduler"]["scheduler"].T_max == 200
+    setting = ("training.schedule=reduce_on_plateau", "monitor=val/mae")
+    plateau = forecaster_with(compose, *setting).configure_optimizers()
+    assert isinstance(plateau["lr_scheduler"]["scheduler"], ReduceLROnPlateau)
+    assert plateau["lr_scheduler"]["scheduler"].patience == 5
+    assert plateau["lr_scheduler"]["monitor"] == "val/mae"
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "reduce_on_plateau"])
+def test_a_scheduled_fit_lowers_the_learning_rate(compose, tmp_path, schedule):
+    config = compose(
+        "model=tiny",
+        "training.max_epochs=6",
+        "training.patience=3",
+        "training.learning_rate=0.1",
+        f"training.schedule={schedule}",
+    )
+    run_experiment(config, tmp_path)
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["optimizer_states"][0]["param_groups"][0]["lr"] < 0.1
+
+
+def test_training_stops_when_the_monitor_no_longer_improves(compose, tmp_path):
+    setting = ("model=tiny", "training.patience=2", "training.learning_rate=0.5")
+    result = run_experiment(compose(*setting), tmp_path)
+    assert result.facts.stopped_early
+    assert result.facts.num_epochs == result.facts.best_epoch + 2
+    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert best["epoch"] + 1 == result.facts.best_epoch
+    assert last["epoch"] + 1 == result.facts.num_epochs
+    assert result.objective == result.facts.best_score
+
+
+def test_the_planted_signal_of_a_market_is_found_and_an_empty_market_stays_a_coin(
+    compose, tmp_path
+):
+    setting = ("features=stationary", "model=bilstm_small", "scaling.method=standard")
+    shared = (*setting, "training.max_epochs=40", "training.learning_rate=0.005")
+    found = run_experiment(compose(*shared, "data.sample.signal=0.5"), tmp_path / "signal").scores
+    # Half of the variance is planted: a forecast that found all of it would have R2 0.5.
+    assert found.r2_zero > 0.2
+    assert found.direction_accuracy > found.guessing_high
+    empty = run_experiment(compose(*shared), tmp_path / "empty").scores
+    assert empty.r2_zero < 0.05
+    assert empty.guessing_low <= empty.direction_accuracy <= empty.guessing_high
+
+
+def test_a_loss_that_turns_to_nan_keeps_the_epochs_before(compose, tmp_path, monkeypatch):
+    calls = []
+
+    def break_in_the_second_epoch(forecast, target):
+        calls.append(None)
+        loss = torch.nn.functional.mse_loss(forecast, target)
+        return loss * float("nan") if len(calls) > 25 else loss  # 19 batches and a validation
+
+    monkeypatch.setitem(LOSSES, "mse", break_in_the_second_epoch)
+    with pytest.raises(TrainingError, match="train/loss is nan in epoch 2"):
+        run_experiment(compose("model=tiny", "training.max_epochs=5"), tmp_path)
+    for name in ("best", "last"):
+        checkpoint = torch.load(tmp_path / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        assert checkpoint["epoch"] == 0
+        assert all(weight.isfinite().all() for weight in checkpoint["state_dict"].values())
+
+
+def test_the_network_is_sized_by_the_features(compose, make_datamodule):
+    forecaster = build_forecaster(make_datamodule(), compose("model=tiny"))
+    assert forecaster.network.lstm.input_size == 2

@@ -1,0 +1,305 @@
+"""Joining legs and sources: as-of their publication, worked out by hand and day by day."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ironore_lightning.config import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.data.features import build_features, build_target
+from ironore_lightning.data.panel import build_panel
+from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.errors import ConfigError, DataError
+
+NAN = np.nan
+FUTURES = FuturesSettings(month_offset=1, adjustment="ratio", bridge_days=0)
+FILE = {"file": "f", "format": "csv", "date_column": "d", "date_format": "%d", "delimiter": ","}
+# Monday 8 January 2024 to Wednesday the 17th.
+DAYS = pd.bdate_range("2024-01-08", "2024-01-17", name="date")
+PRICES = [100.0, 101.0, 102.0, 103.0, 104.0, 105.0, 106.0, 107.0]
+
+
+def curve(prices=PRICES, days=DAYS):
+    columns = pd.PeriodIndex(["2024-02"], freq="M")
+    return pd.DataFrame(np.array(prices)[:, None], index=days, columns=columns)
+
+
+def source(values, name="driver"):
+    dates = pd.DatetimeIndex([f"2024-01-{day:02}" for day in values], name="date")
+    return pd.DataFrame({name: list(values.values())}, index=dates, dtype=float)
+
+
+def panel_of(sources=None, *, legs=None, lags=None, as_published=True, start=None, break_days=None):
+    sources = sources or {}
+    legs = legs or {"leg": curve()}
+    data = DataSettings(
+        name="hand",
+        root=".",
+        contracts={name: {**FILE, "unit": "USD/t"} for name in legs},
+        sources={
+            name: {
+                **FILE,
+                "frequency": "daily",
+                "publication_lag_days": (lags or {}).get(name, 0),
+                "columns": {column: {"unit": "USD/t", "positive": False} for column in frame},
+            }
+            for name, frame in sources.items()
+        },
+        sample=None,
+        table=None,
+    )
+    settings = PanelSettings(start=start, as_published=as_published, break_days=break_days or {})
+    raw = RawData(contracts=legs, sources=sources, digests={})
+    return build_panel(raw, data, futures=FUTURES, panel=settings)
+
+
+def assert_joined(panel, values, staleness, column="driver"):
+    assert len(panel.days) == len(values) == len(staleness)
+    np.testing.assert_array_equal(panel.values[column], values)
+    np.testing.assert_array_equal(panel.staleness[column], staleness)
+
+
+# --- sources --------------------------------------------------------------------------------------
+
+
+def test_a_blank_is_filled_with_the_value_before_and_counted_as_stale():
+    daily = source({8: 5, 9: NAN, 10: NAN, 11: 6, 12: 6, 15: NAN, 16: 7, 17: 8})
+    panel = panel_of({"s": daily})
+    assert list(panel.days) == list(DAYS)
+    # An equal value on the 12th is a new one.
+    assert_joined(panel, [5, 5, 5, 6, 6, 6, 7, 8], [0, 1, 2, 0, 0, 1, 0, 0])
+
+
+def test_a_column_is_empty_before_its_first_value():
+    assert_joined(
+        panel_of({"s": source({8: NAN, 10: 1, 16: 2})}),
+        [NAN, NAN, 1, 1, 1, 1, 2, 2],
+        [NAN, NAN, 0, 1, 2, 3, 0, 1],
+    )
+
+
+def test_a_value_from_before_the_first_row_is_carried_in():
+    assert_joined(
+        panel_of({"s": source({3: 1, 5: 2, 11: 3})}),
+        [2, 2, 2, 3, 3, 3, 3, 3],
+        [0, 1, 2, 0, 1, 2, 3, 4],
+    )
+
+
+def test_weekly_values_appear_on_their_publication_day():
+    # Sundays 7 and 14 January, out on the Tuesdays 9 and 16.
+    weekly = source({7: 400, 14: 410})
+    assert_joined(
+        panel_of({"s": weekly}, lags={"s": 2}),
+        [NAN, 400, 400, 400, 400, 400, 410, 410],
+        [NAN, 0, 1, 2, 3, 4, 0, 1],
+    )
+
+
+def test_what_is_published_on_a_weekend_is_read_on_monday():
+    # Thursday the 11th and three days: Sunday the 14th. Staleness counts trading days from Monday.
+    assert_joined(
+        panel_of({"s": source({4: 1, 11: 2})}, lags={"s": 3}),
+        [1, 1, 1, 1, 1, 2, 2, 2],
+        [0, 1, 2, 3, 4, 0, 1, 2],
+    )
+
+
+def test_the_newest_of_two_values_out_on_one_day_counts():
+    # Saturday the 13th, Sunday the 14th and Monday the 15th all reach their reader on Monday.
+    assert_joined(
+        panel_of({"s": source({8: 1, 13: 2, 14: 3, 15: 4})}),
+        [1, 1, 1, 1, 1, 4, 4, 4],
+        [0, 1, 2, 3, 4, 0, 1, 2],
+    )
+
+
+def test_lags_belong_to_their_source():
+    panel = panel_of(
+        {"now": source({8: 1, 9: 2}, "now"), "later": source({8: 1, 9: 2}, "later")},
+        lags={"later": 3},
+    )
+    assert list(panel.values) == ["leg", "now", "later"]
+    assert_joined(panel, [1, 2, 2, 2, 2, 2, 2, 2], [0, 0, 1, 2, 3, 4, 5, 6], "now")
+    # Out on Thursday the 11th and Friday the 12th.
+    assert_joined(panel, [NAN, NAN, NAN, 1, 2, 2, 2, 2], [NAN, NAN, NAN, 0, 0, 1, 2, 3], "later")
+
+
+def test_not_as_published_joins_by_the_date_in_the_file():
+    weekly = source({7: 400, 14: 410})
+    assert_joined(
+        panel_of({"s": weekly}, lags={"s": 2}, as_published=False),
+        [400, 400, 400, 400, 400, 410, 410, 410],
+        [0, 1, 2, 3, 4, 0, 1, 2],
+    )
+
+
+def test_a_column_that_is_not_out_by_the_last_day_is_refused():
+    sources = {"s": source({8: 1}), "late": source({8: NAN, 16: 2}, "slow stock")}
+    with pytest.raises(DataError, match=r"slow stock: none of its values is out by .* 2024-01-17"):
+        panel_of(sources, lags={"late": 3})
+
+
+# --- legs -----------------------------------------------------------------------------------------
+
+
+def test_rows_are_the_days_that_all_legs_share():
+    other = curve(PRICES[:2] + PRICES[3:], DAYS.delete(2))
+    panel = panel_of(legs={"a": curve(), "b": other})
+    assert list(panel.days) == list(DAYS.delete(2))
+    assert list(panel.values) == ["a", "b"]
+    assert (panel.staleness == 0).all().all()
+
+
+def test_returns_over_a_day_that_only_one_leg_has_are_summed():
+    other = curve(PRICES[:2] + PRICES[4:], DAYS.delete([2, 3]))
+    panel = panel_of(legs={"a": curve(), "b": other})
+    assert len(panel.days) == 6
+    growth = [101 / 100, 104 / 101, 105 / 104, 106 / 105, 107 / 106]
+    for leg in ("a", "b"):
+        returns = panel.log_returns[leg]
+        assert np.isnan(returns.iloc[0])
+        np.testing.assert_allclose(returns.iloc[1:], np.log(growth), rtol=1e-12)
+        # The level tells the same.
+        np.testing.assert_allclose(
+            np.log(panel.values[leg]).diff().iloc[1:], returns.iloc[1:], rtol=1e-12
+        )
+
+
+def test_a_leg_that_begins_later_shortens_the_panel():
+    panel = panel_of(legs={"a": curve(), "b": curve(PRICES[3:], DAYS[3:])})
+    assert list(panel.days) == list(DAYS[3:])
+    expected = np.log([NAN, 104 / 103, 105 / 104, 106 / 105, 107 / 106])
+    np.testing.assert_allclose(panel.log_returns["a"], expected, rtol=1e-12)
+
+
+def test_legs_without_a_common_day_are_refused():
+    legs = {"a": curve(PRICES[:4], DAYS[:4]), "b": curve(PRICES[4:], DAYS[4:])}
+    with pytest.raises(DataError, match="price legs a, b have no trading day in common"):
+        panel_of(legs=legs)
+
+
+def test_a_break_counts_even_on_a_day_that_only_its_leg_has():
+    other = curve(PRICES[:2] + PRICES[3:], DAYS.delete(2))
+    day = datetime.date(2024, 1, 10)
+    panel = panel_of(legs={"a": curve(), "b": other}, break_days={"a": (day,)})
+    assert list(panel.breaks["a"]) == [False, False, True, False, False, False, False]
+    assert not panel.breaks["b"].any()
+    # 101 to 102 is the break, 102 to 103 on the 11th is a move.
+    assert panel.log_returns["a"].iloc[2] == pytest.approx(np.log(103 / 102), rel=1e-12)
+
+
+# --- mistakes -------------------------------------------------------------------------------------
+
+
+def test_a_stray_date_far_in_the_future_is_refused():
+    stray = source({8: 1, 9: 2}, "other")
+    stray.index = pd.DatetimeIndex(["2024-01-08", "2024-02-18"], name="date")
+    with pytest.raises(DataError) as caught:
+        panel_of({"s": source({17: 1}), "typo": stray})
+    message = str(caught.value)
+    assert message.startswith("typo: its last date 2024-02-18 lies 32 days after")
+    assert "(2024-01-17)" in message
+    assert "correct the date" in message
+
+
+def test_a_file_may_run_on_for_a_month():
+    ahead = source({8: 1, 9: 2})
+    ahead.index = pd.DatetimeIndex(["2024-01-08", "2024-02-17"], name="date")
+    assert_joined(panel_of({"s": ahead}), [1] * 8, range(8))
+
+
+def test_an_unknown_column_is_named_with_the_nearest_known_one():
+    panel = panel_of({"s": source({8: 1}, "lump premium")})
+    with pytest.raises(ConfigError) as caught:
+        panel.require_column("lump premum", key="features.names")
+    assert str(caught.value) == (
+        "features.names: there is no column 'lump premum'; did you mean 'lump premium'?; "
+        "columns are: leg, lump premium"
+    )
+    panel.require_column("leg", key="target.series")
+
+
+# --- one prepared table ---------------------------------------------------------------------------
+
+
+def test_a_table_has_its_own_days_and_no_legs():
+    table = pd.DataFrame({"x": [1, NAN, 3], "y": [NAN, 5, 6]}, index=DAYS[:3], dtype=float)
+    table_file = {**FILE, "format": "csv"}
+    data = DataSettings(
+        name="table", root=".", contracts={}, sources={}, sample=None, table=table_file
+    )
+    panel = build_panel(
+        RawData(contracts={}, sources={"table": table}, digests={}),
+        data,
+        futures=FUTURES,
+        panel=PanelSettings(start=None, as_published=True, break_days={}),
+    )
+    assert list(panel.days) == list(DAYS[:3])
+    assert_joined(panel, [1, 1, 3], [0, 1, 0], "x")
+    assert_joined(panel, [NAN, 5, 6], [NAN, 0, 0], "y")
+    assert panel.log_returns.shape == panel.breaks.shape == (3, 0)
+
+
+# --- the original files ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real(real_data, compose):
+    """Raw data, settings and panel of both members, by name."""
+    found = {}
+    for member in ("original", "original_replica"):
+        config = compose(f"data={member}", f"data.root={real_data}")
+        raw = read_raw(config.data)
+        panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+        found[member] = (raw, config, panel)
+    return found
+
+
+@pytest.mark.parametrize("member", ["original", "original_replica"])
+def test_the_original_files_give_868_rows_with_a_target(real, member):
+    _, config, panel = real[member]
+    features = build_features(panel, config.features.names)
+    target = build_target(panel, config.target).loc[features.index]
+    assert features.shape == (869, 12)
+    assert int(target["value"].notna().sum()) == 868
+    assert features.notna().to_numpy().all()
+    assert features.index[0] == pd.Timestamp("2022-03-30")
+    assert features.index[-1] == pd.Timestamp("2025-08-12")
+    assert target["value"].iloc[:-1].notna().all()
+    assert target["date"].iloc[-2] == pd.Timestamp("2025-08-12")
+
+
+@pytest.mark.parametrize("member", ["original", "original_replica"])
+def test_every_original_source_equals_a_fill_over_calendar_days(real, member):
+    raw, config, panel = real[member]
+    checked = 0
+    for name, frame in raw.sources.items():
+        lag = config.data.sources[name].publication_lag_days if config.panel.as_published else 0
+        calendar = pd.date_range(frame.index[0], panel.days[-1])
+        daily = frame.reindex(calendar).ffill()
+        expected = daily.reindex(panel.days - pd.Timedelta(days=lag))
+        assert list(expected) == list(frame)
+        for column in expected:
+            np.testing.assert_array_equal(panel.values[column], expected[column].to_numpy())
+            checked += 1
+    assert checked == 10
+
+
+def test_the_replica_differs_only_in_weekly_columns_that_come_earlier(real):
+    (_, _, published), (_, _, replica) = real["original"], real["original_replica"]
+    weekly = {"IOCJ Inventory": 3, "IOCJ Weekly shipment": 2}
+    same = [column for column in published.values if column not in weekly]
+    assert len(same) == 10
+    pd.testing.assert_frame_equal(published.values[same], replica.values[same], check_exact=True)
+    pd.testing.assert_frame_equal(published.log_returns, replica.log_returns, check_exact=True)
+    for column, lag in weekly.items():
+        values = published.values[column].loc["2022-03-30":]
+        early = replica.values[column].loc["2022-03-30":]
+        assert (values != early).mean() > 0.15
+        # What the replica reads on a day is published `lag` calendar days later at the latest, so
+        # on one of the next `lag` rows.
+        later = [(values.shift(-rows) == early).to_numpy() for rows in range(lag + 1)]
+        assert len(later) == lag + 1
+        assert np.any(later, axis=0)[:-lag].all()

@@ -1,0 +1,73 @@
+"""The files of a run."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ironore_lightning.record import provenance, table_digest, write_csv, write_json, write_text
+
+
+def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    write_json(path, {"a": 1})
+
+    def fail(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("pathlib.Path.write_text", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_json(path, {"a": 2})
+    assert json.loads(path.read_bytes()) == {"a": 1}
+
+
+def test_missing_folders_are_made_and_nothing_temporary_stays(tmp_path):
+    write_text(tmp_path / "a" / "b.txt", "text")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_json_refuses_what_it_cannot_hold(tmp_path):
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(tmp_path / "a.json", {"a": float("nan")})
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_numbers_of_a_table_read_back_to_the_same_bits(tmp_path):
+    values = np.random.default_rng(0).normal(size=100)
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"value": values}), index=False)
+    lines = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "value"
+    assert [float(line) for line in lines[1:]] == values.tolist()
+
+
+def frames():
+    index = pd.date_range("2024-01-01", periods=3, name="date")
+    features = pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=index)
+    target = pd.DataFrame({"date": index, "value": [0.1, 0.2, np.nan]}, index=index)
+    return features, target
+
+
+@pytest.mark.parametrize("change", ["value", "name", "date", "target"])
+def test_the_hash_of_a_table_sees_every_change(change):
+    features, target = frames()
+    before = table_digest(features, target)
+    assert table_digest(*frames()) == before
+    if change == "value":
+        features.iloc[1, 0] = np.nextafter(2.0, 3.0)
+    elif change == "name":
+        features = features.rename(columns={"a": "b"})
+    elif change == "date":
+        features.index += pd.Timedelta(days=1)
+    else:
+        target.iloc[0, 1] = 0.3
+    assert table_digest(features, target) != before
+
+
+def test_provenance_outside_a_checkout_says_that_it_does_not_know(monkeypatch, tmp_path):
+    monkeypatch.setattr("ironore_lightning.record.PROJECT", tmp_path)
+    features, target = frames()
+    made_of = provenance(seed=3, digests={"a": "b"}, features=features, target=target)
+    assert made_of["git"] == {"commit": None, "dirty": None}
+    assert made_of["seed"] == 3
+    assert made_of["input_sha256"] == {"a": "b"}

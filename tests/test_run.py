@@ -1,0 +1,301 @@
+"""The real train.py in a process of its own, from raw files to verdict."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ironore_lightning.model.forecaster import Forecaster
+
+ROOT = Path(__file__).parents[1]
+QUICK = ("model=tiny", "training.max_epochs=3")
+FILES = (
+    ".hydra/config.yaml",
+    "training.log",
+    "checkpoints/best.ckpt",
+    "checkpoints/last.ckpt",
+    "evaluation_results.json",
+    "final_results.json",
+    "predictions.csv",
+    "plots/actual_vs_predicted_scatter.png",
+    "plots/timeseries_comparison.png",
+    "plots/residuals_analysis.png",
+    "plots/distribution_comparison.png",
+    "provenance.json",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(run_command, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    process = run_command("train.py", *QUICK, f"hydra.run.dir={folder}")
+    assert process.returncode == 0, process.stderr
+    return folder, process
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_run_leaves_every_file(finished):
+    folder, _ = finished
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    assert missing == []
+    assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
+    assert not list(folder.rglob("*.part"))
+
+
+def test_a_quiet_run_writes_nothing_to_standard_error(finished):
+    assert finished[1].stderr == ""
+
+
+def test_the_console_ends_with_the_sentence_that_is_also_in_the_results(finished):
+    folder, process = finished
+    last = process.stdout.strip().splitlines()[-1]
+    sentence = read_json(folder / "evaluation_results.json")["sentence"]
+    assert last.endswith(sentence)
+    assert "guessing reaches" in sentence
+    assert sentence in (folder / "training.log").read_text(encoding="utf-8")
+
+
+def test_every_epoch_is_a_line_on_the_console_and_in_the_log(finished):
+    folder, process = finished
+    line = re.compile(r"^\s+[123] +\d\.\d{4} +\d\.\d{4} .* s .*(FAST|MEDIUM|SLOW)$", re.MULTILINE)
+    assert len(line.findall(process.stdout)) == 3
+    log = (folder / "training.log").read_text(encoding="utf-8")
+    assert len(re.findall(r"(FAST|MEDIUM|SLOW)$", log, re.MULTILINE)) == 3
+    assert "\r" not in process.stdout  # no progress bar in a file
+
+
+def test_predictions_cover_the_split_table_in_time_order(finished):
+    folder, _ = finished
+    predictions = pd.read_csv(folder / "predictions.csv", parse_dates=["date"])
+    assert list(predictions) == ["date", "segment", "actual", "forecast"]
+    assert predictions["date"].is_monotonic_increasing
+    assert predictions["date"].is_unique
+    assert predictions.notna().all(axis=None)
+    split = read_json(folder / "final_results.json")["split"]
+    for segment, rows in zip(split, predictions.groupby("segment", sort=False), strict=True):
+        name, frame = rows
+        assert (segment["segment"], segment["samples"]) == (name, len(frame))
+        assert segment["first_date"] == f"{frame['date'].iloc[0]:%Y-%m-%d}"
+        assert segment["last_date"] == f"{frame['date'].iloc[-1]:%Y-%m-%d}"
+
+
+def test_results_follow_from_the_predictions(finished):
+    folder, _ = finished
+    predictions = pd.read_csv(folder / "predictions.csv")
+    test = predictions[predictions["segment"] == "test"]
+    scores = read_json(folder / "evaluation_results.json")["scores"]
+    error = test["forecast"] - test["actual"]
+    assert scores["num_days"] == len(test) == 131
+    assert scores["rmse"] == pytest.approx((error**2).mean() ** 0.5)
+    assert scores["zero_rmse"] == pytest.approx((test["actual"] ** 2).mean() ** 0.5)
+    moved = test[test["actual"] != 0]
+    hits = (moved["actual"] * moved["forecast"] > 0).sum()
+    assert (scores["direction_hits"], scores["direction_days"]) == (hits, len(moved))
+
+
+def test_final_results_hold_settings_split_training_and_evaluation(finished):
+    final = read_json(finished[0] / "final_results.json")
+    assert list(final) == ["settings", "split", "training", "evaluation"]
+    assert final["settings"]["model"]["hidden_size"] == 4
+    assert final["training"]["num_epochs"] == 3
+    assert final["training"]["num_parameters"] == 601
+    assert final["evaluation"] == read_json(finished[0] / "evaluation_results.json")
+
+
+def test_provenance_names_command_code_versions_and_data(finished):
+    made_of = read_json(finished[0] / "provenance.json")
+    assert "train.py" in made_of["command"][1]
+    assert set(made_of["git"]) == {"commit", "dirty"}
+    assert made_of["packages"]["torch"] == torch.__version__
+    assert len(made_of["input_sha256"]) == 6
+    digests = [*made_of["input_sha256"].values(), made_of["table_sha256"]]
+    assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests)
+
+
+def test_the_checkpoint_reloads_without_running_code_and_repeats_the_forecast(finished, compose):
+    folder, _ = finished
+    path = folder / "checkpoints" / "best.ckpt"
+    content = torch.load(path, weights_only=True)
+    forecaster = Forecaster.load_from_checkpoint(path, weights_only=True).eval()
+    assert forecaster.hparams["num_features"] == 12
+    assert content["WindowDataModule"]["center"].shape == (12,)
+
+    from ironore_lightning.data.raw import read_raw
+    from ironore_lightning.experiment import build_datamodule
+
+    config = compose(*QUICK)
+    datamodule = build_datamodule(read_raw(config.data), config)
+    (batch,) = datamodule.predict_dataloader()
+    with torch.no_grad():
+        forecast = forecaster(batch.inputs)
+    written = pd.read_csv(folder / "predictions.csv")["forecast"]
+    assert forecast.double().tolist() == written.tolist()
+
+
+def test_plots_are_pictures_of_a_readable_size(finished):
+    paths = sorted((finished[0] / "plots").glob("*.png"))
+    assert len(paths) == 4
+    for path in paths:
+        with Image.open(path) as picture:
+            assert picture.size == (1200, 700)
+
+
+def test_tensorboard_holds_curves_scores_pictures_and_hyperparameters(finished):
+    folder, _ = finished
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0})
+    events.Reload()
+    scalars = set(events.Tags()["scalars"])
+    curves = {"train/loss", "val/loss", "val/rmse", "val/mae", "val/direction", "learning_rate"}
+    assert curves <= scalars
+    for name in curves:
+        assert len(events.Scalars(name)) == 3, name
+    scores = read_json(folder / "evaluation_results.json")["scores"]
+    assert {f"test/{name}" for name, score in scores.items() if score is not None} <= scalars
+    assert events.Scalars("test/rmse")[0].value == pytest.approx(scores["rmse"])
+    assert len(events.Tags()["images"]) == 4
+    metadata = events.PluginTagToContent("hparams")
+    assert set(metadata) == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
+
+
+def test_two_runs_with_one_seed_agree_bit_for_bit_and_another_seed_does_not(
+    finished, run_command, tmp_path
+):
+    first = (finished[0] / "predictions.csv").read_bytes()
+    command = ("train.py", "-m", *QUICK, "seed=0,1", f"hydra.sweep.dir={tmp_path}")
+    process = run_command(*command)
+    assert process.returncode == 0, process.stderr
+    folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
+    names = [f"{number}_model=tiny,seed={number},training.max_epochs=3" for number in (0, 1)]
+    assert [folder.name for folder in folders] == names
+    again, other = ((folder / "predictions.csv").read_bytes() for folder in folders)
+    assert again == first
+    assert other != first
+    weights = [
+        torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+        for folder in (finished[0], folders[0])
+    ]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_the_real_files_run_to_the_verdict(run_command, real_data, tmp_path):
+    process = run_command(
+        "train.py",
+        "data=original",
+        f"data.root={real_data}",
+        "features=prices",
+        "thresholds=trading",
+        *QUICK,
+        f"hydra.run.dir={tmp_path}",
+    )
+    assert process.returncode == 0, process.stderr
+    final = read_json(tmp_path / "final_results.json")
+    assert [(one["rows"], one["samples"]) for one in final["split"]] == [
+        (607, 588),
+        (130, 130),
+        (131, 131),
+    ]
+    assert "guessing reaches" in process.stdout
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["model=bilsm"], "ConfigError: model=bilsm: there is no such member; did you mean"),
+        (["model.hiden_size=3"], "ConfigError: model.hiden_size: there is no such key; did you"),
+        (["~model.nothing"], "ConfigError: model.nothing: there is no such key"),
+        (["model.dropout=2"], "ConfigError: model.dropout: input should be less than 1, got 2"),
+        (["seed=[1"], "ConfigError: "),
+        (["hardware=gpu"], "ConfigError: hardware.accelerator: gpu was asked for, but torch"),
+        (["data=original", "data.root=nowhere"], "DataError: nowhere"),
+        (["window.sequence_length=900"], "DataError: the data hold 866 rows with a target"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_a_user_got_wrong_ends_with_status_2_and_one_line(
+    run_command, tmp_path, overrides, line
+):
+    if torch.cuda.is_available() and "hardware=gpu" in overrides:
+        pytest.skip("there is a GPU here")
+    process = run_command("train.py", *overrides, f"hydra.run.dir={tmp_path}")
+    assert process.returncode == 2
+    assert process.stderr.startswith(line)
+    assert process.stderr.count("\n") == 1
+
+
+def test_one_wrong_job_of_a_multirun_does_not_take_the_others_down(run_command, tmp_path):
+    process = run_command(
+        "train.py",
+        "-m",
+        *QUICK,
+        "window.sequence_length=900,20",
+        f"hydra.sweep.dir={tmp_path}",
+    )
+    assert process.returncode == 2
+    assert "DataError: the data hold 866 rows" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert len(list(tmp_path.glob("1_*/final_results.json"))) == 1
+
+
+def test_a_loss_that_is_no_number_names_the_epoch_and_fails_the_run(run_command, tmp_path):
+    days = pd.date_range("2024-01-01", periods=80, freq="B").strftime("%Y-%m-%d")
+    huge = pd.DataFrame({"date": days, "driver": range(80), "Y": 1e25})  # its square overflows
+    huge.to_csv(tmp_path / "table.csv", index=False)
+    process = run_command(
+        "train.py",
+        "data=table",
+        f"data.root={tmp_path}",
+        "features.names=[driver]",
+        "target.series=Y",
+        "target.kind=given",
+        *QUICK,
+        f"hydra.run.dir={tmp_path / 'run'}",
+    )
+    assert process.returncode == 1
+    assert process.stderr.startswith("TrainingError: train/loss is inf in epoch 1; lower")
+    assert process.stderr.count("\n") == 1
+    assert (tmp_path / "run" / "provenance.json").is_file()
+    assert "TrainingError" in (tmp_path / "run" / "training.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_a_run_that_is_stopped_says_so_by_its_status(tmp_path, number, status):
+    command = [sys.executable, "train.py", "training.max_epochs=1000", "training.patience=1000"]
+    command += ["model=bilstm_small", f"hydra.run.dir={tmp_path}"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+        deadline = time.monotonic() + 120
+        while not checkpoint.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == status
+    assert torch.load(checkpoint, weights_only=True)["epoch"] >= 0
+
+
+def test_help_starts_with_examples_and_needs_no_torch(run_command):
+    process = run_command("-X", "importtime", "train.py", "--help")
+    assert process.returncode == 0
+    assert process.stdout.splitlines()[2].strip().startswith("python train.py")
+    assert "thresholds: default, research, trading" in process.stdout
+    assert "hydra" in process.stderr
+    assert not re.search(r"\| +(torch|lightning|pandas)$", process.stderr, re.MULTILINE)
+
+
+def test_the_settings_can_be_seen_without_running(run_command, tmp_path):
+    process = run_command("train.py", "--cfg", "job", "experiment=stationary_small")
+    assert process.returncode == 0
+    assert "hidden_size: 16" in process.stdout
