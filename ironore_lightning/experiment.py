@@ -12,6 +12,7 @@ import torch
 from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ironore_lightning.config import Config
@@ -81,6 +82,31 @@ def run_experiment(config: Config, folder: Path) -> RunResult:
     set_up_process(config.hardware)
     raw = read_raw(config.data)
     datamodule = build_datamodule(raw, config)
+    logger = TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False)
+    open_run(raw, datamodule, logger, config, folder)
+
+    seed_everything(config.seed, verbose=False)
+    forecaster = build_forecaster(datamodule, config)
+    try:
+        trainer, facts = fit(forecaster, datamodule, logger, config, folder)
+        predictions = predict(trainer, forecaster, datamodule, folder)
+        result = judge(predictions, facts, config, folder)
+    except BaseException:
+        rank_zero_only(close_session)(logger.log_dir, None, (), step=0)
+        raise
+    close_run(result, datamodule, logger, config)
+    return result
+
+
+@rank_zero_only
+def open_run(
+    raw: RawData,
+    datamodule: WindowDataModule,
+    logger: TensorBoardLogger,
+    config: Config,
+    folder: Path,
+) -> None:
+    """Say and write what the run is made of, once even if several processes train."""
     report_segments(datamodule.table)
     made_of = provenance(
         seed=config.seed,
@@ -89,23 +115,7 @@ def run_experiment(config: Config, folder: Path) -> RunResult:
         target=datamodule.target,
     )
     write_json(folder / "provenance.json", made_of)
-
-    seed_everything(config.seed, verbose=False)
-    forecaster = build_forecaster(datamodule, config)
-    logger = TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False)
     open_session(logger, hyperparameters(config))
-    try:
-        trainer, facts = fit(forecaster, datamodule, logger, config, folder)
-        predictions = predict(trainer, forecaster, datamodule, folder)
-        result = judge(predictions, facts, config, folder)
-        write_results(result, datamodule, config)
-    except BaseException:
-        close_session(logger.log_dir, None, (), step=0)
-        raise
-    plots = sorted((folder / "plots").glob("*.png"))
-    close_session(logger.log_dir, result.scores, plots, step=facts.num_epochs)
-    report_result(result, datamodule, config)
-    return result
 
 
 def build_datamodule(raw: RawData, config: Config) -> WindowDataModule:
@@ -148,7 +158,7 @@ def build_trainer(
         max_epochs=config.training.max_epochs,
         gradient_clip_val=config.training.gradient_clip_norm,
         logger=logger,
-        log_every_n_steps=num_batches,
+        log_every_n_steps=max(num_batches // hardware.devices, 1),
         callbacks=callbacks,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the sampler shares its batches out itself
@@ -237,6 +247,17 @@ def judge(
         training_seconds=facts.seconds,
     )
     return RunResult(folder, facts, scores, labels, final_sentence(scores), predictions)
+
+
+@rank_zero_only
+def close_run(
+    result: RunResult, datamodule: WindowDataModule, logger: TensorBoardLogger, config: Config
+) -> None:
+    """Write and say what the run found; the last line is what it is worth."""
+    write_results(result, datamodule, config)
+    plots = sorted((result.folder / "plots").glob("*.png"))
+    close_session(logger.log_dir, result.scores, plots, step=result.facts.num_epochs)
+    report_result(result, datamodule, config)
 
 
 def write_results(result: RunResult, datamodule: WindowDataModule, config: Config) -> None:

@@ -235,6 +235,15 @@ def test_what_a_user_got_wrong_ends_with_status_2_and_one_line(
     assert process.stderr.count("\n") == 1
 
 
+def test_two_processes_train_one_model_and_speak_once(run_command, tmp_path):
+    setting = (*QUICK, "hardware.devices=2")
+    process = run_command("train.py", *setting, f"hydra.run.dir={tmp_path}")
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("guessing reaches") == 1
+    assert len(re.findall(r"(FAST|MEDIUM|SLOW)$", process.stdout, re.MULTILINE)) == 3
+    assert [name for name in FILES if not (tmp_path / name).is_file()] == []
+
+
 def test_one_wrong_job_of_a_multirun_does_not_take_the_others_down(run_command, tmp_path):
     process = run_command(
         "train.py",

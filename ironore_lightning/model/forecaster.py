@@ -60,7 +60,8 @@ class Forecaster(LightningModule):
         """Log the training loss; if it is no number, no checkpoint may follow."""
         if self.train_loss.num_samples:  # none when validating without a fit
             self._log_loss("train/loss", self.train_loss.take())
-            self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+            learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            self.log("learning_rate", learning_rate, sync_dist=True)
 
     def validation_step(self, batch: Batch) -> None:
         """Score a batch."""
@@ -71,7 +72,7 @@ class Forecaster(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the validation segment."""
         self._log_loss("val/loss", self.val_loss.take())
-        self.log_dict(self.val_metrics.compute())
+        self.log_dict(self.val_metrics.compute(), sync_dist=True)
         self.val_metrics.reset()
 
     def predict_step(self, batch: Batch) -> Tensor:

@@ -76,14 +76,15 @@ class EpochReport(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Head the columns."""
+        if not trainer.is_global_zero:
+            log.setLevel(logging.WARNING)  # one process speaks for all
         log.info("epoch   train loss   val loss    change     time         lr      best")
-        is_watched = trainer.is_global_zero and sys.stdout.isatty()
         self.bar = tqdm(
             total=trainer.max_epochs,
             initial=trainer.current_epoch,
             unit="epoch",
             leave=False,
-            disable=not is_watched,
+            disable=not (trainer.is_global_zero and sys.stdout.isatty()),
         )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
