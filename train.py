@@ -13,7 +13,7 @@ def main(composed: DictConfig) -> float:
     from hydra.core.hydra_config import HydraConfig
 
     from ironore_lightning.command import run_job
-    from ironore_lightning.config import to_config
+    from ironore_lightning.composition import to_config
 
     folder = Path(HydraConfig.get().runtime.output_dir)
 

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from ironore_lightning.config import unknown_key
+from ironore_lightning.composition import unknown_key
 from ironore_lightning.errors import ConfigError, DataError, IronOreError, closest
 
 log = logging.getLogger(__name__)

@@ -1,28 +1,22 @@
 """Every setting once: its type, unit, bound and meaning. The values live in `conf/`.
 
-Hydra composes `conf/`; `to_config` checks the composed tree before any data is read and lists all
-mistakes together. Below `experiment` nobody receives the whole `Config`, only the part it needs.
+Below `experiment` nobody receives the whole `Config`, only the part it needs.
 """
 
 import datetime
 import math
-from collections.abc import Collection
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
-from ironore_lightning.errors import ConfigError, closest
+from ironore_lightning.errors import closest
 
 Day = Annotated[datetime.date, Field(strict=False)]
 """A calendar date, written YYYY-MM-DD."""
@@ -265,6 +259,22 @@ class DateSplit(Settings):
         return self
 
 
+class WalkForwardSplit(Settings):
+    """One fold of a walk-forward: train on the past, test on the next `step` samples."""
+
+    method: Literal["walk_forward"]
+    initial: int = Field(ge=20)
+    """Samples before the first test segment, validation included."""
+    step: int = Field(ge=1)
+    """Samples of a test segment, and how far a fold lies behind the one before."""
+    val: Share
+    """Share of a fold's past that is its validation tail."""
+    rolling: bool
+    """Whether the past keeps its initial length; otherwise it grows."""
+    fold: int = Field(ge=0)
+    """Which fold, from 0."""
+
+
 class WindowSettings(Settings):
     """Geometry of one sample."""
 
@@ -294,13 +304,15 @@ class ModelSettings(Settings):
     """Whether the window is read backwards as well; both passes end at the origin or before."""
     layer_norm: bool
     """Whether the final states are normalised before the output."""
+    head: Literal["point", "gaussian", "student_t", "quantile"]
+    """What is said: one return, or a distribution (fitted by likelihood or pinball loss)."""
 
 
 class TrainingSettings(Settings):
     """How the network is fitted."""
 
     loss: Literal["mse", "mae", "huber"]
-    """Huber turns from squared to absolute at 1 %."""
+    """Of the point head. Huber turns from squared to absolute at 1 %."""
     optimizer: Literal["adam", "adamw"]
     learning_rate: float = Field(gt=0, le=1)
     weight_decay: float = Field(ge=0, lt=1)
@@ -377,6 +389,42 @@ class ThresholdSettings(Settings):
         return self
 
 
+class EvaluationSettings(Settings):
+    """What counts as evidence, and how the forecast is traded on paper."""
+
+    min_days: int = Field(ge=20)
+    """Scored days below which nothing is said."""
+    suggestive_p: float = Field(gt=0, le=0.5)
+    """Largest p-value of the skill tests for SUGGESTIVE."""
+    supported_p: float = Field(gt=0, le=0.5)
+    """Largest p-value of the skill tests for SUPPORTED."""
+    block_days: int = Field(ge=5)
+    """Length of the blocks over which skill must be spread."""
+    block_share: Share
+    """Share of the blocks whose direction accuracy must exceed the base rate for SUPPORTED."""
+    suspect_accuracy: float = Field(gt=50, le=100)
+    """Direction accuracy, per cent, on `suspect_days` or more, that is too good to be true."""
+    suspect_days: int = Field(ge=20)
+    suspect_ic: Share
+    """Correlation of forecast and outcome that is too good to be true."""
+    suspect_r2: Share
+    """R2 against zero that is too good to be true."""
+    bootstrap_repetitions: int = Field(ge=100)
+    bootstrap_seed: int = Field(ge=0)
+    adaptation: float = Field(ge=0, lt=1)
+    """Step by which the intervals' level follows its misses (gamma); 0 is plain split conformal."""
+    trade_buffer: float = Field(ge=0)
+    """Size of a forecast, per cent, below which the threshold strategy stays flat."""
+    costs_bp: tuple[float, ...] = Field(strict=False, min_length=1)
+    """Costs of a turn to show, in basis points of the notional."""
+
+    @model_validator(mode="after")
+    def _supported_is_stricter(self) -> Self:
+        if self.supported_p > self.suggestive_p:
+            raise ValueError("supported_p must not exceed suggestive_p")
+        return self
+
+
 class ReportSettings(Settings):
     """How the run speaks."""
 
@@ -397,13 +445,14 @@ class Config(Settings):
     panel: PanelSettings
     features: FeaturesSettings
     target: TargetSettings
-    split: Annotated[RatioSplit | DateSplit, Field(discriminator="method")]
+    split: Annotated[RatioSplit | DateSplit | WalkForwardSplit, Field(discriminator="method")]
     window: WindowSettings
     scaling: ScalingSettings
     model: ModelSettings
     training: TrainingSettings
     thresholds: ThresholdSettings
     hardware: HardwareSettings
+    evaluation: EvaluationSettings
     report: ReportSettings
 
     @model_validator(mode="after")
@@ -432,67 +481,3 @@ class Config(Settings):
                 known = closest(name, self.data.contracts)
                 raise ValueError(f"panel.break_days: {name!r} is no price leg{known}")
         return self
-
-
-def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
-    """Check a composed Hydra tree.
-
-    Args:
-        composed: What Hydra hands to a command.
-        besides: Keys of the command's own, which an experiment does not have.
-
-    Raises:
-        ConfigError: With one line a mistake: key, rule and value.
-    """
-    try:
-        tree = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(" ".join(str(error).split())) from error
-    assert isinstance(tree, dict)
-    tree = {key: value for key, value in tree.items() if key not in besides}
-    try:
-        return Config.model_validate(tree)
-    except ValidationError as error:
-        mistakes = error.errors(include_url=False)
-        raise ConfigError("\n".join(_describe(mistake, tree) for mistake in mistakes)) from None
-
-
-def unknown_key(key: str) -> str:
-    """Say that there is no setting of that dotted name, and which one it may have meant."""
-    return f"{key}: there is no such key{_closest_key(key.split('.'))}"
-
-
-def _describe(mistake: ErrorDetails, tree: object) -> str:
-    """Write one mistake as a line: key, rule, and the value that was given."""
-    location = _keys(mistake["loc"], tree, missing=mistake["type"] == "missing")
-    key = ".".join(location)
-    message = mistake["msg"].removeprefix("Value error, ")
-    if mistake["type"] == "value_error":
-        return f"{key}: {message}" if key else message
-    if mistake["type"] == "missing":
-        return f"{key}: this key is required"
-    if mistake["type"] == "extra_forbidden":
-        return unknown_key(key)
-    return f"{key}: {message[0].lower()}{message[1:]}, got {mistake['input']!r}"
-
-
-def _keys(location: tuple[str | int, ...], tree: object, *, missing: bool) -> list[str]:
-    """Leave out what pydantic adds to a location: the names of a union's members."""
-    keys: list[str] = []
-    node = tree
-    for position, part in enumerate(location):
-        is_inside = (isinstance(node, dict) and part in node) or isinstance(node, list)
-        if is_inside:
-            node = node[part]  # type: ignore[index]  # part is a key or an index of node
-        if is_inside or (missing and position == len(location) - 1):
-            keys.append(str(part))
-    return keys
-
-
-def _closest_key(location: list[str]) -> str:
-    """Suggest the known key most like the last part of `location`."""
-    model: Any = Config
-    for part in location[:-1]:
-        field = getattr(model, "model_fields", {}).get(part)
-        model = field.annotation if field is not None else None
-    return closest(location[-1], getattr(model, "model_fields", {}))

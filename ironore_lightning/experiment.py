@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from lightning import Callback, Trainer, seed_everything
@@ -14,14 +13,17 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
 
 from ironore_lightning.config import Config
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw import RawData, read_raw
-from ironore_lightning.evaluation.metrics import Scores, evaluate
-from ironore_lightning.evaluation.verdict import Labels, final_sentence, label
+from ironore_lightning.evaluation.assessment import Assessment, assess
+from ironore_lightning.evaluation.metrics import evaluate
+from ironore_lightning.evaluation.verdict import Labels, direction_sentence, label
+from ironore_lightning.forecasting import Forecasts, build_forecasts
 from ironore_lightning.hardware import set_up_process
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.record import provenance, write_csv, write_json
@@ -29,6 +31,7 @@ from ironore_lightning.report.console import (
     EpochReport,
     TrainingFacts,
     quieten_lightning,
+    report_assessment,
     report_scores,
     report_segments,
     report_verdict,
@@ -51,18 +54,18 @@ class RunResult:
     Attributes:
         folder: Where its files are.
         facts: How the fit went.
-        scores: Of the test segment, with the checkpoint that validation chose.
-        labels: Words for them.
+        forecasts: Of model and baselines, with the checkpoint that validation chose.
+        assessment: Of the test segment.
+        labels: Words for its scores.
         sentence: What it is worth.
-        predictions: One row a sample: `date` of the outcome, `segment`, `actual`, `forecast`.
     """
 
     folder: Path
     facts: TrainingFacts
-    scores: Scores
+    forecasts: Forecasts
+    assessment: Assessment
     labels: Labels
     sentence: str
-    predictions: pd.DataFrame
 
     @property
     def objective(self) -> float:
@@ -89,11 +92,14 @@ def run_experiment(config: Config, folder: Path) -> RunResult:
     forecaster = build_forecaster(datamodule, config)
     try:
         trainer, facts = fit(forecaster, datamodule, logger, config, folder)
-        predictions = predict(trainer, forecaster, datamodule, folder)
-        result = judge(predictions, facts, config, folder)
+        parameters = predict(trainer, forecaster, datamodule, folder)
     except BaseException:
         rank_zero_only(close_session)(logger.log_dir, None, (), step=0)
         raise
+    forecasts = build_forecasts(
+        datamodule, parameters, forecaster.head, config.evaluation, horizon=config.target.horizon
+    )
+    result = judge(forecasts, facts, config, folder)
     close_run(result, datamodule, logger, config)
     return result
 
@@ -113,6 +119,7 @@ def open_run(
         digests=raw.digests,
         features=datamodule.features,
         target=datamodule.target,
+        training=datamodule.split.train,
     )
     write_json(folder / "provenance.json", made_of)
     open_session(logger, hyperparameters(config))
@@ -212,41 +219,38 @@ def fit(
 
 def predict(
     trainer: Trainer, forecaster: Forecaster, datamodule: WindowDataModule, folder: Path
-) -> pd.DataFrame:
-    """Forecast every sample with the checkpoint that validation chose.
-
-    Returns:
-        In time order: `date` of the outcome, `segment`, `actual` and `forecast` in per cent.
-    """
+) -> Tensor:
+    """Let the checkpoint that validation chose speak of every sample, shape (N, P)."""
     batches: Any = trainer.predict(
         forecaster,
         datamodule=datamodule,
         ckpt_path=folder / "checkpoints" / "best.ckpt",
         weights_only=True,
     )
-    outcome = datamodule.target.iloc[datamodule.origins]
-    return pd.DataFrame(
-        {
-            "date": outcome["date"].to_numpy(),
-            "segment": np.repeat(list(datamodule.datasets), datamodule.table["samples"]),
-            "actual": outcome["value"].to_numpy(),
-            "forecast": torch.cat(batches).double().numpy(),
-        }
-    )
+    return torch.cat(batches)
 
 
-def judge(
-    predictions: pd.DataFrame, facts: TrainingFacts, config: Config, folder: Path
-) -> RunResult:
-    """Score the test segment and say what the scores are worth."""
-    scores = evaluate(predictions[predictions["segment"] == "test"], kind=config.target.kind)
+def judge(forecasts: Forecasts, facts: TrainingFacts, config: Config, folder: Path) -> RunResult:
+    """Assess the test segment and say what the forecasts are worth."""
+    test = forecasts.predictions[forecasts.predictions["segment"] == "test"]
+    scores = evaluate(test, kind=config.target.kind)
     labels = label(
         scores,
         config.thresholds,
         num_parameters=facts.num_parameters,
         training_seconds=facts.seconds,
     )
-    return RunResult(folder, facts, scores, labels, final_sentence(scores), predictions)
+    assessment = assess(
+        test,
+        forecasts.baselines,
+        forecasts.density,
+        config.evaluation,
+        kind=config.target.kind,
+        horizon=config.target.horizon,
+        label=labels.direction,
+    )
+    sentence = f"{direction_sentence(scores)} {assessment.evidence.sentence}"
+    return RunResult(folder, facts, forecasts, assessment, labels, sentence)
 
 
 @rank_zero_only
@@ -256,24 +260,33 @@ def close_run(
     """Write and say what the run found; the last line is what it is worth."""
     write_results(result, datamodule, config)
     plots = sorted((result.folder / "plots").glob("*.png"))
-    close_session(logger.log_dir, result.scores, plots, step=result.facts.num_epochs)
+    close_session(logger.log_dir, result.assessment, plots, step=result.facts.num_epochs)
     report_result(result, datamodule, config)
 
 
 def write_results(result: RunResult, datamodule: WindowDataModule, config: Config) -> None:
-    """Write predictions, scores and plots."""
+    """Write forecasts, assessment and plots."""
     folder = result.folder
-    write_csv(folder / "predictions.csv", result.predictions, index=False)
+    test = result.forecasts.predictions.query("segment == 'test'").reset_index(drop=True)
+    write_csv(folder / "predictions.csv", result.forecasts.predictions, index=False)
+    for name in ("baselines", "density"):
+        frame = getattr(result.forecasts, name)
+        write_csv(folder / f"{name}.csv", pd.concat([test["date"], frame], axis=1), index=False)
     evaluation = {
         "segment": "test",
-        "scores": asdict(result.scores),
+        **asdict(result.assessment),
         "labels": asdict(result.labels),
         "sentence": result.sentence,
     }
     write_json(folder / "evaluation_results.json", evaluation)
+    training = datamodule.features.index[datamodule.split.train]
     final = {
         "settings": config.model_dump(mode="json"),
         "split": datamodule.table.to_dict("records"),
+        "training_rows": {
+            "first_date": f"{training[0]:%Y-%m-%d}",
+            "last_date": f"{training[-1]:%Y-%m-%d}",
+        },
         "training": asdict(result.facts),
         "evaluation": evaluation,
     }
@@ -281,12 +294,15 @@ def write_results(result: RunResult, datamodule: WindowDataModule, config: Confi
     title = (
         f"{config.name}: LSTM on {len(config.features.names)} columns of data={config.data.name}"
     )
-    write_figures(draw_figures(result.predictions, title=title), folder / "plots")
+    figures = draw_figures(result.forecasts.predictions, title=title)
+    write_figures(figures, folder / "plots")
 
 
 def report_result(result: RunResult, datamodule: WindowDataModule, config: Config) -> None:
     """Print scores and summary; the last line says what the run is worth."""
-    report_scores(result.scores)
+    scores = result.assessment.scores
+    report_scores(scores)
+    report_assessment(result.assessment)
     lines = summary_lines(
         samples=dict(zip(datamodule.table["segment"], datamodule.table["samples"], strict=True)),
         features=(
@@ -294,8 +310,9 @@ def report_result(result: RunResult, datamodule: WindowDataModule, config: Confi
             f"days, scaler {config.scaling.method} fitted on training rows"
         ),
         facts=result.facts,
-        scores=result.scores,
+        scores=scores,
         labels=result.labels,
         emoji=config.report.emoji,
     )
+    lines.append(result.assessment.evidence.line)
     report_verdict(lines, result.sentence, emoji=config.report.emoji)

@@ -47,9 +47,22 @@ def write_csv(path: Path, frame: pd.DataFrame, *, index: bool) -> None:
 
 
 def provenance(
-    *, seed: int, digests: Mapping[str, str], features: pd.DataFrame, target: pd.DataFrame
+    *,
+    seed: int,
+    digests: Mapping[str, str],
+    features: pd.DataFrame,
+    target: pd.DataFrame,
+    training: range,
 ) -> dict[str, Any]:
-    """Say what a run was made of: command, code, versions, seed, input files and built table."""
+    """Say what a run was made of: command, code, versions, seed, input files and built table.
+
+    Args:
+        seed: Of the run.
+        digests: SHA-256 by input file.
+        features: As the model reads them, unscaled, shape (T, F).
+        target: By origin, T rows.
+        training: Rows of the training segment.
+    """
     return {
         "command": [Path(sys.executable).name, *sys.argv],
         "git": _git_state(),
@@ -59,6 +72,17 @@ def provenance(
         "seed": seed,
         "input_sha256": dict(digests),
         "table_sha256": table_digest(features, target),
+        "training_sha256": column_digests(features.iloc[training.start : training.stop]),
+    }
+
+
+def column_digests(frame: pd.DataFrame) -> dict[str, str]:
+    """Hash each column with its dates, so that a restated one can be named."""
+    return {
+        str(name): hashlib.sha256(
+            pd.util.hash_pandas_object(frame[name]).to_numpy().tobytes()
+        ).hexdigest()
+        for name in frame
     }
 
 

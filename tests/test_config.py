@@ -7,7 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 from pydantic import BaseModel
 
-from ironore_lightning.config import Config, to_config, unknown_key
+from ironore_lightning.composition import to_config, unknown_key
+from ironore_lightning.config import Config
 from ironore_lightning.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]

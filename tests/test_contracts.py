@@ -271,6 +271,22 @@ def test_one_contract_is_never_rolled():
     assert_column(series, "adjusted_price", [100, 104])
 
 
+def test_a_contract_that_stands_still_over_its_roll_returns_exactly_zero():
+    closes = random_curve()
+    rolls = build(closes).rolls
+    assert len(rolls) == 14
+    for day, month in rolls["to_month"].items():
+        after = closes.index[closes.index.get_loc(day) + 1 :]
+        first = closes.loc[after, month].first_valid_index()
+        closes.loc[first, month] = closes.loc[day, month]
+    days = build(closes).days
+    is_first = days["contract_month"] != days["contract_month"].shift(
+        fill_value=pd.Period("2021-01")
+    )
+    assert is_first.sum() == 14
+    np.testing.assert_array_equal(days.loc[is_first, "log_return"], np.zeros(14))
+
+
 # --- gaps -----------------------------------------------------------------------------------------
 
 GAPS = {

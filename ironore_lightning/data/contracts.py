@@ -191,7 +191,8 @@ def _base_price(holding: _Holding, price: Floats, *, ratio: Floats) -> Floats:
     """Return what the held contract cost a row earlier, NaN in the first row.
 
     Where a bridged roll leaves the newer contract without a price on that row, the older one
-    stands in for it at the ratio of the roll day.
+    stands in for it at the ratio of the roll day. Elsewhere that would be the newer one's price
+    but for rounding, and a return of zero would not be zero.
     """
     base = np.concatenate([[np.nan], price[:-1]])
     rolled = holding.starts[1:]

@@ -4,13 +4,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from ironore_lightning.config import DateSplit, RatioSplit, ScalingSettings
+from ironore_lightning.config import DateSplit, RatioSplit, ScalingSettings, WalkForwardSplit
 from ironore_lightning.data.scaling import fit_scaler
 from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
 from ironore_lightning.data.windows import Batch, OrderedBatches, ShuffledBatches, WindowDataset
@@ -34,7 +35,7 @@ class WindowDataModule(LightningDataModule):
     Args:
         features: Shape (T, F), one row a trading day, without gaps.
         target: By origin, shape (T, 2): `date` of the outcome and `value` in per cent.
-        split: Shares or dates of the segments.
+        split: Shares or dates of the segments, or a fold.
         scaling: Which scaler.
         sequence_length: Rows of a window (L).
         horizon: Days that a target reaches (H).
@@ -47,7 +48,7 @@ class WindowDataModule(LightningDataModule):
         *,
         features: pd.DataFrame,
         target: pd.DataFrame,
-        split: RatioSplit | DateSplit,
+        split: RatioSplit | DateSplit | WalkForwardSplit,
         scaling: ScalingSettings,
         sequence_length: int,
         horizon: int,
@@ -76,6 +77,11 @@ class WindowDataModule(LightningDataModule):
             sequence_length=sequence_length,
         )
         self.datasets = {name: self._samples(rows) for name, rows in origins.items()}
+
+    def windows(self) -> npt.NDArray[np.float32]:
+        """Return the scaled window of every sample, shape (N, L, F), copied."""
+        samples = self._samples(self.origins)
+        return samples.windows[samples.origins - samples.sequence_length + 1].numpy()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffle by seed and epoch; processes share the batches."""

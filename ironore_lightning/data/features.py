@@ -42,32 +42,48 @@ def build_target(panel: Panel, settings: TargetSettings) -> pd.DataFrame:
     """Look `horizon` trading days ahead of every row of the panel.
 
     Returns:
-        By origin, shape (T, 2): `date`, the day on which the return ends (NaT in the last rows),
-        and `value`, the return in per cent, NaN where it is not known yet or where a break of the
-        specification lies inside.
+        By origin, shape (T, 3): `date`, the day on which the return ends (NaT in the last rows);
+        `value`, the return in per cent, NaN where it is not known yet or where a break of the
+        specification lies inside; `is_roll`, whether the contract changes at the origin's close.
 
     Raises:
         ConfigError: If there is no such series.
         DataError: If a return is asked of a series that is not positive.
     """
     panel.require_column(settings.series, key="target.series")
-    dates = pd.Series(panel.days, index=panel.days).shift(-settings.horizon)
+    return pd.DataFrame(
+        {
+            "date": pd.Series(panel.days, index=panel.days).shift(-settings.horizon),
+            "value": _outcome(panel, settings),
+            "is_roll": _rolls_after(panel, settings.series),
+        }
+    )
+
+
+def _outcome(panel: Panel, settings: TargetSettings) -> pd.Series:
+    values = panel.values[settings.series]
     if settings.kind == "given":
         # A filled-forward value would be an answer from another day.
-        is_own = panel.staleness[settings.series] == 0
-        value = panel.values[settings.series].where(is_own)
-        return pd.DataFrame({"date": dates, "value": value})
-    ahead = range(1, settings.horizon + 1)
+        return values.where(panel.staleness[settings.series] == 0)
     if settings.series not in panel.log_returns:
-        _require_positive(panel.values[settings.series])
+        _require_positive(values)
+    ahead = range(1, settings.horizon + 1)
     daily = _log_return(panel, settings.series)
-    value = sum((daily.shift(-days) for days in ahead), start=pd.Series(0.0, index=panel.days))
+    outcome = sum((daily.shift(-days) for days in ahead), start=0.0 * daily.fillna(0.0))
     if settings.series in panel.breaks:
         breaks = panel.breaks[settings.series].astype(float)
-        value = value.mask(sum((breaks.shift(-days) for days in ahead), start=0.0 * breaks) > 0)
-    if settings.kind == "simple_return":
-        value = np.expm1(value / 100) * 100
-    return pd.DataFrame({"date": dates, "value": value})
+        outcome = outcome.mask(sum((breaks.shift(-days) for days in ahead), start=0.0 * breaks) > 0)
+    return np.expm1(outcome / 100) * 100 if settings.kind == "simple_return" else outcome
+
+
+def _rolls_after(panel: Panel, series: str) -> pd.Series:
+    """Say by row whether the next row's return is of a newer contract."""
+    if series not in panel.futures:
+        return pd.Series(data=False, index=panel.days)
+    month = panel.futures[series].days["contract_month"].reindex(panel.days)
+    rolled = month.ne(month.shift(-1))
+    rolled.iloc[-1] = False  # nobody knows the next row yet
+    return rolled
 
 
 def _transform(panel: Panel, feature: FeatureSettings) -> pd.Series:

@@ -1,12 +1,13 @@
 """Cut a target once along time into train, validation and test."""
 
 import datetime
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.config import DateSplit, RatioSplit
+from ironore_lightning.config import DateSplit, RatioSplit, WalkForwardSplit
 from ironore_lightning.errors import ConfigError, DataError, LeakageError
 
 SEGMENTS = ("train", "val", "test")
@@ -32,7 +33,7 @@ class Split:
 
 def build_split(
     target: pd.DataFrame,
-    settings: RatioSplit | DateSplit,
+    settings: RatioSplit | DateSplit | WalkForwardSplit,
     *,
     sequence_length: int,
     horizon: int,
@@ -40,17 +41,18 @@ def build_split(
     """Give each row to the segment that holds its target date.
 
     Windows may reach back into an earlier segment; targets may not: where returns overlap
-    (horizon > 1) the last horizon - 1 rows before a border are left out (purged).
+    (horizon > 1) the last horizon - 1 rows before a border are left out (purged). No segment is
+    followed by training rows, so there is nothing to embargo.
 
     Args:
-        target: By origin, shape (T, 2): `date` and `value`.
-        settings: Shares, or the first target dates of validation and test.
+        target: By origin, T rows, with `date` and `value`.
+        settings: Shares, the first target dates of validation and test, or a walk-forward's fold.
         sequence_length: Rows that a window reads (L).
         horizon: Days that a target reaches (H).
 
     Raises:
         DataError: If there are fewer rows than one window needs.
-        ConfigError: If a segment is left without a sample.
+        ConfigError: If a segment is left without a sample, or there is no such fold.
 
     References:
         Purging: Lopez de Prado (2018), "Advances in Financial Machine Learning", chapter 7.
@@ -61,19 +63,16 @@ def build_split(
             f"the data hold {dated} rows with a target from {_first_day(target)}, and one window "
             f"reads {sequence_length}; add history or lower window.sequence_length"
         )
-    if isinstance(settings, RatioSplit):
-        # The small number keeps 0.7 of 10 rows at 7 in spite of binary fractions.
-        val_start = int(dated * settings.train + 1e-9)
-        test_start = val_start + int(dated * settings.val + 1e-9)
-    else:
-        val_start = _first_row(target, settings.val_start)
-        test_start = _first_row(target, settings.test_start)
     purged = horizon - 1
-    split = Split(
-        train=range(max(val_start - purged, 0)),
-        val=range(val_start, max(test_start - purged, val_start)),
-        test=range(test_start, dated),
-    )
+    if isinstance(settings, WalkForwardSplit):
+        split = _fold_split(settings, dated, sequence_length=sequence_length, purged=purged)
+    else:
+        val_start, test_start = _borders(target, settings, dated)
+        split = Split(
+            train=range(max(val_start - purged, 0)),
+            val=range(val_start, max(test_start - purged, val_start)),
+            test=range(test_start, dated),
+        )
     for segment in SEGMENTS:
         if not len(sample_origins(target, split.rows(segment), sequence_length)):
             raise ConfigError(
@@ -81,6 +80,68 @@ def build_split(
                 f"{dated} rows are its own, and a window reads {sequence_length}"
             )
     return split
+
+
+def walk_forward_fold(
+    num_samples: int, *, initial: int, step: int, purged: int, rolling: bool, fold: int
+) -> tuple[range, range]:
+    """Return the past and the test samples of one fold; the last fold may be short.
+
+    The first fold's past are the first `initial` samples. `purged` samples lie between past and
+    test, whose returns would overlap.
+
+    Args:
+        num_samples: Samples there are (N).
+        initial: Of the past of fold 0, and of every fold if `rolling`.
+        step: Samples of a test segment.
+        purged: Samples left out between past and test.
+        rolling: Whether the past keeps its length; otherwise it grows.
+        fold: Which one, from 0.
+
+    Raises:
+        ConfigError: If there is no such fold.
+    """
+    num_folds = max(math.ceil((num_samples - initial - purged) / step), 0)
+    if fold >= num_folds:
+        raise ConfigError(
+            f"split.fold: there is no fold {fold}; {num_samples} samples have {num_folds} folds "
+            f"of {step} after the first {initial}, counted from 0"
+        )
+    past = range(fold * step if rolling else 0, initial + fold * step)
+    start = past.stop + purged
+    return past, range(start, min(start + step, num_samples))
+
+
+def _fold_split(
+    settings: WalkForwardSplit, dated: int, *, sequence_length: int, purged: int
+) -> Split:
+    """Turn samples of a fold into rows; the validation segment is the tail of the past."""
+    before = sequence_length - 1  # rows that end no full window
+    past, test = walk_forward_fold(
+        dated - before,
+        initial=settings.initial,
+        step=settings.step,
+        purged=purged,
+        rolling=settings.rolling,
+        fold=settings.fold,
+    )
+    val_start = past.stop - math.ceil(len(past) * settings.val)
+    # The rows of the first window are training rows as well, unless the past has rolled on.
+    train_start = past.start + before if past.start else 0
+    return Split(
+        train=range(train_start, max(val_start + before - purged, train_start)),
+        val=range(val_start + before, past.stop + before),
+        test=range(test.start + before, test.stop + before),
+    )
+
+
+def _borders(target: pd.DataFrame, settings: RatioSplit | DateSplit, dated: int) -> tuple[int, int]:
+    """Return the first rows of validation and test."""
+    if isinstance(settings, DateSplit):
+        return _first_row(target, settings.val_start), _first_row(target, settings.test_start)
+    # The small number keeps 0.7 of 10 rows at 7 in spite of binary fractions.
+    val_start = int(dated * settings.train + 1e-9)
+    return val_start, val_start + int(dated * settings.val + 1e-9)
 
 
 def sample_origins(target: pd.DataFrame, rows: range, sequence_length: int) -> np.ndarray:

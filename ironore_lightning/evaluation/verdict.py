@@ -79,10 +79,10 @@ def loss_trend(change: float, thresholds: ThresholdSettings) -> str:
     return "IMPROVING" if change < 0 else "DECLINING"
 
 
-def final_sentence(scores: Scores) -> str:
-    """Hold the direction accuracy against what guessing reaches on as many days."""
+def direction_sentence(scores: Scores) -> str:
+    """Hold the direction accuracy against what guessing and a constant reach on as many days."""
     if scores.direction_accuracy is None:
-        return "No test day moved, so there was no direction to forecast: nothing can be said."
+        return "No test day moved, so there was no direction to forecast."
     assert scores.guessing_low is not None  # these are known as soon as a day moved
     assert scores.guessing_high is not None
     assert scores.up_share is not None
@@ -95,13 +95,12 @@ def final_sentence(scores: Scores) -> str:
         f"{scores.guessing_high:.1f} % on as many days, and always saying {constant} reaches "
         f"{share:.1f} %"
     )
-    if scores.direction_accuracy > max(scores.guessing_high, share):
-        return f"{found}: more than guessing explains here, though one split proves no skill."
     if scores.direction_accuracy > scores.guessing_high:
-        return f"{found}: a constant does as well, so nothing was forecast."
+        than = "beyond a constant" if scores.direction_accuracy > share else "like a constant"
+        return f"{found}: more than guessing, {than}."
     if scores.direction_accuracy < scores.guessing_low:
-        return f"{found}: worse than guessing, so do not use it."
-    return f"{found}: this forecast cannot be told from a coin toss."
+        return f"{found}: worse than guessing."
+    return f"{found}: by itself this cannot be told from a coin toss."
 
 
 def _rank(value: float, bounds: tuple[float, float], words: tuple[str, str, str]) -> str:

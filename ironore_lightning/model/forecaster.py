@@ -13,7 +13,8 @@ from ironore_lightning.config import ModelSettings, TrainingSettings
 from ironore_lightning.data.windows import Batch
 from ironore_lightning.errors import TrainingError
 from ironore_lightning.evaluation.metrics import epoch_metrics
-from ironore_lightning.model.losses import LOSSES, MeanLoss
+from ironore_lightning.model.heads import NUM_OUTPUTS, Head
+from ironore_lightning.model.losses import MeanLoss
 from ironore_lightning.model.network import BiLSTM
 
 
@@ -40,19 +41,19 @@ class Forecaster(LightningModule):
         self.save_hyperparameters(logger=False)
         self.training_settings = TrainingSettings.model_validate(training)
         self.monitor = monitor
-        self.network = BiLSTM(num_features, ModelSettings.model_validate(model))
-        self.loss = LOSSES[self.training_settings.loss]
+        settings = ModelSettings.model_validate(model)
+        self.head = Head(settings.head, self.training_settings.loss)
+        self.network = BiLSTM(num_features, settings, num_outputs=NUM_OUTPUTS[settings.head])
         self.val_metrics = epoch_metrics(prefix="val/")
         self.train_loss, self.val_loss = MeanLoss(), MeanLoss()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map scaled features (B, L, F) to returns (B,), per cent."""
-        forecast: Tensor = self.network(inputs)
-        return forecast
+        """Map scaled features (B, L, F) to the head's parameters (B, P), per cent."""
+        return self.head.parameters(self.network(inputs))
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the mean loss of a batch."""
-        loss = self.loss(self(batch.inputs), batch.target)
+        loss = self.head.mean_loss(self(batch.inputs), batch.target)
         self.train_loss.add(loss, len(batch.target))
         return loss
 
@@ -65,9 +66,9 @@ class Forecaster(LightningModule):
 
     def validation_step(self, batch: Batch) -> None:
         """Score a batch."""
-        forecast = self(batch.inputs)
-        self.val_loss.add(self.loss(forecast, batch.target), len(batch.target))
-        self.val_metrics.update(forecast, batch.target)
+        parameters = self(batch.inputs)
+        self.val_loss.add(self.head.mean_loss(parameters, batch.target), len(batch.target))
+        self.val_metrics.update(self.head.forecast(parameters), batch.target)
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the validation segment."""
@@ -76,9 +77,9 @@ class Forecaster(LightningModule):
         self.val_metrics.reset()
 
     def predict_step(self, batch: Batch) -> Tensor:
-        """Return forecasts (B,), per cent."""
-        forecast: Tensor = self(batch.inputs)
-        return forecast
+        """Return the head's parameters (B, P), per cent."""
+        parameters: Tensor = self(batch.inputs)
+        return parameters
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser, and its schedule if one is set."""

@@ -7,7 +7,7 @@ from ironore_lightning.config import ModelSettings
 
 
 class BiLSTM(nn.Module):
-    """Read a window in both directions and say one return.
+    """Read a window in both directions and say what comes after it.
 
     The network reads the L rows that end at the origin forwards and backwards. Both passes see only
     rows known at the origin; the target lies outside the window. The readout takes the final state
@@ -20,6 +20,7 @@ class BiLSTM(nn.Module):
     Args:
         num_features: Columns of the window (F).
         settings: Sizes, dropout, directions, layer norm.
+        num_outputs: Numbers to say (P).
 
     References:
         Graves & Schmidhuber (2005), "Framewise phoneme classification with bidirectional LSTM",
@@ -27,7 +28,7 @@ class BiLSTM(nn.Module):
         network architectures", for the forget gate's bias.
     """
 
-    def __init__(self, num_features: int, settings: ModelSettings) -> None:
+    def __init__(self, num_features: int, settings: ModelSettings, *, num_outputs: int) -> None:
         """Build the layers and draw their weights."""
         super().__init__()
         self.lstm = nn.LSTM(
@@ -42,15 +43,15 @@ class BiLSTM(nn.Module):
         width = settings.hidden_size * self.num_directions
         self.norm = nn.LayerNorm(width) if settings.layer_norm else nn.Identity()
         self.dropout = nn.Dropout(settings.dropout)
-        self.output = nn.Linear(width, 1)
+        self.output = nn.Linear(width, num_outputs)
         self._draw_weights()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map scaled features (B, L, F) to returns (B,), per cent."""
+        """Map scaled features (B, L, F) to raw outputs (B, P)."""
         _, (states, _) = self.lstm(inputs)  # (layers * directions, B, D), last layer last
         final = torch.cat(list(states[-self.num_directions :]), dim=1)  # (B, directions * D)
-        forecast: Tensor = self.output(self.dropout(self.norm(final)))
-        return forecast.squeeze(1)
+        outputs: Tensor = self.output(self.dropout(self.norm(final)))
+        return outputs
 
     def _draw_weights(self) -> None:
         for name, weight in self.lstm.named_parameters():

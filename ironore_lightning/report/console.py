@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,7 +14,10 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ironore_lightning.config import ThresholdSettings
+from ironore_lightning.evaluation.assessment import Assessment
+from ironore_lightning.evaluation.comparison import as_table
 from ironore_lightning.evaluation.metrics import Scores
+from ironore_lightning.evaluation.trading import TradingResult
 from ironore_lightning.evaluation.verdict import Labels, epoch_speed, loss_trend
 
 log = logging.getLogger(__name__)
@@ -151,6 +155,67 @@ def report_scores(scores: Scores) -> None:
     log.info("%-22s %10s %14s", f"test, {scores.num_days} days", "model", "zero forecast")
     for name, model, zero in rows:
         log.info("%-22s %10s %14s", name, _number(model), _number(zero))
+
+
+def report_assessment(assessment: Assessment) -> None:
+    """Print what stands beside the model's scores: baselines, tests, intervals, profits."""
+    table = as_table(assessment.table)
+    table["hits"] = [f"{row.hits}/{row.moved_days}" for row in assessment.table]
+    table["95 %"] = [
+        f"{_number(row.accuracy_low, 1)}-{_number(row.accuracy_high, 1)}"
+        for row in assessment.table
+    ]
+    columns = ["rmse", "mae", "rmse_ratio", "mae_ratio", "r2_zero", "r2_mean", "accuracy", "hits"]
+    columns += ["95 %", "ic", "rank_ic", "clark_west_holm_p"]
+    _print_table(f"same {assessment.scores.num_days} days", table[columns])
+    tests = {name: (one.statistic, one.p_value, one.note) for name, one in assessment.tests.items()}
+    _print_table("tests of skill", _frame(tests, ["statistic", "p", "note"]))
+    intervals = {
+        f"{100 * one.coverage_nominal:.0f} %": (
+            None if one.coverage is None else 100 * one.coverage,
+            one.mean_width,
+            one.winkler,
+            one.binomial_p,
+            one.independence_p,
+        )
+        for one in assessment.intervals
+    }
+    header = ["covered, %", "mean width", "Winkler", "p of misses", "p of independence"]
+    _print_table("intervals", _frame(intervals, header))
+    density = {name: (one["pinball"], one["crps"]) for name, one in assessment.density.items()}
+    _print_table("distributions", _frame(density, ["pinball", "exact CRPS"]))
+    _print_table("Sharpe after costs", _profits(assessment.trading))
+
+
+def _profits(results: list[TradingResult]) -> pd.DataFrame:
+    """Lay out what strategies earned: a row a strategy, a column a cost, never without days."""
+    rows: dict[str, dict[str, float | None]] = {}
+    for one in results:
+        row = rows.setdefault(f"{one.name}{', one day later' if one.delay_days else ''}", {})
+        row[f"{one.cost_bp:g} bp"] = one.sharpe
+        # Those of the highest cost, which comes last.
+        row |= {"error": one.sharpe_error, "days": one.num_days, "return, %": one.total_return}
+        row |= {"drawdown, %": one.max_drawdown, "turnover": one.turnover}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _frame(rows: Mapping[str, tuple[object, ...]], columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame.from_dict(dict(rows), orient="index", columns=columns)
+
+
+def _print_table(title: str, table: pd.DataFrame) -> None:
+    """Print a table under its title; nothing of an empty one."""
+    if table.empty:
+        return
+    text = table.astype(object).where(table.notna(), "–")
+    log.info("")
+    for line in (
+        text.rename_axis(title)
+        .reset_index()
+        .to_string(index=False, float_format=lambda value: f"{value:.4g}")
+        .splitlines()
+    ):
+        log.info(line)
 
 
 def summary_lines(

@@ -19,7 +19,8 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from ironore_lightning.config import Config
-from ironore_lightning.evaluation.metrics import Scores
+from ironore_lightning.evaluation.assessment import Assessment
+from ironore_lightning.evaluation.evidence import GRADES
 
 LAYOUT = {"training": {"loss": ["Multiline", ["train/loss", "val/loss"]]}}
 
@@ -55,22 +56,46 @@ def open_session(logger: TensorBoardLogger, values: dict[str, bool | str | float
     logger.experiment.add_custom_scalars(LAYOUT)
 
 
-def close_session(folder: str, scores: Scores | None, plots: Iterable[Path], *, step: int) -> None:
+def close_session(
+    folder: str, assessment: Assessment | None, plots: Iterable[Path], *, step: int
+) -> None:
     """Write what a run ended with; lightning has closed its own writer by then.
 
     Args:
         folder: Where the run's events are.
-        scores: Of the test segment; None says that the run failed.
+        assessment: Of the test segment; None says that the run failed.
         plots: PNG files to show.
         step: Epochs run.
     """
     with SummaryWriter(folder) as writer:
-        for name, score in asdict(scores).items() if scores else ():
-            if score is not None:
-                writer.add_scalar(f"test/{name}", score, step)
+        for name, score in _scalars(assessment).items() if assessment else ():
+            writer.add_scalar(f"test/{name}", score, step)
+        if assessment:
+            evidence = assessment.evidence
+            writer.add_text("evidence", f"{evidence.line}\n\n{evidence.sentence}", step)
         for path in plots:
             writer.file_writer.add_summary(Summary(value=[_image(path)]), step)
-        writer.file_writer.add_summary(Summary(value=[_session_end(succeeded=scores is not None)]))
+        writer.file_writer.add_summary(
+            Summary(value=[_session_end(succeeded=assessment is not None)])
+        )
+
+
+def _scalars(assessment: Assessment) -> dict[str, float]:
+    """Flatten what can be compared from run to run."""
+    found: dict[str, float | None] = dict(asdict(assessment.scores))
+    for row in assessment.table[1:]:
+        found[f"baseline_rmse/{row.name}"] = row.rmse
+    for name, outcome in assessment.tests.items():
+        found[f"p/{name}"] = outcome.p_value
+    for interval in assessment.intervals:
+        found[f"coverage/{100 * interval.coverage_nominal:.0f}"] = interval.coverage
+    for name, losses in assessment.density.items():
+        found |= {f"{score}/{name}": loss for score, loss in losses.items()}
+    for traded in assessment.trading:
+        late = " late" if traded.delay_days else ""
+        found[f"sharpe/{traded.name}{late} {traded.cost_bp:g} bp"] = traded.sharpe
+    found["grade"] = GRADES.index(assessment.evidence.earned)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _image(path: Path) -> Summary.Value:

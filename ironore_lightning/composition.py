@@ -1,0 +1,76 @@
+"""From what Hydra composes to checked settings: all mistakes at once, a line each."""
+
+from collections.abc import Collection
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from ironore_lightning.config import Config
+from ironore_lightning.errors import ConfigError, closest
+
+
+def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
+    """Check a composed Hydra tree.
+
+    Args:
+        composed: What Hydra hands to a command.
+        besides: Keys of the command's own, which an experiment does not have.
+
+    Raises:
+        ConfigError: With one line a mistake: key, rule and value.
+    """
+    try:
+        tree = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    assert isinstance(tree, dict)
+    tree = {key: value for key, value in tree.items() if key not in besides}
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+        raise ConfigError("\n".join(_describe(mistake, tree) for mistake in mistakes)) from None
+
+
+def unknown_key(key: str) -> str:
+    """Say that there is no setting of that dotted name, and which one it may have meant."""
+    return f"{key}: there is no such key{_closest_key(key.split('.'))}"
+
+
+def _describe(mistake: ErrorDetails, tree: object) -> str:
+    """Write one mistake as a line: key, rule, and the value that was given."""
+    location = _keys(mistake["loc"], tree, missing=mistake["type"] == "missing")
+    key = ".".join(location)
+    message = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    if mistake["type"] == "missing":
+        return f"{key}: this key is required"
+    if mistake["type"] == "extra_forbidden":
+        return unknown_key(key)
+    return f"{key}: {message[0].lower()}{message[1:]}, got {mistake['input']!r}"
+
+
+def _keys(location: tuple[str | int, ...], tree: object, *, missing: bool) -> list[str]:
+    """Leave out what pydantic adds to a location: the names of a union's members."""
+    keys: list[str] = []
+    node = tree
+    for position, part in enumerate(location):
+        is_inside = (isinstance(node, dict) and part in node) or isinstance(node, list)
+        if is_inside:
+            node = node[part]  # type: ignore[index]  # part is a key or an index of node
+        if is_inside or (missing and position == len(location) - 1):
+            keys.append(str(part))
+    return keys
+
+
+def _closest_key(location: list[str]) -> str:
+    """Suggest the known key most like the last part of `location`."""
+    model: Any = Config
+    for part in location[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field is not None else None
+    return closest(location[-1], getattr(model, "model_fields", {}))

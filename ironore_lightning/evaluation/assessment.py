@@ -1,0 +1,256 @@
+"""Everything that is asked of a frame of forecasts: of one run, or of many joined."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ironore_lightning.config import EvaluationSettings
+from ironore_lightning.evaluation.comparison import Row, base_rate, compare
+from ironore_lightning.evaluation.evidence import Evidence, Findings, weigh
+from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
+from ironore_lightning.evaluation.metrics import Scores, evaluate
+from ironore_lightning.evaluation.significance import (
+    BootstrapIntervals,
+    ConfidenceSet,
+    Outcome,
+    anatolyev_gerko,
+    binomial_test,
+    block_length,
+    bootstrap_intervals,
+    clark_west,
+    diebold_mariano,
+    giacomini_white,
+    model_confidence_set,
+    pesaran_timmermann,
+    superior_ability,
+)
+from ironore_lightning.evaluation.trading import TradingResult, trading_table
+
+Floats = NDArray[np.float64]
+
+MODEL = "model"
+SET_SIZE = 0.10
+"""A forecaster stays in the confidence set while its p-value is above this."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Direction on one stretch of days.
+
+    Attributes:
+        first_date: Of the outcomes, YYYY-MM-DD.
+        last_date: Likewise.
+        accuracy: Per cent of the days that moved; None if none did.
+        r2_zero: 1 - squared error over that of zero; None if nothing moved.
+    """
+
+    first_date: str
+    last_date: str
+    accuracy: float | None
+    r2_zero: float | None
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What forecasts are worth.
+
+    Attributes:
+        scores: Of the model.
+        table: Model and baselines side by side, the model first.
+        tests: Of the model's skill, by name.
+        bootstrap: Intervals of the model's direction accuracy, RMSE ratio and Sharpe ratio.
+        confidence_set: Forecasters that cannot be told from the best, by squared error.
+        superior_ability_p: That the best of all forecasters displayed beats zero by luck.
+        intervals: How the 80 % and 90 % intervals did.
+        density: Mean pinball loss and exact CRPS by distribution; what is not exact is None.
+        trading: What strategies earned; empty for a target that has no price.
+        blocks: Skill block by block.
+        evidence: The grade.
+    """
+
+    scores: Scores
+    table: list[Row]
+    tests: dict[str, Outcome]
+    bootstrap: BootstrapIntervals
+    confidence_set: ConfidenceSet
+    superior_ability_p: float | None
+    intervals: list[IntervalScores]
+    density: dict[str, dict[str, float | None]]
+    trading: list[TradingResult]
+    blocks: list[Block]
+    evidence: Evidence
+
+
+def assess(
+    days: pd.DataFrame,
+    baselines: pd.DataFrame,
+    density: pd.DataFrame,
+    settings: EvaluationSettings,
+    *,
+    kind: str,
+    horizon: int,
+    label: str,
+) -> Assessment:
+    """Assess the forecasts of one stretch of days.
+
+    Args:
+        days: One row a day in time order: `date`, `actual` and `forecast` (per cent), `is_roll`,
+            and `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent, NaN where unknown).
+        baselines: Forecasts of the same rows, a column a baseline, `zero` and `expanding mean`
+            among them.
+        density: Losses of the same rows: columns `pinball NAME` and `crps NAME`.
+        settings: Rules of the grade, bootstrap, costs.
+        kind: `target.kind`.
+        horizon: Days that a forecast reaches.
+        label: The original's word for the direction accuracy.
+    """
+    actual, forecast = (days[name].to_numpy(np.float64) for name in ("actual", "forecast"))
+    forecasts = {MODEL: forecast, **{str(name): one.to_numpy() for name, one in baselines.items()}}
+    table = compare(actual, forecasts, horizon=horizon)
+    tests = skill_tests(forecast, actual, horizon=horizon)
+    blocks = skill_blocks(days, settings.block_days)
+    losses = {name: (actual - values) ** 2 for name, values in forecasts.items()}
+    confidence_set, superior_p = _among_all(losses, settings, horizon=horizon)
+    findings = _findings(table, tests, blocks, actual)
+    return Assessment(
+        scores=evaluate(days, kind=kind),
+        table=table,
+        tests=tests,
+        bootstrap=bootstrap_intervals(
+            forecast,
+            actual,
+            horizon=horizon,
+            coverage=0.95,
+            reps=settings.bootstrap_repetitions,
+            seed=settings.bootstrap_seed,
+        ),
+        confidence_set=confidence_set,
+        superior_ability_p=superior_p,
+        intervals=[_interval_scores(days, coverage) for coverage in COVERAGES],
+        density=_density_means(density),
+        trading=_trading(days, settings, kind=kind, horizon=horizon),
+        blocks=blocks,
+        evidence=weigh(findings, settings, label=label),
+    )
+
+
+def skill_tests(forecast: Floats, actual: Floats, *, horizon: int) -> dict[str, Outcome]:
+    """Test a forecast, shape (N,), against zero and against luck.
+
+    Where outcomes overlap (horizon > 1) the sign tests take every `horizon`-th day.
+    """
+    zero = np.zeros_like(actual)
+    apart = slice(None, None, horizon)
+    hits = int(np.count_nonzero(forecast[apart] * actual[apart] > 0))
+    moved = int(np.count_nonzero(actual[apart]))
+    rate = base_rate(actual[apart]) or 50.0
+    return {
+        "diebold_mariano": diebold_mariano(
+            forecast, actual, benchmark=zero, horizon=horizon, loss="squared", side="better"
+        ),
+        "clark_west": clark_west(forecast, actual, benchmark=zero, horizon=horizon),
+        "giacomini_white": giacomini_white(
+            forecast, actual, benchmark=zero, horizon=horizon, loss="squared"
+        ),
+        "pesaran_timmermann": pesaran_timmermann(forecast[apart], actual[apart]),
+        "anatolyev_gerko": anatolyev_gerko(forecast[apart], actual[apart]),
+        "binomial": binomial_test(hits, moved, base_rate=rate),
+    }
+
+
+def skill_blocks(days: pd.DataFrame, block_days: int) -> list[Block]:
+    """Cut days into whole blocks; what is left over at the end is no block."""
+    blocks = []
+    for start in range(0, len(days) - block_days + 1, block_days):
+        block = days.iloc[start : start + block_days]
+        actual, forecast = block["actual"].to_numpy(), block["forecast"].to_numpy()
+        moved = np.count_nonzero(actual)
+        total = (actual**2).sum()
+        blocks.append(
+            Block(
+                first_date=f"{block['date'].iloc[0]:%Y-%m-%d}",
+                last_date=f"{block['date'].iloc[-1]:%Y-%m-%d}",
+                accuracy=100 * int((actual * forecast > 0).sum()) / moved if moved else None,
+                r2_zero=float(1 - ((actual - forecast) ** 2).sum() / total) if total else None,
+            )
+        )
+    return blocks
+
+
+def _findings(
+    table: Sequence[Row], tests: dict[str, Outcome], blocks: Sequence[Block], actual: Floats
+) -> Findings:
+    model, *baselines = table
+    stronger = sorted((row for row in baselines if row.rmse < model.rmse), key=lambda row: row.rmse)
+    rate = base_rate(actual)
+    above = [rate is not None and (block.accuracy or 0) > rate for block in blocks]
+    return Findings(
+        num_days=len(actual),
+        hits=model.hits,
+        moved_days=model.moved_days,
+        accuracy=model.accuracy,
+        accuracy_low=model.accuracy_low,
+        accuracy_high=model.accuracy_high,
+        base_rate=rate,
+        pesaran_timmermann=tests["pesaran_timmermann"].p_value,
+        anatolyev_gerko=tests["anatolyev_gerko"].p_value,
+        clark_west=tests["clark_west"].p_value,
+        r2_zero=model.r2_zero,
+        r2_mean=model.r2_mean,
+        ic=model.ic,
+        block_share=sum(above) / len(above) if above else None,
+        stronger=tuple(row.name for row in stronger),
+    )
+
+
+def _among_all(
+    losses: dict[str, Floats], settings: EvaluationSettings, *, horizon: int
+) -> tuple[ConfidenceSet, float | None]:
+    """Ask which forecasters may be the best, and whether the best beats zero by luck."""
+    zero = losses["zero"]
+    others = {name: loss for name, loss in losses.items() if name != "zero"}
+    block = block_length(losses[MODEL][:, None] - zero[:, None], horizon=horizon)
+    reps, seed = settings.bootstrap_repetitions, settings.bootstrap_seed
+    confidence_set = model_confidence_set(
+        losses, size=SET_SIZE, block_size=block, reps=reps, seed=seed
+    )
+    superior = superior_ability(others, benchmark=zero, block_size=block, reps=reps, seed=seed)
+    return confidence_set, superior.consistent
+
+
+def _interval_scores(days: pd.DataFrame, coverage: float) -> IntervalScores:
+    name = round(100 * coverage)
+    return interval_scores(
+        days["actual"].to_numpy(),
+        lower=days[f"lower_{name}"].to_numpy(),
+        upper=days[f"upper_{name}"].to_numpy(),
+        coverage=coverage,
+    )
+
+
+def _density_means(density: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    means: dict[str, dict[str, float | None]] = {}
+    for column in density:
+        score, name = str(column).split(" ", 1)
+        mean = float(density[column].mean())
+        means.setdefault(name, {})[score] = mean if np.isfinite(mean) else None
+    return means
+
+
+def _trading(
+    days: pd.DataFrame, settings: EvaluationSettings, *, kind: str, horizon: int
+) -> list[TradingResult]:
+    if kind == "given":
+        return []
+    return trading_table(
+        days["forecast"].to_numpy(),
+        days["actual"].to_numpy(),
+        days["is_roll"].to_numpy(dtype=bool),
+        kind=kind,
+        buffer=settings.trade_buffer,
+        costs_bp=settings.costs_bp,
+        horizon=horizon,
+    )

@@ -1,0 +1,333 @@
+"""What simpler forecasters say on the same samples, each knowing no more than its day knew."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.signal import lfilter
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from ironore_lightning.errors import LeakageError
+
+log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float64]
+Windows = npt.NDArray[np.float32]
+
+STRENGTHS = 10.0 ** np.arange(4.0, -3.5, -0.5)
+"""Penalties on squared weights for one training window, strongest first, so that it wins ties."""
+
+LARGEST_FIT = 20_000
+"""Training samples that ridge, boosting, NLinear and GARCH are fitted on, the newest; of 240
+numbers a window, their copies stay near 150 MB."""
+
+CHUNK = 4096
+"""Windows flattened at once for a forecast."""
+
+MOST_TREES = 60
+TREE_DEPTH = 3
+TREE_STEP = 0.05
+TREE_SEED = 0
+
+DECAY = 0.94
+"""Of the daily RiskMetrics variance."""
+
+FEWEST_GARCH_OUTCOMES = 100
+"""Training outcomes below which four parameters of a variance are not worth fitting."""
+
+SMALLEST_SCALE = 1e-6
+"""Per cent; keeps a spread positive where nothing has moved."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All samples of a run in time order.
+
+    Sample i + `horizon` is the first that knows the outcome of sample i. Where the split left
+    samples out, outcomes were known earlier than that, and the count errs on the late side.
+
+    Attributes:
+        windows: Scaled, as the network reads them, without gaps, shape (N, L, F). May be a view.
+        actual: Returns, shape (N,), per cent.
+        segment: `train`, `val` or `test`, shape (N,), at least one sample of the first two.
+        horizon: Days that a return reaches (H).
+
+    Raises:
+        LeakageError: If the segments are not in time order.
+    """
+
+    windows: Windows
+    actual: Floats
+    segment: npt.NDArray[np.str_ | np.object_]
+    horizon: int
+
+    def __post_init__(self) -> None:
+        """Refuse segments that run backwards."""
+        assert len(self.windows) == len(self.actual) == len(self.segment)
+        train, val, test = (self.segment == name for name in ("train", "val", "test"))
+        assert self.horizon >= 1
+        assert min(train.sum(), val.sum()) >= 1
+        assert (train | val | test).all()
+        if (np.diff(val + 2 * test.astype(np.intp)) < 0).any():
+            raise LeakageError("segments of the samples are not in the order train, val, test")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far returns were expected to fall from zero.
+
+    Attributes:
+        scale: Shape (N,), per cent, positive: of the Student t with `degrees` of freedom, or of the
+            normal distribution, whose scale is its standard deviation.
+        degrees: Of freedom, above 2; None is the normal distribution.
+    """
+
+    scale: Floats
+    degrees: float | None
+
+    @property
+    def deviation(self) -> Floats:
+        """Standard deviation, shape (N,), per cent: scale * sqrt(degrees / (degrees - 2))."""
+        if self.degrees is None:
+            return self.scale
+        return np.asarray(self.scale * np.sqrt(self.degrees / (self.degrees - 2)))
+
+
+class GarchParameters(NamedTuple):
+    """The variance after a return y and a variance v is ``constant + weight * y**2 + decay * v``.
+
+    Attributes:
+        constant: Per cent squared.
+        weight: Of the newest squared return.
+        decay: Of the variance before.
+        degrees: Of freedom of the Student t.
+    """
+
+    constant: float
+    weight: float
+    decay: float
+    degrees: float
+
+
+def point_baselines(samples: Samples) -> pd.DataFrame:
+    """Forecast every sample with nine forecasters that the network should beat.
+
+    - `zero`: no return.
+    - `expanding mean`: mean of all outcomes known at the origin.
+    - `majority sign`: the commoner sign of the training outcomes, whose share of those that moved
+      is p; its size is their mean absolute value times 2p - 1, and of a tie nothing is left.
+    - `last return`: the newest outcome known at the origin.
+    - `AR(1)`, `AR(5)`: least squares on the one or five newest outcomes known at the origin.
+    - `ridge`: the flattened window, each column standardised by the training samples.
+    - `gradient boosting`: at most 60 trees of depth 3 on the flattened window.
+    - `NLinear`: as ridge, on the window minus its last row. The original adds the last value of
+      the series again; a return is no level, so here nothing is added.
+
+    All are fitted on training samples only. Validation samples choose the strength of `ridge` and
+    `NLinear` and the number of trees, so validation forecasts of these three are flattered; test
+    outcomes choose nothing. Forecasts of training samples show the fit, not skill. Where too
+    little is known yet, in the first samples, the forecast is zero.
+
+    Returns that overlap (horizon > 1) are used as they are, known `horizon` samples later.
+
+    Args:
+        samples: N samples.
+
+    Returns:
+        Forecasts, shape (N, 9), per cent, rows as in `samples`, columns in the order above.
+
+    References:
+        Expanding mean: Campbell & Thompson (2008), "Predicting excess stock returns out of
+        sample", Review of Financial Studies 21(4). Ridge: Hoerl & Kennard (1970), "Ridge
+        regression", Technometrics 12(1). NLinear: Zeng, Chen, Zhang & Xu (2023), "Are
+        transformers effective for time series forecasting?", AAAI 37(9).
+    """
+    horizon, actual = samples.horizon, samples.actual
+    means = np.cumsum(actual) / np.arange(1, len(actual) + 1)
+    # Threads cost more than they bring at this size, and one thread repeats itself bit for bit.
+    with threadpool_limits(limits=1):
+        forecasts = {
+            "zero": np.zeros(len(actual)),
+            "expanding mean": _later(means, horizon),
+            "majority sign": np.full(len(actual), _majority(actual[samples.segment == "train"])),
+            "last return": _later(actual, horizon),
+            "AR(1)": _autoregression(samples, order=1),
+            "AR(5)": _autoregression(samples, order=5),
+            "ridge": _ridge(samples, _flattened),
+            "gradient boosting": _boosting(samples),
+            "NLinear": _ridge(samples, _since_last_row),
+        }
+    return pd.DataFrame(forecasts)
+
+
+def spread_baselines(samples: Samples) -> dict[str, Spread | None]:
+    """Forecast how far each return may fall from zero, from the outcomes known at the origin.
+
+    - `EWMA`: the RiskMetrics variance, v' = 0.94 v + 0.06 y**2, of a normal distribution.
+    - `GARCH(1,1)-t`: Student t around zero, fitted once on the training outcomes, then carried
+      with these parameters through validation and test. None, with a line in the log, where there
+      are fewer than 100 training outcomes, they never change, or the fit does not converge.
+
+    Both variances start at the mean square of the training outcomes. Returns that overlap
+    (horizon > 1) are used as they are, known `horizon` samples later; from the newest known one the
+    variance is carried `horizon` steps: EWMA stays, GARCH moves towards its long-run level. Several
+    steps ahead the distribution is no exact Student t, and is taken for one.
+
+    Args:
+        samples: N samples; their windows are not read.
+
+    Returns:
+        A spread by name.
+
+    References:
+        J.P. Morgan (1996), "RiskMetrics technical document", 4th edition. Bollerslev (1987), "A
+        conditionally heteroskedastic time series model for speculative prices and rates of
+        return", Review of Economics and Statistics 69(3).
+    """
+    smoothed = _variance(samples, constant=0.0, weight=1 - DECAY, decay=DECAY)
+    fitted = _fit_garch(samples.actual[_newest_training(samples)])
+    return {
+        "EWMA": Spread(scale=_positive_root(smoothed), degrees=None),
+        "GARCH(1,1)-t": _garch_spread(samples, fitted) if fitted else None,
+    }
+
+
+def _later(values: Floats, num_samples: int) -> Floats:
+    """Move values to samples that know them, shape (N,); the first, which know none, get zero."""
+    return np.concatenate([np.zeros(num_samples), values])[: len(values)]
+
+
+def _majority(outcomes: Floats) -> float:
+    """Return sign * (2p - 1) * mean size, where sign * (2p - 1) is (ups - downs) / moves."""
+    signs = np.sign(outcomes)
+    num_moves = max(np.count_nonzero(signs), 1)
+    return float(np.abs(outcomes).mean() * signs.sum() / num_moves)
+
+
+def _autoregression(samples: Samples, *, order: int) -> Floats:
+    """Regress on the `order` newest known outcomes and a constant; a direct forecast."""
+    actual, horizon = samples.actual, samples.horizon
+    lags = [_later(actual, horizon + lag) for lag in range(order)]
+    design = np.column_stack([np.ones(len(actual)), *lags])
+    complete = np.arange(len(actual)) >= horizon + order - 1
+    rows = complete & (samples.segment == "train")
+    weights = np.linalg.lstsq(design[rows], actual[rows])[0]
+    return np.where(complete, design @ weights, 0.0)
+
+
+def _ridge(samples: Samples, columns: Callable[[Windows], Floats]) -> Floats:
+    newest = _newest_training(samples)
+    actual = samples.actual[newest]
+    # Ridge takes one penalty for each column of outcomes: all strengths share one matrix product.
+    model = make_pipeline(StandardScaler(), Ridge(alpha=len(actual) * STRENGTHS))
+    outcomes = np.repeat(actual[:, np.newaxis], len(STRENGTHS), axis=1)
+    model.fit(columns(samples.windows[newest]), outcomes)
+    return _chosen_on_validation(samples, lambda windows: model.predict(columns(windows)))
+
+
+def _boosting(samples: Samples) -> Floats:
+    newest = _newest_training(samples)
+    model = HistGradientBoostingRegressor(
+        max_iter=MOST_TREES,
+        max_depth=TREE_DEPTH,
+        learning_rate=TREE_STEP,
+        early_stopping=False,
+        random_state=TREE_SEED,
+    )
+    model.fit(_flattened(samples.windows[newest]), samples.actual[newest])
+    return _chosen_on_validation(
+        samples,
+        lambda windows: np.column_stack(list(model.staged_predict(_flattened(windows)))),
+    )
+
+
+def _chosen_on_validation(samples: Samples, candidates: Callable[[Windows], Floats]) -> Floats:
+    """Forecast every sample with the candidate whose squared error on validation is least.
+
+    Args:
+        samples: N samples.
+        candidates: Forecasts of some windows, shape (B, L, F), by each candidate, shape (B, any);
+            of two that tie, the first is taken.
+    """
+    losses = sum(
+        ((candidates(samples.windows[rows]) - samples.actual[rows, np.newaxis]) ** 2).sum(axis=0)
+        for rows in _chunks(np.flatnonzero(samples.segment == "val"))
+    )
+    best = int(np.argmin(losses))
+    chunks = _chunks(np.arange(len(samples.actual)))
+    return np.concatenate([candidates(samples.windows[rows])[:, best] for rows in chunks])
+
+
+def _chunks(rows: npt.NDArray[np.intp]) -> Iterator[slice]:
+    """Cut rows that follow one another into slices, which copy nothing."""
+    for start in range(rows[0], rows[-1] + 1, CHUNK):
+        yield slice(start, min(start + CHUNK, rows[-1] + 1))
+
+
+def _newest_training(samples: Samples) -> slice:
+    num_training = int((samples.segment == "train").sum())
+    return slice(max(num_training - LARGEST_FIT, 0), num_training)
+
+
+def _flattened(windows: Windows) -> Floats:
+    """Lay windows (B, L, F) out as rows, shape (B, L * F)."""
+    return windows.astype(np.float64).reshape(len(windows), -1)
+
+
+def _since_last_row(windows: Windows) -> Floats:
+    """Say how far the rows before the last stood from it, shape (B, (L - 1) * F)."""
+    values = windows.astype(np.float64)
+    return (values[:, :-1] - values[:, -1:]).reshape(len(windows), -1)
+
+
+def _fit_garch(outcomes: Floats) -> GarchParameters | None:
+    """Fit by maximum likelihood, in units of the root mean square, which the optimiser likes."""
+    num_outcomes = len(outcomes)
+    if num_outcomes < FEWEST_GARCH_OUTCOMES:
+        needed = FEWEST_GARCH_OUTCOMES
+        log.warning("no GARCH(1,1)-t: %d training outcomes, it needs %d", num_outcomes, needed)
+        return None
+    if np.ptp(outcomes) == 0:
+        log.warning("no GARCH(1,1)-t: all training outcomes are %g %%", outcomes[0])
+        return None
+    from arch import arch_model  # slow to import
+
+    size = float(np.sqrt(np.mean(outcomes**2)))
+    model = arch_model(outcomes / size, mean="Zero", vol="GARCH", dist="t", rescale=False)
+    result = model.fit(disp="off", show_warning=False)
+    if result.convergence_flag != 0 or not np.isfinite(result.params).all():
+        log.warning("no GARCH(1,1)-t: fitting %d outcomes did not converge", num_outcomes)
+        return None
+    constant, weight, decay, degrees = (float(value) for value in result.params)
+    return GarchParameters(constant * size**2, weight, decay, degrees)
+
+
+def _garch_spread(samples: Samples, fitted: GarchParameters) -> Spread:
+    constant, weight, decay, degrees = fitted
+    variance = _variance(samples, constant=constant, weight=weight, decay=decay)
+    return Spread(scale=_positive_root(variance * (degrees - 2) / degrees), degrees=degrees)
+
+
+def _positive_root(squared: Floats) -> Floats:
+    return np.maximum(np.sqrt(squared), SMALLEST_SCALE)
+
+
+def _variance(samples: Samples, *, constant: float, weight: float, decay: float) -> Floats:
+    """Carry a variance through all outcomes and forecast each sample's, shape (N,), per cent^2."""
+    squares = samples.actual**2
+    start = np.mean(squares[samples.segment == "train"])
+    # The recursion v' = (constant + weight * y**2) + decay * v, entered with v = start.
+    after, _ = lfilter([1.0], [1.0, -decay], constant + weight * squares, zi=[decay * start])
+    num_steps = samples.horizon
+    variance = np.concatenate([np.full(num_steps, start), after])[: len(squares)]
+    for _ in range(num_steps - 1):
+        variance = constant + (weight + decay) * variance
+    return variance

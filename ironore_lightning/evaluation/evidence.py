@@ -1,0 +1,217 @@
+"""The grade: how much a score is evidence for skill, and the sentences that say so."""
+
+from dataclasses import dataclass
+
+from ironore_lightning.config import EvaluationSettings
+
+GRADES = ("INSUFFICIENT", "NONE", "SUGGESTIVE", "SUPPORTED", "STRONG")
+"""From nothing to be said to as much as history can say; SUSPECT stands beside them."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the grade is made of; a p-value that is undefined there is None.
+
+    Attributes:
+        num_days: Days scored (N).
+        hits: Days whose sign was forecast.
+        moved_days: Days that moved.
+        accuracy: Their share, per cent.
+        accuracy_low: Lower end of its exact 95 % interval, per cent.
+        accuracy_high: Upper end.
+        base_rate: Accuracy of the better constant sign on the same days, per cent.
+        pesaran_timmermann: One-sided p; None also where a forecast never changes sign.
+        anatolyev_gerko: One-sided p.
+        clark_west: One-sided p against zero.
+        r2_zero: Against zero; above 0 is closer than doing nothing.
+        r2_mean: Against the expanding mean.
+        ic: Correlation of forecast and outcome.
+        block_share: Share of blocks whose accuracy exceeds the base rate.
+        stronger: Names of the baselines with a smaller RMSE on the same days, strongest first.
+    """
+
+    num_days: int
+    hits: int
+    moved_days: int
+    accuracy: float | None
+    accuracy_low: float | None
+    accuracy_high: float | None
+    base_rate: float | None
+    pesaran_timmermann: float | None
+    anatolyev_gerko: float | None
+    clark_west: float | None
+    r2_zero: float | None
+    r2_mean: float | None
+    ic: float | None
+    block_share: float | None
+    stronger: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The grade of a forecast.
+
+    Attributes:
+        grade: One of `GRADES`, or SUSPECT where it is too good to be true.
+        earned: What the grade would be without the suspicion.
+        missing: What keeps it from the next grade.
+        line: Label, grade and the numbers behind them in one line.
+        sentence: What that means for somebody who would act on it.
+    """
+
+    grade: str
+    earned: str
+    missing: tuple[str, ...]
+    line: str
+    sentence: str
+
+
+RIVALS = ("ridge", "AR(1)", "AR(5)")
+"""The baselines that a supported forecast must beat."""
+
+
+def weigh(findings: Findings, settings: EvaluationSettings, *, label: str) -> Evidence:
+    """Grade findings.
+
+    INSUFFICIENT: too few days, or a forecast or market of one sign. SUGGESTIVE: the Clark-West and
+    one of the sign tests pass at `suggestive_p`, and R2 against zero is positive. SUPPORTED: all
+    three tests pass at `supported_p`, R2 is positive against zero and the expanding mean, ridge and
+    the autoregressions are beaten, and most blocks exceed the base rate. STRONG also needs what
+    only many runs know. Otherwise NONE.
+
+    Args:
+        findings: The numbers.
+        settings: Where the rules draw the line.
+        label: The original's word for the direction accuracy.
+    """
+    earned, missing = _earned(findings, settings)
+    suspicion = _suspicion(findings, settings)
+    grade = "SUSPECT" if suspicion else earned
+    line = _line(findings, grade, label=label)
+    return Evidence(
+        grade=grade,
+        earned=earned,
+        missing=missing,
+        line=line,
+        sentence=suspicion or _sentence(earned, missing),
+    )
+
+
+def _earned(findings: Findings, settings: EvaluationSettings) -> tuple[str, tuple[str, ...]]:
+    """Return the grade and what is missing for the next one."""
+    if lacking := _insufficient(findings, settings):
+        return "INSUFFICIENT", lacking
+    if lacking := _not_suggestive(findings, settings.suggestive_p):
+        return "NONE", lacking
+    if lacking := _not_supported(findings, settings):
+        return "SUGGESTIVE", lacking
+    return "SUPPORTED", ("a search's discount for looking, which one run does not have",)
+
+
+def _insufficient(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
+    lacking = []
+    if findings.num_days < settings.min_days:
+        lacking.append(f"{findings.num_days} days, {settings.min_days} are needed")
+    if findings.pesaran_timmermann is None:
+        lacking.append("forecast or market has one sign only")
+    return tuple(lacking)
+
+
+def _not_suggestive(findings: Findings, level: float) -> tuple[str, ...]:
+    signs = {
+        "Pesaran-Timmermann": findings.pesaran_timmermann,
+        "Anatolyev-Gerko": findings.anatolyev_gerko,
+    }
+    lacking = []
+    if not any(_passes(p, level) for p in signs.values()):
+        lacking += [f"{name} {_p_value(p)}" for name, p in signs.items()]
+    if not _passes(findings.clark_west, level):
+        lacking.append(f"Clark-West {_p_value(findings.clark_west)}")
+    if (findings.r2_zero or 0) <= 0:
+        lacking.append(f"R2 against zero {_number(findings.r2_zero, 4)}")
+    return tuple(lacking)
+
+
+def _not_supported(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
+    level = settings.supported_p
+    tests = {
+        "Pesaran-Timmermann": findings.pesaran_timmermann,
+        "Anatolyev-Gerko": findings.anatolyev_gerko,
+        "Clark-West": findings.clark_west,
+    }
+    lacking = [f"{name} {_p_value(p)}" for name, p in tests.items() if not _passes(p, level)]
+    if (findings.r2_mean or 0) <= 0:
+        lacking.append(f"R2 against the expanding mean {_number(findings.r2_mean, 4)}")
+    lacking += [f"weaker than {name}" for name in findings.stronger if name in RIVALS]
+    if (findings.block_share or 0) < settings.block_share:
+        share = None if findings.block_share is None else 100 * findings.block_share
+        lacking.append(f"{_number(share, 0)} % of the blocks above the base rate")
+    return tuple(lacking)
+
+
+def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
+    """Say what is too good to be true, if something is."""
+    found = []
+    enough = findings.num_days >= settings.suspect_days
+    if enough and (findings.accuracy or 0) >= settings.suspect_accuracy:
+        found.append(f"direction {findings.accuracy:.1f} % on {findings.num_days} days")
+    if (findings.ic or 0) >= settings.suspect_ic:
+        found.append(f"correlation {findings.ic:.2f}")
+    if (findings.r2_zero or 0) >= settings.suspect_r2:
+        found.append(f"R2 against zero {findings.r2_zero:.3f}")
+    if not found:
+        return None
+    return (
+        f"Too good to be true ({', '.join(found)}): run python -m ironore_lightning.audit with the "
+        "same settings before anybody sees this."
+    )
+
+
+def _line(findings: Findings, grade: str, *, label: str) -> str:
+    parts = []
+    if findings.base_rate is not None:  # then a day moved, and the interval is known as well
+        assert findings.accuracy_low is not None
+        assert findings.accuracy_high is not None
+        relation = "covers"
+        if findings.accuracy_low > findings.base_rate:
+            relation = "lies above"
+        elif findings.accuracy_high < findings.base_rate:
+            relation = "lies below"
+        parts.append(
+            f"95 % interval {findings.accuracy_low:.1f} to {findings.accuracy_high:.1f} {relation} "
+            f"the base rate {findings.base_rate:.1f}"
+        )
+    parts.append(f"Clark-West {_p_value(findings.clark_west)}")
+    if findings.stronger:
+        parts.append(f"weaker than {findings.stronger[0]}")
+    return (
+        f"direction {_number(findings.accuracy, 1)} % ({findings.hits}/{findings.moved_days}) "
+        f"{label}, evidence {grade}: {'; '.join(parts)}"
+    )
+
+
+def _sentence(earned: str, missing: tuple[str, ...]) -> str:
+    because = "; ".join(missing)
+    return {
+        "INSUFFICIENT": f"There is too little to judge by ({because}).",
+        "NONE": f"There is no evidence that this beats doing nothing ({because}).",
+        "SUGGESTIVE": f"A hint and no more: look again on later days ({because}).",
+        "SUPPORTED": (
+            "On these days it beat doing nothing by more than luck explains; "
+            f"what it cannot know: {because}."
+        ),
+    }[earned]
+
+
+def _passes(p_value: float | None, level: float) -> bool:
+    return p_value is not None and p_value <= level
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "p undefined"
+    return "p < 0.01" if value < 0.01 else f"p {value:.2f}"  # noqa: PLR2004
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "undefined" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,405 @@
+"""Intervals that use only what was known on the day, and whether they kept their promise."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+from scipy.special import xlogy
+from scipy.stats import binomtest, chi2
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+COVERAGES = (0.8, 0.9)
+"""Shares of the days that intervals promise to hold."""
+
+DECAY = 0.94
+"""Weight of yesterday's variance in today's, as RiskMetrics (1996) sets it for daily data."""
+
+SMALLEST_VOLATILITY = 0.01
+"""Per cent; a fifth of one tick of 0.05 at a price of 100."""
+
+SCORE_WINDOW = 252
+"""Scores that an interval is read from, the latest of them: a trading year."""
+
+ROUNDING = 1e-9
+"""Binary fractions must not lift 9.000000000000002 to rank 10, nor put a bound out of reach."""
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """One interval a day, each made of what was known at its origin.
+
+    Attributes:
+        coverage_nominal: Share of the days that they promise to hold.
+        lower: Shape (N,), per cent; NaN where no interval can be given.
+        upper: Likewise.
+        miss_rate: Miss rate that was asked for on each day, shape (N,), between 0 and 1.
+        note: Why some days have no interval; empty where all have one.
+    """
+
+    coverage_nominal: float
+    lower: Floats
+    upper: Floats
+    miss_rate: Floats
+    note: str
+
+
+@dataclass(frozen=True)
+class LikelihoodRatio:
+    """A test statistic that large values speak against, and its p-value."""
+
+    statistic: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class IntervalScores:
+    """How intervals did; a score that is undefined on these days is None.
+
+    All p-values are of the hypothesis that the intervals keep their promise, so a small one speaks
+    against them. A large one says little for `adaptive_intervals`, which steer their own number of
+    misses, so that it strays far less than by chance: judge those by width and Winkler score. With
+    a horizon above 1 outcomes overlap, misses come in runs, and p-values are too small.
+
+    Attributes:
+        coverage_nominal: Share of the days that the intervals promise to hold.
+        num_days: Days scored (N), which are those with an interval.
+        days_without_interval: Days that had none.
+        misses: Days whose outcome lies outside; on the bound is inside.
+        coverage: Share of `num_days` whose outcome lies inside.
+        mean_width: Per cent of return.
+        winkler: Mean of the width plus 2 / (1 - coverage_nominal) times the distance of a miss
+            from the interval, per cent of return; lower is better.
+        binomial_p: Of the number of misses, exact, two-sided; the one to trust on few days.
+        kupiec_statistic: Of the number of misses, chi-square with 1 degree of freedom.
+        kupiec_p: Its p-value.
+        independence_statistic: Of misses that follow misses (Christoffersen), likewise.
+        independence_p: Its p-value.
+        conditional_statistic: Sum of the two, chi-square with 2 degrees of freedom.
+        conditional_p: Its p-value.
+        note: Why a test is undefined or says little; empty where neither.
+    """
+
+    coverage_nominal: float
+    num_days: int
+    days_without_interval: int
+    misses: int
+    coverage: float | None
+    mean_width: float | None
+    winkler: float | None
+    binomial_p: float | None
+    kupiec_statistic: float | None
+    kupiec_p: float | None
+    independence_statistic: float | None
+    independence_p: float | None
+    conditional_statistic: float | None
+    conditional_p: float | None
+    note: str
+
+
+def ewma_volatility(
+    outcomes: Floats,
+    *,
+    horizon: int,
+    decay: float = DECAY,
+    smallest: float = SMALLEST_VOLATILITY,
+) -> Floats:
+    """Return the volatility known at each origin, shape (N,), per cent.
+
+    The outcome of sample i is known at the origin of sample i + horizon, so entry i uses
+    ``outcomes[: i - horizon + 1]`` and the first `horizon` entries are NaN. Volatility is the root
+    of the weighted mean square of the known outcomes, with weights that sum to 1 from the first
+    one on: it needs no start value, and entry `horizon` is the first outcome's size.
+
+    Args:
+        outcomes: Returns over `horizon` days, by origin, shape (N,), per cent. Those not known yet
+            may be NaN at the end.
+        horizon: Samples until an outcome is known (H).
+        decay: Weight of a square relative to the next one, above 0 and below 1.
+        smallest: Per cent; days without a move are given this, for a scale must not be zero.
+
+    References:
+        J.P. Morgan & Reuters (1996), "RiskMetrics Technical Document", 4th edition, chapter 5.
+    """
+    if not 0 < decay < 1:
+        raise ValueError(f"decay must be above 0 and below 1, got {decay}")
+    volatility = np.full(len(outcomes), np.nan)
+    known = outcomes[: max(len(outcomes) - horizon, 0)]
+    if len(known):
+        weighted = lfilter([1 - decay], [1, -decay], known**2)
+        weights = 1 - decay ** np.arange(1, len(known) + 1)
+        volatility[horizon:] = np.maximum(np.sqrt(weighted / weights), smallest)
+    return volatility
+
+
+def scaled_scores(actual: Floats, forecast: Floats, volatility: Floats) -> Floats:
+    """Return how many volatilities each forecast was off, shape (N,).
+
+    Args:
+        actual: Returns, shape (N,), per cent.
+        forecast: Shape (N,), per cent.
+        volatility: Known at the origin, shape (N,), per cent, above 0.
+    """
+    if not (volatility > 0).all():
+        raise ValueError(f"volatility must be above 0 on every day, got {volatility.min()}")
+    return np.asarray(np.abs(actual - forecast) / volatility)
+
+
+def fewest_scores(coverage: float) -> int:
+    """Return how many scores an interval needs: 4 for 80 %, 9 for 90 %, 19 for 95 %."""
+    return math.ceil(coverage / (1 - coverage) - ROUNDING)
+
+
+def adaptive_intervals(
+    calibration_scores: Floats,
+    *,
+    actual: Floats,
+    forecast: Floats,
+    volatility: Floats,
+    coverage: float,
+    horizon: int,
+    adaptation: float,
+    window: int = SCORE_WINDOW,
+) -> Intervals:
+    """Put intervals around forecasts by adaptive conformal inference, day after day.
+
+    Args:
+        calibration_scores: `scaled_scores` of the samples before the first day, in time order,
+            shape (M,). With a horizon above 1 the last ones are not known at the first origin.
+        actual: Returns, shape (N,), per cent. Those not known yet may be NaN at the end.
+        forecast: Shape (N,), per cent.
+        volatility: Known at the origin, shape (N,), per cent, above 0.
+        coverage: Share of the days to hold, above 0 and below 1.
+        horizon: Samples until an outcome is known (H).
+        adaptation: How far a day moves the miss rate that is asked for (gamma, 0.005 in the
+            paper); 0 is plain split conformal.
+        window: Scores to read an interval from, at most.
+
+    References:
+        Gibbs & Candes (2021), "Adaptive Conformal Inference Under Distribution Shift", Advances in
+        Neural Information Processing Systems 34. Scores divided by a scale: Lei et al. (2018),
+        "Distribution-Free Predictive Inference for Regression", Journal of the American
+        Statistical Association 113(523).
+    """
+    _require_room(coverage, window)
+    scores = np.concatenate([calibration_scores, scaled_scores(actual, forecast, volatility)])
+    quantiles, miss_rate = _adaptive_quantiles(
+        scores,
+        num_days=len(actual),
+        coverage=coverage,
+        horizon=horizon,
+        window=window,
+        adaptation=adaptation,
+    )
+    half_width = quantiles * volatility * (1 + ROUNDING)
+    note = _missing_note(int(np.isnan(quantiles).sum()), len(actual), coverage)
+    return Intervals(coverage, forecast - half_width, forecast + half_width, miss_rate, note)
+
+
+def winkler_scores(actual: Floats, *, lower: Floats, upper: Floats, coverage: float) -> Floats:
+    """Return the interval score of each day, shape (N,), per cent; lower is better.
+
+    Args:
+        actual: Returns, shape (N,), per cent.
+        lower: Shape (N,), per cent.
+        upper: Shape (N,), per cent.
+        coverage: Share of the days that the intervals promise to hold.
+
+    References:
+        Winkler (1972), "A Decision-Theoretic Approach to Interval Estimation", Journal of the
+        American Statistical Association 67(337); Gneiting & Raftery (2007), section 6.2.
+    """
+    outside = np.maximum(lower - actual, 0) + np.maximum(actual - upper, 0)
+    return np.asarray(upper - lower + 2 / (1 - coverage) * outside)
+
+
+def kupiec(*, num_days: int, misses: int, miss_rate: float) -> LikelihoodRatio:
+    """Test whether misses are as frequent as promised.
+
+    Args:
+        num_days: Days with an interval, above 0.
+        misses: Days outside it; none and all are counts like any other.
+        miss_rate: Share of misses that was promised.
+
+    References:
+        Kupiec (1995), "Techniques for Verifying the Accuracy of Risk Measurement Models", Journal
+        of Derivatives 3(2).
+    """
+    hits = num_days - misses
+    promised = _log_likelihood(hits, misses, miss_rate)
+    return _likelihood_ratio(promised, _log_likelihood(hits, misses, misses / num_days))
+
+
+def christoffersen_independence(missed: Flags) -> LikelihoodRatio | None:
+    """Test whether a miss is as likely after a miss as after a hit.
+
+    Args:
+        missed: By day in time order, shape (N,).
+
+    Returns:
+        None where one of the two cannot be judged: no day follows a miss, or none a hit.
+
+    References:
+        Christoffersen (1998), "Evaluating Interval Forecasts", International Economic Review 39(4).
+    """
+    transitions = _transitions(missed)
+    from_hit, from_miss = transitions
+    if 0 in (sum(from_hit), sum(from_miss)):
+        return None
+    hits, misses = (a + b for a, b in zip(from_hit, from_miss, strict=True))
+    same = _log_likelihood(hits, misses, misses / (hits + misses))
+    own = sum(_log_likelihood(hit, miss, miss / (hit + miss)) for hit, miss in transitions)
+    return _likelihood_ratio(same, own)
+
+
+def interval_scores(
+    actual: Floats, *, lower: Floats, upper: Floats, coverage: float
+) -> IntervalScores:
+    """Score intervals; days without one (NaN bounds) are left out and counted.
+
+    Args:
+        actual: Returns, shape (N,), per cent, in time order.
+        lower: Shape (N,), per cent.
+        upper: Shape (N,), per cent, not below `lower`.
+        coverage: Share of the days that the intervals promise to hold.
+    """
+    given = ~(np.isnan(lower) | np.isnan(upper))
+    actual, lower, upper = actual[given], lower[given], upper[given]
+    missed = (actual < lower) | (actual > upper)
+    num_days, misses = len(actual), int(missed.sum())
+    winkler = winkler_scores(actual, lower=lower, upper=upper, coverage=coverage)
+    frequency = (
+        kupiec(num_days=num_days, misses=misses, miss_rate=1 - coverage) if num_days else None
+    )
+    independence = christoffersen_independence(missed)
+    conditional = _conditional(frequency, independence)
+    return IntervalScores(
+        coverage_nominal=coverage,
+        num_days=num_days,
+        days_without_interval=len(given) - num_days,
+        misses=misses,
+        coverage=1 - misses / num_days if num_days else None,
+        mean_width=float((upper - lower).mean()) if num_days else None,
+        winkler=float(winkler.mean()) if num_days else None,
+        binomial_p=_binomial_p(num_days, misses, 1 - coverage),
+        kupiec_statistic=frequency.statistic if frequency else None,
+        kupiec_p=frequency.p_value if frequency else None,
+        independence_statistic=independence.statistic if independence else None,
+        independence_p=independence.p_value if independence else None,
+        conditional_statistic=conditional.statistic if conditional else None,
+        conditional_p=conditional.p_value if conditional else None,
+        note=_independence_note(missed, independence),
+    )
+
+
+def _require_room(coverage: float, window: int) -> None:
+    if not 0 < coverage < 1:
+        raise ValueError(f"coverage must be above 0 and below 1, got {coverage}")
+    if window < fewest_scores(coverage):
+        raise ValueError(
+            f"a {100 * coverage:g} % interval needs a window of {fewest_scores(coverage)} or more "
+            f"scores, got {window}"
+        )
+
+
+def _adaptive_quantiles(
+    scores: Floats,
+    *,
+    num_days: int,
+    coverage: float,
+    horizon: int,
+    window: int,
+    adaptation: float,
+) -> tuple[Floats, Floats]:
+    """Return the quantile of the scores known on each day, and the miss rate it was asked for.
+
+    A miss, once known, lowers the miss rate that is asked for by adaptation * coverage; a hit
+    raises it by adaptation * (1 - coverage).
+
+    Args:
+        scores: Of the calibration and then of the days, shape (M + N,).
+        num_days: Days (N).
+        coverage: Share of the days to hold.
+        horizon: Samples until a score is known (H).
+        window: Scores to read a quantile from, at most.
+        adaptation: How fast to learn from misses.
+    """
+    quantiles, miss_rate = np.full((2, num_days), np.nan)
+    num_before = len(scores) - num_days
+    asked = 1 - coverage
+    for day in range(num_days):
+        settled = day - horizon
+        if settled >= 0 and not np.isnan(quantiles[settled]):
+            miss = bool(scores[num_before + settled] > quantiles[settled])
+            asked = min(max(asked + adaptation * (1 - coverage - miss), 0.0), 1.0)
+        num_known = max(num_before + settled + 1, 0)
+        latest = scores[max(num_known - window, 0) : num_known]
+        miss_rate[day] = asked
+        if num_known >= fewest_scores(coverage):
+            quantiles[day] = _conformal_quantile(latest, asked)
+    return quantiles, miss_rate
+
+
+def _conformal_quantile(scores: Floats, miss_rate: float) -> float:
+    """Return the ceil((m + 1) * (1 - miss_rate))-th smallest of m scores; 0 at a miss rate of 1.
+
+    A miss rate below 1 / (m + 1), 0 among them, asks for more than the largest score. The paper's
+    interval is then infinite; ours ends at the largest. The paper's bound on the long-run miss
+    rate holds for infinite ones only.
+    """
+    rank = math.ceil((len(scores) + 1) * (1 - miss_rate) - ROUNDING)
+    return float(np.sort(scores)[min(rank, len(scores)) - 1]) if rank > 0 else 0.0
+
+
+def _missing_note(num_missing: int, num_days: int, coverage: float) -> str:
+    if not num_missing:
+        return ""
+    return (
+        f"no {100 * coverage:g} % interval on {num_missing} of {num_days} days: it takes "
+        f"{fewest_scores(coverage)} known scores"
+    )
+
+
+def _log_likelihood(hits: int, misses: int, miss_rate: float) -> float:
+    return float(xlogy(hits, 1 - miss_rate) + xlogy(misses, miss_rate))
+
+
+def _likelihood_ratio(restricted: float, free: float) -> LikelihoodRatio:
+    statistic = max(2 * (free - restricted), 0.0)
+    return LikelihoodRatio(statistic, float(chi2.sf(statistic, 1)))
+
+
+def _transitions(missed: Flags) -> list[tuple[int, int]]:
+    """Count hits and misses on the day after a hit, and on the day after a miss."""
+    before, after = missed[:-1], missed[1:]
+    return [
+        (int((~after & (before == state)).sum()), int((after & (before == state)).sum()))
+        for state in (False, True)
+    ]
+
+
+def _conditional(
+    frequency: LikelihoodRatio | None, independence: LikelihoodRatio | None
+) -> LikelihoodRatio | None:
+    if frequency is None or independence is None:
+        return None
+    statistic = frequency.statistic + independence.statistic
+    return LikelihoodRatio(statistic, float(chi2.sf(statistic, 2)))
+
+
+def _binomial_p(num_days: int, misses: int, miss_rate: float) -> float | None:
+    return float(binomtest(misses, num_days, miss_rate).pvalue) if num_days else None
+
+
+def _independence_note(missed: Flags, independence: LikelihoodRatio | None) -> str:
+    if not len(missed):
+        return "no day has an interval"
+    if independence is None:
+        side = "hit" if missed[:-1].all() and len(missed) > 1 else "miss"
+        return f"independence is undefined: no day follows a {side}"
+    if not (missed[1:] & missed[:-1]).any():
+        return "independence says little: no two misses in a row"
+    return ""

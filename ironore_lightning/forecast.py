@@ -1,0 +1,372 @@
+"""Forecast the next trading day with finished runs: ``python -m ironore_lightning.forecast run=DIR``.
+
+Several folders (``run=DIR1,DIR2``) give the mean forecast of their networks. ``data.root=DIR`` reads
+newer files in place of the run's own, ``output_dir=DIR`` takes `forecast.json`.
+"""
+
+import datetime
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import ValidationError
+
+from ironore_lightning.command import exit_status
+from ironore_lightning.config import Config
+from ironore_lightning.data.features import build_features, build_target
+from ironore_lightning.data.panel import Panel, build_panel
+from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.windows import WindowDataset
+from ironore_lightning.errors import ConfigError, DataError, IronOreError
+from ironore_lightning.evaluation.assessment import assess
+from ironore_lightning.evaluation.intervals import (
+    COVERAGES,
+    adaptive_intervals,
+    ewma_volatility,
+    scaled_scores,
+)
+from ironore_lightning.forecasting import to_distribution
+from ironore_lightning.model.forecaster import Forecaster
+from ironore_lightning.record import column_digests, write_json
+
+log = logging.getLogger(__name__)
+
+KEYS = ("run", "data.root", "output_dir")
+
+FURTHEST = 10.0
+"""Spreads of the training rows from their centre beyond which a value has another unit."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, as its folder holds it.
+
+    Attributes:
+        folder: Where it is.
+        config: Its settings.
+        results: `final_results.json`.
+        provenance: `provenance.json`.
+    """
+
+    folder: Path
+    config: Config
+    results: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Tomorrow:
+    """What the next trading day is forecast to bring.
+
+    Attributes:
+        date: The day on which the return ends, weekends skipped; holidays are not known.
+        origin: Newest row that was read.
+        series: What is forecast.
+        forecast: Return, per cent.
+        bounds: `lower_80`, `upper_80`, `lower_90`, `upper_90`, per cent; None where unknown.
+        price: Where the forecast puts the price; None for a target without one.
+        price_bounds: The bounds as prices.
+        contract_month: Contract of that price.
+        staleness: Trading days since each driver was new.
+        runs: Folders of the networks.
+        evidence: The grade that they had earned, in one line.
+        warnings: What a reader should know first.
+    """
+
+    date: str
+    origin: str
+    series: str
+    forecast: float
+    bounds: dict[str, float | None]
+    price: float | None
+    price_bounds: dict[str, float | None]
+    contract_month: str | None
+    staleness: dict[str, int]
+    runs: list[str]
+    evidence: str
+    warnings: list[str]
+
+
+def main(arguments: Sequence[str], *, today: datetime.date) -> int:
+    """Forecast, print a line, write `forecast.json`, and return the exit status."""
+    try:
+        options = read_options(arguments)
+        runs = [read_run(Path(folder), options.get("data.root")) for folder in options["run"]]
+        tomorrow = forecast_next(runs, today=today)
+    except IronOreError as error:
+        sys.stderr.writelines(
+            f"{type(error).__name__}: {line}\n" for line in str(error).split("\n")
+        )
+        return exit_status(error)
+    folder = Path(options.get("output_dir", runs[0].folder))
+    write_json(folder / "forecast.json", asdict(tomorrow))
+    sys.stdout.write(describe(tomorrow))
+    return 0
+
+
+def read_options(arguments: Sequence[str]) -> dict[str, Any]:
+    """Read ``key=value`` arguments.
+
+    Raises:
+        ConfigError: If a key is unknown or the run is missing.
+    """
+    options: dict[str, Any] = {}
+    for argument in arguments:
+        key, found, value = argument.partition("=")
+        if key not in KEYS or not found:
+            raise ConfigError(f"{argument}: expected one of {', '.join(f'{key}=' for key in KEYS)}")
+        options[key] = value
+    if not options.get("run"):
+        raise ConfigError("run: the folder of a finished run is missing, as in run=outputs/...")
+    options["run"] = options["run"].strip("[]").split(",")
+    return options
+
+
+def read_run(folder: Path, root: str | None) -> Run:
+    """Read the settings and results of a finished run, with its data elsewhere if `root` is given.
+
+    Raises:
+        ConfigError: If the folder holds no finished run, or one of another version.
+    """
+    try:
+        results = json.loads((folder / "final_results.json").read_text(encoding="utf-8"))
+        made_of = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+        config = Config.model_validate(results["settings"])
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"run: {folder} is no finished run, {error.filename} is missing"
+        ) from None
+    except (OSError, ValueError, KeyError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"run: {folder} cannot be read by this version: {reason}") from None
+    if root is not None:
+        data = config.data.model_copy(update={"root": root, "sample": None})
+        config = config.model_copy(update={"data": data})
+    return Run(folder, config, results, made_of)
+
+
+def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
+    """Let the runs speak of the newest row.
+
+    Raises:
+        ConfigError: If the runs do not forecast the same thing.
+        DataError: If the data no longer fit a run.
+    """
+    _require_same_task(runs)
+    config = runs[0].config
+    raw = read_raw(config.data)
+    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    target = build_target(panel, config.target)
+    said = [speak(run, panel) for run in runs]
+    forecast = pd.concat([one["forecast"] for one in said], axis=1).dropna().mean(axis=1)
+    if len(runs) == 1 and "lower_80" in said[0]:
+        bounds = said[0].iloc[-1].drop("forecast").to_dict()
+    else:
+        bounds = _conformal_bounds(forecast, target["value"], runs[0])
+    origin = pd.Timestamp(panel.days[-1])
+    date = origin + pd.offsets.BusinessDay(config.target.horizon)
+    base, month = _price_base(raw, panel, config, date)
+    newest = float(forecast.iloc[-1])
+    names = {feature.name for run in runs for feature in run.config.features.names}
+    return Tomorrow(
+        date=f"{date:%Y-%m-%d}",
+        origin=f"{origin:%Y-%m-%d}",
+        series=config.target.series,
+        forecast=newest,
+        bounds=bounds,
+        price=_to_price(newest, base, config.target.kind),
+        price_bounds={
+            name: _to_price(bound, base, config.target.kind) for name, bound in bounds.items()
+        },
+        contract_month=month,
+        staleness={name: int(panel.staleness[name].iloc[-1]) for name in sorted(names)},
+        runs=[str(run.folder) for run in runs],
+        evidence=_evidence(runs),
+        warnings=_warnings(origin, today),
+    )
+
+
+def speak(run: Run, panel: Panel) -> pd.DataFrame:
+    """Let one network speak of every row that ends a full window, newest last.
+
+    Returns:
+        By origin: `forecast`, and the four bounds if the network says a distribution.
+
+    Raises:
+        DataError: If its training rows were restated, or the newest row is in another unit.
+    """
+    config = run.config
+    features = build_features(panel, config.features.names)
+    _require_same_history(run, features)
+    path = run.folder / "checkpoints" / "best.ckpt"
+    scaler = torch.load(path, weights_only=True)["WindowDataModule"]
+    forecaster = Forecaster.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+    values = (features.to_numpy(np.float64) - scaler["center"].numpy()) / scaler["spread"].numpy()
+    _require_same_units(run, features, values[-1])
+    length = config.window.sequence_length
+    origins = np.arange(length - 1, len(features))
+    scaled = torch.from_numpy(values.astype(np.float32))
+    samples = WindowDataset(scaled, torch.zeros(len(features)), origins, sequence_length=length)
+    with torch.no_grad():
+        parameters = forecaster(samples[torch.arange(len(samples))].inputs)
+    frame = pd.DataFrame(
+        {"forecast": forecaster.head.forecast(parameters).double().numpy()},
+        index=features.index[origins],
+    )
+    if (distribution := to_distribution(forecaster.head, parameters)) is not None:
+        for coverage in COVERAGES:
+            tail, name = (1 - coverage) / 2, round(100 * coverage)
+            frame[[f"lower_{name}", f"upper_{name}"]] = distribution.quantile([tail, 1 - tail])
+    return frame
+
+
+def describe(tomorrow: Tomorrow) -> str:
+    """Say it in a few lines for people."""
+    lines = [f"warning: {warning}" for warning in tomorrow.warnings]
+    said = [f"{tomorrow.series} on {tomorrow.date} (data to {tomorrow.origin}): "]
+    said.append(f"{tomorrow.forecast:+.2f} %")
+    if tomorrow.price is not None:
+        said.append(f", to {tomorrow.price:.2f}")
+        said.append(f" ({tomorrow.contract_month})" if tomorrow.contract_month else "")
+    for coverage in COVERAGES:
+        name = round(100 * coverage)
+        low, high = (tomorrow.bounds[f"{side}_{name}"] for side in ("lower", "upper"))
+        if low is None or high is None:
+            said.append(f"; no {name} % interval can be given")
+            continue
+        said.append(f"; {name} % between {low:+.2f} and {high:+.2f} %")
+        low, high = (tomorrow.price_bounds[f"{side}_{name}"] for side in ("lower", "upper"))
+        if low is not None and high is not None:
+            said.append(f" ({low:.2f} to {high:.2f})")
+    oldest = max(tomorrow.staleness, key=lambda name: tomorrow.staleness[name])
+    said.append(f"; oldest driver: {oldest}, {tomorrow.staleness[oldest]} trading days. ")
+    said.append(f"Earned so far: {tomorrow.evidence}")
+    return "\n".join([*lines, "".join(said)]) + "\n"
+
+
+def _conformal_bounds(forecast: pd.Series, outcome: pd.Series, run: Run) -> dict[str, float | None]:
+    """Bound the newest forecast by the errors since the run's validation segment began."""
+    config = run.config
+    outcome = outcome.loc[forecast.index]
+    segments = {one["segment"]: one for one in run.results["split"]}
+    ends = pd.Series(outcome.index, index=outcome.index).shift(-config.target.horizon)
+    is_val = ends.between(segments["val"]["first_date"], segments["val"]["last_date"]).to_numpy()
+    is_later = ~(ends <= segments["val"]["last_date"]).to_numpy()
+    actual, said = outcome.to_numpy(np.float64), forecast.to_numpy(np.float64)
+    volatility = ewma_volatility(actual, horizon=config.target.horizon)
+    bounds: dict[str, float | None] = {}
+    for coverage in COVERAGES:
+        found = adaptive_intervals(
+            scaled_scores(actual[is_val], said[is_val], volatility[is_val]),
+            actual=actual[is_later],
+            forecast=said[is_later],
+            volatility=volatility[is_later],
+            coverage=coverage,
+            horizon=config.target.horizon,
+            adaptation=config.evaluation.adaptation,
+        )
+        name = round(100 * coverage)
+        for side, values in (("lower", found.lower), ("upper", found.upper)):
+            bounds[f"{side}_{name}"] = float(values[-1]) if np.isfinite(values[-1]) else None
+    return bounds
+
+
+def _price_base(
+    raw: RawData, panel: Panel, config: Config, date: pd.Timestamp
+) -> tuple[float | None, str | None]:
+    """Return today's price of what is held on `date`, and its contract month."""
+    series = config.target.series
+    if config.target.kind == "given":
+        return None, None
+    if series not in panel.futures:
+        return float(panel.values[series].iloc[-1]), None
+    month = date.to_period("M") + config.futures.month_offset
+    closes = raw.contracts[series]
+    price = closes.at[panel.days[-1], month] if month in closes else np.nan
+    return (float(price), str(month)) if np.isfinite(price) else (None, str(month))
+
+
+def _to_price(change: float | None, base: float | None, kind: str) -> float | None:
+    if change is None or base is None:
+        return None
+    growth = np.exp(change / 100) if kind == "log_return" else 1 + change / 100
+    return float(base * growth)
+
+
+def _evidence(runs: Sequence[Run]) -> str:
+    """Return the grade that a run had earned, or that of the mean forecast on their test days."""
+    first = runs[0]
+    if len(runs) == 1:
+        return str(first.results["evaluation"]["evidence"]["line"])
+    frames = [pd.read_csv(run.folder / "predictions.csv", parse_dates=["date"]) for run in runs]
+    days = frames[0].query("segment == 'test'").reset_index(drop=True)
+    said = [frame.query("segment == 'test'")["forecast"].to_numpy() for frame in frames]
+    bounds = [f"{side}_{round(100 * one)}" for one in COVERAGES for side in ("lower", "upper")]
+    assessment = assess(
+        days.assign(forecast=np.mean(said, axis=0), **dict.fromkeys(bounds, np.nan)),
+        pd.read_csv(first.folder / "baselines.csv").drop(columns="date"),
+        pd.DataFrame(index=days.index),
+        first.config.evaluation,
+        kind=first.config.target.kind,
+        horizon=first.config.target.horizon,
+        label=f"of the mean of {len(runs)} runs",
+    )
+    return assessment.evidence.line
+
+
+def _warnings(origin: pd.Timestamp, today: datetime.date) -> list[str]:
+    """Warn of data that end before the last weekday."""
+    missed = int(np.busday_count(origin.date(), today)) - 1
+    if missed <= 0:
+        return []
+    return [
+        f"the newest row is {origin:%Y-%m-%d}, {missed} weekday(s) before the last one that has "
+        f"closed by {today}; this is a forecast for the day after it"
+    ]
+
+
+def _require_same_task(runs: Sequence[Run]) -> None:
+    for run in runs[1:]:
+        for key in ("data", "futures", "panel", "target", "split"):
+            if getattr(run.config, key) != getattr(runs[0].config, key):
+                raise ConfigError(
+                    f"run: {run.folder} and {runs[0].folder} differ in {key}, so their forecasts "
+                    "have no mean"
+                )
+
+
+def _require_same_history(run: Run, features: pd.DataFrame) -> None:
+    """Raise if a training row is not what it was when the run was trained."""
+    training = run.results["training_rows"]
+    rows = features.loc[training["first_date"] : training["last_date"]]
+    digests = column_digests(rows)
+    for name, digest in run.provenance["training_sha256"].items():
+        if digests.get(name) != digest:
+            raise DataError(
+                f"{name}: its values from {training['first_date']} to {training['last_date']} are "
+                f"not those that {run.folder} was trained on; train again on the new history"
+            )
+
+
+def _require_same_units(run: Run, features: pd.DataFrame, newest: np.ndarray) -> None:
+    """Raise if the newest value of a column lies absurdly far from all training rows."""
+    if run.config.scaling.method == "none":
+        return
+    for name, value, scaled in zip(features, features.iloc[-1], newest, strict=True):
+        if abs(scaled) > FURTHEST:
+            raise DataError(
+                f"{name}: its newest value {value:g} ({features.index[-1]:%Y-%m-%d}) lies "
+                f"{abs(scaled):.0f} spreads from the training rows; has its unit changed?"
+            )
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    sys.exit(main(sys.argv[1:], today=datetime.datetime.now(tz=datetime.UTC).date()))

@@ -1,0 +1,178 @@
+"""From what the network said to the frames that are written and assessed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ironore_lightning.config import EvaluationSettings
+from ironore_lightning.data.datamodule import WindowDataModule
+from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
+from ironore_lightning.evaluation.distributions import (
+    LEVELS,
+    Distribution,
+    Normal,
+    Quantiles,
+    StudentT,
+    pinball_losses,
+)
+from ironore_lightning.evaluation.intervals import (
+    COVERAGES,
+    adaptive_intervals,
+    ewma_volatility,
+    scaled_scores,
+)
+from ironore_lightning.model.heads import Head
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What was forecast.
+
+    Attributes:
+        predictions: One row a sample in time order: `date` of the outcome, `segment`, `actual`,
+            `forecast`, `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent; bounds on the test
+            segment only) and `is_roll`, whether the contract changes at the close of the origin.
+        baselines: Forecasts of the test rows, per cent, a column a baseline.
+        density: Losses of the test rows by distribution: `pinball NAME`, the mean over 19 levels,
+            and `crps NAME`, exact, NaN where a distribution is known by its quantiles only.
+    """
+
+    predictions: pd.DataFrame
+    baselines: pd.DataFrame
+    density: pd.DataFrame
+
+
+def build_forecasts(
+    datamodule: WindowDataModule,
+    parameters: Tensor,
+    head: Head,
+    settings: EvaluationSettings,
+    *,
+    horizon: int,
+) -> Forecasts:
+    """Put intervals around forecasts and baselines beside them.
+
+    Args:
+        datamodule: The samples.
+        parameters: What the network said of each, shape (N, P), in the order of the samples.
+        head: What its parameters mean.
+        settings: How intervals adapt.
+        horizon: Days that a forecast reaches.
+    """
+    outcome = datamodule.target.iloc[datamodule.origins]
+    predictions = pd.DataFrame(
+        {
+            "date": outcome["date"].to_numpy(),
+            "segment": np.repeat(list(datamodule.datasets), datamodule.table["samples"]),
+            "actual": outcome["value"].to_numpy(np.float64),
+            "forecast": head.forecast(parameters).double().numpy(),
+        }
+    )
+    samples = Samples(
+        windows=datamodule.windows(),
+        actual=predictions["actual"].to_numpy(),
+        segment=predictions["segment"].to_numpy(dtype=np.str_),
+        horizon=horizon,
+    )
+    is_test = samples.segment == "test"
+    said = to_distribution(head, parameters[torch.from_numpy(is_test)])
+    bounds = _bounds(predictions, said, settings.adaptation, horizon=horizon)
+    density = {
+        "model": said or _from_residuals(predictions, horizon=horizon),
+        **_spread_distributions(samples, is_test),
+    }
+    predictions = predictions.join(bounds)
+    predictions["is_roll"] = outcome["is_roll"].to_numpy()
+    return Forecasts(
+        predictions=predictions,
+        baselines=point_baselines(samples).loc[is_test].reset_index(drop=True),
+        density=_density_losses(density, samples.actual[is_test]),
+    )
+
+
+def to_distribution(head: Head, parameters: Tensor) -> Distribution | None:
+    """Read parameters (N, P) as distributions; a point is none."""
+    columns = parameters.double().numpy().T
+    if head.kind == "gaussian":
+        return Normal(mean=columns[0], spread=columns[1])
+    if head.kind == "student_t":
+        return StudentT(mean=columns[0], scale=columns[1], degrees=columns[2])
+    if head.kind == "quantile":
+        return Quantiles(levels=LEVELS, values=columns.T)
+    return None
+
+
+def _bounds(
+    predictions: pd.DataFrame, said: Distribution | None, adaptation: float, *, horizon: int
+) -> pd.DataFrame:
+    """Bound the test rows: by what the network said, or by its earlier errors."""
+    actual, forecast = (predictions[name].to_numpy() for name in ("actual", "forecast"))
+    volatility = ewma_volatility(actual, horizon=horizon)
+    is_val, is_test = (
+        (predictions["segment"] == segment).to_numpy() for segment in ("val", "test")
+    )
+    scores = scaled_scores(actual[is_val], forecast[is_val], volatility[is_val])
+    bounds: dict[str, Floats] = {}
+    for coverage in COVERAGES:
+        if said is not None:
+            tail = (1 - coverage) / 2
+            lower, upper = said.quantile([tail, 1 - tail]).T
+        else:
+            found = adaptive_intervals(
+                scores,
+                actual=actual[is_test],
+                forecast=forecast[is_test],
+                volatility=volatility[is_test],
+                coverage=coverage,
+                horizon=horizon,
+                adaptation=adaptation,
+            )
+            lower, upper = found.lower, found.upper
+        name = round(100 * coverage)
+        bounds |= {f"lower_{name}": lower, f"upper_{name}": upper}
+    return pd.DataFrame(bounds, index=predictions.index[is_test])
+
+
+def _from_residuals(predictions: pd.DataFrame, *, horizon: int) -> Quantiles:
+    """Spread the errors on validation, scaled by their day's volatility, around test forecasts."""
+    actual, forecast = (predictions[name].to_numpy() for name in ("actual", "forecast"))
+    volatility = ewma_volatility(actual, horizon=horizon)
+    is_val, is_test = (
+        (predictions["segment"] == segment).to_numpy() for segment in ("val", "test")
+    )
+    errors = (actual - forecast)[is_val] / volatility[is_val]
+    spread = np.outer(volatility[is_test], np.quantile(errors, LEVELS))
+    return Quantiles(levels=LEVELS, values=forecast[is_test][:, None] + spread)
+
+
+def _spread_distributions(samples: Samples, is_test: NDArray[np.bool_]) -> dict[str, Distribution]:
+    """Read the volatility baselines as distributions around zero on the test rows."""
+    found: dict[str, Distribution] = {}
+    for name, spread in spread_baselines(samples).items():
+        if spread is None:
+            continue
+        scale = spread.scale[is_test]
+        zero = np.zeros_like(scale)
+        if spread.degrees is None:
+            found[name] = Normal(mean=zero, spread=scale)
+        else:
+            found[name] = StudentT(mean=zero, scale=scale, degrees=spread.degrees)
+    return found
+
+
+def _density_losses(density: dict[str, Distribution], actual: Floats) -> pd.DataFrame:
+    columns: dict[str, Floats] = {}
+    for name, distribution in density.items():
+        quantiles = distribution.quantile(LEVELS)
+        columns[f"pinball {name}"] = pinball_losses(actual, quantiles, LEVELS).mean(axis=1)
+        is_exact = not isinstance(distribution, Quantiles)
+        columns[f"crps {name}"] = (
+            distribution.crps(actual) if is_exact else np.full(len(actual), np.nan)
+        )
+    return pd.DataFrame(columns)

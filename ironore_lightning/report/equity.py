@@ -1,0 +1,136 @@
+"""The figure of what the forecasts would have earned, over the days and below the peak."""
+
+import textwrap
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+from numpy.typing import NDArray
+
+from ironore_lightning.evaluation.trading import (
+    BUY_AND_HOLD,
+    FLAT,
+    ONE_DAY_LATER,
+    SIGN,
+    START_CAPITAL,
+    THRESHOLD,
+    drawdown,
+)
+from ironore_lightning.report.plots import (
+    ACTUAL,
+    FORECAST,
+    ONE_DAY,
+    REFERENCE,
+    TEXT_SIZE,
+    TITLE_COLUMNS,
+    WRONG,
+    _date_axis,
+    _Days,
+    _draw_line,
+    _dress,
+    _figure,
+    _printable,
+)
+
+LINES: dict[str, tuple[str, Literal["-", "--", ":"]]] = {
+    BUY_AND_HOLD: (ACTUAL, "-"),
+    FLAT: (REFERENCE, ":"),
+    SIGN: (FORECAST, "-"),
+    THRESHOLD: (WRONG, "-"),
+    f"{SIGN}{ONE_DAY_LATER}": (FORECAST, "--"),
+    f"{THRESHOLD}{ONE_DAY_LATER}": (WRONG, "--"),
+}
+"""Colour and style by strategy: what is the same forecast has the same colour."""
+
+LARGEST_WRITTEN_OUT = 1e6
+# From here on a linear axis would press most of the days onto its floor.
+WIDE_RANGE = 20
+
+
+def draw_equity(curves: pd.DataFrame, *, title: str, note: str) -> Figure:
+    """Draw the capital of every strategy, and below it how far each is from its peak.
+
+    Args:
+        curves: Capital at the end of each day, shape (T, S), by ascending date, 100 before the
+            first; one column per strategy, named as `equity_curves` names them.
+        title: Name of the run, printed above the figure.
+        note: What the curves have paid, such as "after 5 bp a turn", printed above the capital.
+
+    Raises:
+        ValueError: If there is nothing to draw, a strategy is not known, the dates do not
+            ascend, or a capital is missing, infinite or negative.
+    """
+    _require_drawable(curves)
+    date = curves.index.to_numpy(dtype="datetime64[D]")
+    nothing = np.empty(0)
+    # Heading and date axis read the days alone.
+    days = _Days(day=date, actual=nothing, forecast=nothing)
+    figure = _figure(days, title)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    # The eve of the first day, so that one day already shows a path.
+    eve = np.concatenate([[date[0] - ONE_DAY], date])
+    for name, column in curves.items():
+        path = np.concatenate([[START_CAPITAL], column.to_numpy(dtype=np.float64)])
+        _draw_path(upper, lower, eve, path, name=str(name))
+    heading = textwrap.fill(f"Capital, {note}", TITLE_COLUMNS, max_lines=2, placeholder=" ...")
+    # A pair of dollars would be read as mathematics.
+    _dress(upper, _printable(heading).replace("$", r"\$"), "", "capital (start = 100)")
+    _dress(lower, "Fall below the highest capital so far", "date", "drawdown (%)")
+    _scale_capital(upper, curves.to_numpy(dtype=np.float64))
+    deepest = min(lower.dataLim.y0, -1.0)
+    lower.set_ylim(1.08 * deepest, -0.02 * deepest)
+    _date_axis(lower, days)
+    upper.tick_params(labelbottom=False)
+    handles, _ = upper.get_legend_handles_labels()
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=2, fontsize=TEXT_SIZE, frameon=False
+    )
+    return figure
+
+
+def _require_drawable(curves: pd.DataFrame) -> None:
+    if curves.empty:
+        raise ValueError("there is no equity curve to draw")
+    unknown = [name for name in curves.columns if name not in LINES]
+    if unknown:
+        raise ValueError(f"unknown strategy {unknown[0]!r}, known are {', '.join(LINES)}")
+    if not (curves.index.is_monotonic_increasing and curves.index.is_unique):
+        raise ValueError("the dates of the equity curves must ascend")
+    values = curves.to_numpy(dtype=np.float64)
+    if not (np.isfinite(values) & (values >= 0)).all():
+        raise ValueError("every capital must be finite and at least zero")
+
+
+def _draw_path(
+    upper: Axes,
+    lower: Axes,
+    date: NDArray[np.datetime64],
+    path: NDArray[np.float64],
+    *,
+    name: str,
+) -> None:
+    color, style = LINES[name]
+    below = drawdown(path)
+    label = f"{name}: {_amount(path[-1])} in the end, at worst {below.max():.1f} % below its peak"
+    for axes, values in ((upper, path), (lower, -below)):
+        _draw_line(axes, date, values, color=color, label=label)
+        axes.lines[-1].set_linestyle(style)
+
+
+def _scale_capital(axes: Axes, values: NDArray[np.float64]) -> None:
+    """Choose a logarithmic axis for large factors; write every tick out, so that none is above."""
+    low, high = min(START_CAPITAL, values.min()), max(START_CAPITAL, values.max())
+    if low > 0 and high / low > WIDE_RANGE:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylabel("capital (start = 100, log scale)", fontsize=TEXT_SIZE)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=7))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.8g}"))
+
+
+def _amount(capital: float) -> str:
+    return f"{capital:.1f}" if capital < LARGEST_WRITTEN_OUT else f"{capital:.2g}"

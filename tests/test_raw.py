@@ -1,0 +1,141 @@
+"""Reading a whole folder: what is read, where a simulated market goes, and its digests."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ironore_lightning.data.raw import read_raw
+from ironore_lightning.errors import ConfigError, DataError
+
+LEGS = ["price_65_m1", "price_62_m1"]
+SOURCES = ["group", "index", "inventory", "shipment"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder that does not exist yet."""
+    return tmp_path_factory.mktemp("raw") / "deep" / "market"
+
+
+@pytest.fixture(scope="module")
+def kept(compose, folder):
+    """The sample market, read while it is written into `folder`."""
+    return read_raw(compose("data=sample", f"data.root={folder}").data)
+
+
+def assert_equal(raw, other):
+    for frames, others in ((raw.contracts, other.contracts), (raw.sources, other.sources)):
+        assert list(frames) == list(others)
+        for name, frame in frames.items():
+            pd.testing.assert_frame_equal(frame, others[name], check_exact=True)
+
+
+def test_legs_and_sources_come_by_name_in_the_order_of_the_settings(kept):
+    assert list(kept.contracts) == LEGS
+    assert list(kept.sources) == SOURCES
+    for frame in kept.contracts.values():
+        assert isinstance(frame.columns, pd.PeriodIndex)
+        assert len(frame) > 1500
+    assert [list(frame) for frame in kept.sources.values()][1:] == [
+        ["62 Index", "65 Index"],
+        ["IOCJ Inventory"],
+        ["IOCJ Weekly shipment"],
+    ]
+    assert kept.sources["group"].shape[1] == 6
+
+
+def test_every_frame_is_float_over_ascending_days(kept):
+    frames = [*kept.contracts.values(), *kept.sources.values()]
+    assert len(frames) == 6
+    for frame in frames:
+        assert (frame.dtypes == np.float64).all()
+        assert frame.index.is_monotonic_increasing
+        assert frame.index.is_unique
+
+
+def test_digests_are_those_of_the_files(kept, folder):
+    files = sorted(path.name for path in folder.iterdir())
+    assert len(files) == 6
+    assert sorted(kept.digests) == files
+    for file, digest in kept.digests.items():
+        assert digest == hashlib.sha256((folder / file).read_bytes()).hexdigest()
+
+
+def test_the_files_of_a_sample_market_read_again_as_raw_files(kept, folder, compose):
+    again = read_raw(compose("data=original", f"data.root={folder}").data)
+    assert_equal(kept, again)
+    assert again.digests == kept.digests
+
+
+def test_without_a_folder_the_sample_market_leaves_no_file(kept, compose, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    raw = read_raw(compose("data=sample").data)
+    assert list(tmp_path.iterdir()) == []
+    assert_equal(raw, kept)
+    assert raw.digests == kept.digests
+
+
+def test_another_sample_seed_is_another_market(kept, compose):
+    raw = read_raw(compose("data=sample", "data.sample.seed=1").data)
+    assert len(raw.digests) == 6
+    assert not set(raw.digests.values()) & set(kept.digests.values())
+
+
+@pytest.mark.parametrize("content", ["folder", "file"])
+def test_a_sample_market_never_overwrites(compose, tmp_path, content):
+    root = tmp_path / "mine"
+    if content == "folder":
+        root.mkdir()
+    held = root / "group.csv" if content == "folder" else root
+    held.write_text("precious")
+    with pytest.raises(
+        ConfigError, match=r"data.root: .*mine exists and is not empty.*data=original"
+    ):
+        read_raw(compose("data=sample", f"data.root={root}").data)
+    assert held.read_text() == "precious"
+    assert len(list(tmp_path.rglob("*"))) == (2 if content == "folder" else 1)
+
+
+def test_an_empty_folder_is_as_good_as_a_new_one(kept, compose, tmp_path):
+    raw = read_raw(compose("data=sample", f"data.root={tmp_path}").data)
+    assert len(list(tmp_path.iterdir())) == 6
+    assert raw.digests == kept.digests
+
+
+def test_a_missing_folder_is_named(compose, tmp_path):
+    with pytest.raises(DataError) as caught:
+        read_raw(compose("data=original", f"data.root={tmp_path / 'nowhere'}").data)
+    assert "nowhere" in str(caught.value)
+    assert "is data.root right?" in str(caught.value)
+
+
+def test_a_prepared_table_is_one_source(compose, tmp_path):
+    path = Path(tmp_path / "table.csv")
+    path.write_text("date,price,Y\n2024-01-02,100,1.5\n2024-01-03,101.5,\n")
+    raw = read_raw(compose("data=table", f"data.root={tmp_path}", "features.names=[price]").data)
+    assert raw.contracts == {}
+    assert list(raw.sources) == ["table"]
+    table = raw.sources["table"]
+    assert list(table.index.strftime("%Y-%m-%d")) == ["2024-01-02", "2024-01-03"]
+    np.testing.assert_array_equal(table["price"], [100, 101.5])
+    np.testing.assert_array_equal(table["Y"], [1.5, np.nan])
+    assert raw.digests == {"table.csv": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def test_the_original_files_are_read(real_data, compose):
+    raw = read_raw(compose("data=original", f"data.root={real_data}").data)
+    assert {name: frame.shape for name, frame in raw.contracts.items()} == {
+        "price_65_m1": (1740, 69),
+        "price_62_m1": (2241, 81),
+    }
+    assert list(raw.sources) == SOURCES
+    assert len(raw.digests) == 6
+    frames = [*raw.contracts.values(), *raw.sources.values()]
+    assert [f"{frame.index[-1]:%m-%d}" for frame in frames] == [
+        *("08-13", "08-14", "08-13", "08-12", "08-12", "08-10"),
+    ]
+    assert {frame.index[-1].year for frame in frames} == {2025}

@@ -1,0 +1,499 @@
+"""Tests of significance against R, published examples, hand-worked numbers and simulated luck."""
+
+import json
+from dataclasses import astuple
+from math import isfinite, sqrt
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import beta, norm
+from scipy.stats import t as student
+from statsmodels.tsa.stattools import diebold_mariano_test
+
+from ironore_lightning.evaluation.significance import (
+    MIN_BOOTSTRAP_DAYS,
+    anatolyev_gerko,
+    binomial_test,
+    block_length,
+    bootstrap_intervals,
+    clark_west,
+    clopper_pearson,
+    diebold_mariano,
+    giacomini_white,
+    holm,
+    model_confidence_set,
+    pesaran_timmermann,
+    superior_ability,
+)
+
+CASES = json.loads((Path(__file__).parent / "reference_cases.json").read_text(encoding="utf-8"))
+PUBLISHED = {case["id"]: case for case in CASES["published"]}
+GENERATED = list(CASES["generated"]["cases"].values())
+BY_LENGTH = pytest.mark.parametrize("case", GENERATED, ids=lambda case: f"n{case['n']}")
+DM_ROWS = [(case["n"], row) for case in GENERATED for row in case["dm"]]
+# At horizon 1 both estimators are the plain variance; above it ours is Bartlett's.
+OUR_DM_ROWS = [(n, row) for n, row in DM_ROWS if row["h"] == 1 or row["varestimator"] == "bartlett"]
+LOSSES = {1: "absolute", 2: "squared"}
+
+
+def exactly(value):
+    return pytest.approx(value, rel=1e-8, abs=1e-8)
+
+
+def series(num_days):
+    """Return what happened and three forecasts of it, all in closed form."""
+    day = np.arange(1, num_days + 1, dtype=np.float64)
+    return {
+        "actual": 2 * np.sin(1.3 * day) + 1.1 * np.cos(0.37 * day * day),
+        "f1": 0.6 * np.sin(1.3 * day + 0.4) + 0.5 * np.cos(2.1 * day),
+        "f2": 0.3 * np.cos(0.9 * day) - 0.1,
+        "zero": np.zeros(num_days),
+    }
+
+
+def luck(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def compare(test, num_days, *, model="f1", benchmark, horizon=1, **options):
+    made = series(num_days)
+    rival = made[benchmark]
+    return test(made[model], made["actual"], benchmark=rival, horizon=horizon, **options)
+
+
+def test_the_reference_cases_are_all_there():
+    assert len(GENERATED) == 3
+    assert len(DM_ROWS) == 72
+    assert len(OUR_DM_ROWS) == 48
+    for case in GENERATED:
+        actual = series(case["n"])["actual"]
+        assert (actual[0], actual[-1]) == (exactly(case["y1"]), exactly(case["yn"]))
+
+
+@pytest.mark.parametrize(
+    ("num_days", "row"),
+    OUR_DM_ROWS,
+    ids=[
+        f"n{n}-h{row['h']}-{row['benchmark']}-{LOSSES[row['power']]}-{row['varestimator']}"
+        for n, row in OUR_DM_ROWS
+    ],
+)
+def test_diebold_mariano_agrees_with_r(num_days, row):
+    setting = {"benchmark": row["benchmark"], "horizon": row["h"], "loss": LOSSES[row["power"]]}
+    both, better = (
+        compare(diebold_mariano, num_days, **setting, side=side) for side in ("both", "better")
+    )
+    assert both.statistic == better.statistic == exactly(row["stat"])
+    assert both.p_value == exactly(row["p_two"])
+    assert better.p_value == exactly(row["p_f1_better"])
+    assert both.num_days == num_days
+
+
+def test_diebold_mariano_agrees_with_a_published_example():
+    case = PUBLISHED["dm_pypi"]
+    actual, first, second = (np.array(case[name], dtype=np.float64) for name in ("y", "f1", "f2"))
+    options = {"horizon": 1, "loss": "squared", "side": "better"}
+    found = diebold_mariano(first, actual, benchmark=second, **options)
+    assert found.statistic == exactly(case["stat"])
+    assert found.p_value == exactly(case["p_one_sided"])
+
+
+@BY_LENGTH
+@pytest.mark.parametrize("name", ["f1", "f2"])
+def test_clark_west_agrees_with_r(case, name):
+    expected = case[f"cw_{name}_vs_zero"]
+    found = compare(clark_west, case["n"], model=name, benchmark="zero")
+    assert found.statistic == exactly(expected["stat"])
+    assert found.p_value == exactly(expected["p"])
+    overlapping = compare(clark_west, case["n"], model=name, benchmark="zero", horizon=4)
+    assert overlapping.statistic == exactly(expected["stat_nw3"])
+
+
+@BY_LENGTH
+def test_giacomini_white_agrees_with_r(case):
+    expected = case["gw_f1_vs_f2"]
+    found = compare(giacomini_white, case["n"], benchmark="f2", loss="squared")
+    assert found.statistic == exactly(expected["stat"])
+    assert found.p_value == exactly(expected["p"])
+
+
+@BY_LENGTH
+@pytest.mark.parametrize("name", ["f1", "f2"])
+def test_the_tests_of_direction_agree_with_r(case, name):
+    made, expected = series(case["n"]), case[f"da_{name}"]
+    hits = pesaran_timmermann(made[name], made["actual"])
+    assert (hits.statistic, hits.p_value) == (exactly(expected["PT"]), exactly(expected["PT_p"]))
+    profit = anatolyev_gerko(made[name], made["actual"])
+    assert profit.statistic == exactly(expected["AG"])
+    assert profit.p_value == exactly(expected["AG_p"])
+
+
+def test_the_tests_of_direction_agree_with_a_published_example():
+    case = PUBLISHED["pt_gist"]
+    actual, forecast = (np.array(case[name], dtype=np.float64) for name in ("actual", "forecast"))
+    hits, profit = pesaran_timmermann(forecast, actual), anatolyev_gerko(forecast, actual)
+    assert hits.statistic == exactly(case["PT"])
+    assert hits.p_value == exactly(case["PT_p_one_sided"])
+    assert profit.statistic == exactly(case["AG"])
+    assert profit.p_value == exactly(case["AG_p_one_sided"])
+
+
+def test_the_exact_test_of_131_days_agrees_with_r():
+    case = CASES["binomial_no_skill"]["n131"]
+    critical = case["one_sided5_critical_hits"]
+    by_luck = binomial_test(critical, 131, base_rate=50.0)
+    assert by_luck.p_value == pytest.approx(case["actual_size"], abs=5e-5)
+    assert binomial_test(critical - 1, 131, base_rate=50.0).p_value > 0.05
+    assert binomial_test(10, 10, base_rate=100.0).p_value == 1.0
+    for share, hits in ((50, 66), (55, 73), (60, 79)):
+        found = binomial_test(hits, 131, base_rate=50.0)
+        assert found.p_value == pytest.approx(case[f"P_da_ge_{share}"], abs=5e-5)
+
+
+def test_the_block_length_agrees_with_the_published_example():
+    case = PUBLISHED["block_length_arch"]
+    values = np.random.RandomState(0).standard_normal(10_100)
+    for row in range(1, len(values)):
+        values[row] += 0.3 * values[row - 1]
+    assert 13 < case["stationary"] < 14
+    assert block_length(values[100:, None], horizon=1) == 14
+
+
+def test_diebold_mariano_is_corrected_and_compared_with_student():
+    made = series(20)
+    plain = diebold_mariano_test(made["actual"], made["f1"], made["zero"], lags=0)
+    ours = compare(diebold_mariano, 20, benchmark="zero", loss="squared", side="both")
+    assert ours.statistic == exactly(plain.statistic * sqrt(19 / 20))
+    assert ours.p_value == exactly(2 * student.cdf(ours.statistic, df=19))
+    assert ours.p_value > 2 * norm.cdf(ours.statistic) > plain.pvalue
+
+
+def test_diebold_mariano_uses_one_lag_less_than_the_horizon_and_not_a_default():
+    made = series(20)
+    options = {"harvey_adj": True, "horizon": 2}
+    theirs = diebold_mariano_test(made["actual"], made["f1"], made["zero"], **options)
+    assert theirs.lags == 3
+    setting = {"benchmark": "zero", "horizon": 2, "loss": "squared", "side": "both"}
+    ours = compare(diebold_mariano, 20, **setting)
+    assert abs(ours.statistic - theirs.statistic) > 0.1
+
+
+def test_bartlett_weights_are_defined_where_rectangular_ones_are_not():
+    failed = [(n, row) for n, row in DM_ROWS if "stat" not in row]
+    assert len(failed) == 5
+    for num_days, row in failed:
+        setting = {"benchmark": row["benchmark"], "horizon": row["h"], "side": "both"}
+        found = compare(diebold_mariano, num_days, **setting, loss=LOSSES[row["power"]])
+        assert -10 < found.statistic < -2
+
+
+@pytest.mark.parametrize("benchmark", ["f2", "zero"])
+def test_clark_west_gives_back_the_noise_of_the_larger_model(benchmark):
+    made = series(50)
+    actual, large, small = made["actual"], made["f1"], made[benchmark]
+    adjusted = (actual - small) ** 2 - ((actual - large) ** 2 - (small - large) ** 2)
+    by_hand = adjusted.mean() / (adjusted.std(ddof=1) / sqrt(50))
+    assert clark_west(large, actual, benchmark=small, horizon=1).statistic == exactly(by_hand)
+
+
+def test_giacomini_white_at_a_longer_horizon_by_hand():
+    made = series(60)
+    found = compare(giacomini_white, 60, benchmark="f2", horizon=2, loss="absolute")
+    difference = np.abs(made["actual"] - made["f1"]) - np.abs(made["actual"] - made["f2"])
+    moments = np.column_stack([difference[2:], difference[:-2] * difference[2:]])
+    cross = moments[1:].T @ moments[:-1]
+    covariance = (moments.T @ moments + 0.5 * (cross + cross.T)) / 58
+    mean = moments.mean(axis=0)
+    assert found.statistic == exactly(58 * mean @ np.linalg.inv(covariance) @ mean)
+
+
+@BY_LENGTH
+def test_pesaran_timmermann_keeps_the_term_in_one_over_n_squared(case):
+    made, n = series(case["n"]), case["n"]
+    x, y = (made["f1"] > 0).mean(), (made["actual"] > 0).mean()
+    hits = (made["f1"] * made["actual"] > 0).mean()
+    expected = x * y + (1 - x) * (1 - y)
+    spread = (2 * y - 1) ** 2 * x * (1 - x) / n + (2 * x - 1) ** 2 * y * (1 - y) / n
+    small = 4 * x * y * (1 - x) * (1 - y) / n**2
+    full = (hits - expected) / sqrt(expected * (1 - expected) / n - spread - small)
+    without = (hits - expected) / sqrt(expected * (1 - expected) / n - spread)
+    assert pesaran_timmermann(made["f1"], made["actual"]).statistic == exactly(full)
+    assert without == exactly(case["da_f1"]["PT_statsmodels_convention"])
+
+
+def test_a_day_without_a_move_is_a_miss_in_pesaran_timmermann():
+    case = PUBLISHED["pt_sm8"]
+    actual, forecast = np.array(case["actual"]), np.array(case["forecast"])
+    assert actual[2] == 0
+    assert forecast[2] < 0
+    assert pesaran_timmermann(forecast, actual).statistic == exactly(case["rugarch_PT"])
+
+
+def test_a_forecast_of_zero_holds_nothing_in_anatolyev_gerko():
+    forecast = np.array([1.0, 0.0, -1.0, 1.0])
+    actual = np.array([6.0, 5.0, -1.0, -2.0])
+    # Signs 1, 0, -1, 1: A = (6 + 1 - 2) / 4, B = 1/4 * 2, p = 5/8, squares sum to 50.
+    excess, spread = 5 / 4 - 1 / 2, 4 / 16 * 5 / 8 * 3 / 8 * 50
+    assert anatolyev_gerko(forecast, actual).statistic == exactly(excess / sqrt(spread))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0, 0.0], ids=["up", "down", "nothing"])
+def test_a_forecast_of_one_sign_has_no_test_of_direction(sign):
+    actual = luck(0, 100)
+    for forecast in (sign * np.ones(100), sign * np.abs(luck(1, 100))):
+        for test in (pesaran_timmermann, anatolyev_gerko):
+            found = test(forecast, actual)
+            assert (found.statistic, found.p_value, found.num_days) == (None, None, 100)
+            assert found.note == "undefined: forecast never changes sign"
+
+
+def test_a_market_of_one_sign_has_no_pesaran_timmermann_but_pays_unequally():
+    forecast, actual = luck(0, 100), np.abs(luck(1, 100))
+    assert pesaran_timmermann(forecast, actual).note == "undefined: actual never changes sign"
+    assert anatolyev_gerko(forecast, actual).p_value is not None
+
+
+DEGENERATE = {
+    "no day": ([], [], []),
+    "one day": ([1.0], [2.0], [0.0]),
+    "two days": ([1.0, -1.0], [2.0, -3.0], [0.0, 0.0]),
+    "two equal days": ([1.0, 1.0], [1.0, 1.0], [1.0, 1.0]),
+    "all constant": ([1.0] * 60, [2.0] * 60, [0.0] * 60),
+    "same as the benchmark": (list(luck(0, 60)), list(luck(1, 60)), list(luck(0, 60))),
+    "no move at all": (list(luck(0, 60)), [0.0] * 60, [0.0] * 60),
+    "one move only": (list(luck(0, 60)), [1.0, *[0.0] * 59], [0.0] * 60),
+    "forecast of zero": ([0.0] * 60, list(luck(1, 60)), [0.0] * 60),
+    "perfect forecast": (list(luck(1, 60)), list(luck(1, 60)), [0.0] * 60),
+    "one loss of many": ([1.0, *[0.0] * 59], [2.0, *[1.0] * 59], [0.0] * 60),
+    "constant but for rounding": ([0.1 + 0.2] * 60, [0.3, -0.3] * 30, [0.0] * 60),
+}
+BY_DEGENERATION = pytest.mark.parametrize(
+    ("forecast", "actual", "benchmark"),
+    [tuple(map(np.array, days)) for days in DEGENERATE.values()],
+    ids=DEGENERATE,
+)
+
+
+def require_finite_or_explained(numbers, note):
+    assert all(number is None or isfinite(number) for number in numbers)
+    assert note == "" or note.startswith("undefined: ")
+    assert (None in numbers) == (note != "")
+
+
+@BY_DEGENERATION
+@pytest.mark.parametrize("horizon", [1, 3], ids=["h1", "h3"])
+def test_what_is_undefined_is_none_with_a_reason(forecast, actual, benchmark, horizon):
+    forecast, actual, benchmark = (one.astype(np.float64) for one in (forecast, actual, benchmark))
+    rivals = {"benchmark": benchmark, "horizon": horizon}
+    outcomes = [
+        diebold_mariano(forecast, actual, **rivals, loss="squared", side="both"),
+        diebold_mariano(forecast, actual, **rivals, loss="absolute", side="better"),
+        clark_west(forecast, actual, **rivals),
+        giacomini_white(forecast, actual, **rivals, loss="squared"),
+        giacomini_white(forecast, actual, **rivals, loss="absolute"),
+        pesaran_timmermann(forecast, actual),
+        anatolyev_gerko(forecast, actual),
+    ]
+    for outcome in outcomes:
+        require_finite_or_explained([outcome.statistic, outcome.p_value], outcome.note)
+        assert outcome.num_days == len(actual)
+
+
+@BY_DEGENERATION
+def test_intervals_of_degenerate_days_are_none_with_a_reason(forecast, actual, benchmark):
+    found = bootstrap_intervals(forecast, actual, horizon=1, coverage=0.95, reps=50, seed=0)
+    for interval in (found.direction_accuracy, found.rmse_ratio, found.sharpe):
+        numbers = [interval.estimate, interval.low, interval.high]
+        require_finite_or_explained(numbers, interval.note)
+    losses = {"model": (actual - forecast) ** 2, "benchmark": (actual - benchmark) ** 2}
+    kept = model_confidence_set(losses, size=0.1, block_size=1, reps=50, seed=0)
+    require_finite_or_explained(list(kept.p_values.values()), kept.note)
+    best = superior_ability(losses, benchmark=losses["benchmark"], block_size=1, reps=50, seed=0)
+    require_finite_or_explained([best.lower, best.consistent, best.upper], best.note)
+
+
+def test_no_day_that_moved_has_no_share():
+    assert astuple(binomial_test(0, 0, base_rate=50.0))[:2] == (None, None)
+    assert clopper_pearson(0, 0, coverage=0.95).note == "undefined: no day moved"
+
+
+@pytest.mark.parametrize(
+    ("hits", "low", "high"),
+    [(66, 41.5, 59.2), (73, 46.8, 64.4), (76, 49.1, 66.6), (79, 51.4, 68.7), (86, 56.9, 73.7)],
+    ids=str,
+)
+def test_the_exact_interval_of_131_days(hits, low, high):
+    found = clopper_pearson(hits, 131, coverage=0.95)
+    assert found.estimate == exactly(100 * hits / 131)
+    assert (round(found.low, 1), round(found.high, 1)) == (low, high)
+    assert found.low == exactly(100 * beta.ppf(0.025, hits, 131 - hits + 1))
+    assert found.high == exactly(100 * beta.ppf(0.975, hits + 1, 131 - hits))
+
+
+def test_the_exact_interval_reaches_the_end_where_all_or_none_were_hit():
+    assert clopper_pearson(0, 10, coverage=0.95).low == 0.0
+    assert clopper_pearson(10, 10, coverage=0.95).high == 100.0
+    # The lower end p of ten out of ten solves p^10 = 0.025.
+    assert clopper_pearson(10, 10, coverage=0.95).low == exactly(100 * 0.025 ** (1 / 10))
+
+
+def draw_intervals(*, seed, num_days=1000, horizon=1):
+    forecast, actual = luck(0, 2, num_days)
+    options = {"horizon": horizon, "coverage": 0.95, "reps": 500, "seed": seed}
+    return bootstrap_intervals(forecast, actual, **options)
+
+
+def test_on_independent_days_the_bootstrap_is_as_wide_as_theory_says():
+    found, (forecast, actual) = draw_intervals(seed=0), luck(0, 2, 1000)
+    exact = clopper_pearson(int((forecast * actual > 0).sum()), 1000, coverage=0.95)
+    assert found.direction_accuracy.estimate == exactly(exact.estimate)
+    assert found.direction_accuracy.low == pytest.approx(exact.low, abs=1.0)
+    assert found.direction_accuracy.high == pytest.approx(exact.high, abs=1.0)
+    profit, sharpe = np.sign(forecast) * actual, found.sharpe
+    assert sharpe.estimate == exactly(profit.mean() / profit.std(ddof=1) * sqrt(252))
+    assert sharpe.high - sharpe.low == pytest.approx(2 * 1.96 * sqrt(252 / 1000), rel=0.1)
+    ratio, by_hand = found.rmse_ratio, ((actual - forecast) ** 2).sum() / (actual**2).sum()
+    assert 1.2 < ratio.low < ratio.estimate < ratio.high
+    assert ratio.estimate == exactly(sqrt(by_hand))
+
+
+def test_days_that_hang_together_make_longer_blocks_and_wider_intervals():
+    forecast, actual = np.repeat(luck(5, 2, 100), 10, axis=1)
+    options = {"horizon": 1, "coverage": 0.95, "reps": 500, "seed": 0}
+    together, apart = bootstrap_intervals(forecast, actual, **options), draw_intervals(seed=0)
+    assert together.block_length >= 5 > apart.block_length
+    widths = [one.sharpe.high - one.sharpe.low for one in (together, apart)]
+    assert widths[0] > 1.5 * widths[1]
+
+
+def test_no_block_is_shorter_than_the_horizon():
+    assert draw_intervals(seed=0, horizon=20).block_length >= 20
+    assert block_length(np.ones((100, 1)), horizon=3) == 3
+    assert block_length(luck(0, 10, 1), horizon=2) == 2
+
+
+def test_too_few_days_have_a_score_but_no_bootstrap():
+    found = draw_intervals(seed=0, num_days=MIN_BOOTSTRAP_DAYS - 1).sharpe
+    assert found.estimate is not None
+    assert (found.low, found.high) == (None, None)
+    assert found.note == "undefined: fewer than 50 days"
+
+
+def test_holm_worked_out_by_hand():
+    # In order: 3 * 0.01, 2 * 0.03, then 1 * 0.04, which may not fall below the one before.
+    adjusted = holm({"a": 0.01, "b": 0.04, "none": None, "c": 0.03})
+    assert list(adjusted) == ["a", "b", "none", "c"]
+    assert adjusted["none"] is None
+    assert [adjusted[name] for name in "abc"] == [exactly(0.03), exactly(0.06), exactly(0.06)]
+
+
+def test_holm_never_exceeds_one_and_accepts_nothing():
+    assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+    assert holm({"a": 0.02}) == {"a": 0.02}
+    assert holm({"a": None}) == {"a": None}
+    assert holm({}) == {}
+
+
+def keep(losses, *, seed=0):
+    return model_confidence_set(losses, size=0.1, block_size=3, reps=300, seed=seed)
+
+
+def outdo(losses, *, seed=0, benchmark=None):
+    benchmark = luck(7, 300) ** 2 if benchmark is None else benchmark
+    return superior_ability(losses, benchmark=benchmark, block_size=3, reps=300, seed=seed)
+
+
+def some_losses():
+    """Return the losses of four bad models of one quality, as wild as squared errors are."""
+    return dict(zip("abcd", luck(2, 4, 300) ** 2, strict=True))
+
+
+def test_the_confidence_set_finds_the_better_model():
+    found = keep({**some_losses(), "good": 0.3 * luck(3, 300) ** 2})
+    assert found.kept == ("good",)
+    assert found.p_values["good"] == 1.0
+    assert max(found.p_values[name] for name in "abcd") <= 0.1
+    assert found.note == ""
+
+
+def test_the_confidence_set_keeps_models_of_one_quality():
+    assert keep(some_losses()).kept == ("a", "b", "c", "d")
+
+
+def test_identical_models_are_all_kept():
+    loss = luck(3, 300) ** 2
+    found = keep({"one": loss, "two": loss.copy()})
+    assert found.kept == ("one", "two")
+    assert found.p_values == {"one": None, "two": None}
+    assert found.note == "undefined: every model has the same losses"
+
+
+def test_twins_among_others_share_their_p_value():
+    good = 0.3 * luck(3, 300) ** 2
+    found = keep({"good": good, **some_losses(), "twin": good.copy(), "e": luck(2, 4, 300)[0] ** 2})
+    assert found.kept == ("good", "twin")
+    assert found.p_values["a"] == found.p_values["e"] < 0.1
+
+
+def test_models_a_constant_apart_form_no_set():
+    loss = luck(3, 300) ** 2
+    found = keep({"one": loss, "two": loss + 1, "three": luck(4, 300) ** 2})
+    assert found.kept == ("one", "two", "three")
+    assert found.note == "undefined: two models' losses differ by a constant"
+
+
+def test_what_is_resampled_depends_on_its_seed_alone():
+    assert draw_intervals(seed=3) == draw_intervals(seed=3) != draw_intervals(seed=4)
+    for resample in (keep, outdo):
+        first, again, other = (resample(some_losses(), seed=seed) for seed in (1, 1, 2))
+        assert first == again != other
+
+
+def test_superior_ability_sees_a_clearly_better_model_among_bad_ones():
+    found = outdo({**some_losses(), "good": 0.3 * luck(3, 300) ** 2})
+    assert found.upper < 0.01
+
+
+def test_superior_ability_sees_nothing_in_models_of_one_quality():
+    found = outdo(some_losses())
+    assert 0.1 < found.lower <= found.consistent <= found.upper
+
+
+def test_a_wild_model_does_not_hide_a_good_one():
+    benchmark = np.full(300, 10.0)
+    gain = 0.02 + 0.1 * luck(3, 300)
+    losses = {"good": benchmark - gain, "wild": benchmark - 5 * luck(8, 300)}
+    assert outdo(losses, benchmark=benchmark).consistent < 0.02
+
+
+def test_superior_ability_leaves_out_models_that_are_the_benchmark():
+    benchmark = luck(7, 300) ** 2
+    found = outdo({"same": benchmark.copy()}, benchmark=benchmark)
+    assert (found.lower, found.consistent, found.upper) == (None, None, None)
+    assert found.note == "undefined: no loss difference ever changes"
+    with_the_same = {"same": benchmark.copy(), **some_losses()}
+    assert outdo(with_the_same) == outdo(some_losses())
+
+
+@pytest.fixture(scope="module")
+def rejections():
+    """Per cent of a thousand skill-less forecasts of 131 fat-tailed days that pass at 5 %."""
+    generator = np.random.default_rng(11)
+    actual = generator.standard_t(4, size=(1000, 131))
+    forecast = 0.3 * generator.standard_normal((1000, 131)) + 0.05
+    p_values = [
+        (
+            clark_west(guess, seen, benchmark=np.zeros(131), horizon=1).p_value,
+            anatolyev_gerko(guess, seen).p_value,
+            pesaran_timmermann(guess, seen).p_value,
+        )
+        for guess, seen in zip(forecast, actual, strict=True)
+    ]
+    shares = 100 * (np.array(p_values) < 0.05).mean(axis=0)
+    return dict(zip(("CW", "AG", "PT"), shares, strict=True))
+
+
+@pytest.mark.parametrize("name", ["CW", "AG", "PT"])
+def test_luck_passes_at_five_per_cent_about_one_time_in_twenty(rejections, name):
+    assert 2 <= rejections[name] <= 8

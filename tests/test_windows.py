@@ -1,0 +1,137 @@
+"""Windows and the order in which batches come."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from ironore_lightning.data.windows import Batch, OrderedBatches, ShuffledBatches, WindowDataset
+
+ROWS, LENGTH = 40, 5
+FEATURES = torch.arange(ROWS * 3, dtype=torch.float32).reshape(ROWS, 3)
+TARGET = -torch.arange(ROWS, dtype=torch.float32)
+
+
+def dataset(origins=range(LENGTH - 1, ROWS)):
+    return WindowDataset(FEATURES, TARGET, np.array(origins), sequence_length=LENGTH)
+
+
+def shuffled(num_samples=100, *, batch_size=16, seed=0, epoch=0, num_replicas=1, rank=0):
+    batches = ShuffledBatches(
+        num_samples, batch_size=batch_size, seed=seed, num_replicas=num_replicas, rank=rank
+    )
+    batches.set_epoch(epoch)
+    return batches
+
+
+def order(batches):
+    return torch.cat(list(batches)).tolist()
+
+
+# --- windows --------------------------------------------------------------------------------------
+
+
+def test_a_batch_holds_the_rows_up_to_its_origins():
+    batch = dataset([4, 11, 39])[torch.tensor([2, 0, 1])]
+    assert isinstance(batch, Batch)
+    expected = np.stack([FEATURES.numpy()[first : first + 5] for first in (35, 0, 7)])
+    np.testing.assert_array_equal(batch.inputs.numpy(), expected)
+    assert batch.target.tolist() == [-39, -4, -11]
+
+
+def test_the_last_row_of_the_inputs_is_the_origin():
+    batch = dataset()[torch.arange(36)]
+    assert batch.inputs.shape == (36, LENGTH, 3)
+    torch.testing.assert_close(batch.inputs[:, -1], FEATURES[4:], rtol=0, atol=0)
+    torch.testing.assert_close(batch.inputs[:, 0], FEATURES[:36], rtol=0, atol=0)
+
+
+def test_windows_are_views_of_the_table():
+    windows = dataset().windows
+    assert windows.shape == (36, LENGTH, 3)
+    assert windows.untyped_storage().data_ptr() == FEATURES.untyped_storage().data_ptr()
+    assert windows.data_ptr() == FEATURES.data_ptr()
+    assert windows.untyped_storage().nbytes() == ROWS * 3 * 4
+
+
+def test_a_window_may_be_one_row_or_the_whole_table():
+    single = WindowDataset(FEATURES, TARGET, np.array([7]), sequence_length=1)
+    assert single[torch.tensor([0])].inputs.tolist() == [[FEATURES[7].tolist()]]
+    whole = WindowDataset(FEATURES, TARGET, np.array([39]), sequence_length=40)
+    torch.testing.assert_close(whole[torch.tensor([0])].inputs[0], FEATURES, rtol=0, atol=0)
+
+
+def test_samples_are_counted_by_origins():
+    assert len(dataset([4, 11, 39])) == 3
+
+
+# --- order ----------------------------------------------------------------------------------------
+
+
+def test_ordered_batches_run_through_time_once():
+    batches = OrderedBatches(10, batch_size=4)
+    assert len(batches) == 3
+    assert [batch.tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert order(batches) == order(batches)
+
+
+def test_an_epoch_sees_every_sample_once():
+    batches = shuffled()
+    assert len(list(batches)) == len(batches) == 7
+    assert [len(batch) for batch in batches] == [16] * 6 + [4]
+    assert order(batches) != list(range(100))
+    assert sorted(order(batches)) == list(range(100))
+
+
+def test_seed_and_epoch_alone_decide_the_order():
+    first = order(shuffled(seed=3, epoch=5))
+    torch.manual_seed(1234)
+    torch.rand(10)
+    assert order(shuffled(seed=3, epoch=5)) == first
+    others = [order(shuffled(seed=seed, epoch=epoch)) for seed, epoch in ((3, 6), (4, 5), (5, 3))]
+    assert len({tuple(other) for other in [first, *others]}) == 4
+
+
+def test_the_largest_seed_is_allowed():
+    assert len(order(shuffled(seed=2**32 - 1, epoch=100_000))) == 100
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "num_replicas"), [(128, 2), (100, 2), (100, 3)], ids=["even", "odd", "three"]
+)
+def test_replicas_share_the_batches_of_one_order(num_samples, num_replicas):
+    alone = [batch.tolist() for batch in shuffled(num_samples)]
+    shares = [
+        [batch.tolist() for batch in shuffled(num_samples, num_replicas=num_replicas, rank=rank)]
+        for rank in range(num_replicas)
+    ]
+    steps = -(-len(alone) // num_replicas)
+    assert [len(share) for share in shares] == [steps] * num_replicas
+    # Step by step, replica by replica: the order of one process, then its first batches again.
+    dealt = [batch for step in zip(*shares, strict=True) for batch in step]
+    extra = steps * num_replicas - len(alone)
+    assert 0 <= extra < num_replicas
+    assert dealt == alone + alone[:extra]
+
+
+@pytest.mark.parametrize("num_replicas", [2, 3, 8], ids=str)
+def test_more_replicas_than_batches_still_get_one_each(num_replicas):
+    shares = [
+        list(shuffled(10, num_replicas=num_replicas, rank=rank)) for rank in range(num_replicas)
+    ]
+    assert [len(share) for share in shares] == [1] * num_replicas
+    assert all(len(batch) == 10 for (batch,) in shares)
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [shuffled(36), OrderedBatches(36, batch_size=16)],
+    ids=["shuffled", "ordered"],
+)
+def test_drawing_batches_leaves_the_global_generator_alone(batches):
+    before = torch.get_rng_state()
+    loader = DataLoader(
+        dataset(), batch_size=None, sampler=batches, generator=torch.Generator().manual_seed(0)
+    )
+    assert sum(len(batch.target) for batch in loader) == 36
+    assert torch.equal(torch.get_rng_state(), before)
