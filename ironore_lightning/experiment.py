@@ -37,7 +37,9 @@ from ironore_lightning.report.console import (
     report_verdict,
     summary_lines,
 )
-from ironore_lightning.report.plots import draw_figures, write_figures
+from ironore_lightning.report.equity import equity_figures
+from ironore_lightning.report.plots import draw_figures
+from ironore_lightning.report.style import write_figures
 from ironore_lightning.report.tensorboard import (
     close_session,
     hyperparameters,
@@ -295,6 +297,8 @@ def write_results(result: RunResult, datamodule: WindowDataModule, config: Confi
         f"{config.name}: LSTM on {len(config.features.names)} columns of data={config.data.name}"
     )
     figures = draw_figures(result.forecasts.predictions, title=title)
+    kind, horizon = config.target.kind, config.target.horizon
+    figures |= equity_figures(test, config.evaluation, kind=kind, horizon=horizon, title=title)
     write_figures(figures, folder / "plots")
 
 

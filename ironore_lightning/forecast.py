@@ -1,7 +1,8 @@
-"""Forecast the next trading day with finished runs: ``python -m ironore_lightning.forecast run=DIR``.
+"""Forecast the next trading day: ``python -m ironore_lightning.forecast run=FOLDER``.
 
-Several folders (``run=DIR1,DIR2``) give the mean forecast of their networks. ``data.root=DIR`` reads
-newer files in place of the run's own, ``output_dir=DIR`` takes `forecast.json`.
+Several folders of finished runs (``run=A,B``) give the mean forecast of their networks.
+``data.root=DIR`` reads newer files in place of the run's own; ``output_dir=DIR`` takes
+`forecast.json`.
 """
 
 import datetime
@@ -166,8 +167,10 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
     target = build_target(panel, config.target)
     said = [speak(run, panel) for run in runs]
     forecast = pd.concat([one["forecast"] for one in said], axis=1).dropna().mean(axis=1)
+    bounds: dict[str, float | None]
     if len(runs) == 1 and "lower_80" in said[0]:
-        bounds = said[0].iloc[-1].drop("forecast").to_dict()
+        newest_row = said[0].drop(columns="forecast").iloc[-1]
+        bounds = {str(name): float(bound) for name, bound in newest_row.items()}
     else:
         bounds = _conformal_bounds(forecast, target["value"], runs[0])
     origin = pd.Timestamp(panel.days[-1])
@@ -289,8 +292,10 @@ def _price_base(
         return float(panel.values[series].iloc[-1]), None
     month = date.to_period("M") + config.futures.month_offset
     closes = raw.contracts[series]
-    price = closes.at[panel.days[-1], month] if month in closes else np.nan
-    return (float(price), str(month)) if np.isfinite(price) else (None, str(month))
+    if month not in closes:
+        return None, str(month)
+    price = float(closes[month].loc[panel.days[-1]])
+    return (price if np.isfinite(price) else None), str(month)
 
 
 def _to_price(change: float | None, base: float | None, kind: str) -> float | None:

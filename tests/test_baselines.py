@@ -21,20 +21,10 @@ from ironore_lightning.evaluation.baselines import (
     spread_baselines,
 )
 
-POINTS = [
-    "zero",
-    "expanding mean",
-    "majority sign",
-    "last return",
-    "AR(1)",
-    "AR(5)",
-    "ridge",
-    "gradient boosting",
-    "NLinear",
-]
+TUNED = ["ridge", "gradient boosting", "NLinear"]
+POINTS = ["zero", "expanding mean", "majority sign", "last return", "AR(1)", "AR(5)", *TUNED]
 READ_OUTCOMES = ["expanding mean", "last return", "AR(1)", "AR(5)"]
 FITTED_ONCE = [name for name in POINTS if name not in READ_OUTCOMES]
-TUNED = ["ridge", "gradient boosting", "NLinear"]
 SPREADS = ["EWMA", "GARCH(1,1)-t"]
 
 

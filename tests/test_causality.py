@@ -19,6 +19,7 @@ from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.experiment import build_datamodule
+from ironore_lightning.model.heads import NUM_OUTPUTS
 from ironore_lightning.model.network import BiLSTM
 
 DAYS = {
@@ -90,7 +91,7 @@ def assemble(raw, config, *, tamper: Callable[[Panel], Panel] = lambda panel: pa
 @cache
 def untrained(num_features, settings):
     torch.manual_seed(0)
-    return BiLSTM(num_features, settings).eval()
+    return BiLSTM(num_features, settings, num_outputs=NUM_OUTPUTS[settings.head]).eval()
 
 
 def known(module, config, day):
@@ -264,7 +265,7 @@ LEAKS = {
 
 
 @pytest.mark.parametrize("tamper", LEAKS.values(), ids=LEAKS)
-@pytest.mark.parametrize("date", DAYS.values(), ids=DAYS)
+@pytest.mark.parametrize("date", ["2023-01-31", "2025-07-14"])
 def test_a_leak_is_caught(market, tamper, date):
     config, day = market.compose(), pd.Timestamp(date)
     past = known(assemble(market.raw, config, tamper=tamper), config, day)

@@ -90,6 +90,13 @@ def test_prediction_reads_all_samples_in_time_order():
     np.testing.assert_array_equal(target, target_of()["value"].to_numpy(np.float32)[9:120])
 
 
+def test_the_windows_of_all_samples_are_those_that_prediction_reads():
+    module = module_of(target=target_of(missing=[50]))
+    windows = module.windows()
+    assert windows.shape == (110, LENGTH, 3)
+    np.testing.assert_array_equal(windows, read(module.predict_dataloader())[0])
+
+
 def test_the_target_is_the_day_after_the_last_row_read():
     # Feature and target both count rows: the return from row 41 to 42 is 41 -> 42.
     counted = pd.DataFrame({"row": np.arange(ROWS + 1, dtype=float)}, index=DAYS)

@@ -237,13 +237,14 @@ def contango(adjustment):
         dtype=float,
     ).set_axis(pd.PeriodIndex(["2024-02", "2024-03"], freq="M"), axis=1)
     settings = FuturesSettings(month_offset=1, adjustment=adjustment, bridge_days=0)
-    days = build_continuous(closes, settings, name="leg").days
+    series = build_continuous(closes, settings, name="leg")
+    days = series.days
     return Panel(
         values=days[["level"]].set_axis(["leg"], axis=1),
         staleness=pd.DataFrame({"leg": 0.0}, index=days.index),
         log_returns=days[["log_return"]].set_axis(["leg"], axis=1),
         breaks=days[["is_break"]].set_axis(["leg"], axis=1),
-        futures={},
+        futures={"leg": series},
         start=None,
     )
 
@@ -265,12 +266,21 @@ def test_the_target_is_of_the_contract_held_whatever_the_adjustment(adjustment):
     np.testing.assert_allclose(outcome["value"].iloc[:4], expected, rtol=1e-12)
 
 
+def test_the_target_says_after_which_rows_the_contract_changes():
+    panel = contango("ratio")
+    assert list(panel.days.strftime("%m-%d"))[1] == "01-31"
+    for kind, horizon in (("log_return", 1), ("simple_return", 3), ("given", 1)):
+        outcome = target(panel, kind=kind, horizon=horizon)
+        assert outcome["is_roll"].tolist() == [False, True, False, False, False]
+    assert target(panel_of({"x": [1.0] * 6}), "x")["is_roll"].tolist() == [False] * 6
+
+
 # --- target ---------------------------------------------------------------------------------------
 
 
 def test_the_target_is_the_next_days_return_and_carries_its_date():
     outcome = target(panel_of())
-    assert list(outcome) == ["date", "value"]
+    assert list(outcome) == ["date", "value", "is_roll"]
     assert list(outcome.index) == list(DAYS)
     assert list(outcome["date"].iloc[:-1]) == list(DAYS[1:])
     np.testing.assert_allclose(outcome["value"].iloc[:-1], 100 * np.log(GROWTH[1:]), rtol=1e-12)
@@ -285,7 +295,7 @@ def test_a_target_of_three_days_adds_their_returns_up():
     assert list(outcome["date"].iloc[:3]) == list(DAYS[3:])
     expected = 100 * np.log([99 / 100, 132 / 110, 66 / 99])
     np.testing.assert_allclose(outcome["value"].iloc[:3], expected, rtol=1e-12)
-    assert outcome.iloc[3:].isna().all().all()
+    assert outcome[["date", "value"]].iloc[3:].isna().all().all()
 
 
 @pytest.mark.parametrize(

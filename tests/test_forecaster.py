@@ -116,11 +116,16 @@ def test_the_planted_signal_of_a_market_is_found_and_an_empty_market_stays_a_coi
 ):
     setting = ("features=stationary", "model=bilstm_small", "scaling.method=standard")
     shared = (*setting, "training.max_epochs=40", "training.learning_rate=0.005")
-    found = run_experiment(compose(*shared, "data.sample.signal=0.5"), tmp_path / "signal").scores
+    signal = run_experiment(compose(*shared, "data.sample.signal=0.5"), tmp_path / "signal")
+    found = signal.assessment.scores
     # Half of the variance is planted: a forecast that found all of it would have R2 0.5.
     assert found.r2_zero > 0.2
     assert found.direction_accuracy > found.guessing_high
-    empty = run_experiment(compose(*shared), tmp_path / "empty").scores
+    assert signal.assessment.evidence.grade == "SUSPECT"  # nobody forecasts half of the variance
+    assert signal.assessment.evidence.earned in {"SUGGESTIVE", "SUPPORTED"}
+    nothing = run_experiment(compose(*shared), tmp_path / "empty")
+    empty = nothing.assessment.scores
+    assert nothing.assessment.evidence.grade in {"NONE", "INSUFFICIENT"}
     assert empty.r2_zero < 0.05
     assert empty.guessing_low <= empty.direction_accuracy <= empty.guessing_high
 

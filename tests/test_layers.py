@@ -25,15 +25,17 @@ LAYERS = {
     "model": 3,
     "report": 4,
     "record": 4,
-    "experiment": 5,
-    "command": 6,
-    "prepare": 7,
-    "inspect": 7,
+    "forecasting": 5,
+    "experiment": 6,
+    "command": 7,
+    "prepare": 8,
+    "inspect": 8,
+    "forecast": 8,
 }
 COMPOSERS = {"composition", "command", "prepare"}
 """The modules that may know Hydra and OmegaConf."""
 
-KNOW_ALL = {"composition", "experiment", "prepare", "report.tensorboard"}
+KNOW_ALL = {"composition", "experiment", "forecast", "prepare", "report.tensorboard"}
 """The modules that may see the whole tree of settings."""
 
 

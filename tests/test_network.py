@@ -18,14 +18,16 @@ def inputs():
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("layer_norm", [True, False])
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_a_window_becomes_one_return(compose, inputs, bidirectional, layer_norm, num_layers):
+def test_a_window_becomes_as_many_numbers_as_are_asked_for(
+    compose, inputs, bidirectional, layer_norm, num_layers
+):
     changes = {"bidirectional": bidirectional, "layer_norm": layer_norm, "num_layers": num_layers}
-    network = BiLSTM(12, settings(compose, **changes))
-    assert network(inputs).shape == (7,)
+    network = BiLSTM(12, settings(compose, **changes), num_outputs=3)
+    assert network(inputs).shape == (7, 3)
 
 
 def test_the_default_network_has_the_size_worked_out_by_hand(compose):
-    network = BiLSTM(12, compose().model)
+    network = BiLSTM(12, compose().model, num_outputs=1)
     gates, hidden = 4, 96
     first = 2 * gates * (hidden * (12 + hidden) + 2 * hidden)
     second = 2 * gates * (hidden * (2 * hidden + hidden) + 2 * hidden)
@@ -34,15 +36,15 @@ def test_the_default_network_has_the_size_worked_out_by_hand(compose):
 
 
 def test_the_readout_is_the_end_of_both_passes(compose, inputs):
-    network = BiLSTM(12, settings(compose, layer_norm=False)).eval()
+    network = BiLSTM(12, settings(compose, layer_norm=False), num_outputs=1).eval()
     outputs, _ = network.lstm(inputs)
     forward_end, backward_end = outputs[:, -1, :4], outputs[:, 0, 4:]
-    expected = network.output(torch.cat([forward_end, backward_end], dim=1)).squeeze(1)
+    expected = network.output(torch.cat([forward_end, backward_end], dim=1))
     torch.testing.assert_close(network(inputs), expected, rtol=0, atol=1e-6)
 
 
 def test_the_backward_half_reads_the_oldest_row(compose, inputs):
-    network = BiLSTM(12, settings(compose, layer_norm=False)).eval()
+    network = BiLSTM(12, settings(compose, layer_norm=False), num_outputs=1).eval()
     with torch.no_grad():
         network.output.weight[:, :4] = 0.0  # listen to the backward pass alone
     changed = inputs.clone()
@@ -51,7 +53,7 @@ def test_the_backward_half_reads_the_oldest_row(compose, inputs):
 
 
 def test_weights_start_as_the_docstring_says(compose):
-    network = BiLSTM(12, compose().model)
+    network = BiLSTM(12, compose().model, num_outputs=1)
     for name, weight in network.lstm.named_parameters():
         if name.startswith("weight_hh"):
             for gate in weight.chunk(4):
@@ -68,7 +70,7 @@ def test_weights_start_as_the_docstring_says(compose):
 
 
 def test_dropout_is_silent_when_forecasting(compose, inputs):
-    network = BiLSTM(12, compose().model)
+    network = BiLSTM(12, compose().model, num_outputs=1)
     assert not torch.equal(network(inputs), network(inputs))
     network.eval()
     assert torch.equal(network(inputs), network(inputs))

@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.record import provenance, table_digest, write_csv, write_json, write_text
+from ironore_lightning.record import (
+    column_digests,
+    provenance,
+    table_digest,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
@@ -67,7 +74,10 @@ def test_the_hash_of_a_table_sees_every_change(change):
 def test_provenance_outside_a_checkout_says_that_it_does_not_know(monkeypatch, tmp_path):
     monkeypatch.setattr("ironore_lightning.record.PROJECT", tmp_path)
     features, target = frames()
-    made_of = provenance(seed=3, digests={"a": "b"}, features=features, target=target)
+    made_of = provenance(
+        seed=3, digests={"a": "b"}, features=features, target=target, training=range(2)
+    )
     assert made_of["git"] == {"commit": None, "dirty": None}
     assert made_of["seed"] == 3
     assert made_of["input_sha256"] == {"a": "b"}
+    assert made_of["training_sha256"] == column_digests(features.iloc[:2])

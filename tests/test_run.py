@@ -26,10 +26,13 @@ FILES = (
     "evaluation_results.json",
     "final_results.json",
     "predictions.csv",
+    "baselines.csv",
+    "density.csv",
     "plots/actual_vs_predicted_scatter.png",
     "plots/timeseries_comparison.png",
     "plots/residuals_analysis.png",
     "plots/distribution_comparison.png",
+    "plots/equity_curve.png",
     "provenance.json",
 )
 
@@ -79,10 +82,16 @@ def test_every_epoch_is_a_line_on_the_console_and_in_the_log(finished):
 def test_predictions_cover_the_split_table_in_time_order(finished):
     folder, _ = finished
     predictions = pd.read_csv(folder / "predictions.csv", parse_dates=["date"])
-    assert list(predictions) == ["date", "segment", "actual", "forecast"]
+    bounds = ["lower_80", "upper_80", "lower_90", "upper_90"]
+    assert list(predictions) == ["date", "segment", "actual", "forecast", *bounds, "is_roll"]
+    test = predictions[predictions["segment"] == "test"]
+    assert (test["lower_90"] < test["lower_80"]).all()
+    assert (test["lower_80"] < test["forecast"]).all()
+    assert (test["forecast"] < test["upper_80"]).all()
+    assert (test["upper_80"] < test["upper_90"]).all()
     assert predictions["date"].is_monotonic_increasing
     assert predictions["date"].is_unique
-    assert predictions.notna().all(axis=None)
+    assert predictions.drop(columns=bounds).notna().all(axis=None)
     split = read_json(folder / "final_results.json")["split"]
     for segment, rows in zip(split, predictions.groupby("segment", sort=False), strict=True):
         name, frame = rows
@@ -139,14 +148,14 @@ def test_the_checkpoint_reloads_without_running_code_and_repeats_the_forecast(fi
     datamodule = build_datamodule(read_raw(config.data), config)
     (batch,) = datamodule.predict_dataloader()
     with torch.no_grad():
-        forecast = forecaster(batch.inputs)
+        forecast = forecaster.head.forecast(forecaster(batch.inputs))
     written = pd.read_csv(folder / "predictions.csv")["forecast"]
     assert forecast.double().tolist() == written.tolist()
 
 
 def test_plots_are_pictures_of_a_readable_size(finished):
     paths = sorted((finished[0] / "plots").glob("*.png"))
-    assert len(paths) == 4
+    assert len(paths) == 5
     for path in paths:
         with Image.open(path) as picture:
             assert picture.size == (1200, 700)
@@ -164,7 +173,8 @@ def test_tensorboard_holds_curves_scores_pictures_and_hyperparameters(finished):
     scores = read_json(folder / "evaluation_results.json")["scores"]
     assert {f"test/{name}" for name, score in scores.items() if score is not None} <= scalars
     assert events.Scalars("test/rmse")[0].value == pytest.approx(scores["rmse"])
-    assert len(events.Tags()["images"]) == 4
+    assert len(events.Tags()["images"]) == 5
+    assert {"test/p/clark_west", "test/baseline_rmse/ridge", "test/grade"} <= scalars
     metadata = events.PluginTagToContent("hparams")
     assert set(metadata) == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
 

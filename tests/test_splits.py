@@ -103,9 +103,16 @@ def test_a_border_on_a_weekend_means_the_next_target_date():
 # --- what the segments share ----------------------------------------------------------------------
 
 SETTINGS = {"shares": CHRONOLOGICAL, "dates": by_date("2023-01-02", "2023-06-01")}
+FOLDS = {
+    f"{'rolling' if rolling else 'growing'} fold {fold}": WalkForwardSplit(
+        method="walk_forward", initial=200, step=50, val=0.25, rolling=rolling, fold=fold
+    )
+    for rolling in (False, True)
+    for fold in (0, 2)
+}
 
 
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("settings", [*SETTINGS.values(), *FOLDS.values()], ids=[*SETTINGS, *FOLDS])
 @pytest.mark.parametrize("horizon", [1, 3, 10])
 def test_segments_share_no_day_of_a_target(settings, horizon):
     target = target_of(400, horizon=horizon)
@@ -119,7 +126,10 @@ def test_segments_share_no_day_of_a_target(settings, horizon):
     assert not days["val"] & days["test"]
     assert not days["train"] & days["test"]
     # Nothing is left out for no reason: the days of the targets have no gap.
-    assert set.union(*days.values()) == set(range(20, 400 + horizon))
+    every = set.union(*days.values())
+    assert every == set(range(min(every), max(every) + 1))
+    if settings in SETTINGS.values():
+        assert (min(every), max(every)) == (20, 399 + horizon)
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)

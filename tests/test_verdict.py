@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ironore_lightning.evaluation.metrics import evaluate
-from ironore_lightning.evaluation.verdict import epoch_speed, final_sentence, label, loss_trend
+from ironore_lightning.evaluation.verdict import epoch_speed, direction_sentence, label, loss_trend
 
 
 def scores_with(hits, days=100):
@@ -83,31 +83,36 @@ def test_epoch_words(compose):
 def test_a_label_of_good_inside_the_band_of_guessing_is_called_a_coin_toss(compose):
     scores = scores_with(57)
     assert words(compose().thresholds, scores).direction == "GOOD"
-    sentence = final_sentence(scores)
+    sentence = direction_sentence(scores)
     assert "57 of 100 test days (57.0 %)" in sentence
     assert "40.0 to 60.0 %" in sentence
-    assert sentence.endswith("cannot be told from a coin toss.")
+    assert sentence.endswith("this cannot be told from a coin toss.")
 
 
 def test_the_sentence_names_what_one_constant_sign_reaches():
-    assert "always saying up reaches 100.0 %" in final_sentence(scores_with(57))
+    assert "always saying up reaches 100.0 %" in direction_sentence(scores_with(57))
 
 
 @pytest.mark.parametrize(
     ("hits", "ending"),
-    [(61, "one split proves no skill."), (60, "coin toss."), (40, "coin toss."), (39, "use it.")],
+    [
+        (61, "more than guessing, beyond a constant."),
+        (60, "coin toss."),
+        (40, "coin toss."),
+        (39, "worse than guessing."),
+    ],
 )
 def test_the_sentence_follows_the_band(hits, ending):
     scores = replace(scores_with(hits), up_share=50.0)
-    assert final_sentence(scores).endswith(ending)
+    assert direction_sentence(scores).endswith(ending)
 
 
 def test_beating_the_coin_is_nothing_where_a_constant_does_as_well():
     scores = replace(scores_with(65), up_share=35.0)
-    assert "always saying down reaches 65.0 %" in final_sentence(scores)
-    assert final_sentence(scores).endswith("so nothing was forecast.")
+    assert "always saying down reaches 65.0 %" in direction_sentence(scores)
+    assert direction_sentence(scores).endswith("more than guessing, like a constant.")
 
 
-def test_no_move_at_all_says_that_nothing_can_be_said():
+def test_no_move_at_all_says_that_there_was_no_direction():
     scores = evaluate(pd.DataFrame({"actual": [0.0], "forecast": [1.0]}), kind="log_return")
-    assert "nothing can be said" in final_sentence(scores)
+    assert "there was no direction to forecast" in direction_sentence(scores)

@@ -102,16 +102,7 @@ def build_continuous(
         },
         index=holding.index,
     )
-    held = holding.months[holding.column[holding.starts]]
-    rolls = pd.DataFrame(
-        {
-            "from_month": held[:-1],
-            "to_month": held[1:],
-            "ratio": newer / older,
-            "difference": newer - older,
-        },
-        index=holding.index[roll_rows],
-    )
+    rolls = _roll_table(holding, roll_rows, older=older, newer=newer)
     return ContinuousSeries(days=days, rolls=rolls)
 
 
@@ -184,6 +175,21 @@ def _roll_prices(
         holding.price(roll_rows, spells),
         holding.price(roll_rows, spells + 1),
         roll_rows,
+    )
+
+
+def _roll_table(
+    holding: _Holding, roll_rows: Integers, *, older: Floats, newer: Floats
+) -> pd.DataFrame:
+    held = holding.months[holding.column[holding.starts]]
+    return pd.DataFrame(
+        {
+            "from_month": held[:-1],
+            "to_month": held[1:],
+            "ratio": newer / older,
+            "difference": newer - older,
+        },
+        index=holding.index[roll_rows],
     )
 
 

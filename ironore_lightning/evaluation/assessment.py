@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ironore_lightning.config import EvaluationSettings
-from ironore_lightning.evaluation.comparison import Row, base_rate, compare
+from ironore_lightning.evaluation.comparison import COVERAGE, Row, base_rate, compare
 from ironore_lightning.evaluation.evidence import Evidence, Findings, weigh
 from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
 from ironore_lightning.evaluation.metrics import Scores, evaluate
@@ -114,19 +114,12 @@ def assess(
     blocks = skill_blocks(days, settings.block_days)
     losses = {name: (actual - values) ** 2 for name, values in forecasts.items()}
     confidence_set, superior_p = _among_all(losses, settings, horizon=horizon)
-    findings = _findings(table, tests, blocks, actual)
+    findings = collect_findings(table, tests, blocks, actual)
     return Assessment(
         scores=evaluate(days, kind=kind),
         table=table,
         tests=tests,
-        bootstrap=bootstrap_intervals(
-            forecast,
-            actual,
-            horizon=horizon,
-            coverage=0.95,
-            reps=settings.bootstrap_repetitions,
-            seed=settings.bootstrap_seed,
-        ),
+        bootstrap=_resampled(forecast, actual, settings, horizon=horizon),
         confidence_set=confidence_set,
         superior_ability_p=superior_p,
         intervals=[_interval_scores(days, coverage) for coverage in COVERAGES],
@@ -180,9 +173,17 @@ def skill_blocks(days: pd.DataFrame, block_days: int) -> list[Block]:
     return blocks
 
 
-def _findings(
+def collect_findings(
     table: Sequence[Row], tests: dict[str, Outcome], blocks: Sequence[Block], actual: Floats
 ) -> Findings:
+    """Gather what a grade is made of.
+
+    Args:
+        table: Of `compare`, the model first.
+        tests: Of `skill_tests`.
+        blocks: Of `skill_blocks`.
+        actual: Shape (N,), per cent.
+    """
     model, *baselines = table
     stronger = sorted((row for row in baselines if row.rmse < model.rmse), key=lambda row: row.rmse)
     rate = base_rate(actual)
@@ -203,6 +204,19 @@ def _findings(
         ic=model.ic,
         block_share=sum(above) / len(above) if above else None,
         stronger=tuple(row.name for row in stronger),
+    )
+
+
+def _resampled(
+    forecast: Floats, actual: Floats, settings: EvaluationSettings, *, horizon: int
+) -> BootstrapIntervals:
+    return bootstrap_intervals(
+        forecast,
+        actual,
+        horizon=horizon,
+        coverage=COVERAGE,
+        reps=settings.bootstrap_repetitions,
+        seed=settings.bootstrap_seed,
     )
 
 

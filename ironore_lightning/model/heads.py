@@ -67,7 +67,7 @@ class Head:
 
 def _surprise(said: Distribution, target: Tensor) -> Tensor:
     """Return the mean negative log-likelihood."""
-    likelihood: Tensor = said.log_prob(target)  # type: ignore[no-untyped-call]  # torch's is bare
+    likelihood: Tensor = said.log_prob(target)
     return -likelihood.mean()
 
 

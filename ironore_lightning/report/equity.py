@@ -1,6 +1,6 @@
 """The figure of what the forecasts would have earned, over the days and below the peak."""
 
-import textwrap
+from statistics import median_high
 from typing import Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
+from ironore_lightning.config import EvaluationSettings
 from ironore_lightning.evaluation.trading import (
     BUY_AND_HOLD,
     FLAT,
@@ -18,21 +19,21 @@ from ironore_lightning.evaluation.trading import (
     START_CAPITAL,
     THRESHOLD,
     drawdown,
+    equity_curves,
 )
-from ironore_lightning.report.plots import (
+from ironore_lightning.report.style import (
     ACTUAL,
     FORECAST,
     ONE_DAY,
     REFERENCE,
     TEXT_SIZE,
-    TITLE_COLUMNS,
     WRONG,
-    _date_axis,
-    _Days,
-    _draw_line,
-    _dress,
-    _figure,
-    _printable,
+    date_axis,
+    draw_line,
+    dress,
+    fit_heading,
+    legend_below,
+    open_figure,
 )
 
 LINES: dict[str, tuple[str, Literal["-", "--", ":"]]] = {
@@ -45,9 +46,44 @@ LINES: dict[str, tuple[str, Literal["-", "--", ":"]]] = {
 }
 """Colour and style by strategy: what is the same forecast has the same colour."""
 
+USUAL_COST_BP = 5.0
+"""Cost of a turn, basis points, that is drawn if it is among those asked for."""
+
 LARGEST_WRITTEN_OUT = 1e6
 # From here on a linear axis would press most of the days onto its floor.
 WIDE_RANGE = 20
+
+
+def equity_figures(
+    days: pd.DataFrame, settings: EvaluationSettings, *, kind: str, horizon: int, title: str
+) -> dict[str, Figure]:
+    """Draw what the forecasts of one stretch of days would have earned, if they can be traded.
+
+    Args:
+        days: One row a day in time order: ``date``, ``actual``, ``forecast`` and ``is_roll``.
+        settings: Costs, of which one is drawn, and the buffer of the threshold strategy.
+        kind: Of the target; what is `given` has no price.
+        horizon: Days that a forecast reaches.
+        title: Name of the run, printed above the figure.
+
+    Returns:
+        The figure by its file name without suffix, ``equity_curve``, or nothing.
+    """
+    if kind == "given":
+        return {}
+    costs_bp = settings.costs_bp
+    cost_bp = USUAL_COST_BP if USUAL_COST_BP in costs_bp else median_high(costs_bp)
+    curves = equity_curves(
+        days["forecast"].to_numpy(dtype=np.float64),
+        days["actual"].to_numpy(dtype=np.float64),
+        days["is_roll"].to_numpy(dtype=bool),
+        dates=pd.DatetimeIndex(days["date"]),
+        kind=kind,
+        buffer=settings.trade_buffer,
+        cost_bp=cost_bp,
+        horizon=horizon,
+    )
+    return {"equity_curve": draw_equity(curves, title=title, note=f"after {cost_bp:g} bp a turn")}
 
 
 def draw_equity(curves: pd.DataFrame, *, title: str, note: str) -> Figure:
@@ -65,29 +101,21 @@ def draw_equity(curves: pd.DataFrame, *, title: str, note: str) -> Figure:
     """
     _require_drawable(curves)
     date = curves.index.to_numpy(dtype="datetime64[D]")
-    nothing = np.empty(0)
-    # Heading and date axis read the days alone.
-    days = _Days(day=date, actual=nothing, forecast=nothing)
-    figure = _figure(days, title)
+    figure = open_figure(date, title)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     # The eve of the first day, so that one day already shows a path.
     eve = np.concatenate([[date[0] - ONE_DAY], date])
     for name, column in curves.items():
         path = np.concatenate([[START_CAPITAL], column.to_numpy(dtype=np.float64)])
         _draw_path(upper, lower, eve, path, name=str(name))
-    heading = textwrap.fill(f"Capital, {note}", TITLE_COLUMNS, max_lines=2, placeholder=" ...")
-    # A pair of dollars would be read as mathematics.
-    _dress(upper, _printable(heading).replace("$", r"\$"), "", "capital (start = 100)")
-    _dress(lower, "Fall below the highest capital so far", "date", "drawdown (%)")
+    dress(upper, fit_heading(f"Capital, {note}"), "", "capital (start = 100)")
+    dress(lower, "Fall below the highest capital so far", "date", "drawdown (%)")
     _scale_capital(upper, curves.to_numpy(dtype=np.float64))
     deepest = min(lower.dataLim.y0, -1.0)
     lower.set_ylim(1.08 * deepest, -0.02 * deepest)
-    _date_axis(lower, days)
+    date_axis(lower, date)
     upper.tick_params(labelbottom=False)
-    handles, _ = upper.get_legend_handles_labels()
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=2, fontsize=TEXT_SIZE, frameon=False
-    )
+    legend_below(figure, upper, num_columns=2)
     return figure
 
 
@@ -116,8 +144,7 @@ def _draw_path(
     below = drawdown(path)
     label = f"{name}: {_amount(path[-1])} in the end, at worst {below.max():.1f} % below its peak"
     for axes, values in ((upper, path), (lower, -below)):
-        _draw_line(axes, date, values, color=color, label=label)
-        axes.lines[-1].set_linestyle(style)
+        draw_line(axes, date, values, color=color, label=label, style=style)
 
 
 def _scale_capital(axes: Axes, values: NDArray[np.float64]) -> None:

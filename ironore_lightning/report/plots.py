@@ -4,50 +4,57 @@ Every figure shows forecast and actual on one scale somewhere, so that forecasts
 the moves of the market look as small as they are.
 """
 
-import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from statistics import NormalDist
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from PIL import Image
 
-Values = NDArray[np.float64]
+from ironore_lightning.report.style import (
+    ACTUAL,
+    BAND,
+    FORECAST,
+    MANY_DAYS,
+    ONE_DAY,
+    REFERENCE,
+    RIGHT,
+    WRONG,
+    Corner,
+    Dates,
+    Values,
+    date_axis,
+    draw_line,
+    dress,
+    legend_above,
+    legend_below,
+    legend_inside,
+    note,
+    open_figure,
+)
+
 Flags = NDArray[np.bool_]
-Dates = NDArray[np.datetime64]
-Corner = Literal["upper left", "upper right", "lower right"]
 
-# Okabe and Ito (2008): told apart with every common form of colour blindness.
-ACTUAL = "#595959"
-FORECAST = "#0072B2"
-RIGHT = "#009E73"
-WRONG = "#D55E00"
-REFERENCE = "#000000"
-BAND = "#BDBDBD"
-
-WIDTH_PX, HEIGHT_PX, DOTS_PER_INCH = 1200, 700, 100
-TEXT_SIZE, TITLE_SIZE = 10.5, 12
-TITLE_COLUMNS = 105
+# The wide interval first, so that the narrow one lies on it; both are tints of the forecast's blue.
+INTERVALS = {90: "#DDEBF5", 80: "#B9D7EC"}
 # Notes stand above the bars, not on them.
 HEADROOM = 1.3
 NORMAL_95 = 1.96
 MAX_LAG = 20
-ONE_DAY = np.timedelta64(1, "D")
-# Few points need markers: a line through one point is invisible.
-MARKED_DAYS = 60
-# Beyond these, marks of the usual size hide each other.
-MANY_DAYS = 500
+HALF_DAY = np.timedelta64(12, "h")
+
+
+@dataclass(frozen=True, eq=False)
+class _Interval:
+    """What was said to hold so many per cent of the days; NaN where nothing was said."""
+
+    per_cent: int
+    lower: Values
+    upper: Values
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +65,13 @@ class _Days:
         day: Day that each forecast is for, shape (N,).
         actual: What happened, shape (N,), per cent.
         forecast: What was said, shape (N,), per cent.
+        intervals: The bounds that were said, shape (N,) each, per cent.
     """
 
     day: Dates
     actual: Values
     forecast: Values
+    intervals: tuple[_Interval, ...]
 
     @cached_property
     def residual(self) -> Values:
@@ -87,14 +96,16 @@ def draw_figures(predictions: pd.DataFrame, *, title: str) -> dict[str, Figure]:
 
     Args:
         predictions: One row per forecast with the columns ``date`` (day the forecast is for),
-            ``segment`` (train, val or test), ``actual`` and ``forecast`` (per cent return).
+            ``segment`` (train, val or test), ``actual`` and ``forecast`` (per cent return). Bounds
+            that are there are drawn: ``lower_80``, ``upper_80``, ``lower_90``, ``upper_90`` (per
+            cent, NaN on days without).
         title: Name of the run, printed above every figure.
 
     Returns:
         Figures by file name without its suffix.
 
     Raises:
-        ValueError: If there is no test row, or a value of one is missing or infinite.
+        ValueError: If there is no test row, a value of one is missing, or any is infinite.
     """
     days = _test_days(predictions)
     return {
@@ -103,24 +114,6 @@ def draw_figures(predictions: pd.DataFrame, *, title: str) -> dict[str, Figure]:
         "residuals_analysis": _draw_residuals(days, title),
         "distribution_comparison": _draw_distribution(days, title),
     }
-
-
-def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
-    """Write each figure to ``<key>.png``; equal figures give equal bytes.
-
-    Args:
-        figures: Figures by file name without its suffix.
-        folder: Where to write; made if it does not exist.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in figures.items():
-        canvas = FigureCanvasAgg(figure)
-        # Neither call is annotated by matplotlib.
-        canvas.draw()  # type: ignore[no-untyped-call]
-        drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-        pixels = Image.fromarray(drawn).convert("RGB")
-        # A palette halves the file, and these few colours fit into it.
-        pixels.quantize(256, dither=Image.Dither.NONE).save(folder / f"{name}.png")
 
 
 def _test_days(predictions: pd.DataFrame) -> _Days:
@@ -132,11 +125,29 @@ def _test_days(predictions: pd.DataFrame) -> _Days:
     if not (np.isfinite(actual).all() and np.isfinite(forecast).all()):
         raise ValueError("actual and forecast of the test rows must be finite, got NaN or infinity")
     day = rows["date"].to_numpy(dtype="datetime64[D]")
-    return _Days(day=day, actual=actual, forecast=forecast)
+    return _Days(day=day, actual=actual, forecast=forecast, intervals=_intervals(rows))
+
+
+def _intervals(rows: pd.DataFrame) -> tuple[_Interval, ...]:
+    """Read the intervals of which there is a day at all."""
+    found = []
+    for per_cent in INTERVALS:
+        names = [f"lower_{per_cent}", f"upper_{per_cent}"]
+        if not set(names) <= set(rows.columns):
+            continue
+        lower, upper = rows[names].to_numpy(dtype=np.float64).T
+        if np.isinf(lower).any() or np.isinf(upper).any():
+            raise ValueError(f"a bound of the {per_cent} % interval is infinite")
+        # A day that lacks either bound has no interval.
+        known = ~(np.isnan(lower) | np.isnan(upper))
+        if known.any():
+            bounds = (np.where(known, bound, np.nan) for bound in (lower, upper))
+            found.append(_Interval(per_cent, *bounds))
+    return tuple(found)
 
 
 def _draw_scatter(days: _Days, title: str) -> Figure:
-    figure = _figure(days, title)
+    figure = open_figure(days.day, title)
     honest, stretched = figure.subplots(1, 2)
     limit = _reach(np.concatenate([days.actual, days.forecast]))
     # Without a forecast away from zero there is nothing to stretch.
@@ -149,12 +160,9 @@ def _draw_scatter(days: _Days, title: str) -> Figure:
     )
     for axes, height, heading, remark in panels:
         _draw_quadrants(axes, days, limit, height)
-        _dress(axes, heading, "actual return (%)", f"forecast return (%){remark}")
-    _note(honest, _direction_text(days), corner=_emptier_corner(days, limit / 2))
-    handles, _ = honest.get_legend_handles_labels()
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=5, fontsize=TEXT_SIZE, frameon=False
-    )
+        dress(axes, heading, "actual return (%)", f"forecast return (%){remark}")
+    note(honest, _direction_text(days), corner=_emptier_corner(days, limit / 2))
+    legend_below(figure, honest, num_columns=5)
     return figure
 
 
@@ -215,17 +223,40 @@ def _direction_text(days: _Days) -> str:
 
 
 def _draw_timeseries(days: _Days, title: str) -> Figure:
-    figure = _figure(days, title)
+    figure = open_figure(days.day, title)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     _draw_stems(upper, days, days.actual, label="actual", widest=400)
-    _draw_line(upper, days.day, days.forecast, color=FORECAST, label="forecast")
-    _dress(upper, "Actual return and forecast of each day on one scale", "", "return (%)")
+    draw_line(upper, days.day, days.forecast, color=FORECAST, label="forecast")
+    _draw_intervals(upper, days)
+    dress(upper, "Actual return and forecast of each day on one scale", "", "return (%)")
     _draw_running_hits(lower, days)
-    _legend_above(upper)
-    _legend_above(lower)
-    _date_axis(lower, days)
+    legend_above(upper, num_columns=2)
+    legend_above(lower)
+    date_axis(lower, days.day)
     upper.tick_params(labelbottom=False)
     return figure
+
+
+def _draw_intervals(axes: Axes, days: _Days) -> None:
+    """Draw one step a day, from halfway to the day before to halfway to the day after."""
+    day = days.day.astype("datetime64[h]")
+    middle = day[:-1] + (day[1:] - day[:-1]) // 2
+    edges = np.concatenate([[day[0] - HALF_DAY], middle, [day[-1] + HALF_DAY]])
+    for each in days.intervals:
+        inside = ((each.lower <= days.actual) & (days.actual <= each.upper)).sum()
+        counted = (~np.isnan(each.lower)).sum()
+        steps = axes.stairs(
+            each.upper,
+            edges,
+            baseline=each.lower,
+            fill=True,
+            color=INTERVALS[each.per_cent],
+            linewidth=0,
+            zorder=0.4,  # below the grid, which has 0.5
+            label=f"{each.per_cent} % interval ({inside} of {counted} inside)",
+        )
+        # The panel shall leave room below the lowest bound.
+        steps.sticky_edges.y.clear()
 
 
 def _draw_running_hits(axes: Axes, days: _Days) -> None:
@@ -237,18 +268,18 @@ def _draw_running_hits(axes: Axes, days: _Days) -> None:
     band = f"95 % band of a coin, pointwise ({reach[-1]:.1f} at the end)"
     axes.fill_between(day, -reach, reach, color=BAND, alpha=0.5, linewidth=0, label=band)
     axes.axhline(0, color=REFERENCE, linewidth=0.8)
-    _draw_line(axes, day, lead, color=RIGHT, label="hits minus days / 2")
+    draw_line(axes, day, lead, color=RIGHT, label="hits minus days / 2")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
     title = f"Hits minus half the days: {lead[-1]:+.1f} in the end"
-    _dress(axes, title, "date", "hits minus days / 2")
+    dress(axes, title, "date", "hits minus days / 2")
 
 
 def _draw_residuals(days: _Days, title: str) -> Figure:
-    figure = _figure(days, title)
+    figure = open_figure(days.day, title)
     (over_time, histogram), (correlogram, quantiles) = figure.subplots(2, 2)
     _draw_stems(over_time, days, days.residual, label="residual", widest=200)
-    _dress(over_time, "Residuals (actual minus forecast) over time", "date", "residual (%)")
-    _date_axis(over_time, days)
+    dress(over_time, "Residuals (actual minus forecast) over time", "date", "residual (%)")
+    date_axis(over_time, days.day)
     _draw_residual_histogram(histogram, days.residual)
     _draw_correlogram(correlogram, days.residual)
     _draw_normal_quantiles(quantiles, days.residual)
@@ -266,11 +297,11 @@ def _draw_residual_histogram(axes: Axes, residual: Values) -> None:
         # Times days and bin width: the days a normal law would put into each bin.
         expected = len(residual) * (edges[1] - edges[0]) / spread * density
         axes.plot(grid, expected, color=WRONG, linewidth=1.8, label="normal")
-    _dress(axes, "Residuals against a normal curve of equal mean and sd", "residual (%)", "days")
+    dress(axes, "Residuals against a normal curve of equal mean and sd", "residual (%)", "days")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, HEADROOM * axes.get_ylim()[1])
-    _legend(axes, "upper right")
-    _note(axes, f"mean {mean:+.3g} %\nsd {spread:.3g} %")
+    legend_inside(axes, "upper right")
+    note(axes, f"mean {mean:+.3g} %\nsd {spread:.3g} %")
 
 
 def _draw_correlogram(axes: Axes, residual: Values) -> None:
@@ -284,13 +315,13 @@ def _draw_correlogram(axes: Axes, residual: Values) -> None:
         axes.vlines(lags, 0, correlation, color=ACTUAL, linewidth=2.5)
         axes.plot(lags, correlation, "o", color=ACTUAL, markersize=5)
     else:
-        _note(axes, "undefined: the residuals do not vary")
+        note(axes, "undefined: the residuals do not vary")
     highest = min(1.3, max(1.5 * reach, 1.3 * np.abs(correlation).max(initial=0.0)))
     axes.set_ylim(-highest, highest)
     axes.set_xlim(0.2, MAX_LAG + 0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _dress(axes, "Autocorrelation of the residuals", "lag (days)", "autocorrelation")
-    _legend(axes, "upper right")
+    dress(axes, "Autocorrelation of the residuals", "lag (days)", "autocorrelation")
+    legend_inside(axes, "upper right")
 
 
 def _draw_normal_quantiles(axes: Axes, residual: Values) -> None:
@@ -300,12 +331,12 @@ def _draw_normal_quantiles(axes: Axes, residual: Values) -> None:
     axes.plot(normal, expected, "--", color=REFERENCE, linewidth=1.2, label="normal")
     axes.plot(normal, np.sort(residual), "o", color=ACTUAL, markersize=3.5, label="residuals")
     title = "Sorted residuals against normal quantiles (Q-Q)"
-    _dress(axes, title, "standard normal quantile", "residual (%)")
-    _legend(axes, "upper left")
+    dress(axes, title, "standard normal quantile", "residual (%)")
+    legend_inside(axes, "upper left")
 
 
 def _draw_distribution(days: _Days, title: str) -> Figure:
-    figure = _figure(days, title)
+    figure = open_figure(days.day, title)
     axes = figure.subplots()
     edges = _bin_edges(np.concatenate([days.actual, days.forecast]))
     series: tuple[tuple[str, Values, str, Corner], ...] = (
@@ -316,13 +347,13 @@ def _draw_distribution(days: _Days, title: str) -> Figure:
         counts, _ = np.histogram(values, edges)
         axes.stairs(counts, edges, fill=True, color=color, alpha=0.4, label=name)
         axes.stairs(counts, edges, color=color, linewidth=1.8)
-        _note(axes, _distribution_text(name, values), corner=corner)
+        note(axes, _distribution_text(name, values), corner=corner)
     axes.axvline(0, color=REFERENCE, linewidth=0.8)
     heading = "How often each return occurred and was forecast, same bins and one scale"
-    _dress(axes, heading, "return (%)", "days in the bin")
+    dress(axes, heading, "return (%)", "days in the bin")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, HEADROOM * axes.get_ylim()[1])
-    _legend_above(axes)
+    legend_above(axes)
     return figure
 
 
@@ -390,95 +421,8 @@ def _bin_edges(values: Values) -> Values:
     return width * (np.arange(first, last + 2) - 0.5)
 
 
-def _figure(days: _Days, title: str) -> Figure:
-    """Open an empty figure with the heading that all four share."""
-    figure = Figure(
-        figsize=(WIDTH_PX / DOTS_PER_INCH, HEIGHT_PX / DOTS_PER_INCH),
-        dpi=DOTS_PER_INCH,
-        layout="constrained",
-    )
-    FigureCanvasAgg(figure)
-    first, last = days.day[0], days.day[-1]
-    num_days = len(days.day)
-    span = f"{num_days} test days, {first} to {last}" if num_days > 1 else f"1 test day, {first}"
-    heading = textwrap.fill(_printable(title), TITLE_COLUMNS, max_lines=2, placeholder=" ...")
-    figure.suptitle(
-        f"{heading}\n{span}", x=0.008, ha="left", fontsize=TITLE_SIZE + 1, parse_math=False
-    )
-    return figure
-
-
-def _printable(text: str) -> str:
-    """Replace what the font cannot draw, which matplotlib would warn about."""
-    font = get_font(findfont(FontProperties()))
-    return "".join(
-        char if char.isspace() or font.get_char_index(ord(char)) else "?" for char in text
-    )
-
-
-def _dress(axes: Axes, title: str, x_label: str, y_label: str) -> None:
-    axes.set_title(title, loc="left", fontsize=TITLE_SIZE)
-    axes.set_xlabel(x_label, fontsize=TEXT_SIZE)
-    axes.set_ylabel(y_label, fontsize=TEXT_SIZE)
-    axes.tick_params(labelsize=TEXT_SIZE - 1)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=BAND, alpha=0.35, linewidth=0.6)
-    axes.set_axisbelow(True)
-
-
-def _note(axes: Axes, text: str, *, corner: Corner = "upper left") -> None:
-    vertical, side = corner.split()
-    axes.text(
-        0.015 if side == "left" else 0.985,
-        0.98 if vertical == "upper" else 0.02,
-        text,
-        transform=axes.transAxes,
-        ha="left" if side == "left" else "right",
-        va="top" if vertical == "upper" else "bottom",
-        multialignment="left",
-        fontsize=TEXT_SIZE,
-        linespacing=1.35,
-        bbox={"facecolor": "white", "edgecolor": BAND, "alpha": 0.85, "pad": 4},
-        zorder=5,
-    )
-
-
-def _legend(axes: Axes, corner: Corner) -> None:
-    axes.legend(loc=corner, fontsize=TEXT_SIZE - 1, frameon=False)
-
-
-def _legend_above(axes: Axes) -> None:
-    """Put the legend beside the title, where it hides no day."""
-    legend = axes.legend(ncols=3, fontsize=TEXT_SIZE, frameon=False, borderaxespad=0.0)
-    legend.set_loc("lower right")
-    legend.set_bbox_to_anchor((1.0, 0.99), transform=axes.transAxes)
-
-
 def _draw_stems(axes: Axes, days: _Days, values: Values, *, label: str, widest: float) -> None:
     """Draw one stem a day, thinner the more there are; ``widest`` is their sum in points."""
     width = float(np.clip(widest / len(days.day), 0.5, 4.0))
     axes.vlines(days.day, 0, values, color=ACTUAL, linewidth=width, alpha=0.75, label=label)
     axes.axhline(0, color=REFERENCE, linewidth=0.8)
-
-
-def _draw_line(axes: Axes, day: Dates, values: Values, *, color: str, label: str) -> None:
-    axes.plot(
-        day,
-        values,
-        color=color,
-        linewidth=1.6 if len(day) <= MANY_DAYS else 0.9,
-        marker="o" if len(day) <= MARKED_DAYS else None,
-        markersize=4,
-        label=label,
-    )
-
-
-def _date_axis(axes: Axes, days: _Days) -> None:
-    first, last = days.day[0], days.day[-1]
-    # At least three days either side: the ticks of a shorter axis would be hours.
-    room = max(3 * ONE_DAY, (last - first) // 64)
-    axes.set_xlim(first - room, last + room)
-    # matplotlib.dates has no annotations.
-    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]

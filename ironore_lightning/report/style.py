@@ -1,0 +1,184 @@
+"""How all figures look: colours, sizes, headings, axes, notes, legends, and the files they become.
+
+Nothing here knows what is drawn.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from numpy.typing import NDArray
+from PIL import Image
+
+Values = NDArray[np.float64]
+Dates = NDArray[np.datetime64]
+Corner = Literal["upper left", "upper right", "lower right"]
+
+# Okabe and Ito (2008): told apart with every common form of colour blindness.
+ACTUAL = "#595959"
+FORECAST = "#0072B2"
+RIGHT = "#009E73"
+WRONG = "#D55E00"
+REFERENCE = "#000000"
+BAND = "#BDBDBD"
+
+TEXT_SIZE, TITLE_SIZE = 10.5, 12
+"""In points: notes and labels; titles of panels."""
+ONE_DAY = np.timedelta64(1, "D")
+MANY_DAYS = 500
+"""Beyond these, marks of the usual size hide each other."""
+
+_WIDTH_PX, _HEIGHT_PX, _DOTS_PER_INCH = 1200, 700, 100
+_TITLE_COLUMNS = 105
+# Few points need markers: a line through one point is invisible.
+_MARKED_DAYS = 60
+
+
+def open_figure(day: Dates, title: str) -> Figure:
+    """Open an empty figure with the heading that all share.
+
+    Args:
+        day: Days that are drawn, ascending, shape (N,); the heading counts them as test days.
+        title: Name of the run; any text.
+    """
+    figure = Figure(
+        figsize=(_WIDTH_PX / _DOTS_PER_INCH, _HEIGHT_PX / _DOTS_PER_INCH),
+        dpi=_DOTS_PER_INCH,
+        layout="constrained",
+    )
+    FigureCanvasAgg(figure)
+    first, last = day[0], day[-1]
+    span = f"{len(day)} test days, {first} to {last}" if len(day) > 1 else f"1 test day, {first}"
+    figure.suptitle(
+        f"{fit_heading(title)}\n{span}",
+        x=0.008,
+        ha="left",
+        fontsize=TITLE_SIZE + 1,
+        parse_math=False,
+    )
+    return figure
+
+
+def fit_heading(text: str) -> str:
+    """Break a text into at most two lines of the figure's width, in characters the font has."""
+    return textwrap.fill(printable(text), _TITLE_COLUMNS, max_lines=2, placeholder=" ...")
+
+
+def printable(text: str) -> str:
+    """Replace what the font cannot draw, which matplotlib would warn about."""
+    font = get_font(findfont(FontProperties()))
+    return "".join(
+        char if char.isspace() or font.get_char_index(ord(char)) else "?" for char in text
+    )
+
+
+def dress(axes: Axes, title: str, x_label: str, y_label: str) -> None:
+    """Give a panel its title, which is no mathematics, its labels, and a quiet frame and grid."""
+    axes.set_title(title, loc="left", fontsize=TITLE_SIZE, parse_math=False)
+    axes.set_xlabel(x_label, fontsize=TEXT_SIZE)
+    axes.set_ylabel(y_label, fontsize=TEXT_SIZE)
+    axes.tick_params(labelsize=TEXT_SIZE - 1)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=BAND, alpha=0.35, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def date_axis(axes: Axes, day: Dates) -> None:
+    """Let a panel reach from a little before the first day to a little after the last."""
+    first, last = day[0], day[-1]
+    # At least three days either side: the ticks of a shorter axis would be hours.
+    room = max(3 * ONE_DAY, (last - first) // 64)
+    axes.set_xlim(first - room, last + room)
+    # matplotlib.dates has no annotations.
+    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def draw_line(
+    axes: Axes,
+    day: Dates,
+    values: Values,
+    *,
+    color: str,
+    label: str,
+    style: Literal["-", "--", ":"] = "-",
+) -> None:
+    """Draw values over days: thinner for many, with a marker a day for few."""
+    axes.plot(
+        day,
+        values,
+        style,
+        color=color,
+        linewidth=1.6 if len(day) <= MANY_DAYS else 0.9,
+        marker="o" if len(day) <= _MARKED_DAYS else None,
+        markersize=4,
+        label=label,
+    )
+
+
+def note(axes: Axes, text: str, *, corner: Corner = "upper left") -> None:
+    """Write lines into a box in a corner of a panel, above whatever is drawn there."""
+    vertical, side = corner.split()
+    axes.text(
+        0.015 if side == "left" else 0.985,
+        0.98 if vertical == "upper" else 0.02,
+        text,
+        transform=axes.transAxes,
+        ha="left" if side == "left" else "right",
+        va="top" if vertical == "upper" else "bottom",
+        multialignment="left",
+        fontsize=TEXT_SIZE,
+        linespacing=1.35,
+        bbox={"facecolor": "white", "edgecolor": BAND, "alpha": 0.85, "pad": 4},
+        zorder=5,
+    )
+
+
+def legend_inside(axes: Axes, corner: Corner) -> None:
+    """Put the legend into a corner that is known to be empty."""
+    axes.legend(loc=corner, fontsize=TEXT_SIZE - 1, frameon=False)
+
+
+def legend_above(axes: Axes, *, num_columns: int = 3) -> None:
+    """Put the legend beside the title, where it hides no day."""
+    legend = axes.legend(ncols=num_columns, fontsize=TEXT_SIZE, frameon=False, borderaxespad=0.0)
+    legend.set_loc("lower right")
+    legend.set_bbox_to_anchor((1.0, 0.99), transform=axes.transAxes)
+
+
+def legend_below(figure: Figure, axes: Axes, *, num_columns: int) -> None:
+    """Put what a panel shows into one legend below all panels."""
+    handles, _ = axes.get_legend_handles_labels()
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=num_columns,
+        fontsize=TEXT_SIZE,
+        frameon=False,
+    )
+
+
+def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
+    """Write each figure to ``<key>.png``; equal figures give equal bytes.
+
+    Args:
+        figures: Figures by file name without its suffix.
+        folder: Where to write; made if it does not exist.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        canvas = FigureCanvasAgg(figure)
+        # Neither call is annotated by matplotlib.
+        canvas.draw()  # type: ignore[no-untyped-call]
+        drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        pixels = Image.fromarray(drawn).convert("RGB")
+        # A palette halves the file, and these few colours fit into it.
+        pixels.quantize(256, dither=Image.Dither.NONE).save(folder / f"{name}.png")

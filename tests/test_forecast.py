@@ -1,0 +1,188 @@
+"""The forecast command on finished runs."""
+
+import datetime
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ironore_lightning.data.raw import read_raw
+from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.experiment import run_experiment
+from ironore_lightning.forecast import forecast_next, main, read_options, read_run
+
+TODAY = datetime.date(2025, 8, 14)
+
+
+@pytest.fixture(scope="module")
+def market(compose, tmp_path_factory):
+    """Raw files of a market, as a user would have them."""
+    root = tmp_path_factory.mktemp("market") / "raw"
+    read_raw(compose(f"data.root={root}").data)
+    return root
+
+
+@pytest.fixture(scope="module")
+def make_run(compose, market, tmp_path_factory):
+    def make(*overrides):
+        folder = tmp_path_factory.mktemp("run")
+        shared = ("data=original", f"data.root={market}", "model=tiny", "training.max_epochs=2")
+        result = run_experiment(compose(*shared, *overrides), folder)
+        return folder, result
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def run(make_run):
+    return make_run()
+
+
+def cut(market, target, day):
+    """Copy the market without what its csv files and contracts hold after `day`."""
+    shutil.copytree(market, target)
+    for name in ("Raw_M65F_DSP.pkl", "Raw_FEF_Close.pkl"):
+        contracts = pd.read_pickle(target / name)
+        pd.to_pickle({month: one.loc[:day] for month, one in contracts.items()}, target / name)
+    return target
+
+
+def test_the_newest_row_is_forecast_and_written(run, capsys):
+    folder, _ = run
+    assert main([f"run={folder}"], today=TODAY) == 0
+    said = json.loads((folder / "forecast.json").read_text(encoding="utf-8"))
+    assert (said["origin"], said["date"]) == ("2025-08-13", "2025-08-14")
+    bounds = said["bounds"]
+    assert bounds["lower_90"] < bounds["lower_80"] < said["forecast"]
+    assert said["forecast"] < bounds["upper_80"] < bounds["upper_90"]
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    assert "2025-08-14 (data to 2025-08-13)" in line
+    assert "Earned so far: direction" in line
+    assert "evidence" in line
+
+
+def test_the_price_is_that_of_the_contract_that_is_held_then(run, market):
+    folder, _ = run
+    said = forecast_next([read_run(folder, None)], today=TODAY)
+    contracts = pd.read_pickle(market / "Raw_M65F_DSP.pkl")
+    base = contracts[pd.Period("2025-09", "M")].loc["2025-08-13"]
+    assert said.contract_month == "2025-09"
+    assert said.price == pytest.approx(base * np.exp(said.forecast / 100))
+    assert said.price_bounds["lower_80"] == pytest.approx(
+        base * np.exp(said.bounds["lower_80"] / 100)
+    )
+
+
+def test_what_was_forecast_in_the_run_is_forecast_again_from_the_data_of_that_day(
+    run, market, tmp_path
+):
+    folder, result = run
+    predictions = result.forecasts.predictions.set_index("date")
+    # The files end on 30 June: the newest row is the origin of the forecast for 1 July.
+    cut_root = cut(market, tmp_path / "cut", "2025-06-30")
+    said = forecast_next([read_run(folder, str(cut_root))], today=datetime.date(2025, 7, 1))
+    assert said.origin == "2025-06-30"
+    assert said.date == "2025-07-01"
+    then = predictions.loc["2025-07-01"]
+    assert said.forecast == pytest.approx(then["forecast"], abs=1e-6)
+    for name in ("lower_80", "upper_80", "lower_90", "upper_90"):
+        assert said.bounds[name] == pytest.approx(then[name], abs=1e-6)
+    assert said.contract_month == "2025-08"  # on 1 July that of August is held
+    assert said.warnings == []
+
+
+def test_several_runs_give_their_mean_and_its_own_grade(make_run, run):
+    folder, _ = run
+    other, _ = make_run("seed=1")
+    alone = [forecast_next([read_run(one, None)], today=TODAY) for one in (folder, other)]
+    both = forecast_next([read_run(one, None) for one in (folder, other)], today=TODAY)
+    assert both.forecast == pytest.approx(np.mean([one.forecast for one in alone]))
+    assert "of the mean of 2 runs" in both.evidence
+    assert len(both.runs) == 2
+
+
+def test_a_distribution_speaks_for_itself(make_run):
+    folder, _ = make_run("model.head=gaussian")
+    said = forecast_next([read_run(folder, None)], today=TODAY)
+    half = {name: abs(bound - said.forecast) for name, bound in said.bounds.items()}
+    assert half["lower_80"] == pytest.approx(half["upper_80"], rel=1e-4)
+    assert half["upper_90"] / half["upper_80"] == pytest.approx(1.6449 / 1.2816, rel=1e-3)
+
+
+def test_runs_of_different_targets_have_no_mean(make_run, run):
+    other, _ = make_run("target.kind=simple_return")
+    with pytest.raises(ConfigError, match="differ in target"):
+        forecast_next([read_run(one, None) for one in (run[0], other)], today=TODAY)
+
+
+def test_a_restated_history_is_refused_by_name(run, market, tmp_path):
+    root = tmp_path / "restated"
+    shutil.copytree(market, root)
+    path = root / "Raw_65and62_Index.csv"
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith("2023-03-15"))
+    day, low, _ = lines[place].split(",")
+    lines[place] = f"{day},{low},99.99"
+    path.write_text("\n".join(lines), encoding="utf-8-sig")
+    with pytest.raises(DataError, match=r"65 Index: its values from .* are not those"):
+        forecast_next([read_run(run[0], str(root))], today=TODAY)
+
+
+def test_another_unit_is_refused_by_name(run, market, tmp_path):
+    root = tmp_path / "units"
+    shutil.copytree(market, root)
+    path = root / "group.csv"
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    cells = lines[-1].split(",")
+    cells[1] = "900000"
+    path.write_text("\n".join([*lines[:-1], ",".join(cells)]), encoding="utf-8-sig")
+    with pytest.raises(DataError, match=r"Ukraine .* newest value 900000 .* has its unit changed"):
+        forecast_next([read_run(run[0], str(root))], today=TODAY)
+
+
+def test_a_missing_column_is_refused_by_name(run, market, tmp_path):
+    root = tmp_path / "column"
+    shutil.copytree(market, root)
+    path = root / "group.csv"
+    text = path.read_text(encoding="utf-8-sig").replace("lump premium", "lumps")
+    path.write_text(text, encoding="utf-8-sig")
+    with pytest.raises(DataError, match="lump premium"):
+        forecast_next([read_run(run[0], str(root))], today=TODAY)
+
+
+@pytest.mark.parametrize(
+    ("today", "missed"),
+    [("2025-08-14", 0), ("2025-08-15", 1), ("2025-08-18", 2), ("2025-08-13", 0)],
+)
+def test_old_data_are_warned_of_in_weekdays(run, today, missed):
+    said = forecast_next([read_run(run[0], None)], today=datetime.date.fromisoformat(today))
+    assert [warning.split()[5] for warning in said.warnings] == [str(missed)] * (missed > 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "ConfigError: run: the folder of a finished run is missing"),
+        (["rum=x"], "ConfigError: rum=x: expected one of run=, data.root=, output_dir="),
+        (["run=nowhere"], "ConfigError: run: nowhere is no finished run"),
+    ],
+)
+def test_wrong_arguments_end_with_status_2_and_a_line(capsys, arguments, line):
+    assert main(arguments, today=TODAY) == 2
+    assert capsys.readouterr().err.startswith(line)
+
+
+def test_a_folder_of_another_version_is_a_line(tmp_path):
+    (tmp_path / "final_results.json").write_text('{"settings": {}}', encoding="utf-8")
+    (tmp_path / "provenance.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be read by this version") as caught:
+        read_run(tmp_path, None)
+    assert "\n" not in str(caught.value)
+
+
+def test_several_folders_can_be_listed():
+    assert read_options(["run=[a,b]"])["run"] == ["a", "b"]
+    assert read_options(["run=a,b", "output_dir=c"]) == {"run": ["a", "b"], "output_dir": "c"}
