@@ -142,7 +142,10 @@ def judge_features(
         too_large=config.evaluation.suspect_ic,
         fewest_rows=config.evaluation.suspect_days,
     )
-    remarks = suspicion.late_copies(module.features, fewest_rows=config.evaluation.suspect_days)
+    fewest = config.evaluation.suspect_days
+    remarks = suspicion.late_copies(module.features, fewest_rows=fewest)
+    if (known := int(module.target["value"].notna().sum())) < fewest:
+        remarks.append(f"{known} rows have a target; below {fewest} no correlation is suspicious")
     if config.data.table is not None:
         remarks.append(TABLE_REMARK)
     return knowledge, tuple(remarks)
@@ -177,7 +180,6 @@ def forecast_by_ridge(module: "WindowDataModule") -> pd.DataFrame:
 
 def tell(audit: Audit) -> None:
     """Print what was found, one line a finding; the last line is `clean` or how many leaks."""
-    log.info("")
     num_rows, first, last = audit.rows
     log.info(
         "%s",
@@ -196,7 +198,7 @@ def tell(audit: Audit) -> None:
     for line in table.to_string(index=False).splitlines():
         log.info("%s", line)
     for part in ("target", "scaler", "windows"):
-        log.info("%s", f"{part}: {_days(max(audit.ahead[part].values()))}")
+        log.info("%s", f"{part}: {_part_line(audit, part)}")
     log.info("%s", f"canary: {'caught' if audit.canary else 'NOT CAUGHT'}")
     fits = audit.shuffled
     log.info("%s", f"shuffled targets: {fits.num_skilled} of {fits.num_fits} fits show skill")
@@ -246,6 +248,15 @@ def as_record(audit: Audit) -> dict[str, Any]:
 def _verdict(audit: Audit) -> str:
     count = len(audit.findings)
     return f"{count} leak{'s' if count > 1 else ''}" if count else "clean"
+
+
+def _part_line(audit: Audit, part: str) -> str:
+    """Say whether target, scaler or windows look ahead, and whether it is their own doing."""
+    ahead = max(audit.ahead[part].values())
+    if not ahead:
+        return "nothing ahead"
+    is_own = any(finding.part == part for finding in audit.findings)
+    return f"{_days(ahead)} ahead" + ("" if is_own else ", which follows from what is named below")
 
 
 def _days(ahead: int) -> str:

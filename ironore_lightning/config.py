@@ -467,6 +467,10 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
+        for name in self.panel.break_days:
+            if name not in self.data.contracts:
+                known = closest(name, self.data.contracts)
+                raise ValueError(f"panel.break_days: {name!r} is no price leg{known}")
         if self.data.columns is None:
             return self
         wanted = [("features.names", feature.name) for feature in self.features.names]
@@ -476,8 +480,4 @@ class Config(Settings):
                     f"{key}: there is no column {name!r}{closest(name, self.data.columns)}; "
                     f"columns are: {', '.join(self.data.columns)}"
                 )
-        for name in self.panel.break_days:
-            if name not in self.data.contracts:
-                known = closest(name, self.data.contracts)
-                raise ValueError(f"panel.break_days: {name!r} is no price leg{known}")
         return self

@@ -265,7 +265,7 @@ def audit_days(box: BlackBox) -> pd.DatetimeIndex:
         inner[np.linspace(0, len(inner) - 1, 8).astype(int)],
         box.base["scaler"].days,
         *(inner[np.clip(month_ends + step, 0, len(inner) - 1)] for step in (-1, 0, 1)),
-        *(inner[_two_of(np.flatnonzero(inner.weekday == weekday))] for weekday in (0, 4)),
+        *(inner[_two_of(np.flatnonzero(inner.day_of_week == weekday))] for weekday in (0, 4)),
         *(
             _longest_waits(inner, box.raw.sources[name], lag)
             for name, lag in publication_lags(box.config).items()

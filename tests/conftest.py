@@ -1,6 +1,10 @@
 """Fixtures that more than one test file uses."""
 
 import os
+
+# Two test processes share two cores, so each takes one thread; torch reads this when imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import subprocess
 import sys
 from collections.abc import Callable

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from ironore_lightning.evaluation.trading import equity_curves
-from ironore_lightning.report.equity import LINES, draw_equity
-from ironore_lightning.report.plots import write_figures
+from ironore_lightning.report.equity import LINES, draw_equity, equity_figures
+from ironore_lightning.report.style import write_figures
 
 NOTE = "after 5 bp a turn"
 

@@ -28,14 +28,25 @@ LAYERS = {
     "forecasting": 5,
     "experiment": 6,
     "command": 7,
+    "suspicion": 5,
+    "leaks": 7,
     "prepare": 8,
+    "audit": 8,
     "inspect": 8,
     "forecast": 8,
 }
-COMPOSERS = {"composition", "command", "prepare"}
+COMPOSERS = {"audit", "composition", "command", "prepare"}
 """The modules that may know Hydra and OmegaConf."""
 
-KNOW_ALL = {"composition", "experiment", "forecast", "prepare", "report.tensorboard"}
+KNOW_ALL = {
+    "audit",
+    "composition",
+    "experiment",
+    "forecast",
+    "leaks",
+    "prepare",
+    "report.tensorboard",
+}
 """The modules that may see the whole tree of settings."""
 
 

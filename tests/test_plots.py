@@ -8,9 +8,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.dates import date2num
 
-from ironore_lightning.report import plots
-from ironore_lightning.report.plots import draw_figures, write_figures
+from ironore_lightning.report import plots, style
+from ironore_lightning.report.plots import draw_figures
+from ironore_lightning.report.style import open_figure, write_figures
 
 NAMES = [
     "actual_vs_predicted_scatter",
@@ -31,6 +33,17 @@ def frame(actual, forecast, *, segment="test", start="2024-01-01"):
     )
 
 
+def bounded(rows, **bounds):
+    """Put bounds around the forecasts: wide ones, or those that are given."""
+    size = rows["actual"].abs().mean()
+    wide = {
+        f"{side}_{per_cent}": rows["forecast"] + sign * factor * size
+        for per_cent, factor in ((80, 1.5), (90, 2))
+        for side, sign in (("lower", -1), ("upper", 1))
+    }
+    return rows.assign(**{name: bounds.get(name, values) for name, values in wide.items()})
+
+
 def noise(num_days, *, seed=7):
     source = np.random.default_rng(seed)
     return 1.3 * source.standard_t(4, num_days), 0.1 * source.standard_normal(num_days)
@@ -45,20 +58,69 @@ def line(axes, label):
     return found
 
 
+def legend(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def assert_whole(figure):
+    """Require that nothing of a figure that is laid out was cut off."""
+    box = figure.get_tightbbox()
+    assert box.x0 >= 0
+    assert box.y0 >= 0
+    assert box.x1 <= 12
+    assert box.y1 <= 7
+
+
+def assert_legends_leave_room(figure):
+    for axes in figure.axes:
+        title = axes._left_title.get_window_extent()
+        assert title.width > 100
+        assert not title.overlaps(axes.get_legend().get_window_extent())
+
+
 def fill(axes, label):
     (found,) = [each for each in axes.collections if each.get_label() == label]
     return found
 
 
-@pytest.fixture
+# Drawing takes a tenth of a second and reading changes nothing, so tests share what was drawn.
+@pytest.fixture(scope="module")
 def five_days():
     """Two hits, one miss by sign, one by a zero forecast, one day without a move."""
     return frame([2, -1, 0, 1, -2], [0.5, 0.1, 0.3, 0, -0.25])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def five_bounded_days(five_days):
+    """The narrow interval lacks the third day and misses two; the wide one lacks the second."""
+    nan = np.nan
+    return bounded(
+        five_days,
+        lower_80=[-1, -1, nan, -1, -1],
+        upper_80=[1, 1, nan, 1, 1],
+        lower_90=[-2, nan, -2, -2, -2],
+        upper_90=[2, 2, 2, 2, 2.5],
+    )
+
+
+@pytest.fixture(scope="module")
 def figures(five_days):
     return draw_figures(five_days, title="five days")
+
+
+@pytest.fixture(scope="module")
+def banded(five_bounded_days):
+    return draw_figures(five_bounded_days, title="five days")
+
+
+@pytest.fixture(scope="module")
+def forecasts_of_zero():
+    return draw_figures(frame([-1, 1], [0, 0]), title="zero")
+
+
+@pytest.fixture(scope="module")
+def half_a_year():
+    return draw_figures(frame(*noise(131)), title="half a year")
 
 
 def test_there_are_four_figures_in_the_agreed_order(figures):
@@ -101,9 +163,8 @@ def test_the_stretched_panel_says_how_much_it_is_stretched(figures):
     assert stretched.get_ylabel() == "forecast return (%), stretched 4 times"
 
 
-def test_forecasts_of_zero_leave_nothing_to_stretch():
-    figure = draw_figures(frame([1, -2], [0, 0]), title="zero")[NAMES[0]]
-    honest, stretched = figure.axes
+def test_forecasts_of_zero_leave_nothing_to_stretch(forecasts_of_zero):
+    honest, stretched = forecasts_of_zero["actual_vs_predicted_scatter"].axes
     assert stretched.get_ylim() == honest.get_ylim()
     assert stretched.get_title(loc="left") == "The same days, forecast axis not stretched"
     assert "sign right: 0 of 2 days = 0.0 %" in texts(honest)
@@ -127,6 +188,58 @@ def test_actual_and_forecast_share_the_scale_of_the_time_series(figures):
     np.testing.assert_array_equal(line(upper, "forecast").get_ydata(), [0.5, 0.1, 0.3, 0.0, -0.25])
 
 
+def test_without_bounds_there_is_no_interval(figures):
+    upper, _ = figures["timeseries_comparison"].axes
+    assert not upper.patches
+    assert legend(upper) == ["actual", "forecast"]
+
+
+def test_the_legend_counts_the_days_inside_their_interval(banded):
+    upper, _ = banded["timeseries_comparison"].axes
+    # An actual on the bound is inside, and a day that lacks a bound is not counted.
+    assert legend(upper) == [
+        "actual",
+        "forecast",
+        "90 % interval (4 of 4 inside)",
+        "80 % interval (2 of 4 inside)",
+    ]
+
+
+def test_intervals_are_steps_between_their_bounds(banded):
+    upper, _ = banded["timeseries_comparison"].axes
+    wide, narrow = (patch.get_data() for patch in upper.patches)
+    nan = np.nan
+    np.testing.assert_array_equal(wide.values, [2, nan, 2, 2, 2.5])
+    np.testing.assert_array_equal(wide.baseline, [-2, nan, -2, -2, -2])
+    np.testing.assert_array_equal(narrow.values, [1, 1, nan, 1, 1])
+    np.testing.assert_array_equal(narrow.baseline, [-1, -1, nan, -1, -1])
+    monday = date2num(np.datetime64("2024-01-01"))
+    for drawn in (wide, narrow):
+        np.testing.assert_array_equal(drawn.edges - monday, [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5])
+
+
+def test_intervals_hide_neither_stems_nor_each_other(banded):
+    upper, _ = banded["timeseries_comparison"].axes
+    wide, narrow = upper.patches
+    assert wide.get_facecolor() != narrow.get_facecolor()
+    assert wide.get_zorder() == narrow.get_zorder()  # so the one drawn later is on top
+    for above in (fill(upper, "actual"), line(upper, "forecast")):
+        assert narrow.get_zorder() < above.get_zorder()
+    low, high = upper.get_ylim()
+    assert low < -2
+    assert high > 2.5
+
+
+def test_steps_over_a_weekend_meet_in_its_middle_and_an_unknown_interval_is_left_out():
+    rows = frame([1, 1], [0, 0], start="2024-01-05")
+    rows = bounded(rows, lower_80=[np.nan, np.nan], lower_90=[np.nan, -2])
+    upper, _ = draw_figures(rows, title="weekend")["timeseries_comparison"].axes
+    (steps,) = upper.patches
+    friday = date2num(np.datetime64("2024-01-05"))
+    np.testing.assert_array_equal(steps.get_data().edges - friday, [-0.5, 1.5, 3.5])
+    assert legend(upper) == ["actual", "forecast", "90 % interval (1 of 1 inside)"]
+
+
 def test_running_hits_skip_the_day_without_a_move(figures):
     _, lower = figures["timeseries_comparison"].axes
     lead = line(lower, "hits minus days / 2")
@@ -143,24 +256,27 @@ def test_the_band_of_a_coin_grows_with_the_counted_days(figures):
     np.testing.assert_allclose(reach, [*-expected[::-1], 0, *expected], atol=1e-9)
 
 
-def test_days_are_drawn_in_time_order(five_days, figures):
-    shuffled = draw_figures(five_days.iloc[[3, 0, 4, 2, 1]], title="five days")
-    for chosen in (figures, shuffled):
-        _, lower = chosen["timeseries_comparison"].axes
-        lead = line(lower, "hits minus days / 2").get_ydata()
-        np.testing.assert_array_equal(lead, [0, 0.5, 0, 0, -0.5, 0])
+def test_days_are_drawn_in_time_order(five_bounded_days):
+    shuffled = draw_figures(five_bounded_days.iloc[[3, 0, 4, 2, 1]], title="five days")
+    upper, lower = shuffled["timeseries_comparison"].axes
+    lead = line(lower, "hits minus days / 2").get_ydata()
+    np.testing.assert_array_equal(lead, [0, 0.5, 0, 0, -0.5, 0])
+    wide, _ = upper.patches
+    np.testing.assert_array_equal(wide.get_data().values, [2, np.nan, 2, 2, 2.5])
 
 
-def test_other_segments_are_not_drawn(five_days, figures):
+def test_other_segments_are_not_drawn(five_bounded_days, banded):
     others = [
         frame([9, 9], [9, 9], segment=name, start=start)
         for name, start in (("train", "2020-01-01"), ("val", "2022-01-03"))
     ]
-    mixed = draw_figures(pd.concat([*others, five_days], ignore_index=True), title="five days")
+    joined = pd.concat([*others, five_bounded_days], ignore_index=True)
+    mixed = draw_figures(joined, title="five days")
+    assert legend(mixed[NAMES[1]].axes[0]) == legend(banded[NAMES[1]].axes[0])
     for name in NAMES:
-        assert mixed[name].get_suptitle() == figures[name].get_suptitle()
+        assert mixed[name].get_suptitle() == banded[name].get_suptitle()
         assert [axes.dataLim.bounds for axes in mixed[name].axes] == [
-            axes.dataLim.bounds for axes in figures[name].axes
+            axes.dataLim.bounds for axes in banded[name].axes
         ]
 
 
@@ -172,9 +288,8 @@ def test_residuals_are_actual_minus_forecast(figures):
     assert texts(histogram) == "mean -0.13 %\nsd 1.23 %"
 
 
-def test_the_normal_curve_holds_as_many_days_as_the_histogram():
-    actual, forecast = noise(131)
-    _, histogram, _, _ = draw_figures(frame(actual, forecast), title="area")[NAMES[2]].axes
+def test_the_normal_curve_holds_as_many_days_as_the_histogram(half_a_year):
+    _, histogram, _, _ = half_a_year["residuals_analysis"].axes
     values, edges, _ = histogram.patches[0].get_data()
     curve = line(histogram, "normal")
     area = np.trapezoid(curve.get_ydata(), curve.get_xdata())
@@ -192,9 +307,9 @@ def test_autocorrelation_of_alternating_residuals():
     assert (band.get_y(), band.get_height()) == pytest.approx((-0.98, 1.96))
 
 
-def test_autocorrelation_reaches_lag_twenty():
-    actual, forecast = noise(60)
-    correlogram = draw_figures(frame(actual, forecast), title="lags")[NAMES[2]].axes[2]
+def test_autocorrelation_reaches_lag_twenty(half_a_year):
+    actual, forecast = noise(131)
+    correlogram = half_a_year["residuals_analysis"].axes[2]
     (marks,) = [each for each in correlogram.lines if each.get_marker() == "o"]
     np.testing.assert_array_equal(marks.get_xdata(), range(1, 21))
     residual = pd.Series(actual - forecast)
@@ -203,8 +318,8 @@ def test_autocorrelation_reaches_lag_twenty():
     assert marks.get_ydata()[19] == pytest.approx(expected)
 
 
-def test_quantiles_of_two_residuals():
-    quantiles = draw_figures(frame([-1, 1], [0, 0]), title="two")[NAMES[2]].axes[3]
+def test_quantiles_of_two_residuals(forecasts_of_zero):
+    quantiles = forecasts_of_zero["residuals_analysis"].axes[3]
     # The quartiles of the standard normal.
     expected = [-0.6744897501960817, 0.6744897501960817]
     np.testing.assert_allclose(line(quantiles, "residuals").get_xdata(), expected)
@@ -232,8 +347,8 @@ def test_the_distribution_states_mean_spread_and_share_of_up_days(figures):
     ]
 
 
-def test_forecasts_of_zero_are_not_shown_as_ups():
-    (axes,) = draw_figures(frame([1, -1], [0, 0]), title="zero")[NAMES[3]].axes
+def test_forecasts_of_zero_are_not_shown_as_ups(forecasts_of_zero):
+    (axes,) = forecasts_of_zero["distribution_comparison"].axes
     values, edges, _ = axes.patches[2].get_data()
     (position,) = np.flatnonzero(values)
     assert edges[position] == -edges[position + 1]
@@ -252,54 +367,46 @@ def test_the_axes_name_their_unit(figures):
     assert all(axes.get_title(loc="left") for each in figures.values() for axes in each.axes)
 
 
+# All is drawn, but laid out only what the case may break: that is what takes the time.
 EDGE_CASES = {
-    "one day": ([1.2], [-0.1]),
-    "one day without a move": ([0.0], [0.1]),
-    "constant forecast": (noise(60)[0], np.full(60, 0.1)),
-    "constant actual": (np.full(60, 0.7), noise(60)[1]),
-    "all zero": (np.zeros(20), np.zeros(20)),
-    "perfect": (noise(60)[0], noise(60)[0]),
-    "one extreme day": (np.append(noise(60)[0], 1e6), np.append(noise(60)[1], 0.1)),
-    "huge": (1e200 * noise(30)[0], 1e180 * noise(30)[1]),
-    "tiny": (1e-200 * noise(30)[0], 1e-220 * noise(30)[1]),
-    "eight years": noise(2000),
+    "one day": ([1.2], [-0.1], NAMES),
+    "one day without a move": ([0.0], [0.1], NAMES[1:2]),
+    "constant forecast": (noise(60)[0], np.full(60, 0.1), NAMES[3:]),
+    "constant actual": (np.full(60, 0.7), noise(60)[1], NAMES[:1]),
+    "all zero": (np.zeros(20), np.zeros(20), NAMES),
+    "perfect": (noise(60)[0], noise(60)[0], NAMES[2:3]),
+    "one extreme day": (np.append(noise(60)[0], 1e6), np.append(noise(60)[1], 0.1), NAMES[:3]),
+    "huge": (1e200 * noise(30)[0], 1e180 * noise(30)[1], NAMES[2:]),
+    "tiny": (1e-200 * noise(30)[0], 1e-220 * noise(30)[1], NAMES[:2]),
+    "always right": (np.ones(2000), np.ones(2000), NAMES[1:2]),
+    "always wrong": (np.ones(2000), np.zeros(2000), NAMES[1:2]),
 }
 
 
 @pytest.mark.parametrize("case", EDGE_CASES)
 def test_nothing_is_cut_off_and_nothing_warns(case):
-    figures = draw_figures(frame(*EDGE_CASES[case]), title=f"The case of {case}")
-    for figure in figures.values():
-        figure.draw_without_rendering()
-        box = figure.get_tightbbox()
-        assert box.x0 >= 0
-        assert box.y0 >= 0
-        assert box.x1 <= 12
-        assert box.y1 <= 7
-
-
-@pytest.mark.parametrize("forecast", [0.0, 1.0], ids=["always wrong", "always right"])
-def test_the_legend_of_running_hits_leaves_room_for_the_title(forecast):
-    figure = draw_figures(frame(np.ones(2000), np.full(2000, forecast)), title="t")[NAMES[1]]
-    figure.draw_without_rendering()
-    for axes in figure.axes:
-        title = axes._left_title.get_window_extent()
-        assert title.width > 100
-        assert not title.overlaps(axes.get_legend().get_window_extent())
+    actual, forecast, names = EDGE_CASES[case]
+    figures = draw_figures(bounded(frame(actual, forecast)), title=f"The case of {case}")
+    for name in names:
+        figures[name].draw_without_rendering()
+        assert_whole(figures[name])
+    if "timeseries_comparison" in names:
+        assert_legends_leave_room(figures["timeseries_comparison"])
 
 
 @pytest.mark.parametrize(
     "title", ["run $x_1 {", "铁矿石 \N{CHART WITH UPWARDS TREND}", "word " * 99]
 )
-def test_any_title_can_be_drawn(five_days, title):
-    figure = draw_figures(five_days, title=title)[NAMES[3]]
+def test_any_title_can_be_drawn(title):
+    figure = open_figure(np.array(["2024-01-01", "2024-01-02"], dtype="datetime64[D]"), title)
+    figure.subplots()
     figure.draw_without_rendering()
     assert figure.get_tightbbox().x1 <= 12
     assert figure.get_suptitle().count("\n") <= 2
 
 
-def test_what_the_font_lacks_becomes_a_question_mark(five_days):
-    figure = draw_figures(five_days, title="ore 铁 0.1 % × 2")[NAMES[0]]
+def test_what_the_font_lacks_becomes_a_question_mark():
+    figure = open_figure(np.array(["2024-01-01"], dtype="datetime64[D]"), "ore 铁 0.1 % × 2")
     assert figure.get_suptitle().startswith("ore ? 0.1 % × 2\n")
 
 
@@ -317,11 +424,18 @@ def test_a_value_that_is_no_number_is_refused(value):
         draw_figures(frame([1.0, value], [0.5, 0.5]), title="broken")
 
 
+def test_an_infinite_bound_is_refused(five_days):
+    rows = bounded(five_days, upper_80=[1, 1, np.inf, 1, 1])
+    with pytest.raises(ValueError, match="a bound of the 80 % interval is infinite"):
+        draw_figures(rows, title="broken")
+
+
 def test_files_are_small_png_of_the_agreed_size(tmp_path):
     folder = tmp_path / "new" / "figures"
     actual, forecast = noise(2000)
     # Forecasts as large as the moves fill the most paper.
-    write_figures(draw_figures(frame(actual, 10 * forecast), title="eight years"), folder)
+    figures = draw_figures(bounded(frame(actual, 10 * forecast)), title="eight years")
+    write_figures(figures, folder)
     files = sorted(folder.iterdir())
     assert [file.name for file in files] == sorted(f"{name}.png" for name in NAMES)
     for file in files:
@@ -329,31 +443,34 @@ def test_files_are_small_png_of_the_agreed_size(tmp_path):
         assert content[:8] == b"\x89PNG\r\n\x1a\n"
         assert struct.unpack(">II", content[16:24]) == (1200, 700)
         assert 10_000 < len(content) < 150_000
+    # Writing has laid them out.
+    for figure in figures.values():
+        assert_whole(figure)
+    assert_legends_leave_room(figures["timeseries_comparison"])
 
 
-def test_the_same_predictions_give_the_same_bytes(five_days, tmp_path):
+def test_the_same_predictions_give_the_same_bytes(five_bounded_days, tmp_path):
+    rows, settings = five_bounded_days.copy(), dict(mpl.rcParams)
     for run in ("first", "second"):
-        figures = draw_figures(five_days, title="twice")
-        write_figures({name: figures[name] for name in NAMES[::3]}, tmp_path / run)
-    assert len(list((tmp_path / "first").iterdir())) == 2
-    for file in (tmp_path / "first").iterdir():
-        assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
-        assert b"tEXt" not in file.read_bytes()
-
-
-def test_drawing_leaves_predictions_and_settings_alone(five_days):
-    rows, settings = five_days.copy(), dict(mpl.rcParams)
-    draw_figures(five_days, title="twice")
-    pd.testing.assert_frame_equal(five_days, rows)
+        figures = draw_figures(five_bounded_days, title="twice")
+        write_figures({"one": figures["timeseries_comparison"]}, tmp_path / run)
+    first, second = ((tmp_path / run / "one.png").read_bytes() for run in ("first", "second"))
+    assert first == second
+    assert b"tEXt" not in first
+    # Nor does drawing change anything.
+    pd.testing.assert_frame_equal(five_bounded_days, rows)
     assert dict(mpl.rcParams) == settings
 
 
-def test_the_module_needs_neither_pyplot_nor_anything_of_ours():
-    imported = [
+@pytest.mark.parametrize(
+    ("module", "ours"), [(plots, {"ironore_lightning.report.style"}), (style, set())]
+)
+def test_neither_pyplot_nor_more_of_ours_than_the_style_is_needed(module, ours):
+    imported = {
         node.module if isinstance(node, ast.ImportFrom) else alias.name
-        for node in ast.walk(ast.parse(inspect.getsource(plots)))
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
-    ]
-    assert len(imported) >= 10
-    assert not [name for name in imported if "pyplot" in name or "ironore" in name]
+    }
+    assert len(imported) >= 8
+    assert {name for name in imported if "pyplot" in name or "ironore" in name} == ours

@@ -100,6 +100,15 @@ def test_a_sample_market_never_overwrites(compose, tmp_path, content):
     assert len(list(tmp_path.rglob("*"))) == (2 if content == "folder" else 1)
 
 
+def test_the_same_market_may_be_kept_twice_and_another_one_may_not(compose, tmp_path):
+    root = tmp_path / "market"
+    first, again = (read_raw(compose(f"data.root={root}").data) for _ in range(2))
+    assert first.digests == again.digests
+    with pytest.raises(ConfigError, match="exists and is not empty"):
+        read_raw(compose(f"data.root={root}", "data.sample.seed=1").data)
+    assert read_raw(compose("data=original", f"data.root={root}").data).digests == first.digests
+
+
 def test_an_empty_folder_is_as_good_as_a_new_one(kept, compose, tmp_path):
     raw = read_raw(compose("data=sample", f"data.root={tmp_path}").data)
     assert len(list(tmp_path.iterdir())) == 6

@@ -76,7 +76,8 @@ def build_continuous(
             a contract has no price.
         settings: Offset, adjustment, and how many days may be bridged.
         name: Name of the series, for messages.
-        break_days: Days whose return is a change of specification; the level does not jump there.
+        break_days: Days whose return is a change of specification; an adjusted level does not jump
+            there.
 
     Raises:
         DataError: Naming contract and date, if the held contract lacks a price for more trading

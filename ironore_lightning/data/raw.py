@@ -1,6 +1,7 @@
 """Everything the raw files hold, read and checked, before any two of them are joined."""
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,20 +40,28 @@ def read_raw(settings: DataSettings) -> RawData:
     """
     if settings.sample is None:
         return _read_folder(settings, Path(settings.root or "."))
-    market = simulate_market(settings.sample)
-    if settings.root is None:
-        with tempfile.TemporaryDirectory(prefix="ironore_sample_") as folder:
-            write_market(market, Path(folder))
-            return _read_folder(settings, Path(folder))
-    root = Path(settings.root)
+    with tempfile.TemporaryDirectory(prefix="ironore_sample_") as folder:
+        write_market(simulate_market(settings.sample), Path(folder))
+        if settings.root is not None:
+            _keep(Path(folder), Path(settings.root))
+        return _read_folder(settings, Path(folder))
+
+
+def _keep(folder: Path, root: Path) -> None:
+    """Copy the files of `folder` to `root`, unless they are there; never over anything else."""
+    files = sorted(folder.iterdir())
+    if root.is_dir() and all(_is_copy(root / one.name, one) for one in files):
+        return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ConfigError(
             f"data.root: {root} exists and is not empty, and the sample market is written only "
             "into a new folder; to read files that are there, choose data=original"
         )
-    root.mkdir(parents=True, exist_ok=True)
-    write_market(market, root)
-    return _read_folder(settings, root)
+    shutil.copytree(folder, root, dirs_exist_ok=True)
+
+
+def _is_copy(path: Path, original: Path) -> bool:
+    return path.is_file() and path.read_bytes() == original.read_bytes()
 
 
 def _read_folder(settings: DataSettings, root: Path) -> RawData:

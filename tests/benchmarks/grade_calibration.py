@@ -2,8 +2,9 @@
 
 A grade above NONE on a market without a signal is a false alarm. On markets with a planted signal
 the oracle, whose forecast is the planted part itself, shows what could be found, and the fitted
-models how much of it they find. Every market goes through the project's own files, readers,
-windows, baselines, tests and rules; only the bootstrap is left out, for no rule reads it.
+models how much of it they find. Every market goes through the project's own panel, windows,
+baselines, tests and rules. Left out, to save time, are the files in between, which change no
+number, and the bootstrap, which no rule reads.
 
     python tests/benchmarks/grade_calibration.py --lstm-markets 20 --output calibration.md
 
@@ -32,8 +33,8 @@ from tqdm import tqdm
 from ironore_lightning.composition import to_config
 from ironore_lightning.config import Config, EvaluationSettings, SampleSettings, WalkForwardSplit
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.data.raw import read_raw
-from ironore_lightning.data.sample import Market, simulate_market, write_market
+from ironore_lightning.data.raw import RawData
+from ironore_lightning.data.sample import Market, simulate_market
 from ironore_lightning.evaluation.assessment import collect_findings, skill_blocks, skill_tests
 from ironore_lightning.evaluation.baselines import Samples, point_baselines
 from ironore_lightning.evaluation.comparison import Row, compare
@@ -110,7 +111,7 @@ class Award:
 def grade_market(job: Job, config: Config) -> list[Award]:
     """Draw a market, forecast the test days of each length, and grade every forecaster."""
     market = simulate_market(SampleSettings(seed=job.seed, signal=SIGNALS[job.kind]))
-    whole = read_market(market, config)
+    whole = build_datamodule(as_raw(market), config)
     awards = []
     for num_days in LENGTHS:
         module = cut(whole, config, num_days=num_days)
@@ -130,12 +131,18 @@ def grade_market(job: Job, config: Config) -> list[Award]:
     return awards
 
 
-def read_market(market: Market, config: Config) -> WindowDataModule:
-    """Write a market into files and read it back, as a run does."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_market(market, Path(folder))
-        data = config.data.model_copy(update={"root": folder, "sample": None})
-        return build_datamodule(read_raw(data), config.model_copy(update={"data": data}))
+def as_raw(market: Market) -> RawData:
+    """Hold what the readers return when the market has been written into files."""
+    return RawData(
+        contracts={"price_65_m1": market.closes_65, "price_62_m1": market.closes_62},
+        sources={
+            "group": market.group,
+            "index": market.index,
+            "inventory": market.inventory.to_frame("IOCJ Inventory"),
+            "shipment": market.shipment.to_frame("IOCJ Weekly shipment"),
+        },
+        digests={},
+    )
 
 
 def cut(whole: WindowDataModule, config: Config, *, num_days: int) -> WindowDataModule:
