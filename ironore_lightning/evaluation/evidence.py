@@ -143,9 +143,10 @@ def _not_supported(findings: Findings, settings: EvaluationSettings) -> tuple[st
     if (findings.r2_mean or 0) <= 0:
         lacking.append(f"R2 against the expanding mean {_number(findings.r2_mean, 4)}")
     lacking += [f"weaker than {name}" for name in findings.stronger if name in RIVALS]
-    if (findings.block_share or 0) < settings.block_share:
-        share = None if findings.block_share is None else 100 * findings.block_share
-        lacking.append(f"{_number(share, 0)} % of the blocks above the base rate")
+    if findings.block_share is None:
+        lacking.append("no whole block of days")
+    elif findings.block_share < settings.block_share:
+        lacking.append(f"{100 * findings.block_share:.0f} % of the blocks above the base rate")
     return tuple(lacking)
 
 
@@ -168,11 +169,12 @@ def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
 
 
 def _line(findings: Findings, grade: str, *, label: str) -> str:
-    parts = []
-    if findings.base_rate is not None:  # then a day moved, and the interval is known as well
+    parts, accuracy = [], "undefined"
+    if findings.accuracy is not None:  # then a day moved, and these are known as well
         assert findings.accuracy_low is not None
         assert findings.accuracy_high is not None
-        relation = "covers"
+        assert findings.base_rate is not None
+        accuracy, relation = f"{findings.accuracy:.1f} %", "covers"
         if findings.accuracy_low > findings.base_rate:
             relation = "lies above"
         elif findings.accuracy_high < findings.base_rate:
@@ -185,7 +187,7 @@ def _line(findings: Findings, grade: str, *, label: str) -> str:
     if findings.stronger:
         parts.append(f"weaker than {findings.stronger[0]}")
     return (
-        f"direction {_number(findings.accuracy, 1)} % ({findings.hits}/{findings.moved_days}) "
+        f"direction {accuracy} ({findings.hits}/{findings.moved_days}) "
         f"{label}, evidence {grade}: {'; '.join(parts)}"
     )
 

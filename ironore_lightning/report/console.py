@@ -168,6 +168,8 @@ def report_assessment(assessment: Assessment) -> None:
     columns = ["rmse", "mae", "rmse_ratio", "mae_ratio", "r2_zero", "r2_mean", "accuracy", "hits"]
     columns += ["95 %", "ic", "rank_ic", "clark_west_holm_p"]
     _print_table(f"same {assessment.scores.num_days} days", table[columns])
+    names = ", ".join(assessment.confidence_set.kept)
+    log.info("cannot be told from the best by squared error: %s", names)
     tests = {name: (one.statistic, one.p_value, one.note) for name, one in assessment.tests.items()}
     _print_table("tests of skill", _frame(tests, ["statistic", "p", "note"]))
     intervals = {
@@ -193,7 +195,8 @@ def _profits(results: list[TradingResult]) -> pd.DataFrame:
     for one in results:
         row = rows.setdefault(f"{one.name}{', one day later' if one.delay_days else ''}", {})
         row[f"{one.cost_bp:g} bp"] = one.sharpe
-        # Those of the highest cost, which comes last.
+    for one in results:  # what stands behind the costs is that of the last of them
+        row = rows[f"{one.name}{', one day later' if one.delay_days else ''}"]
         row |= {"error": one.sharpe_error, "days": one.num_days, "return, %": one.total_return}
         row |= {"drawdown, %": one.max_drawdown, "turnover": one.turnover}
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -212,7 +215,7 @@ def _print_table(title: str, table: pd.DataFrame) -> None:
     for line in (
         text.rename_axis(title)
         .reset_index()
-        .to_string(index=False, float_format=lambda value: f"{value:.4g}")
+        .to_string(index=False, float_format=lambda value: f"{value:.3f}")
         .splitlines()
     ):
         log.info(line)

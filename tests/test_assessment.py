@@ -1,0 +1,278 @@
+"""Everything that is asked of a frame of forecasts, on frames whose answer is known."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ironore_lightning.evaluation.assessment import (
+    assess,
+    collect_findings,
+    skill_blocks,
+    skill_tests,
+)
+from ironore_lightning.evaluation.comparison import compare
+from ironore_lightning.evaluation.significance import (
+    anatolyev_gerko,
+    binomial_test,
+    clark_west,
+    diebold_mariano,
+    pesaran_timmermann,
+)
+
+NUM_DAYS = 320
+BASELINES = ["zero", "expanding mean", "AR(1)", "ridge"]
+
+
+def make_days(actual, forecast):
+    """Put constant bounds around forecasts, and roll every twenty days."""
+    actual, forecast = (np.asarray(values, dtype=np.float64) for values in (actual, forecast))
+    days = pd.DataFrame(
+        {
+            "date": pd.bdate_range("2024-01-01", periods=len(actual)),
+            "actual": actual,
+            "forecast": forecast,
+            "is_roll": np.arange(len(actual)) % 20 == 19,
+        }
+    )
+    for coverage, width in ((80, 1.3), (90, 1.7)):
+        days[f"lower_{coverage}"] = forecast - width
+        days[f"upper_{coverage}"] = forecast + width
+    return days
+
+
+def make_market(num_days=NUM_DAYS, *, skill, seed=0):
+    """Draw days whose forecast correlates by `skill`, baselines that know nothing, and losses."""
+    rng = np.random.default_rng(seed)
+    known, unknown = rng.standard_normal((2, num_days))
+    forecast = skill * known if skill else 0.3 * known
+    days = make_days(skill * known + np.sqrt(1 - skill**2) * unknown, forecast)
+    baselines = pd.DataFrame(
+        {
+            "zero": np.zeros(num_days),
+            "expanding mean": rng.normal(0.02, 0.01, num_days),
+            "AR(1)": rng.normal(0, 0.1, num_days),
+            "ridge": rng.normal(0, 0.2, num_days),
+        }
+    )
+    density = pd.DataFrame(
+        {
+            "pinball model": rng.uniform(0.2, 0.4, num_days),
+            "crps model": np.full(num_days, np.nan),
+            "pinball EWMA": rng.uniform(0.2, 0.4, num_days),
+            "crps EWMA": rng.uniform(0.4, 0.8, num_days),
+        }
+    )
+    return days, baselines, density
+
+
+@pytest.fixture(scope="module")
+def settings(compose):
+    return compose("evaluation.bootstrap_repetitions=100").evaluation
+
+
+@pytest.fixture(scope="module")
+def judge(settings):
+    def run(days, baselines, density, *, kind="log_return", horizon=1):
+        return assess(days, baselines, density, settings, kind=kind, horizon=horizon, label="GOOD")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def skilled(judge):
+    return judge(*make_market(skill=0.2))
+
+
+def as_json(assessment):
+    """Write an assessment down; a number that is none cannot be."""
+    return json.loads(json.dumps(asdict(assessment), allow_nan=False))
+
+
+def test_the_parts_speak_of_the_same_days(skilled):
+    assert [row.name for row in skilled.table] == ["model", *BASELINES]
+    model = skilled.table[0]
+    assert skilled.scores.num_days == NUM_DAYS
+    assert skilled.scores.rmse == pytest.approx(model.rmse)
+    assert skilled.scores.r2_zero == pytest.approx(model.r2_zero)
+    assert skilled.scores.correlation == pytest.approx(model.ic)
+    assert skilled.scores.direction_accuracy == model.accuracy
+    assert skilled.bootstrap.direction_accuracy.estimate == pytest.approx(model.accuracy)
+    assert skilled.bootstrap.rmse_ratio.estimate == pytest.approx(model.rmse_ratio)
+    assert skilled.tests["clark_west"].p_value == model.clark_west_p
+    assert skilled.tests["diebold_mariano"].p_value == model.diebold_mariano_p
+    assert {test.num_days for test in skilled.tests.values()} == {NUM_DAYS}
+
+
+def test_skill_is_seen_and_the_line_carries_the_label(skilled):
+    assert skilled.evidence.earned == "SUPPORTED"
+    assert f"({skilled.table[0].hits}/{NUM_DAYS}) GOOD, evidence " in skilled.evidence.line
+    assert "model" in skilled.confidence_set.kept
+    assert skilled.superior_ability_p < 0.05
+
+
+def test_noise_is_seen_as_noise(judge):
+    days, baselines, density = make_market(skill=0.0)
+    found = judge(days, baselines, density)
+    assert found.evidence.grade == "NONE"
+    assert "no evidence" in found.evidence.sentence
+    assert "weaker than zero" in found.evidence.line
+
+
+def test_perfect_foresight_is_suspect(judge):
+    days, baselines, density = make_market(skill=0.2)
+    found = judge(days.assign(forecast=days["actual"]), baselines, density)
+    assert found.evidence.grade == "SUSPECT"
+
+
+def test_few_days_are_insufficient(judge):
+    days, baselines, density = (table[:40] for table in make_market(skill=0.1))
+    found = judge(days, baselines, density)
+    assert found.evidence.earned == "INSUFFICIENT"
+    assert found.blocks == []
+    as_json(found)
+
+
+def test_every_cost_and_coverage_of_the_settings_is_answered(skilled, settings):
+    assert [one.coverage_nominal for one in skilled.intervals] == [0.8, 0.9]
+    assert {one.cost_bp for one in skilled.trading} == set(settings.costs_bp)
+
+
+def test_density_is_named_by_distribution_and_an_unknown_score_is_none(skilled):
+    assert set(skilled.density) == {"model", "EWMA"}
+    assert skilled.density["model"]["crps"] is None
+    assert 0.2 < skilled.density["model"]["pinball"] < 0.4
+    assert 0.4 < skilled.density["EWMA"]["crps"] < 0.8
+
+
+def test_an_assessment_can_be_written_as_json(skilled):
+    written = as_json(skilled)
+    assert set(written) == set(asdict(skilled))
+    assert written["table"][0]["name"] == "model"
+
+
+def test_the_same_days_are_assessed_the_same(skilled, judge):
+    assert as_json(judge(*make_market(skill=0.2))) == as_json(skilled)
+
+
+def test_a_market_that_never_moves_is_no_evidence_and_no_crash(judge):
+    days, baselines, density = make_market(skill=0.2)
+    found = judge(days.assign(actual=0.0), baselines, density)
+    assert found.evidence.grade == "INSUFFICIENT"
+    assert "direction undefined % (0/0) GOOD" in found.evidence.line
+    assert {(block.accuracy, block.r2_zero) for block in found.blocks} == {(None, None)}
+    as_json(found)
+
+
+def test_a_forecast_of_zero_is_insufficient(judge):
+    days, baselines, density = make_market(skill=0.2)
+    found = judge(days.assign(forecast=0.0), baselines, density)
+    assert found.evidence.grade == "INSUFFICIENT"
+    as_json(found)
+
+
+def test_intervals_may_be_unknown(judge):
+    days, baselines, density = make_market(skill=0.2)
+    bounds = [name for name in days if str(name).startswith(("lower", "upper"))]
+    found = judge(days.assign(**dict.fromkeys(bounds, np.nan)), baselines, density)
+    assert [one.coverage for one in found.intervals] == [None, None]
+    as_json(found)
+
+
+def test_a_given_target_has_no_price_to_trade(judge):
+    found = judge(*make_market(skill=0.2), kind="given")
+    assert found.trading == []
+    assert found.scores.mape is None
+    as_json(found)
+
+
+def test_overlapping_outcomes_are_taken_apart_for_the_sign_tests(judge):
+    days, baselines, density = make_market(skill=0.2)
+    found = judge(days, baselines, density, horizon=3)
+    lengths = {name: test.num_days for name, test in found.tests.items()}
+    assert lengths["clark_west"] == lengths["diebold_mariano"] == NUM_DAYS
+    assert lengths["pesaran_timmermann"] == lengths["anatolyev_gerko"] == 107
+    assert found.bootstrap.direction_accuracy.estimate is not None
+    as_json(found)
+
+
+def test_the_tests_are_those_of_their_names():
+    days, _, _ = make_market(skill=0.2)
+    actual, forecast = days["actual"].to_numpy(), days["forecast"].to_numpy()
+    zero = np.zeros(NUM_DAYS)
+    found = skill_tests(forecast, actual, horizon=3)
+    against_zero = {"benchmark": zero, "horizon": 3}
+    assert found["clark_west"] == clark_west(forecast, actual, **against_zero)
+    assert found["diebold_mariano"] == diebold_mariano(
+        forecast, actual, **against_zero, loss="squared", side="better"
+    )
+    apart, moved = forecast[::3], actual[::3]
+    assert found["pesaran_timmermann"] == pesaran_timmermann(apart, moved)
+    assert found["anatolyev_gerko"] == anatolyev_gerko(apart, moved)
+    ups = int((moved > 0).sum())
+    rate = 100 * max(ups, 107 - ups) / 107
+    hits = int((apart * moved > 0).sum())
+    assert found["binomial"] == binomial_test(hits, 107, base_rate=rate)
+
+
+def test_blocks_by_hand():
+    actual = [1, -1, 0, 2, 1, 0, 0, 0, 0, 0, 3, 3]
+    forecast = [1, 1, 1, 1, -1, 1, 1, 1, 1, 1, 3, 3]
+    first, second = skill_blocks(make_days(actual, forecast), 5)
+    assert (first.first_date, first.last_date) == ("2024-01-01", "2024-01-05")
+    assert first.accuracy == 50.0  # the third day did not move
+    assert first.r2_zero == pytest.approx(1 - (0 + 4 + 1 + 1 + 4) / 7)
+    assert (second.first_date, second.last_date) == ("2024-01-08", "2024-01-12")
+    assert (second.accuracy, second.r2_zero) == (None, None)
+
+
+def test_what_is_left_over_is_no_block():
+    assert skill_blocks(make_days(np.ones(4), np.ones(4)), 5) == []
+    assert len(skill_blocks(make_days(np.ones(5), np.ones(5)), 5)) == 1
+
+
+@pytest.fixture
+def parts():
+    """Return what findings of twelve days are collected from."""
+    actual = np.array([1.0, 2, -1, 1, -2, 1, 1, -1, 2, 1, -1, 1])  # 8 of 12 are up
+    forecast = np.where(np.arange(12) < 8, actual, -actual)
+    forecasts = {
+        "model": forecast,
+        "zero": np.zeros(12),
+        "expanding mean": np.full(12, 9.0),
+        "ridge": 0.9 * actual,
+    }
+    table = compare(actual, forecasts, horizon=1)
+    tests = skill_tests(forecast, actual, horizon=1)
+    return table, tests, skill_blocks(make_days(actual, forecast), 5), actual
+
+
+def test_findings_are_collected_from_table_tests_and_blocks(parts):
+    table, tests, _, _ = parts
+    found = collect_findings(*parts)
+    assert (found.num_days, found.hits, found.moved_days) == (12, 8, 12)
+    assert found.accuracy == found.base_rate == pytest.approx(200 / 3)
+    assert (found.accuracy_low, found.accuracy_high) == (
+        table[0].accuracy_low,
+        table[0].accuracy_high,
+    )
+    assert found.clark_west == tests["clark_west"].p_value
+    assert found.pesaran_timmermann == tests["pesaran_timmermann"].p_value
+    assert found.anatolyev_gerko == tests["anatolyev_gerko"].p_value
+    assert (found.r2_zero, found.r2_mean) == (table[0].r2_zero, table[0].r2_mean)
+
+
+def test_a_block_counts_if_it_exceeds_the_base_rate_of_all_days(parts):
+    # The blocks have 5 and 3 of 5 signs, and always saying up has two thirds.
+    assert collect_findings(*parts).block_share == 0.5
+    table, tests, blocks, actual = parts
+    unknown = [replace(block, accuracy=None) for block in blocks]
+    assert collect_findings(table, tests, unknown, actual).block_share == 0.0
+    assert collect_findings(table, tests, [], actual).block_share is None
+
+
+def test_stronger_baselines_are_named_strongest_first(parts):
+    # Squared errors: 28 for the model, 21 for zero, 0.21 for ridge.
+    assert collect_findings(*parts).stronger == ("ridge", "zero")

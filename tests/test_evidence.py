@@ -1,0 +1,275 @@
+"""The grade, rule by rule, on findings made by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from ironore_lightning.evaluation.evidence import GRADES, RIVALS, Findings, weigh
+
+CONVINCING = Findings(
+    num_days=600,
+    hits=336,
+    moved_days=600,
+    accuracy=56.0,
+    accuracy_low=51.9,
+    accuracy_high=60.0,
+    base_rate=51.2,
+    pesaran_timmermann=0.004,
+    anatolyev_gerko=0.002,
+    clark_west=0.001,
+    r2_zero=0.02,
+    r2_mean=0.021,
+    ic=0.15,
+    block_share=7 / 9,
+    stronger=(),
+)
+"""What satisfies every rule and is not too good."""
+
+SIGN_TESTS = {"pesaran_timmermann": "Pesaran-Timmermann", "anatolyev_gerko": "Anatolyev-Gerko"}
+
+
+@pytest.fixture(scope="module")
+def settings(compose):
+    return compose().evaluation
+
+
+@pytest.fixture(scope="module")
+def grade(settings):
+    """Weigh convincing findings, of which some are replaced."""
+
+    def weigh_changed(**changes):
+        return weigh(replace(CONVINCING, **changes), settings, label="GOOD")
+
+    return weigh_changed
+
+
+def test_what_satisfies_every_rule_is_supported(grade):
+    evidence = grade()
+    assert (evidence.grade, evidence.earned) == ("SUPPORTED", "SUPPORTED")
+    assert "beat doing nothing by more than luck explains" in evidence.sentence
+    assert evidence.missing == ("a search's discount for looking, which one run does not have",)
+    assert evidence.missing[0] in evidence.sentence
+
+
+def test_grades_rise_in_their_order(grade):
+    rising = [
+        grade(num_days=20),
+        grade(clark_west=0.4),
+        grade(clark_west=0.08),
+        grade(),
+    ]
+    assert [one.earned for one in rising] == list(GRADES[:4])
+
+
+# --- INSUFFICIENT ---------------------------------------------------------------------------------
+
+
+def test_too_few_days_are_insufficient(grade, settings):
+    assert grade(num_days=settings.min_days).earned != "INSUFFICIENT"
+    evidence = grade(num_days=settings.min_days - 1)
+    assert (evidence.grade, evidence.earned) == ("INSUFFICIENT", "INSUFFICIENT")
+    assert evidence.missing == ("59 days, 60 are needed",)
+    assert evidence.sentence == "There is too little to judge by (59 days, 60 are needed)."
+
+
+def test_a_forecast_of_one_sign_is_insufficient(grade):
+    evidence = grade(pesaran_timmermann=None)
+    assert evidence.earned == "INSUFFICIENT"
+    assert evidence.missing == ("forecast or market has one sign only",)
+
+
+def test_nothing_known_at_all_is_insufficient_and_has_a_line(settings):
+    names = Findings.__dataclass_fields__
+    unknown = {**dict.fromkeys(names), "num_days": 70, "hits": 0, "moved_days": 0, "stronger": ()}
+    evidence = weigh(Findings(**unknown), settings, label="POOR")
+    assert evidence.grade == "INSUFFICIENT"
+    assert evidence.line == (
+        "direction undefined (0/0) POOR, evidence INSUFFICIENT: Clark-West p undefined"
+    )
+
+
+def test_both_reasons_are_named(grade):
+    assert len(grade(num_days=10, pesaran_timmermann=None).missing) == 2
+
+
+# --- NONE -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"clark_west": 0.101}, "Clark-West p 0.10"),
+        ({"clark_west": 0.21}, "Clark-West p 0.21"),
+        ({"clark_west": None}, "Clark-West p undefined"),
+        ({"r2_zero": 0.0}, "R2 against zero 0.0000"),
+        ({"r2_zero": -0.01}, "R2 against zero -0.0100"),
+        ({"r2_zero": None}, "R2 against zero undefined"),
+    ],
+)
+def test_each_condition_alone_keeps_it_at_none(grade, change, named):
+    evidence = grade(**change)
+    assert (evidence.grade, evidence.earned) == ("NONE", "NONE")
+    assert evidence.missing == (named,)
+    expected = f"There is no evidence that this beats doing nothing ({named})."
+    assert evidence.sentence == expected
+
+
+def test_both_sign_tests_must_fail_to_keep_it_at_none(grade):
+    evidence = grade(pesaran_timmermann=0.11, anatolyev_gerko=None)
+    assert evidence.earned == "NONE"
+    assert evidence.missing == ("Pesaran-Timmermann p 0.11", "Anatolyev-Gerko p undefined")
+
+
+@pytest.mark.parametrize("passing", SIGN_TESTS)
+def test_one_sign_test_is_enough_for_a_hint(grade, passing):
+    failed = dict.fromkeys(SIGN_TESTS, 0.5)
+    assert grade(**{**failed, passing: 0.10}).earned == "SUGGESTIVE"
+
+
+def test_every_missing_condition_is_named(grade):
+    evidence = grade(pesaran_timmermann=0.3, anatolyev_gerko=0.4, clark_west=0.5, r2_zero=-0.1)
+    assert evidence.missing == (
+        "Pesaran-Timmermann p 0.30",
+        "Anatolyev-Gerko p 0.40",
+        "Clark-West p 0.50",
+        "R2 against zero -0.1000",
+    )
+
+
+# --- SUGGESTIVE and SUPPORTED ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"pesaran_timmermann": 0.051}, "Pesaran-Timmermann p 0.05"),
+        ({"anatolyev_gerko": 0.08}, "Anatolyev-Gerko p 0.08"),
+        ({"anatolyev_gerko": None}, "Anatolyev-Gerko p undefined"),
+        ({"clark_west": 0.09}, "Clark-West p 0.09"),
+        ({"r2_mean": 0.0}, "R2 against the expanding mean 0.0000"),
+        ({"r2_mean": None}, "R2 against the expanding mean undefined"),
+        ({"block_share": 5 / 9}, "56 % of the blocks above the base rate"),
+        ({"block_share": 0.0}, "0 % of the blocks above the base rate"),
+        ({"block_share": None}, "no whole block of days"),
+        *(({"stronger": (name,)}, f"weaker than {name}") for name in RIVALS),
+    ],
+)
+def test_each_condition_alone_keeps_it_at_a_hint(grade, change, named):
+    evidence = grade(**change)
+    assert (evidence.grade, evidence.earned) == ("SUGGESTIVE", "SUGGESTIVE")
+    assert evidence.missing == (named,)
+    assert evidence.sentence == f"A hint and no more: look again on later days ({named})."
+
+
+def test_every_stronger_rival_is_named_and_no_other_baseline_counts(grade):
+    evidence = grade(stronger=("gradient boosting", "ridge", "NLinear", "AR(5)"))
+    assert evidence.missing == ("weaker than ridge", "weaker than AR(5)")
+    assert grade(stronger=("gradient boosting", "majority sign")).earned == "SUPPORTED"
+
+
+def test_p_values_on_the_line_pass(grade, settings):
+    at_five = dict.fromkeys([*SIGN_TESTS, "clark_west"], settings.supported_p)
+    assert grade(**at_five).earned == "SUPPORTED"
+    at_ten = dict.fromkeys([*SIGN_TESTS, "clark_west"], settings.suggestive_p)
+    assert grade(**at_ten).earned == "SUGGESTIVE"
+
+
+def test_the_thresholds_are_those_of_the_settings(compose):
+    strict = compose("evaluation.supported_p=0.001", "evaluation.block_share=0.9").evaluation
+    evidence = weigh(CONVINCING, strict, label="GOOD")
+    assert evidence.earned == "SUGGESTIVE"
+    assert evidence.missing == (
+        "Pesaran-Timmermann p < 0.01",
+        "Anatolyev-Gerko p < 0.01",
+        "78 % of the blocks above the base rate",
+    )
+
+
+# --- SUSPECT --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"accuracy": 60.0, "num_days": 250}, "direction 60.0 % on 250 days"),
+        ({"ic": 0.25}, "correlation 0.25"),
+        ({"r2_zero": 0.06}, "R2 against zero 0.060"),
+    ],
+)
+def test_too_good_to_be_true_is_suspect(grade, change, named):
+    evidence = grade(**change)
+    assert (evidence.grade, evidence.earned) == ("SUSPECT", "SUPPORTED")
+    assert evidence.sentence == (
+        f"Too good to be true ({named}): run python -m ironore_lightning.audit with the same "
+        "settings before anybody sees this."
+    )
+    assert ", evidence SUSPECT: " in evidence.line
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"accuracy": 59.9},
+        {"accuracy": 75.0, "num_days": 249},
+        {"ic": 0.249},
+        {"ic": -0.9},
+        {"ic": None},
+        {"r2_zero": 0.0599},
+    ],
+)
+def test_what_luck_or_skill_may_reach_is_not(grade, change):
+    assert grade(**change).grade != "SUSPECT"
+
+
+def test_all_that_is_suspicious_is_named(grade):
+    sentence = grade(accuracy=71.0, ic=0.5, r2_zero=0.25).sentence
+    assert "(direction 71.0 % on 600 days, correlation 0.50, R2 against zero 0.250)" in sentence
+
+
+def test_suspicion_does_not_hide_what_was_earned(grade):
+    evidence = grade(ic=0.3, clark_west=0.3)
+    assert (evidence.grade, evidence.earned) == ("SUSPECT", "NONE")
+    assert evidence.missing == ("Clark-West p 0.30",)
+
+
+# --- the line -------------------------------------------------------------------------------------
+
+
+def test_one_line_says_it_all(grade):
+    evidence = grade(
+        num_days=131,
+        hits=73,
+        moved_days=131,
+        accuracy=100 * 73 / 131,
+        accuracy_low=46.79,
+        accuracy_high=64.41,
+        base_rate=100 * 67 / 131,
+        clark_west=0.21,
+        stronger=("ridge", "zero"),
+    )
+    assert evidence.line == (
+        "direction 55.7 % (73/131) GOOD, evidence NONE: 95 % interval 46.8 to 64.4 covers the base "
+        "rate 51.1; Clark-West p 0.21; weaker than ridge"
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "relation"),
+    [(51.9, 60.0, "lies above"), (51.2, 60.0, "covers"), (40.0, 51.1, "lies below")],
+)
+def test_the_line_says_where_the_interval_lies(grade, low, high, relation):
+    line = grade(accuracy_low=low, accuracy_high=high).line
+    assert f"95 % interval {low} to {high} {relation} the base rate 51.2; " in line
+
+
+def test_a_small_p_value_is_not_written_as_zero(grade):
+    assert grade(clark_west=1e-9).line.endswith("; Clark-West p < 0.01")
+
+
+def test_a_forecast_without_a_sign_has_a_line(grade):
+    evidence = grade(
+        hits=0, accuracy=None, accuracy_low=None, accuracy_high=None, pesaran_timmermann=None
+    )
+    assert evidence.line == (
+        "direction undefined (0/600) GOOD, evidence INSUFFICIENT: Clark-West p < 0.01"
+    )
