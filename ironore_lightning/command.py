@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
@@ -53,6 +53,12 @@ def run_command(main: Callable[[], object]) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         sys.stderr.write(f"ConfigError: {_one_line(error)}\n")
         sys.exit(WRONG_INPUT)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    except OSError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)
@@ -88,5 +94,10 @@ def _one_line(error: Exception) -> str:
         return (
             f"{found['group']}={found['member']}: there is no such member"
             f"{closest(found['member'], members)}; members are: {', '.join(members)}"
+        )
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: cannot be read as an override; quote spaces, brackets and ~, "
+            """as in 'features.names=["lump premium"]'"""
         )
     return text

@@ -68,9 +68,11 @@ def _keys(location: tuple[str | int, ...], tree: object, *, missing: bool) -> li
 
 
 def _closest_key(location: list[str]) -> str:
-    """Suggest the known key most like the last part of `location`."""
+    """Suggest the known key most like the first part of `location` that is none."""
     model: Any = Config
-    for part in location[:-1]:
-        field = getattr(model, "model_fields", {}).get(part)
-        model = field.annotation if field is not None else None
-    return closest(location[-1], getattr(model, "model_fields", {}))
+    for part in location:
+        fields = getattr(model, "model_fields", {})
+        if part not in fields:
+            return closest(part, fields)
+        model = fields[part].annotation
+    return ""

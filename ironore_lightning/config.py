@@ -18,7 +18,15 @@ from pydantic import (
 
 from ironore_lightning.errors import closest
 
-Day = Annotated[datetime.date, Field(strict=False)]
+
+def _require_text(day: object) -> object:
+    """Refuse numbers, which pydantic would take for seconds since 1970."""
+    if isinstance(day, int | float):
+        raise ValueError(f"a date is written YYYY-MM-DD, got {day}")
+    return day
+
+
+Day = Annotated[datetime.date, BeforeValidator(_require_text), Field(strict=False)]
 """A calendar date, written YYYY-MM-DD."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -30,9 +38,6 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
-
-
-# --- data -----------------------------------------------------------------------------------------
 
 
 class FileSettings(Settings):
@@ -83,7 +88,7 @@ class SourceSettings(FileSettings):
 
     frequency: Literal["daily", "weekly"]
     """How often a value is new; dates spaced otherwise are refused as misread."""
-    publication_lag_days: int = Field(ge=0)
+    publication_lag_days: int = Field(ge=0, le=3650)
     """Calendar days from the date in the file to the evening on which the value can be read."""
     columns: dict[str, ColumnSettings] = Field(min_length=1)
     """The drivers to read, by header."""
@@ -156,6 +161,15 @@ class FuturesSettings(Settings):
     """Trading days in a row on which the held contract, or a leg of its roll, may lack a price."""
 
 
+class BreakDay(Settings):
+    """A day on which the contracts of a price leg were specified anew."""
+
+    leg: str
+    """Name of the price leg."""
+    day: Day
+    """First day at the new specification."""
+
+
 class PanelSettings(Settings):
     """One row a trading day."""
 
@@ -163,8 +177,12 @@ class PanelSettings(Settings):
     """First row; null takes every day on which all columns have a value."""
     as_published: bool
     """Whether a value appears on its publication day; false joins by the date in the file."""
-    break_days: dict[str, Annotated[tuple[Day, ...], Field(strict=False)]]
-    """Days, by price series, whose return is a change of specification and not a market move."""
+    break_days: tuple[BreakDay, ...] = Field(strict=False)
+    """Days whose return is a change of specification and not a market move."""
+
+    def breaks_of(self, leg: str) -> tuple[datetime.date, ...]:
+        """Return the break days of one price leg."""
+        return tuple(one.day for one in self.break_days if one.leg == leg)
 
 
 def _parse_feature(entry: object) -> object:
@@ -228,7 +246,7 @@ class TargetSettings(Settings):
 
 
 class RatioSplit(Settings):
-    """Cut by shares of the samples, in time order."""
+    """Cut by shares of the rows that have a target, in time order."""
 
     method: Literal["ratio"]
     train: Share
@@ -288,9 +306,6 @@ class ScalingSettings(Settings):
     method: Literal["minmax", "standard", "robust", "none"]
 
 
-# --- model, training, machine ---------------------------------------------------------------------
-
-
 class ModelSettings(Settings):
     """The LSTM."""
 
@@ -317,7 +332,7 @@ class TrainingSettings(Settings):
     learning_rate: float = Field(gt=0, le=1)
     weight_decay: float = Field(ge=0, lt=1)
     schedule: Literal["none", "cosine", "reduce_on_plateau"]
-    """`cosine` falls to 0 over max_epochs; `reduce_on_plateau` halves after patience / 3 epochs."""
+    """`cosine` falls to 0 over max_epochs; `reduce_on_plateau` halves it after patience / 3."""
     gradient_clip_norm: float = Field(gt=0)
     """Largest Euclidean norm of a gradient step."""
     batch_size: int = Field(ge=1, le=100_000)
@@ -333,7 +348,7 @@ class HardwareSettings(Settings):
     devices: int = Field(ge=1)
     """Processes (cpu) or cards (gpu); more than one trains with ddp."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
-    threads: int = Field(ge=1)
+    threads: int = Field(ge=1, le=1024)
     """CPU threads a process."""
     deterministic: bool
     """Whether only operations that repeat bit for bit are allowed."""
@@ -343,9 +358,6 @@ class HardwareSettings(Settings):
         if self.precision == "16-mixed" and self.accelerator == "cpu":
             raise ValueError("precision 16-mixed needs a gpu; on a cpu take 32-true or bf16-mixed")
         return self
-
-
-# --- evaluation and report ------------------------------------------------------------------------
 
 
 class ThresholdSettings(Settings):
@@ -434,7 +446,7 @@ class ReportSettings(Settings):
 class Config(Settings):
     """One experiment."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^\w[\w.-]*$")
     """Folder below `outputs/`."""
     seed: int = Field(ge=0, lt=2**32)
     """Of the weights, the dropout and the order of the batches."""
@@ -467,17 +479,19 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        for name in self.panel.break_days:
-            if name not in self.data.contracts:
-                known = closest(name, self.data.contracts)
-                raise ValueError(f"panel.break_days: {name!r} is no price leg{known}")
+        for leg in (one.leg for one in self.panel.break_days):
+            if leg not in self.data.contracts:
+                known = closest(leg, self.data.contracts)
+                raise ValueError(f"panel.break_days: {leg!r} is no price leg{known}")
         if self.data.columns is None:
             return self
         wanted = [("features.names", feature.name) for feature in self.features.names]
-        for key, name in [*wanted, ("target.series", self.target.series)]:
-            if name not in self.data.columns:
-                raise ValueError(
-                    f"{key}: there is no column {name!r}{closest(name, self.data.columns)}; "
-                    f"columns are: {', '.join(self.data.columns)}"
-                )
+        mistakes = [
+            f"{key}: there is no column {name!r}{closest(name, self.data.columns)}; "
+            f"columns are: {', '.join(self.data.columns)}"
+            for key, name in [*wanted, ("target.series", self.target.series)]
+            if name not in self.data.columns
+        ]
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
         return self

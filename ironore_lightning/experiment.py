@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ironore_lightning.config import Config
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.data.features import build_features, build_target
+from ironore_lightning.data.features import build_features, build_target, require_no_answer
 from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.evaluation.assessment import Assessment, assess
@@ -131,9 +131,11 @@ def build_datamodule(raw: RawData, config: Config) -> WindowDataModule:
     """Join the raw data, choose features and target, and cut them into samples."""
     panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
     features = build_features(panel, config.features.names)
+    target = build_target(panel, config.target).loc[features.index]
+    require_no_answer(features, target)
     return WindowDataModule(
         features=features,
-        target=build_target(panel, config.target).loc[features.index],
+        target=target,
         split=config.split,
         scaling=config.scaling,
         sequence_length=config.window.sequence_length,
@@ -276,6 +278,7 @@ def write_results(result: RunResult, datamodule: WindowDataModule, config: Confi
         write_csv(folder / f"{name}.csv", pd.concat([test["date"], frame], axis=1), index=False)
     evaluation = {
         "segment": "test",
+        "mape_is": "of the price rebuilt from the return; of a return it has no meaning",
         **asdict(result.assessment),
         "labels": asdict(result.labels),
         "sentence": result.sentence,
@@ -305,6 +308,7 @@ def write_results(result: RunResult, datamodule: WindowDataModule, config: Confi
 def report_result(result: RunResult, datamodule: WindowDataModule, config: Config) -> None:
     """Print scores and summary; the last line says what the run is worth."""
     scores = result.assessment.scores
+    log.info("files: %s", result.folder)
     report_scores(scores)
     report_assessment(result.assessment)
     lines = summary_lines(

@@ -76,7 +76,9 @@ def data_report(
     """Say what the tables hold and how much of it was filled forward."""
     days = _days(features)
     blanks = {
-        name: int(one.isna().sum()) for frame in raw.sources.values() for name, one in frame.items()
+        name: int(one.loc[days[0] : days[-1]].isna().sum())
+        for frame in raw.sources.values()
+        for name, one in frame.items()
     }
     return {
         "rows": len(days),
@@ -104,7 +106,7 @@ def data_report(
 
 def _column_report(panel: Panel, name: str, days: pd.DatetimeIndex, blanks: int) -> dict[str, Any]:
     is_leg = name in panel.futures
-    values = panel.futures[name].days["raw_price"] if is_leg else panel.values[name]
+    values = panel.futures[name].days["adjusted_price"] if is_leg else panel.values[name]
     staleness = panel.staleness.loc[days, name]
     inside = values.reindex(days)
     return {

@@ -49,7 +49,7 @@ def panel_of(sources=None, *, legs=None, lags=None, as_published=True, start=Non
         sample=None,
         table=None,
     )
-    settings = PanelSettings(start=start, as_published=as_published, break_days=break_days or {})
+    settings = PanelSettings(start=start, as_published=as_published, break_days=break_days or ())
     raw = RawData(contracts=legs, sources=sources, digests={})
     return build_panel(raw, data, futures=FUTURES, panel=settings)
 
@@ -183,7 +183,7 @@ def test_legs_without_a_common_day_are_refused():
 def test_a_break_counts_even_on_a_day_that_only_its_leg_has():
     other = curve(PRICES[:2] + PRICES[3:], DAYS.delete(2))
     day = datetime.date(2024, 1, 10)
-    panel = panel_of(legs={"a": curve(), "b": other}, break_days={"a": (day,)})
+    panel = panel_of(legs={"a": curve(), "b": other}, break_days=[{"leg": "a", "day": day}])
     assert list(panel.breaks["a"]) == [False, False, True, False, False, False, False]
     assert not panel.breaks["b"].any()
     # 101 to 102 is the break, 102 to 103 on the 11th is a move.
@@ -234,7 +234,7 @@ def test_a_table_has_its_own_days_and_no_legs():
         RawData(contracts={}, sources={"table": table}, digests={}),
         data,
         futures=FUTURES,
-        panel=PanelSettings(start=None, as_published=True, break_days={}),
+        panel=PanelSettings(start=None, as_published=True, break_days=()),
     )
     assert list(panel.days) == list(DAYS[:3])
     assert_joined(panel, [1, 1, 3], [0, 1, 0], "x")

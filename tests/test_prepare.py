@@ -115,7 +115,7 @@ def test_the_report_by_hand(small):
             {
                 "column": "IOCJ Inventory",
                 "first_value": "2024-01-30",
-                "missing": 1,
+                "missing": 0,
                 "filled": 3,
                 "longest_staleness": 2,
                 "minimum": 1500.0,
@@ -298,9 +298,9 @@ def test_the_command_writes_the_tables_into_its_folder(run_command, tmp_path):
     assert not list(raw.glob("*.log"))
 
 
-def test_the_command_needs_a_folder(run_command, tmp_path):
-    run = run_command("-m", "ironore_lightning.prepare", *write_small(tmp_path))
-    assert run.returncode == 2
-    assert "output_dir" in run.stderr
-    assert run.stderr.startswith("ConfigError: ")
-    assert run.stderr.count("\n") == 1
+def test_without_a_folder_the_tables_go_below_outputs(run_command, tmp_path):
+    run = run_command("-m", "ironore_lightning.prepare", *write_small(tmp_path), cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    (folder,) = (tmp_path / "outputs" / "ironore").iterdir()
+    assert folder.name.startswith("prepared_")
+    assert sorted(path.name for path in folder.iterdir()) == [*FILES, "prepare.log"]

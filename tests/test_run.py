@@ -116,7 +116,7 @@ def test_results_follow_from_the_predictions(finished):
 
 def test_final_results_hold_settings_split_training_and_evaluation(finished):
     final = read_json(finished[0] / "final_results.json")
-    assert list(final) == ["settings", "split", "training", "evaluation"]
+    assert list(final) == ["settings", "split", "training_rows", "training", "evaluation"]
     assert final["settings"]["model"]["hidden_size"] == 4
     assert final["training"]["num_epochs"] == 3
     assert final["training"]["num_parameters"] == 601
@@ -314,7 +314,7 @@ def test_help_starts_with_examples_and_needs_no_torch(run_command):
     assert not re.search(r"\| +(torch|lightning|pandas)$", process.stderr, re.MULTILINE)
 
 
-def test_the_settings_can_be_seen_without_running(run_command, tmp_path):
+def test_the_settings_can_be_seen_without_running(run_command):
     process = run_command("train.py", "--cfg", "job", "experiment=stationary_small")
     assert process.returncode == 0
     assert "hidden_size: 16" in process.stdout

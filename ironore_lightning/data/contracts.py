@@ -6,6 +6,7 @@ the newer contract.
 """
 
 import datetime
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -153,17 +154,29 @@ def _require_no_gap(
             )
 
 
+def _require_every_month(held: pd.PeriodIndex, index: pd.DatetimeIndex, *, name: str) -> None:
+    """Raise if a whole month of trading days is missing, so that a contract is never held."""
+    for before, after in itertools.pairwise(held):
+        if after != before + 1:
+            missing = before + 1
+            raise DataError(
+                f"{name}: contract {missing} is never held: there is no trading day between that "
+                f"of {before} and that of {after} (days from {index[0].date()}); complete the file"
+            )
+
+
 def _roll_prices(
     holding: _Holding, bridge_days: int, *, name: str
 ) -> tuple[Floats, Floats, Integers]:
     """Return the price of the older and newer leg on each roll day, and the rows of those days."""
+    held = pd.PeriodIndex(holding.months[holding.column[holding.starts]])
+    _require_every_month(held, holding.index, name=name)
     rows = np.arange(holding.starts[-1])  # the newest contract is not rolled yet
     spell = holding.spell[rows]
     both = np.isfinite(holding.price(rows, spell + 1))
     roll_rows = np.full(len(holding.starts) - 1, -1, dtype=np.intp)
     np.maximum.at(roll_rows, spell[both], rows[both])
     last_rows = holding.starts[1:] - 1
-    held = holding.months[holding.column[holding.starts]]
     for number, (roll, last) in enumerate(zip(roll_rows, last_rows, strict=True)):
         if roll < 0 or last - roll > bridge_days:
             raise DataError(

@@ -8,7 +8,10 @@ import pandas as pd
 
 from ironore_lightning.config import FeatureSettings, TargetSettings
 from ironore_lightning.data.panel import Panel
-from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.errors import ConfigError, DataError, LeakageError
+
+SAME_SHARE = 0.9
+"""Share of rows on which a feature may not equal the target."""
 
 
 def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.DataFrame:
@@ -51,24 +54,34 @@ def build_target(panel: Panel, settings: TargetSettings) -> pd.DataFrame:
         DataError: If a return is asked of a series that is not positive.
     """
     panel.require_column(settings.series, key="target.series")
+    value = _outcome(panel, settings)
     return pd.DataFrame(
         {
-            "date": pd.Series(panel.days, index=panel.days).shift(-settings.horizon),
-            "value": _outcome(panel, settings),
+            "date": _outcome_days(panel, value, settings.horizon),
+            "value": value,
             "is_roll": _rolls_after(panel, settings.series),
         }
     )
 
 
+def _outcome_days(panel: Panel, value: pd.Series, horizon: int) -> pd.Series:
+    """Say by row on which day its return ends; a given answer may come before that day's row."""
+    days = pd.Series(panel.days, index=panel.days)
+    ends = days.shift(-horizon)
+    return ends.where(ends.notna() | value.isna(), days + pd.offsets.BusinessDay(horizon))
+
+
 def _outcome(panel: Panel, settings: TargetSettings) -> pd.Series:
-    values = panel.values[settings.series]
+    # A filled-forward value would be an answer from another day.
+    own = panel.values[settings.series].where(panel.staleness[settings.series] == 0)
     if settings.kind == "given":
-        # A filled-forward value would be an answer from another day.
-        return values.where(panel.staleness[settings.series] == 0)
-    if settings.series not in panel.log_returns:
-        _require_positive(values)
+        return own
     ahead = range(1, settings.horizon + 1)
-    daily = _log_return(panel, settings.series)
+    if settings.series in panel.log_returns:
+        daily = 100 * panel.log_returns[settings.series]
+    else:
+        _require_positive(own)
+        daily = 100 * np.log(own).diff()
     outcome = sum((daily.shift(-days) for days in ahead), start=0.0 * daily.fillna(0.0))
     if settings.series in panel.breaks:
         breaks = panel.breaks[settings.series].astype(float)
@@ -134,6 +147,20 @@ def _cut_at(table: pd.DataFrame, start: datetime.date) -> pd.DataFrame:
     if days[-1] < pd.Timestamp(start):
         raise ConfigError(f"panel.start={start} lies after the last trading day {days[-1].date()}")
     return table[days >= pd.Timestamp(start)]
+
+
+def require_no_answer(features: pd.DataFrame, target: pd.DataFrame) -> None:
+    """Raise `LeakageError` if a feature is the target itself."""
+    known = target["value"].notna()
+    answers = target.loc[known, "value"].to_numpy()
+    for name in features:
+        read = features[name].to_numpy()[known.to_numpy()]
+        same = np.isclose(read, answers, rtol=1e-6, atol=1e-9).mean()
+        if same > SAME_SHARE:
+            raise LeakageError(
+                f"features.names: {name} equals the target on {100 * same:.0f} % of the rows: "
+                "the model would read the answer"
+            )
 
 
 def _require_complete(table: pd.DataFrame, complete: pd.Series) -> None:

@@ -12,6 +12,12 @@ from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
 from ironore_lightning.data.raw import RawData
 from ironore_lightning.errors import ConfigError, DataError, closest
 
+LONGEST_CLOSURE_DAYS = 14
+"""Calendar days between two trading days beyond which rows are missing; no holiday is as long."""
+
+DAILY_SPACING = 4
+"""Median calendar days between rows up to which they are daily."""
+
 LONGEST_LEAD_DAYS = 31
 """How far a file may reach beyond all others before its last date is taken for a mistake."""
 
@@ -74,9 +80,7 @@ def build_panel(
     """
     _require_no_stray_dates(raw)
     legs = {
-        name: build_continuous(
-            closes, futures, name=name, break_days=panel.break_days.get(name, ())
-        )
+        name: build_continuous(closes, futures, name=name, break_days=panel.breaks_of(name))
         for name, closes in raw.contracts.items()
     }
     days = _trading_days(raw, legs)
@@ -121,7 +125,22 @@ def _trading_days(raw: RawData, legs: Mapping[str, ContinuousSeries]) -> pd.Date
         days = days.intersection(pd.DatetimeIndex(calendar))
     if days.empty:
         raise DataError(f"the price legs {', '.join(legs)} have no trading day in common")
+    _require_no_hole(days)
     return days
+
+
+def _require_no_hole(days: pd.DatetimeIndex) -> None:
+    """Raise if trading stops for longer than any holiday, as where rows of a file are missing."""
+    gaps = np.diff(days.to_numpy()) / np.timedelta64(1, "D")
+    if not len(gaps) or np.median(gaps) > DAILY_SPACING:
+        return  # a table of weeks or months
+    widest = int(np.argmax(gaps))
+    if gaps[widest] > LONGEST_CLOSURE_DAYS:
+        raise DataError(
+            f"there is no trading day between {days[widest].date()} and "
+            f"{days[widest + 1].date()} ({gaps[widest]:.0f} days, {LONGEST_CLOSURE_DAYS} are "
+            "allowed); rows of a price file are missing, or a date is wrong"
+        )
 
 
 def _join(

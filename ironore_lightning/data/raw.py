@@ -13,7 +13,10 @@ from ironore_lightning.config import DataSettings, FileSettings
 from ironore_lightning.data.files import read_bytes, source_path
 from ironore_lightning.data.sample import simulate_market, write_market
 from ironore_lightning.data.sources import read_contracts, read_source, read_table
-from ironore_lightning.errors import ConfigError
+from ironore_lightning.errors import ConfigError, DataError
+
+LONGEST_SILENCE_DAYS = 45
+"""How long before the newest value of all files a column may end: a month, and its publication."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ def read_raw(settings: DataSettings) -> RawData:
     """Read all configured files, of which a sample market is simulated first.
 
     Raises:
-        DataError: If a file is missing or wrong.
+        DataError: If a file is missing or wrong, or ends long before the others.
         ConfigError: If the sample market would be written into a folder that holds something.
     """
     if settings.sample is None:
@@ -75,4 +78,23 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
     digests = {
         one.file: hashlib.sha256(read_bytes(source_path(one, root))).hexdigest() for one in files
     }
+    _require_fresh({**contracts, **sources})
     return RawData(contracts=contracts, sources=sources, digests=digests)
+
+
+def _require_fresh(frames: Mapping[str, pd.DataFrame]) -> None:
+    """Raise if a file or one of its columns ends long before the others, as one not refreshed."""
+    newest = max(frame.index[-1] for frame in frames.values())
+    for name, frame in frames.items():
+        is_curve = isinstance(frame.columns, pd.PeriodIndex)  # its old contracts have expired
+        ends = {name: frame.index[-1]} if is_curve else _last_values(frame)
+        for column, end in ends.items():
+            if newest - end > pd.Timedelta(days=LONGEST_SILENCE_DAYS):
+                raise DataError(
+                    f"{column}: its last value is of {end.date()}, {(newest - end).days} days "
+                    f"before the newest of all files ({newest.date()}); refresh it or leave it out"
+                )
+
+
+def _last_values(frame: pd.DataFrame) -> dict[str, pd.Timestamp]:
+    return {str(name): frame.index[column.notna()][-1] for name, column in frame.items()}

@@ -73,12 +73,7 @@ def build_split(
             val=range(val_start, max(test_start - purged, val_start)),
             test=range(test_start, dated),
         )
-    for segment in SEGMENTS:
-        if not len(sample_origins(target, split.rows(segment), sequence_length)):
-            raise ConfigError(
-                f"split: the {segment} segment holds no sample: {len(split.rows(segment))} of "
-                f"{dated} rows are its own, and a window reads {sequence_length}"
-            )
+    _require_samples(split, target, sequence_length=sequence_length, purged=purged)
     return split
 
 
@@ -110,6 +105,20 @@ def walk_forward_fold(
     past = range(fold * step if rolling else 0, initial + fold * step)
     start = past.stop + purged
     return past, range(start, min(start + step, num_samples))
+
+
+def _require_samples(
+    split: Split, target: pd.DataFrame, *, sequence_length: int, purged: int
+) -> None:
+    dated = int(target["date"].notna().sum())
+    for segment in SEGMENTS:
+        rows = split.rows(segment)
+        if not len(sample_origins(target, rows, sequence_length)):
+            raise ConfigError(
+                f"split: the {segment} segment holds no sample: {len(rows)} of {dated} rows are "
+                f"its own, {purged} before a border overlap it (target.horizon), and a window "
+                f"reads {sequence_length}"
+            )
 
 
 def _fold_split(

@@ -73,11 +73,12 @@ RIVALS = ("ridge", "AR(1)", "AR(5)")
 def weigh(findings: Findings, settings: EvaluationSettings, *, label: str) -> Evidence:
     """Grade findings.
 
-    INSUFFICIENT: too few days, or a forecast or market of one sign. SUGGESTIVE: the Clark-West and
-    one of the sign tests pass at `suggestive_p`, and R2 against zero is positive. SUPPORTED: all
-    three tests pass at `supported_p`, R2 is positive against zero and the expanding mean, ridge and
-    the autoregressions are beaten, and most blocks exceed the base rate. STRONG also needs what
-    only many runs know. Otherwise NONE.
+    INSUFFICIENT: too few days, or a forecast or market of one sign. SUGGESTIVE: Clark-West and one
+    of the two sign tests (Pesaran-Timmermann, Anatolyev-Gerko) pass at `suggestive_p`, and R2
+    against zero is positive. SUPPORTED: they pass at `supported_p`, R2 is positive against the
+    expanding mean as well, ridge and the autoregressions do not have a smaller error, and a share
+    of at least `block_share` of the blocks exceeds the base rate. STRONG also needs what only many
+    runs know. Otherwise NONE. What is too good to be true is SUSPECT, whatever it has earned.
 
     Args:
         findings: The numbers.
@@ -101,9 +102,10 @@ def _earned(findings: Findings, settings: EvaluationSettings) -> tuple[str, tupl
     """Return the grade and what is missing for the next one."""
     if lacking := _insufficient(findings, settings):
         return "INSUFFICIENT", lacking
-    if lacking := _not_suggestive(findings, settings.suggestive_p):
+    if lacking := _without_skill(findings, settings.suggestive_p):
         return "NONE", lacking
-    if lacking := _not_supported(findings, settings):
+    lacking = _without_skill(findings, settings.supported_p) + _without_lead(findings, settings)
+    if lacking:
         return "SUGGESTIVE", lacking
     return "SUPPORTED", ("a search's discount for looking, which one run does not have",)
 
@@ -117,31 +119,26 @@ def _insufficient(findings: Findings, settings: EvaluationSettings) -> tuple[str
     return tuple(lacking)
 
 
-def _not_suggestive(findings: Findings, level: float) -> tuple[str, ...]:
-    signs = {
-        "Pesaran-Timmermann": findings.pesaran_timmermann,
-        "Anatolyev-Gerko": findings.anatolyev_gerko,
-    }
+def _without_skill(findings: Findings, level: float) -> tuple[str, ...]:
+    """Name the tests against luck that do not pass at a level."""
+    size, sign = findings.anatolyev_gerko, findings.pesaran_timmermann
     lacking = []
-    if not any(_passes(p, level) for p in signs.values()):
-        lacking += [f"{name} {_p_value(p)}" for name, p in signs.items()]
+    if not (_passes(size, level) or _passes(sign, level)):
+        lacking.append(
+            f"neither Anatolyev-Gerko ({_p_value(size)}) nor Pesaran-Timmermann ({_p_value(sign)})"
+        )
     if not _passes(findings.clark_west, level):
         lacking.append(f"Clark-West {_p_value(findings.clark_west)}")
     if (findings.r2_zero or 0) <= 0:
-        lacking.append(f"R2 against zero {_number(findings.r2_zero, 4)}")
+        lacking.append(f"R2 against zero {_number(findings.r2_zero)}")
     return tuple(lacking)
 
 
-def _not_supported(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
-    level = settings.supported_p
-    tests = {
-        "Pesaran-Timmermann": findings.pesaran_timmermann,
-        "Anatolyev-Gerko": findings.anatolyev_gerko,
-        "Clark-West": findings.clark_west,
-    }
-    lacking = [f"{name} {_p_value(p)}" for name, p in tests.items() if not _passes(p, level)]
+def _without_lead(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
+    """Name the rivals that are not beaten, and days that are not spread."""
+    lacking = []
     if (findings.r2_mean or 0) <= 0:
-        lacking.append(f"R2 against the expanding mean {_number(findings.r2_mean, 4)}")
+        lacking.append(f"R2 against the expanding mean {_number(findings.r2_mean)}")
     lacking += [f"weaker than {name}" for name in findings.stronger if name in RIVALS]
     if findings.block_share is None:
         lacking.append("no whole block of days")
@@ -215,5 +212,5 @@ def _p_value(value: float | None) -> str:
     return "p < 0.01" if value < 0.01 else f"p {value:.2f}"  # noqa: PLR2004
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "undefined" if value is None else f"{value:.{digits}f}"
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

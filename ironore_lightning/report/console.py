@@ -82,7 +82,7 @@ class EpochReport(Callback):
         """Head the columns."""
         if not trainer.is_global_zero:
             log.setLevel(logging.WARNING)  # one process speaks for all
-        log.info("epoch   train loss   val loss    change     time         lr      best")
+        log.info("epoch   train loss   val loss    change     time         lr best loss")
         self.bar = tqdm(
             total=trainer.max_epochs,
             initial=trainer.current_epoch,

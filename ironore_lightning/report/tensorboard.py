@@ -29,12 +29,17 @@ def hyperparameters(config: Config) -> dict[str, bool | str | float]:
     """Choose the settings that tell one run from another, flat, as the HParams tab wants them."""
     return {
         "data": config.data.name,
-        "features": len(config.features.names),
+        "features": ", ".join(feature.label for feature in config.features.names),
+        "signal": config.data.sample.signal if config.data.sample else 0.0,
+        "adjustment": config.futures.adjustment,
+        "split": config.split.method,
         "horizon": config.target.horizon,
         "sequence_length": config.window.sequence_length,
         "scaling": config.scaling.method,
         **config.model.model_dump(),
         "loss": config.training.loss,
+        "monitor": config.monitor,
+        "schedule": config.training.schedule,
         "optimizer": config.training.optimizer,
         "learning_rate": config.training.learning_rate,
         "weight_decay": config.training.weight_decay,
