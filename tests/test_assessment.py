@@ -110,7 +110,7 @@ def test_skill_is_seen_and_the_line_carries_the_label(skilled):
     assert skilled.evidence.earned == "SUPPORTED"
     assert f"({skilled.table[0].hits}/{NUM_DAYS}) GOOD, evidence " in skilled.evidence.line
     assert "model" in skilled.confidence_set.kept
-    assert skilled.superior_ability_p < 0.05
+    assert skilled.superior_ability_p < 0.10
 
 
 def test_noise_is_seen_as_noise(judge):
@@ -118,7 +118,7 @@ def test_noise_is_seen_as_noise(judge):
     found = judge(days, baselines, density)
     assert found.evidence.grade == "NONE"
     assert "no evidence" in found.evidence.sentence
-    assert "weaker than zero" in found.evidence.line
+    assert found.evidence.line.endswith("; weaker than expanding mean")
 
 
 def test_perfect_foresight_is_suspect(judge):
@@ -161,7 +161,7 @@ def test_a_market_that_never_moves_is_no_evidence_and_no_crash(judge):
     days, baselines, density = make_market(skill=0.2)
     found = judge(days.assign(actual=0.0), baselines, density)
     assert found.evidence.grade == "INSUFFICIENT"
-    assert "direction undefined % (0/0) GOOD" in found.evidence.line
+    assert "direction undefined (0/0) GOOD" in found.evidence.line
     assert {(block.accuracy, block.r2_zero) for block in found.blocks} == {(None, None)}
     as_json(found)
 

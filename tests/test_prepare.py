@@ -109,7 +109,7 @@ def test_the_report_by_hand(small):
                 "missing": 0,
                 "filled": 0,
                 "longest_staleness": 0,
-                "minimum": 100.0,
+                "minimum": 120.0,
                 "maximum": 132.6,
             },
             {
