@@ -4,7 +4,13 @@ from dataclasses import fields, replace
 
 import pytest
 
-from ironore_lightning.evaluation.evidence import GRADES, RIVALS, Findings, weigh
+from ironore_lightning.evaluation.evidence import (
+    GRADES,
+    RIVALS,
+    SIGN_ALLOWANCE,
+    Findings,
+    weigh,
+)
 
 CONVINCING = Findings(
     num_days=600,
@@ -55,7 +61,7 @@ def test_grades_rise_in_their_order(grade):
     rising = [
         grade(num_days=20),
         grade(clark_west=0.4),
-        grade(clark_west=0.1),
+        grade(clark_west=0.05),
         grade(),
     ]
     assert [one.earned for one in rising] == list(GRADES[:4])
@@ -98,9 +104,9 @@ def test_both_reasons_are_named(grade):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"clark_west": 0.125}, "Clark-West p 0.12"),
-        ({"clark_west": 0.21}, "Clark-West p 0.21"),
-        ({"clark_west": None}, "Clark-West p undefined"),
+        ({"clark_west": 0.091}, "Clark-West p 0.091, 0.09 is needed"),
+        ({"clark_west": 0.21}, "Clark-West p 0.210, 0.09 is needed"),
+        ({"clark_west": None}, "Clark-West p undefined, 0.09 is needed"),
         ({"r2_zero": 0.0}, "R2 against zero 0.0000"),
         ({"r2_zero": -0.01}, "R2 against zero -0.0100"),
         ({"r2_zero": None}, "R2 against zero undefined"),
@@ -115,29 +121,26 @@ def test_each_condition_alone_keeps_it_at_none(grade, change, named):
 
 
 @pytest.mark.parametrize(
-    ("sign", "size", "named"),
-    [
-        (0.3, 0.4, "neither Anatolyev-Gerko (p 0.40) nor Pesaran-Timmermann (p 0.30)"),
-        (0.3, None, "neither Anatolyev-Gerko (p undefined) nor Pesaran-Timmermann (p 0.30)"),
-    ],
+    ("profit", "named"),
+    [(0.181, "Anatolyev-Gerko p 0.181"), (None, "Anatolyev-Gerko p undefined")],
 )
-def test_it_takes_both_sign_tests_to_fail(grade, sign, size, named):
-    evidence = grade(pesaran_timmermann=sign, anatolyev_gerko=size)
+def test_it_takes_both_sign_tests_to_fail(grade, profit, named):
+    evidence = grade(pesaran_timmermann=0.3, anatolyev_gerko=profit)
     assert evidence.earned == "NONE"
-    assert evidence.missing == (named,)
+    assert evidence.missing == (f"{named} and Pesaran-Timmermann p 0.300, 0.18 is needed of one",)
 
 
 @pytest.mark.parametrize("passing", SIGN_TESTS)
 def test_one_sign_test_is_enough_for_a_hint(grade, passing):
     failed = dict.fromkeys(SIGN_TESTS, 0.5)
-    assert grade(**{**failed, passing: 0.10}).earned == "SUGGESTIVE"
+    assert grade(**{**failed, passing: 0.17}).earned == "SUGGESTIVE"
 
 
 def test_every_missing_condition_is_named(grade):
     evidence = grade(pesaran_timmermann=0.3, anatolyev_gerko=0.4, clark_west=0.5, r2_zero=-0.1)
     assert evidence.missing == (
-        "neither Anatolyev-Gerko (p 0.40) nor Pesaran-Timmermann (p 0.30)",
-        "Clark-West p 0.50",
+        "Anatolyev-Gerko p 0.400 and Pesaran-Timmermann p 0.300, 0.18 is needed of one",
+        "Clark-West p 0.500, 0.09 is needed",
         "R2 against zero -0.1000",
     )
     assert "; ".join(evidence.missing) in evidence.sentence
@@ -150,10 +153,10 @@ def test_every_missing_condition_is_named(grade):
     ("change", "named"),
     [
         (
-            {"pesaran_timmermann": 0.06, "anatolyev_gerko": 0.05},
-            "neither Anatolyev-Gerko (p 0.05) nor Pesaran-Timmermann (p 0.06)",
+            {"pesaran_timmermann": 0.06, "anatolyev_gerko": 0.051},
+            "Anatolyev-Gerko p 0.051 and Pesaran-Timmermann p 0.060, 0.05 is needed of one",
         ),
-        ({"clark_west": 0.09}, "Clark-West p 0.09"),
+        ({"clark_west": 0.026}, "Clark-West p 0.026, 0.025 is needed"),
         ({"r2_mean": 0.0}, "R2 against the expanding mean 0.0000"),
         ({"r2_mean": None}, "R2 against the expanding mean undefined"),
         ({"block_share": 4 / 9}, "44 % of the blocks above the base rate"),
@@ -172,7 +175,7 @@ def test_each_condition_alone_keeps_it_at_a_hint(grade, change, named):
 @pytest.mark.parametrize("passing", SIGN_TESTS)
 def test_one_sign_test_is_enough_for_support(grade, passing):
     failed = dict.fromkeys(SIGN_TESTS, None if passing == "pesaran_timmermann" else 0.5)
-    assert grade(**{**failed, passing: 0.04}).earned == "SUPPORTED"
+    assert grade(**{**failed, passing: 0.05}).earned == "SUPPORTED"
 
 
 def test_half_of_the_blocks_are_enough(grade):
@@ -186,17 +189,20 @@ def test_every_stronger_rival_is_named_and_no_other_baseline_counts(grade):
 
 
 def test_p_values_on_the_line_pass(grade, settings):
-    names = [*SIGN_TESTS, "clark_west"]
-    assert grade(**dict.fromkeys(names, settings.supported_p)).earned == "SUPPORTED"
-    assert grade(**dict.fromkeys(names, settings.suggestive_p)).earned == "SUGGESTIVE"
+    for level, earned in (
+        (settings.supported_p, "SUPPORTED"),
+        (settings.suggestive_p, "SUGGESTIVE"),
+    ):
+        signs = dict.fromkeys(SIGN_TESTS, SIGN_ALLOWANCE * level)
+        assert grade(**signs, clark_west=level).earned == earned
 
 
 def test_the_thresholds_are_those_of_the_settings(compose):
-    strict = compose("evaluation.supported_p=0.001", "evaluation.block_share=0.9").evaluation
-    evidence = weigh(CONVINCING, strict, label="GOOD")
+    strict = compose("evaluation.supported_p=0.0005", "evaluation.block_share=0.9").evaluation
+    evidence = weigh(replace(CONVINCING, clark_west=1e-5), strict, label="GOOD")
     assert evidence.earned == "SUGGESTIVE"
     assert evidence.missing == (
-        "neither Anatolyev-Gerko (p < 0.01) nor Pesaran-Timmermann (p < 0.01)",
+        "Anatolyev-Gerko p 0.002 and Pesaran-Timmermann p 0.004, 0.001 is needed of one",
         "78 % of the blocks above the base rate",
     )
 
@@ -245,7 +251,7 @@ def test_all_that_is_suspicious_is_named(grade):
 def test_suspicion_does_not_hide_what_was_earned(grade):
     evidence = grade(ic=0.3, clark_west=0.3)
     assert (evidence.grade, evidence.earned) == ("SUSPECT", "NONE")
-    assert evidence.missing == ("Clark-West p 0.30",)
+    assert evidence.missing == ("Clark-West p 0.300, 0.09 is needed",)
 
 
 # --- the line -------------------------------------------------------------------------------------

@@ -69,16 +69,21 @@ class Evidence:
 RIVALS = ("ridge", "AR(1)", "AR(5)")
 """The baselines that a supported forecast must beat."""
 
+SIGN_ALLOWANCE = 2.0
+"""How much larger than Clark-West's the p-value of a sign test may be. Signs show less of the same
+skill than sizes do; at one level for both they would find less at the same rate of false alarms."""
+
 
 def weigh(findings: Findings, settings: EvaluationSettings, *, label: str) -> Evidence:
     """Grade findings.
 
-    INSUFFICIENT: too few days, or a forecast or market of one sign. SUGGESTIVE: Clark-West and one
-    of the two sign tests (Pesaran-Timmermann, Anatolyev-Gerko) pass at `suggestive_p`, and R2
-    against zero is positive. SUPPORTED: they pass at `supported_p`, R2 is positive against the
-    expanding mean as well, ridge and the autoregressions do not have a smaller error, and a share
-    of at least `block_share` of the blocks exceeds the base rate. STRONG also needs what only many
-    runs know. Otherwise NONE. What is too good to be true is SUSPECT, whatever it has earned.
+    INSUFFICIENT: too few days, or a forecast or market of one sign. SUGGESTIVE: Clark-West passes
+    at `suggestive_p`, one of the two sign tests (Pesaran-Timmermann, Anatolyev-Gerko) at
+    `SIGN_ALLOWANCE` times that, and R2 against zero is positive. SUPPORTED: the same at
+    `supported_p`, R2 is positive against the expanding mean as well, neither ridge nor an
+    autoregression has a smaller error, and at least the share `block_share` of the blocks exceeds
+    the base rate. STRONG also needs what only many runs know. Otherwise NONE. What is too good to
+    be true is SUSPECT, whatever it has earned.
 
     Args:
         findings: The numbers.
@@ -120,15 +125,17 @@ def _insufficient(findings: Findings, settings: EvaluationSettings) -> tuple[str
 
 
 def _without_skill(findings: Findings, level: float) -> tuple[str, ...]:
-    """Name the tests against luck that do not pass at a level."""
-    size, sign = findings.anatolyev_gerko, findings.pesaran_timmermann
+    """Name the tests against luck that do not pass, Clark-West at `level`."""
+    profit, hits = findings.anatolyev_gerko, findings.pesaran_timmermann
+    sign_level = SIGN_ALLOWANCE * level
     lacking = []
-    if not (_passes(size, level) or _passes(sign, level)):
+    if not (_passes(profit, sign_level) or _passes(hits, sign_level)):
         lacking.append(
-            f"neither Anatolyev-Gerko ({_p_value(size)}) nor Pesaran-Timmermann ({_p_value(sign)})"
+            f"Anatolyev-Gerko {_p_value(profit, 3)} and Pesaran-Timmermann {_p_value(hits, 3)}, "
+            f"{sign_level:g} is needed of one"
         )
     if not _passes(findings.clark_west, level):
-        lacking.append(f"Clark-West {_p_value(findings.clark_west)}")
+        lacking.append(f"Clark-West {_p_value(findings.clark_west, 3)}, {level:g} is needed")
     if (findings.r2_zero or 0) <= 0:
         lacking.append(f"R2 against zero {_number(findings.r2_zero)}")
     return tuple(lacking)
@@ -180,7 +187,7 @@ def _line(findings: Findings, grade: str, *, label: str) -> str:
             f"95 % interval {findings.accuracy_low:.1f} to {findings.accuracy_high:.1f} {relation} "
             f"the base rate {findings.base_rate:.1f}"
         )
-    parts.append(f"Clark-West {_p_value(findings.clark_west)}")
+    parts.append(f"Clark-West {_p_value(findings.clark_west, 2)}")
     if findings.stronger:
         parts.append(f"weaker than {findings.stronger[0]}")
     return (
@@ -206,10 +213,11 @@ def _passes(p_value: float | None, level: float) -> bool:
     return p_value is not None and p_value <= level
 
 
-def _p_value(value: float | None) -> str:
+def _p_value(value: float | None, digits: int) -> str:
     if value is None:
         return "p undefined"
-    return "p < 0.01" if value < 0.01 else f"p {value:.2f}"  # noqa: PLR2004
+    smallest = 10.0**-digits
+    return f"p < {smallest:g}" if value < smallest else f"p {value:.{digits}f}"
 
 
 def _number(value: float | None) -> str:
