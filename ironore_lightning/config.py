@@ -407,9 +407,9 @@ class EvaluationSettings(Settings):
     min_days: int = Field(ge=20)
     """Scored days below which nothing is said."""
     suggestive_p: float = Field(gt=0, le=0.5)
-    """Largest p-value of the skill tests for SUGGESTIVE."""
+    """Largest p-value of Clark-West for SUGGESTIVE; a sign test may have twice that."""
     supported_p: float = Field(gt=0, le=0.5)
-    """Largest p-value of the skill tests for SUPPORTED."""
+    """Largest p-value of Clark-West for SUPPORTED; a sign test may have twice that."""
     block_days: int = Field(ge=5)
     """Length of the blocks over which skill must be spread."""
     block_share: Share

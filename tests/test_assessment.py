@@ -13,7 +13,7 @@ from ironore_lightning.evaluation.assessment import (
     skill_blocks,
     skill_tests,
 )
-from ironore_lightning.evaluation.comparison import compare
+from ironore_lightning.evaluation.comparison import base_rate, compare
 from ironore_lightning.evaluation.significance import (
     anatolyev_gerko,
     binomial_test,
@@ -271,8 +271,12 @@ def test_a_block_counts_if_it_exceeds_the_base_rate_of_all_days(parts):
     unknown = [replace(block, accuracy=None) for block in blocks]
     assert collect_findings(table, tests, unknown, actual).block_share == 0.0
     assert collect_findings(table, tests, [], actual).block_share is None
+    level = [replace(block, accuracy=base_rate(actual)) for block in blocks]
+    assert collect_findings(table, tests, level, actual).block_share == 0.0
 
 
 def test_stronger_baselines_are_named_strongest_first(parts):
     # Squared errors: 28 for the model, 21 for zero, 0.21 for ridge.
     assert collect_findings(*parts).stronger == ("ridge", "zero")
+    table, *others = parts
+    assert collect_findings([table[0], replace(table[0], name="twin")], *others).stronger == ()

@@ -70,6 +70,12 @@ def test_grades_rise_in_their_order(grade):
 # --- INSUFFICIENT ---------------------------------------------------------------------------------
 
 
+def test_few_days_arouse_no_suspicion(grade, settings):
+    few = settings.min_days - 1
+    assert grade(num_days=few, ic=0.9, r2_zero=0.5).grade == "INSUFFICIENT"
+    assert grade(num_days=few + 1, ic=0.9).grade == "SUSPECT"
+
+
 def test_too_few_days_are_insufficient(grade, settings):
     assert grade(num_days=settings.min_days).earned != "INSUFFICIENT"
     evidence = grade(num_days=settings.min_days - 1)

@@ -155,7 +155,9 @@ def _without_lead(findings: Findings, settings: EvaluationSettings) -> tuple[str
 
 
 def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
-    """Say what is too good to be true, if something is."""
+    """Say what is too good to be true, if something is; on few days luck goes as far."""
+    if findings.num_days < settings.min_days:
+        return None
     found = []
     enough = findings.num_days >= settings.suspect_days
     if enough and (findings.accuracy or 0) >= settings.suspect_accuracy:
