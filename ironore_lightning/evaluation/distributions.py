@@ -167,21 +167,6 @@ class Quantiles:
 Distribution = Normal | StudentT | Quantiles
 
 
-@dataclass(frozen=True, eq=False)
-class PinballScores:
-    """What quantile forecasts lose, on average over days.
-
-    Attributes:
-        levels: Shape (K,).
-        by_level: Shape (K,), per cent.
-        mean: Over all levels, per cent.
-    """
-
-    levels: tuple[float, ...]
-    by_level: Floats
-    mean: float
-
-
 def pinball_losses(actual: Floats, values: Floats, levels: Sequence[float]) -> Floats:
     """Return the loss of each quantile on each day, shape (N, K), per cent.
 
@@ -196,18 +181,6 @@ def pinball_losses(actual: Floats, values: Floats, levels: Sequence[float]) -> F
     share = _levels(levels)
     error = actual[:, None] - values
     return np.asarray(np.maximum(share * error, (share - 1) * error))
-
-
-def mean_pinball(actual: Floats, values: Floats, levels: Sequence[float]) -> PinballScores:
-    """Average the loss of quantiles over days, for each level and over all.
-
-    Args:
-        actual: Returns, shape (N,), per cent, N > 0.
-        values: Quantiles, shape (N, K), per cent.
-        levels: Shape (K,).
-    """
-    by_level = pinball_losses(actual, values, levels).mean(axis=0)
-    return PinballScores(levels=tuple(levels), by_level=by_level, mean=float(by_level.mean()))
 
 
 def ensemble_crps(actual: Floats, members: Floats, *, fair: bool) -> Floats:
