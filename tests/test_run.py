@@ -174,6 +174,11 @@ def test_tensorboard_holds_curves_scores_pictures_and_hyperparameters(finished):
     assert {f"test/{name}" for name, score in scores.items() if score is not None} <= scalars
     assert events.Scalars("test/rmse")[0].value == pytest.approx(scores["rmse"])
     assert len(events.Tags()["images"]) == 5
+    (text,) = events.Tensors("assessment/text_summary")
+    everything = json.loads(text.tensor_proto.string_val[0].decode().strip("`\n"))
+    results = read_json(folder / "evaluation_results.json")
+    assert everything == {name: results[name] for name in everything}
+    assert {"table", "tests", "intervals", "trading", "evidence"} <= set(everything)
     assert {"test/p/clark_west", "test/baseline_rmse/ridge", "test/grade"} <= scalars
     metadata = events.PluginTagToContent("hparams")
     assert set(metadata) == {"_hparams_/session_start_info", "_hparams_/session_end_info"}

@@ -1,5 +1,6 @@
 """What TensorBoard shows beside the curves: hyperparameters, test scores and figures."""
 
+import json
 import struct
 import time
 from collections.abc import Iterable
@@ -78,6 +79,8 @@ def close_session(
         if assessment:
             evidence = assessment.evidence
             writer.add_text("evidence", f"{evidence.line}\n\n{evidence.sentence}", step)
+            everything = json.dumps(asdict(assessment), indent=2)
+            writer.add_text("assessment", f"```\n{everything}\n```", step)
         for path in plots:
             writer.file_writer.add_summary(Summary(value=[_image(path)]), step)
         writer.file_writer.add_summary(
