@@ -82,9 +82,11 @@ def build_forecasts(
     )
     is_test = samples.segment == "test"
     said = to_distribution(head, parameters[torch.from_numpy(is_test)])
-    bounds = _bounds(predictions, said, settings.adaptation, horizon=horizon)
+    rows = predictions.assign(volatility=ewma_volatility(samples.actual, horizon=horizon))
+    val, test = (rows[rows["segment"] == segment] for segment in ("val", "test"))
+    bounds = _bounds(val, test, said, settings.adaptation, horizon=horizon)
     density = {
-        "model": said or _from_residuals(predictions, horizon=horizon),
+        "model": said or _from_residuals(val, test),
         **_spread_distributions(samples, is_test),
     }
     predictions = predictions.join(bounds)
@@ -109,15 +111,16 @@ def to_distribution(head: Head, parameters: Tensor) -> Distribution | None:
 
 
 def _bounds(
-    predictions: pd.DataFrame, said: Distribution | None, adaptation: float, *, horizon: int
+    val: pd.DataFrame,
+    test: pd.DataFrame,
+    said: Distribution | None,
+    adaptation: float,
+    *,
+    horizon: int,
 ) -> pd.DataFrame:
     """Bound the test rows: by what the network said, or by its earlier errors."""
-    actual, forecast = (predictions[name].to_numpy() for name in ("actual", "forecast"))
-    volatility = ewma_volatility(actual, horizon=horizon)
-    is_val, is_test = (
-        (predictions["segment"] == segment).to_numpy() for segment in ("val", "test")
-    )
-    scores = scaled_scores(actual[is_val], forecast[is_val], volatility[is_val])
+    scores = scaled_scores(*_columns(val))
+    actual, forecast, volatility = _columns(test)
     bounds: dict[str, Floats] = {}
     for coverage in COVERAGES:
         if said is not None:
@@ -126,9 +129,9 @@ def _bounds(
         else:
             found = adaptive_intervals(
                 scores,
-                actual=actual[is_test],
-                forecast=forecast[is_test],
-                volatility=volatility[is_test],
+                actual=actual,
+                forecast=forecast,
+                volatility=volatility,
                 coverage=coverage,
                 horizon=horizon,
                 adaptation=adaptation,
@@ -136,19 +139,22 @@ def _bounds(
             lower, upper = found.lower, found.upper
         name = round(100 * coverage)
         bounds |= {f"lower_{name}": lower, f"upper_{name}": upper}
-    return pd.DataFrame(bounds, index=predictions.index[is_test])
+    return pd.DataFrame(bounds, index=test.index)
 
 
-def _from_residuals(predictions: pd.DataFrame, *, horizon: int) -> Quantiles:
+def _from_residuals(val: pd.DataFrame, test: pd.DataFrame) -> Quantiles:
     """Spread the errors on validation, scaled by their day's volatility, around test forecasts."""
-    actual, forecast = (predictions[name].to_numpy() for name in ("actual", "forecast"))
-    volatility = ewma_volatility(actual, horizon=horizon)
-    is_val, is_test = (
-        (predictions["segment"] == segment).to_numpy() for segment in ("val", "test")
-    )
-    errors = (actual - forecast)[is_val] / volatility[is_val]
-    spread = np.outer(volatility[is_test], np.quantile(errors, LEVELS))
-    return Quantiles(levels=LEVELS, values=forecast[is_test][:, None] + spread)
+    actual, forecast, volatility = _columns(val)
+    errors = (actual - forecast) / volatility
+    _, forecast, volatility = _columns(test)
+    spread = np.outer(volatility, np.quantile(errors, LEVELS))
+    return Quantiles(levels=LEVELS, values=forecast[:, None] + spread)
+
+
+def _columns(rows: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+    """Return actual, forecast and the volatility known at the origin, shape (N,) each."""
+    actual, forecast, volatility = rows[["actual", "forecast", "volatility"]].to_numpy().T
+    return actual, forecast, volatility
 
 
 def _spread_distributions(samples: Samples, is_test: NDArray[np.bool_]) -> dict[str, Distribution]:
