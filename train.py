@@ -11,22 +11,35 @@ def main(composed: DictConfig) -> float:
     from pathlib import Path
 
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
-    from ironore_lightning.command import run_job
+    from ironore_lightning.command import run_job, run_one_of_many
     from ironore_lightning.composition import to_config
+    from ironore_lightning.status import attempt
 
     folder = Path(HydraConfig.get().runtime.output_dir)
 
     def job() -> float:
-        config = to_config(composed)
-        from ironore_lightning.experiment import run_experiment
+        with attempt(folder) as this:
+            config = to_config(composed)
+            objective = this.finished(config.model_dump(mode="json"))
+            if objective is None:
+                this.start()
+                from ironore_lightning.experiment import run_experiment
+                from ironore_lightning.sweep.pruning import pruning_callbacks
 
-        return run_experiment(config, folder).objective
+                result = run_experiment(config, folder, callbacks=pruning_callbacks(config.monitor))
+                objective = result.objective
+                this.complete(objective)
+        return objective
 
-    return run_job(job)
+    is_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+    return run_one_of_many(job) if is_multirun else run_job(job)
 
 
 if __name__ == "__main__":
     from ironore_lightning.command import run_command
+    from ironore_lightning.sweep.plugins import register
 
+    register()
     run_command(main)

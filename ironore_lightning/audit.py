@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from ironore_lightning.command import run_command, run_job
 from ironore_lightning.composition import to_config
-from ironore_lightning.config import Config
+from ironore_lightning.config.experiment import Config
 from ironore_lightning.errors import ConfigError, DataError, LeakageError
 from ironore_lightning.record import write_json
 

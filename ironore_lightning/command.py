@@ -1,6 +1,7 @@
 """How a command ends: its exit status, and a line instead of a traceback for what a user caused."""
 
 import logging
+import math
 import os
 import re
 import sys
@@ -13,14 +14,19 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from ironore_lightning.composition import unknown_key
-from ironore_lightning.errors import ConfigError, DataError, IronOreError, closest
+from ironore_lightning.errors import (
+    FAILED,
+    WRONG_INPUT,
+    IronOreError,
+    RunPruned,
+    closest,
+    exit_status,
+)
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-FAILED = 1
-WRONG_INPUT = 2
 INTERRUPTED = 130
 
 UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
@@ -72,16 +78,32 @@ def run_job(job: Callable[[], Result]) -> Result:
     try:
         return job()
     except IronOreError as error:
-        for line in str(error).splitlines():
-            log.error("%s: %s", type(error).__name__, line)
+        _say(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         sys.exit(exit_status(error))
 
 
-def exit_status(error: IronOreError) -> int:
-    """Return 2 for wrong settings or data and 1 for a run that failed."""
-    return WRONG_INPUT if isinstance(error, ConfigError | DataError) else FAILED
+def run_one_of_many(job: Callable[[], float]) -> float:
+    """Run one job of a multirun: whatever goes wrong in it is said, and the others go on.
+
+    Returns:
+        The objective, or NaN for a job without one; its status file says why.
+    """
+    try:
+        return job()
+    except RunPruned as pruned:
+        log.info("%s", pruned)
+    except IronOreError as error:
+        _say(error)
+    except Exception:
+        log.exception("this run failed, by a mistake in the code")
+    return math.nan
+
+
+def _say(error: IronOreError) -> None:
+    for line in str(error).splitlines():
+        log.error("%s: %s", type(error).__name__, line)
 
 
 def _one_line(error: Exception) -> str:

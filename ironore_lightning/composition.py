@@ -8,7 +8,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ironore_lightning.config import Config
+from ironore_lightning.config.experiment import Config
 from ironore_lightning.errors import ConfigError, closest
 
 

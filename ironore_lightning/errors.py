@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+FAILED = 1
+WRONG_INPUT = 2
+
 
 class IronOreError(Exception):
     """Everything this package raises on purpose."""
@@ -22,6 +25,15 @@ class LeakageError(IronOreError, ValueError):
 
 class TrainingError(IronOreError, RuntimeError):
     """A fit went wrong while running; names the epoch."""
+
+
+class RunPruned(Exception):  # noqa: N818 - nothing went wrong
+    """A search stopped a run that promised less than the others."""
+
+
+def exit_status(error: Exception) -> int:
+    """Return 2 for wrong settings or data and 1 for a run that failed."""
+    return WRONG_INPUT if isinstance(error, ConfigError | DataError) else FAILED
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from ironore_lightning.config import Config
+from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.features import build_features, build_target, require_no_answer
-from ironore_lightning.data.panel import build_panel
-from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.market import build_market
+from ironore_lightning.data.panel import Panel, build_panel
+from ironore_lightning.data.raw import RawData
 from ironore_lightning.evaluation.assessment import Assessment, assess
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.evaluation.verdict import Labels, direction_sentence, label
@@ -75,25 +77,31 @@ class RunResult:
         return self.facts.best_score
 
 
-def run_experiment(config: Config, folder: Path) -> RunResult:
+def run_experiment(config: Config, folder: Path, *, callbacks: Sequence[Callback]) -> RunResult:
     """Train, evaluate and write one run into `folder`.
+
+    Args:
+        config: Its settings.
+        folder: Where its files go.
+        callbacks: Of whoever started it, to watch the fit.
 
     Raises:
         ConfigError: If the settings do not fit the machine or the data.
         DataError: If a raw file or the table made of it is wrong.
         TrainingError: If a loss is no number; what was complete stays.
+        RunPruned: If a search stops the fit.
     """
     quieten_lightning()
     set_up_process(config.hardware)
-    raw = read_raw(config.data)
-    datamodule = build_datamodule(raw, config)
+    market = build_market(config.data, config.futures, config.panel)
+    datamodule = cut_samples(market.panel, config)
     logger = TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False)
-    open_run(raw, datamodule, logger, config, folder)
+    open_run(market.raw, datamodule, logger, config, folder)
 
     seed_everything(config.seed, verbose=False)
     forecaster = build_forecaster(datamodule, config)
     try:
-        trainer, facts = fit(forecaster, datamodule, logger, config, folder)
+        trainer, facts = fit(forecaster, datamodule, logger, config, folder, callbacks)
         parameters = predict(trainer, forecaster, datamodule, folder)
     except BaseException:
         rank_zero_only(close_session)(logger.log_dir, None, (), step=0)
@@ -128,8 +136,13 @@ def open_run(
 
 
 def build_datamodule(raw: RawData, config: Config) -> WindowDataModule:
-    """Join the raw data, choose features and target, and cut them into samples."""
+    """Join raw data and cut them into samples."""
     panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    return cut_samples(panel, config)
+
+
+def cut_samples(panel: Panel, config: Config) -> WindowDataModule:
+    """Choose features and target, and cut them into samples."""
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
     require_no_answer(features, target)
@@ -184,6 +197,7 @@ def fit(
     logger: TensorBoardLogger,
     config: Config,
     folder: Path,
+    callbacks: Sequence[Callback] = (),
 ) -> tuple[Trainer, TrainingFacts]:
     """Train until patience or epochs run out; stopping and checkpoint watch the one `monitor`.
 
@@ -201,7 +215,8 @@ def fit(
     last = ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
     report = EpochReport(config.thresholds, emoji=config.report.emoji)
     num_batches = len(datamodule.train_dataloader())
-    trainer = build_trainer(config, logger, [best, last, stopping, report], num_batches=num_batches)
+    watching = [best, last, stopping, report, *callbacks]
+    trainer = build_trainer(config, logger, watching, num_batches=num_batches)
     started = time.perf_counter()
     try:
         trainer.fit(forecaster, datamodule=datamodule)

@@ -19,13 +19,12 @@ import pandas as pd
 import torch
 from pydantic import ValidationError
 
-from ironore_lightning.command import exit_status
-from ironore_lightning.config import Config
+from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.windows import WindowDataset
-from ironore_lightning.errors import ConfigError, DataError, IronOreError
+from ironore_lightning.errors import ConfigError, DataError, IronOreError, exit_status
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import (
     COVERAGES,

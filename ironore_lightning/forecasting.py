@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ironore_lightning.config import EvaluationSettings
+from ironore_lightning.config.evaluation import EvaluationSettings
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
 from ironore_lightning.evaluation.distributions import (

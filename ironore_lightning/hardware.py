@@ -2,7 +2,7 @@
 
 import torch
 
-from ironore_lightning.config import HardwareSettings
+from ironore_lightning.config.training import HardwareSettings
 from ironore_lightning.errors import ConfigError
 
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from ironore_lightning.command import run_command, run_job
 from ironore_lightning.composition import to_config
-from ironore_lightning.config import Config
+from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw

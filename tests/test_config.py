@@ -1,6 +1,7 @@
 """The settings: every member composes, every mistake is named."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel
 
 from ironore_lightning.composition import to_config, unknown_key
-from ironore_lightning.config import Config
+from ironore_lightning.config.experiment import Config
 from ironore_lightning.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -184,9 +185,9 @@ def every_model(model, seen=None):
     seen = set() if seen is None else seen
     seen.add(model)
     for field in model.model_fields.values():
-        found = re.findall(r"ironore_lightning\.config\.(\w+)", str(field.annotation))
-        for name in found:
-            child = getattr(__import__("ironore_lightning.config", fromlist=[name]), name)
+        found = re.findall(r"(ironore_lightning\.config\.\w+)\.(\w+)", str(field.annotation))
+        for module, name in found:
+            child = getattr(import_module(module), name)
             if isinstance(child, type) and issubclass(child, BaseModel) and child not in seen:
                 every_model(child, seen)
     return seen

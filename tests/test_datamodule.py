@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ironore_lightning.config import DateSplit, RatioSplit, ScalingSettings
+from ironore_lightning.config.samples import DateSplit, RatioSplit, ScalingSettings
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.windows import ShuffledBatches
 

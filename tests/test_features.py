@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.config import FeatureSettings, FuturesSettings, TargetSettings
+from ironore_lightning.config.data import FuturesSettings
+from ironore_lightning.config.samples import FeatureSettings, TargetSettings
 from ironore_lightning.data.contracts import build_continuous
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel

@@ -102,7 +102,7 @@ def test_the_whole_config_is_seen_at_the_top_only(name):
     imported = {
         alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "ironore_lightning.config"
+        if isinstance(node, ast.ImportFrom) and node.module == "ironore_lightning.config.experiment"
         for alias in node.names
     }
     assert "Config" not in imported or name in KNOW_ALL

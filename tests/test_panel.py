@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.config import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.config.data import DataSettings, FuturesSettings, PanelSettings
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw import RawData, read_raw

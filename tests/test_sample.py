@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from ironore_lightning.config import SampleSettings
+from ironore_lightning.config.data import SampleSettings
 from ironore_lightning.data.sample import Market, simulate_market, write_market
 
 ROOT = Path(__file__).parents[1]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
-from ironore_lightning.config import ScalingSettings
+from ironore_lightning.config.samples import ScalingSettings
 from ironore_lightning.data.scaling import fit_scaler
 
 METHODS = ["minmax", "standard", "robust", "none"]

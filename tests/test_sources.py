@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from ironore_lightning.config import ContractsSettings, SourceSettings
+from ironore_lightning.config.data import ContractsSettings, SourceSettings
 from ironore_lightning.data.files import source_path
 from ironore_lightning.data.sources import read_contracts, read_source
 from ironore_lightning.data.tables import MISSING_MARKS

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.config import DateSplit, RatioSplit, WalkForwardSplit
+from ironore_lightning.config.samples import DateSplit, RatioSplit, WalkForwardSplit
 from ironore_lightning.data.splits import (
     SEGMENTS,
     Split,

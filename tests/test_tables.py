@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.config import ContractsSettings, FileSettings
+from ironore_lightning.config.data import ContractsSettings, FileSettings
 from ironore_lightning.data.sources import read_contracts, read_table
 from ironore_lightning.errors import DataError
 

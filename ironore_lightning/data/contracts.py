@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ironore_lightning.config import FuturesSettings
+from ironore_lightning.config.data import FuturesSettings
 from ironore_lightning.errors import DataError
 
 Floats = npt.NDArray[np.float64]

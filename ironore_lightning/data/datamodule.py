@@ -11,7 +11,12 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from ironore_lightning.config import DateSplit, RatioSplit, ScalingSettings, WalkForwardSplit
+from ironore_lightning.config.samples import (
+    DateSplit,
+    RatioSplit,
+    ScalingSettings,
+    WalkForwardSplit,
+)
 from ironore_lightning.data.scaling import fit_scaler
 from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
 from ironore_lightning.data.windows import Batch, OrderedBatches, ShuffledBatches, WindowDataset

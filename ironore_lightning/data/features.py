@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.config import FeatureSettings, TargetSettings
+from ironore_lightning.config.samples import FeatureSettings, TargetSettings
 from ironore_lightning.data.panel import Panel
 from ironore_lightning.errors import ConfigError, DataError, LeakageError
 

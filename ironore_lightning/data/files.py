@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from ironore_lightning.config import FileSettings
+from ironore_lightning.config.data import FileSettings
 from ironore_lightning.errors import DataError, closest
 
 _LONGEST = 60

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.config import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.config.data import DataSettings, FuturesSettings, PanelSettings
 from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
 from ironore_lightning.data.raw import RawData
 from ironore_lightning.errors import ConfigError, DataError, closest

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ironore_lightning.config import DataSettings, FileSettings
+from ironore_lightning.config.data import DataSettings, FileSettings
 from ironore_lightning.data.files import read_bytes, source_path
 from ironore_lightning.data.sample import simulate_market, write_market
 from ironore_lightning.data.sources import read_contracts, read_source, read_table

@@ -24,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.tseries.holiday import AbstractHolidayCalendar, GoodFriday, Holiday, sunday_to_monday
 
-from ironore_lightning.config import SampleSettings
+from ironore_lightning.config.data import SampleSettings
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
-from ironore_lightning.config import ScalingSettings
+from ironore_lightning.config.samples import ScalingSettings
 
 Floats = npt.NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.config import ContractsSettings, FileSettings, SourceSettings
+from ironore_lightning.config.data import ContractsSettings, FileSettings, SourceSettings
 from ironore_lightning.data.files import listed, quoted, source_path
 from ironore_lightning.data.pickles import read_pickled_contracts
 from ironore_lightning.data.tables import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.config import DateSplit, RatioSplit, WalkForwardSplit
+from ironore_lightning.config.samples import DateSplit, RatioSplit, WalkForwardSplit
 from ironore_lightning.errors import ConfigError, DataError, LeakageError
 
 SEGMENTS = ("train", "val", "test")
@@ -96,7 +96,7 @@ def walk_forward_fold(
     Raises:
         ConfigError: If there is no such fold.
     """
-    num_folds = max(math.ceil((num_samples - initial - purged) / step), 0)
+    num_folds = count_walk_forward_folds(num_samples, initial=initial, step=step, purged=purged)
     if fold >= num_folds:
         raise ConfigError(
             f"split.fold: there is no fold {fold}; {num_samples} samples have {num_folds} folds "
@@ -105,6 +105,11 @@ def walk_forward_fold(
     past = range(fold * step if rolling else 0, initial + fold * step)
     start = past.stop + purged
     return past, range(start, min(start + step, num_samples))
+
+
+def count_walk_forward_folds(num_samples: int, *, initial: int, step: int, purged: int) -> int:
+    """Count the folds whose test segment holds a sample; arguments as in `walk_forward_fold`."""
+    return max(math.ceil((num_samples - initial - purged) / step), 0)
 
 
 def _require_samples(

@@ -31,7 +31,10 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ironore_lightning.composition import to_config
-from ironore_lightning.config import Config, EvaluationSettings, SampleSettings, WalkForwardSplit
+from ironore_lightning.config.data import SampleSettings
+from ironore_lightning.config.evaluation import EvaluationSettings
+from ironore_lightning.config.experiment import Config
+from ironore_lightning.config.samples import WalkForwardSplit
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.raw import RawData
 from ironore_lightning.data.sample import Market, simulate_market

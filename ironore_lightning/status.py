@@ -1,0 +1,214 @@
+"""How far a run has come: a file that is always readable, and a lock that dies with its process."""
+
+import datetime
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ironore_lightning.errors import ConfigError, RunPruned, exit_status
+from ironore_lightning.record import write_json
+
+log = logging.getLogger(__name__)
+
+COMPLETE = "complete"
+RUNNING = "running"
+FAILED = "failed"
+PRUNED = "pruned"
+INTERRUPTED = "interrupted"
+
+STATUS_FILE = "status.json"
+RESULTS_FILE = "final_results.json"
+
+PATIENCE_SECONDS = 5.0
+"""How long to wait for a folder, which a summary holds for a moment to see whether it is free."""
+
+LEFT_BY_A_RUN = (
+    "checkpoints",
+    "tensorboard",
+    "plots",
+    "provenance.json",
+    "predictions.csv",
+    "baselines.csv",
+    "density.csv",
+    "evaluation_results.json",
+    RESULTS_FILE,
+)
+"""What a run that starts again removes first; the log goes on."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is.
+
+    Attributes:
+        state: `running`, `complete`, `failed`, `pruned` by a search, or `interrupted`.
+        started: When, ISO 8601 with the zone; None for a folder in which nothing has started.
+        ended: Likewise; None while it runs or where its process was killed.
+        objective: Best `monitor` on validation, of a complete run.
+        error: What went wrong, or when it was pruned, in one line.
+        exit_status: What the run would have ended a process with.
+    """
+
+    state: str
+    started: str | None = None
+    ended: str | None = None
+    objective: float | None = None
+    error: str | None = None
+    exit_status: int | None = None
+
+
+class Attempt:
+    """One try at the run of a folder, which is locked meanwhile.
+
+    Attributes:
+        folder: Of the run.
+        status: What it is now; before `start`, what an earlier try left.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Look at what is there."""
+        self.folder = folder
+        self.status = _read(folder)
+
+    def finished(self, settings: Mapping[str, Any]) -> float | None:
+        """Return the objective if these settings have run to the end in this folder.
+
+        Raises:
+            ConfigError: If the folder holds a finished run of other settings.
+        """
+        if self.status.state != COMPLETE:
+            return None
+        results = json.loads((self.folder / RESULTS_FILE).read_text(encoding="utf-8"))
+        if results["settings"] != settings:
+            keys = ", ".join(_differences(results["settings"], settings))
+            raise ConfigError(
+                f"{self.folder} holds a finished run that differs in {keys}; choose another folder "
+                "(hydra.sweep.dir for a multirun, hydra.run.dir for one run)"
+            )
+        log.info("%s has finished before; nothing is run again", self.folder)
+        return self.status.objective
+
+    def start(self) -> None:
+        """Say that the run has started, and remove what a broken try has left."""
+        if is_secondary_process():
+            return
+        for name in LEFT_BY_A_RUN if (self.folder / STATUS_FILE).exists() else ():
+            path = self.folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        self._become(Status(RUNNING, started=_now()))
+
+    def complete(self, objective: float) -> None:
+        """Say that everything is written."""
+        self._become(replace(self.status, state=COMPLETE, objective=objective, exit_status=0))
+
+    def stop(self, error: BaseException) -> None:
+        """Say why the run did not end; a finished run of the same folder stays finished."""
+        if self.status.state == COMPLETE:
+            return
+        if isinstance(error, RunPruned):
+            self._become(replace(self.status, state=PRUNED, error=str(error), exit_status=0))
+        elif isinstance(error, Exception):
+            message = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            known = exit_status(error)
+            self._become(replace(self.status, state=FAILED, error=message, exit_status=known))
+        else:
+            status = error.code if isinstance(error, SystemExit) else 130
+            known = status if isinstance(status, int) else 1
+            self._become(replace(self.status, state=INTERRUPTED, exit_status=known))
+
+    def _become(self, status: Status) -> None:
+        self.status = status if status.state == RUNNING else replace(status, ended=_now())
+        if not is_secondary_process():
+            write_json(self.folder / STATUS_FILE, asdict(self.status))
+
+
+@contextmanager
+def attempt(folder: Path) -> Iterator[Attempt]:
+    """Hold a run folder, and write how the run ended however it ends.
+
+    Raises:
+        ConfigError: If another process works in the folder.
+    """
+    with nullcontext() if is_secondary_process() else hold(folder):
+        this = Attempt(folder)
+        try:
+            yield this
+        except BaseException as error:
+            this.stop(error)
+            raise
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Lock a folder; the lock ends with the process, however that ends.
+
+    Raises:
+        ConfigError: If another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=PATIENCE_SECONDS)
+    except Timeout:
+        raise ConfigError(
+            f"{folder}: another process works in this folder; wait for it or choose another one"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_secondary_process() -> bool:
+    """Return whether lightning started this process to help another one, which keeps the record."""
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+
+
+def read_status(folder: Path) -> Status:
+    """Say how far the run of a folder is, `running` only while its process lives."""
+    status = _read(folder)
+    if status.state != RUNNING or _is_held(folder):
+        return status
+    # It may have ended between the two looks.
+    status = _read(folder)
+    return replace(status, state=INTERRUPTED) if status.state == RUNNING else status
+
+
+def _read(folder: Path) -> Status:
+    path = folder / STATUS_FILE
+    if not path.is_file():
+        return Status(INTERRUPTED)
+    return Status(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def _is_held(folder: Path) -> bool:
+    lock = FileLock(folder / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Name the keys in which two trees differ, dotted."""
+    names: list[str] = []
+    for key in sorted({*one, *other}):
+        mine, its = one.get(key), other.get(key)
+        if isinstance(mine, Mapping) and isinstance(its, Mapping):
+            names += _differences(mine, its, f"{prefix}{key}.")
+        elif mine != its:
+            names.append(f"{prefix}{key}")
+    return names
+
+
+def _now() -> str:
+    return datetime.datetime.now(tz=datetime.UTC).astimezone().isoformat(timespec="milliseconds")

@@ -1,0 +1,1 @@
+"""Many runs: how they are started, and what they are worth together."""

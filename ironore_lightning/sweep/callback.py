@@ -1,0 +1,52 @@
+"""What is done around all runs of a multirun: settings and cores are looked at, and the summary."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from ironore_lightning.config.experiment import require_validation_metric
+from ironore_lightning.errors import WRONG_INPUT, IronOreError, exit_status
+
+log = logging.getLogger(__name__)
+
+
+class ManyRuns(Callback):
+    """Hydra swallows errors of a callback, so both methods leave by their exit status."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Refuse a test metric as the objective, and warn of more threads than cores."""
+        try:
+            require_validation_metric(str(config.monitor))
+        except ValueError as error:
+            sys.stderr.write(f"ConfigError: monitor: {error}\n")
+            sys.exit(WRONG_INPUT)
+        jobs = config.hydra.launcher.get("n_jobs") or 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        cores = cores or 1
+        jobs = cores if jobs < 0 else jobs
+        threads = config.hardware.threads
+        if jobs * threads > cores:
+            log.warning(
+                "%d jobs of %d thread(s) fight over %d core(s), which makes each many times "
+                "slower; lower hydra.launcher.n_jobs or hardware.threads",
+                jobs,
+                threads,
+                cores,
+            )
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Summarise, and say by the exit status if a run failed."""
+        from ironore_lightning.sweep.summary import summarize
+
+        try:
+            summary = summarize(Path(config.hydra.sweep.dir))
+        except IronOreError as error:
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            sys.exit(exit_status(error))
+        if summary.worst_exit_status:
+            sys.exit(summary.worst_exit_status)

@@ -1,0 +1,67 @@
+"""How many folds a walk-forward has on the data at hand."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, open_dict
+
+from ironore_lightning.composition import to_config
+from ironore_lightning.config.experiment import Config
+from ironore_lightning.config.samples import WalkForwardSplit
+from ironore_lightning.errors import ConfigError
+
+KEY = "split.fold"
+ALL = f"{KEY}=all"
+
+
+def with_all_folds(overrides: Sequence[str], config: DictConfig, hydra_context: Any) -> list[str]:
+    """Replace `split.fold=all` by the range of all folds that the data have.
+
+    Other swept settings are left at their defaults while the folds are counted.
+
+    Raises:
+        ConfigError: If the settings or the split have no folds.
+        DataError: If the data are wrong.
+    """
+    wanted = [one for one in overrides if one.partition("=")[0] == KEY]
+    if not wanted or wanted[-1] != ALL:
+        return list(overrides)
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    single = [one.input_line for one in parsed if not one.is_sweep_override()]
+    others = [one for one in single if one is not None and one.partition("=")[0] != KEY]
+    composed = hydra_context.config_loader.load_sweep_config(config, [*others, f"{KEY}=0"])
+    with open_dict(composed):
+        del composed["hydra"]
+    total = count_folds(to_config(composed))
+    return [f"{KEY}=range(0,{total})" if one == ALL else one for one in overrides]
+
+
+def count_folds(config: Config) -> int:
+    """Count the folds of a walk-forward.
+
+    Raises:
+        ConfigError: If the split is none, or there is no fold.
+    """
+    from ironore_lightning.data.features import build_features, build_target
+    from ironore_lightning.data.market import build_market
+    from ironore_lightning.data.splits import count_walk_forward_folds
+
+    if not isinstance(config.split, WalkForwardSplit):
+        raise ConfigError(f"{ALL} needs split=walk_forward")
+    panel = build_market(config.data, config.futures, config.panel).panel
+    features = build_features(panel, config.features.names)
+    target = build_target(panel, config.target).loc[features.index]
+    dated = int(target["date"].notna().sum())
+    total = count_walk_forward_folds(
+        dated - config.window.sequence_length + 1,
+        initial=config.split.initial,
+        step=config.split.step,
+        purged=config.target.horizon - 1,
+    )
+    if total == 0:
+        raise ConfigError(
+            f"{ALL}: {dated} rows with a target have no fold after the first {config.split.initial}"
+            " samples; lower split.initial"
+        )
+    return total

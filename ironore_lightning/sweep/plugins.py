@@ -1,0 +1,27 @@
+"""Make our sweepers known to Hydra."""
+
+import sys
+from types import ModuleType
+
+from hydra.core.plugins import Plugins
+
+from ironore_lightning.sweep.grid import GridSweeper
+from ironore_lightning.sweep.search import OptunaSweeper
+
+NAMESPACE = "hydra_plugins"
+MODULE = "ironore_lightning"
+
+
+def register() -> None:
+    """Register the sweepers that `conf/hydra/sweeper` names; once, before `hydra.main` runs.
+
+    Hydra takes plugins only from a package called `hydra_plugins`, so they get an address there.
+    """
+    plugins = Plugins.instance()
+    namespace = sys.modules.setdefault(NAMESPACE, ModuleType(NAMESPACE))
+    module = ModuleType(f"{NAMESPACE}.{MODULE}")
+    setattr(namespace, MODULE, module)
+    sys.modules[module.__name__] = module
+    for sweeper in (GridSweeper, OptunaSweeper):
+        setattr(module, sweeper.__name__, sweeper)
+        plugins.register(sweeper)

@@ -1,0 +1,193 @@
+"""Optuna as a Hydra sweeper: it proposes runs, hears what they reached, and can be continued."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ironore_lightning.errors import ConfigError
+from ironore_lightning.status import COMPLETE, PRUNED, hold, read_status
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import Trial
+
+log = logging.getLogger(__name__)
+
+REFUSED = {
+    "seed": "the luckiest seed says nothing of the next one; run several seeds of the best settings",
+    "monitor": "trials that minimise different things have no best",
+    "split.fold": "trials of different days have no best; search on one split, then walk forward",
+}
+"""Settings that no search may choose, and why."""
+
+
+class SearchSettings(BaseModel):
+    """How a search goes; the values stand in `conf/hydra/sweeper/optuna.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    n_trials: int = Field(ge=1)
+    """Trials to reach in all, those of earlier commands in the same folder included."""
+    n_jobs: int = Field(ge=1)
+    """Trials handed to the launcher at once."""
+    sampler: Literal["tpe", "random"]
+    pruner: Literal["median", "hyperband", "none"]
+    seed: int = Field(ge=0)
+    """Of the sampler."""
+    startup_trials: int = Field(ge=0)
+    """Trials drawn at random, and never pruned, before the sampler has learnt something."""
+    warmup_epochs: int = Field(ge=0)
+    """Epochs before a trial may be pruned by the median."""
+    params: dict[str, Any]
+    """Intervals, ranges and choices by setting, as Hydra writes them."""
+    trial: int | None
+    """Which trial a job is; None in the command that starts them."""
+
+
+def read_settings(node: Mapping[str, Any]) -> SearchSettings:
+    """Check the settings of a search, as they stand in Hydra's `sweeper` node.
+
+    Raises:
+        ConfigError: If one is wrong.
+    """
+    plain = {key: value for key, value in node.items() if key != "_target_"}
+    try:
+        return SearchSettings.model_validate(plain)
+    except ValidationError as error:
+        lines = [
+            f"hydra.sweeper.{'.'.join(map(str, one['loc']))}: "
+            f"{one['msg'][0].lower()}{one['msg'][1:]}, got {one['input']!r}"
+            for one in error.errors(include_url=False)
+        ]
+        raise ConfigError("\n".join(lines)) from None
+
+
+class OptunaSweeper(Sweeper):
+    """Ask Optuna for trials until there are `n_trials`; each is a run of its own."""
+
+    __module__ = "hydra_plugins.ironore_lightning"  # Hydra admits no plugin from elsewhere
+
+    def __init__(self, **settings: Any) -> None:
+        """Take the settings of the search, checked."""
+        self.settings = read_settings(
+            {
+                key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+                for key, value in settings.items()
+            }
+        )
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Take what Hydra knows, and make the launcher."""
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run trials until the study has as many as asked for.
+
+        Raises:
+            ConfigError: If the space cannot be searched, or is not that of the study in the folder.
+        """
+        folder = Path(self.config.hydra.sweep.dir)
+        params = [f"{key}={value}" for key, value in self.settings.params.items()]
+        overrides = OverridesParser.create().parse_overrides([*params, *arguments])
+        latest = {one.get_key_element(): one for one in overrides}
+        fixed = [str(one.input_line) for one in latest.values() if not one.is_sweep_override()]
+        space = search_space(one for one in latest.values() if one.is_sweep_override())
+        with hold(folder):
+            OmegaConf.save(self.config, folder / "multirun.yaml")
+            self._run_trials(folder, space, fixed)
+
+    def _run_trials(
+        self, folder: Path, space: Mapping[str, "BaseDistribution"], fixed: Sequence[str]
+    ) -> None:
+        from ironore_lightning.sweep.study import ask, open_study, tell
+
+        study = open_study(folder, self.settings, space)
+        while trials := ask(study, self.settings, space):
+            batch = [[*fixed, *_overrides(trial, space)] for trial in trials]
+            self.validate_batch_is_legal(batch)
+            results = self.launcher.launch(batch, initial_job_idx=trials[0].number)
+            for trial, result in zip(trials, results, strict=True):
+                assert result.hydra_cfg is not None
+                run = Path(result.hydra_cfg.hydra.runtime.output_dir)
+                tell(study, trial, read_status(run))
+        _report(study)
+
+
+def search_space(overrides: Iterator[Override]) -> dict[str, "BaseDistribution"]:
+    """Read what may vary: `choice`, `range`, `interval`, the latter `tag(log, ...)` if wanted.
+
+    Raises:
+        ConfigError: If there is nothing, or something that no search may choose.
+    """
+    space: dict[str, BaseDistribution] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if key in REFUSED:
+            raise ConfigError(f"{key}: a search may not choose it: {REFUSED[key]}")
+        space[key] = _distribution(key, override)
+    if not space:
+        raise ConfigError(
+            "hydra.sweeper.params: there is nothing to search; give a setting an interval, a range "
+            "or a choice, as in 'training.learning_rate=tag(log, interval(1e-4, 1e-2))'"
+        )
+    return space
+
+
+def _distribution(key: str, override: Override) -> "BaseDistribution":
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    value: Any = override.value()
+    if override.is_choice_sweep():
+        return CategoricalDistribution(list(override.sweep_string_iterator()))
+    is_whole = isinstance(value.start, int) and isinstance(_end(value), int)
+    try:
+        if override.is_range_sweep():
+            if is_whole and isinstance(value.step, int):
+                return IntDistribution(value.start, value.stop - 1, step=value.step)
+            raise ValueError("a range of fractions is better an interval or a choice")
+        is_log = "log" in value.tags
+        if is_whole:
+            return IntDistribution(value.start, value.end, log=is_log)
+        return FloatDistribution(float(value.start), float(value.end), log=is_log)
+    except ValueError as error:
+        raise ConfigError(f"{key}: cannot be searched: {error}") from None
+
+
+def _end(value: Any) -> Any:
+    return value.end if hasattr(value, "end") else value.stop
+
+
+def _overrides(trial: "Trial", space: Mapping[str, "BaseDistribution"]) -> list[str]:
+    """Write a trial's values as overrides, and its folder and number for the job."""
+    values = [f"{key}={trial.params[key]}" for key in space]
+    own = [f"hydra.sweep.subdir=trial_{trial.number}", f"hydra.sweeper.trial={trial.number}"]
+    return [*values, *own]
+
+
+def _report(study: Any) -> None:
+    states = [trial.state.name.lower() for trial in study.trials]
+    counts = [
+        f"{states.count(state)} {word}"
+        for state, word in (("complete", COMPLETE), ("pruned", PRUNED), ("fail", "failed"))
+    ]
+    log.info("trials: %s", ", ".join(counts))

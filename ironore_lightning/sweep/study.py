@@ -1,0 +1,135 @@
+"""The Optuna study of a search: kept in the sweep's folder, asked, told, and continued."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ironore_lightning.errors import ConfigError, RunPruned
+from ironore_lightning.status import COMPLETE, PRUNED, Status
+
+try:
+    import optuna
+    from optuna.distributions import BaseDistribution, distribution_to_json
+    from optuna.trial import Trial, TrialState
+    from optuna_integration import PyTorchLightningPruningCallback
+except ImportError as error:
+    raise ConfigError(
+        "hydra/sweeper: a search needs Optuna; install it with pip install -e '.[search]'"
+    ) from error
+
+if TYPE_CHECKING:
+    from lightning import LightningModule, Trainer
+
+    from ironore_lightning.sweep.search import SearchSettings
+
+FILE = "study.db"
+NAME = "search"
+SPACE = "space"
+ERROR = "error"
+
+LOCK_SECONDS = 60
+"""How long a process waits for another one that writes to the study."""
+
+
+class Pruning(PyTorchLightningPruningCallback):  # type: ignore[misc]  # it has no types
+    """Report the monitor after every epoch, and raise `RunPruned` when the study has seen enough."""
+
+    def on_validation_end(self, trainer: "Trainer", pl_module: "LightningModule") -> None:
+        """Ask the study."""
+        try:
+            super().on_validation_end(trainer, pl_module)
+        except optuna.TrialPruned:
+            raise RunPruned(
+                f"pruned after epoch {trainer.current_epoch + 1}: other trials were better by then"
+            ) from None
+
+
+def open_study(
+    folder: Path, settings: "SearchSettings", space: Mapping[str, BaseDistribution]
+) -> optuna.Study:
+    """Open the study in a sweep's folder, or make it; trials that were cut off wait to run again.
+
+    Raises:
+        ConfigError: If it searches another space.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = _storage(folder)
+    study = optuna.create_study(
+        study_name=NAME, storage=storage, pruner=_pruner(settings), load_if_exists=True
+    )
+    # A sampler that starts again with its old seed would propose what it proposed before.
+    study.sampler = _sampler(settings, offset=len(study.trials))
+    _require_same_space(study, space, folder)
+    study_id = storage.get_study_id_from_name(NAME)
+    for trial in study.trials:
+        if trial.state == TrialState.RUNNING:
+            trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+            storage.set_trial_state_values(trial_id, TrialState.WAITING)
+    return study
+
+
+def ask(
+    study: optuna.Study, settings: "SearchSettings", space: Mapping[str, BaseDistribution]
+) -> list[Trial]:
+    """Return the next trials: those that wait first, then new ones, until there are `n_trials`."""
+    waiting = sum(trial.state == TrialState.WAITING for trial in study.trials)
+    new = max(settings.n_trials - len(study.trials), 0)
+    return [study.ask(dict(space)) for _ in range(min(settings.n_jobs, waiting + new))]
+
+
+def tell(study: optuna.Study, trial: Trial, status: Status) -> None:
+    """Tell the study what became of a trial."""
+    if status.state == COMPLETE:
+        study.tell(trial, status.objective)
+    elif status.state == PRUNED:
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        trial.set_user_attr(ERROR, status.error or status.state)
+        study.tell(trial, state=TrialState.FAIL)
+
+
+def load_trial(folder: Path, number: int, settings: "SearchSettings") -> Trial:
+    """Return the trial that a job is, which can be asked whether the job shall go on."""
+    storage = _storage(folder)
+    study = optuna.load_study(study_name=NAME, storage=storage, pruner=_pruner(settings))
+    study_id = storage.get_study_id_from_name(NAME)
+    return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
+
+
+def _require_same_space(
+    study: optuna.Study, space: Mapping[str, BaseDistribution], folder: Path
+) -> None:
+    wanted = {key: distribution_to_json(one) for key, one in space.items()}
+    written = study.user_attrs.get(SPACE, wanted)
+    changed = sorted(key for key in {*wanted, *written} if wanted.get(key) != written.get(key))
+    if changed:
+        raise ConfigError(
+            f"hydra.sweeper.params: {folder} holds a search over another space, it differs in "
+            f"{', '.join(changed)}; choose another hydra.sweep.dir"
+        )
+    study.set_user_attr(SPACE, wanted)
+
+
+def _storage(folder: Path) -> optuna.storages.RDBStorage:
+    # SQLite frees its locks with the process that held them, however that ended.
+    return optuna.storages.RDBStorage(
+        f"sqlite:///{(folder / FILE).resolve()}",
+        engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}},
+    )
+
+
+def _sampler(settings: "SearchSettings", *, offset: int) -> optuna.samplers.BaseSampler:
+    seed = settings.seed + offset
+    if settings.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=settings.startup_trials)
+
+
+def _pruner(settings: "SearchSettings") -> optuna.pruners.BasePruner:
+    if settings.pruner == "none":
+        return optuna.pruners.NopPruner()
+    if settings.pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner()
+    return optuna.pruners.MedianPruner(
+        n_startup_trials=settings.startup_trials, n_warmup_steps=settings.warmup_epochs
+    )
