@@ -98,6 +98,23 @@ def build_forecasts(
     )
 
 
+def conformal_bounds(predictions: pd.DataFrame, adaptation: float, *, horizon: int) -> pd.DataFrame:
+    """Bound the test rows by the forecast's own earlier errors.
+
+    Args:
+        predictions: All rows in time order: `segment`, `actual`, `forecast`.
+        adaptation: Step of the adaptive level.
+        horizon: Days that a forecast reaches.
+
+    Returns:
+        By test row: `lower_80`, `upper_80`, `lower_90`, `upper_90`, per cent.
+    """
+    volatility = ewma_volatility(predictions["actual"].to_numpy(np.float64), horizon=horizon)
+    rows = predictions.assign(volatility=volatility)
+    val, test = (rows[rows["segment"] == segment] for segment in ("val", "test"))
+    return _bounds(val, test, None, adaptation, horizon=horizon)
+
+
 def to_distribution(head: Head, parameters: Tensor) -> Distribution | None:
     """Read parameters (N, P) as distributions; a point is none."""
     columns = parameters.double().numpy().T

@@ -72,9 +72,10 @@ def test_an_experiment_member_sets_no_leaf_and_loses_to_the_command_line(compose
     assert compose("experiment=stationary_small").model.hidden_size == 16
     assert compose("experiment=stationary_small", "model=bilstm").model.hidden_size == 96
     experiments = list((ROOT / "conf" / "experiment").glob("*.yaml"))
-    assert experiments
+    experiments += (ROOT / "conf" / "hparams_search").glob("*.yaml")
+    assert len(experiments) >= 6
     for path in experiments:
-        assert set(OmegaConf.load(path)) == {"defaults"}, path
+        assert set(OmegaConf.load(path)) <= {"defaults", "hydra"}, path
 
 
 @pytest.mark.parametrize(

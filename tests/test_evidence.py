@@ -27,6 +27,7 @@ CONVINCING = Findings(
     r2_mean=0.021,
     ic=0.15,
     block_share=7 / 9,
+    net_sharpe=1.2,
     stronger=(),
 )
 """What satisfies every rule and is not too good."""

@@ -61,6 +61,18 @@ class EvaluationSettings(Settings):
     """Length of the blocks over which skill must be spread."""
     block_share: Share
     """Share of the blocks whose direction accuracy must exceed the base rate for SUPPORTED."""
+    searched_p: float = Field(gt=0, le=0.5)
+    """Largest p-value of Hansen's SPA over all trials for SUPPORTED, where several were tried."""
+    strong_p: float = Field(gt=0, le=0.5)
+    """The same for STRONG."""
+    strong_days: int = Field(ge=20)
+    """Scored days that STRONG needs."""
+    strong_sharpe: Share
+    """Smallest probability that the Sharpe ratio exceeds that of the luckiest trial, for STRONG."""
+    strong_overfitting: Share
+    """Largest probability of backtest overfitting for STRONG."""
+    strong_cost_bp: float = Field(ge=0)
+    """Cost of a turn, one of `costs_bp`, after which STRONG still needs a profit."""
     suspect_accuracy: float = Field(gt=50, le=100)
     """Direction accuracy, per cent, on `suspect_days` or more, that is too good to be true."""
     suspect_days: int = Field(ge=20)
@@ -81,6 +93,13 @@ class EvaluationSettings(Settings):
     def _supported_is_stricter(self) -> Self:
         if self.supported_p > self.suggestive_p:
             raise ValueError("supported_p must not exceed suggestive_p")
+        return self
+
+    @model_validator(mode="after")
+    def _strong_cost_is_shown(self) -> Self:
+        if self.strong_cost_bp not in self.costs_bp:
+            shown = ", ".join(f"{cost:g}" for cost in self.costs_bp)
+            raise ValueError(f"strong_cost_bp must be one of costs_bp ({shown})")
         return self
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.config import EvaluationSettings
+from ironore_lightning.config.evaluation import EvaluationSettings
 from ironore_lightning.evaluation.comparison import COVERAGE, Row, base_rate, compare
 from ironore_lightning.evaluation.evidence import Evidence, Findings, weigh
 from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
 from ironore_lightning.evaluation.metrics import Scores, evaluate
+from ironore_lightning.evaluation.selection import Discount
 from ironore_lightning.evaluation.significance import (
     BootstrapIntervals,
     ConfidenceSet,
@@ -27,7 +28,7 @@ from ironore_lightning.evaluation.significance import (
     pesaran_timmermann,
     superior_ability,
 )
-from ironore_lightning.evaluation.trading import TradingResult, trading_table
+from ironore_lightning.evaluation.trading import SIGN, TradingResult, trading_table
 
 Floats = NDArray[np.float64]
 
@@ -43,12 +44,14 @@ class Block:
     Attributes:
         first_date: Of the outcomes, YYYY-MM-DD.
         last_date: Likewise.
+        num_days: Days there are.
         accuracy: Per cent of the days that moved; None if none did.
         r2_zero: 1 - squared error over that of zero; None if nothing moved.
     """
 
     first_date: str
     last_date: str
+    num_days: int
     accuracy: float | None
     r2_zero: float | None
 
@@ -93,6 +96,7 @@ def assess(
     kind: str,
     horizon: int,
     label: str,
+    discount: Discount | None = None,
 ) -> Assessment:
     """Assess the forecasts of one stretch of days.
 
@@ -106,6 +110,7 @@ def assess(
         kind: `target.kind`.
         horizon: Days that a forecast reaches.
         label: The original's word for the direction accuracy.
+        discount: For all that was tried, where these days are those of a multirun.
     """
     actual, forecast = (days[name].to_numpy(np.float64) for name in ("actual", "forecast"))
     forecasts = {MODEL: forecast, **{str(name): one.to_numpy() for name, one in baselines.items()}}
@@ -114,7 +119,9 @@ def assess(
     blocks = skill_blocks(days, settings.block_days)
     losses = {name: (actual - values) ** 2 for name, values in forecasts.items()}
     confidence_set, superior_p = _among_all(losses, settings, horizon=horizon)
-    findings = collect_findings(table, tests, blocks, actual)
+    trading = _trading(days, settings, kind=kind, horizon=horizon)
+    net_sharpe = _net_sharpe(trading, settings.strong_cost_bp)
+    findings = collect_findings(table, tests, blocks, actual, net_sharpe)
     return Assessment(
         scores=evaluate(days, kind=kind),
         table=table,
@@ -124,9 +131,9 @@ def assess(
         superior_ability_p=superior_p,
         intervals=[_interval_scores(days, coverage) for coverage in COVERAGES],
         density=_density_means(density),
-        trading=_trading(days, settings, kind=kind, horizon=horizon),
+        trading=trading,
         blocks=blocks,
-        evidence=weigh(findings, settings, label=label),
+        evidence=weigh(findings, settings, label=label, discount=discount),
     )
 
 
@@ -156,25 +163,34 @@ def skill_tests(forecast: Floats, actual: Floats, *, horizon: int) -> dict[str, 
 
 def skill_blocks(days: pd.DataFrame, block_days: int) -> list[Block]:
     """Cut days into whole blocks; what is left over at the end is no block."""
-    blocks = []
-    for start in range(0, len(days) - block_days + 1, block_days):
-        block = days.iloc[start : start + block_days]
-        actual, forecast = block["actual"].to_numpy(), block["forecast"].to_numpy()
-        moved = np.count_nonzero(actual)
-        total = (actual**2).sum()
-        blocks.append(
-            Block(
-                first_date=f"{block['date'].iloc[0]:%Y-%m-%d}",
-                last_date=f"{block['date'].iloc[-1]:%Y-%m-%d}",
-                accuracy=100 * int((actual * forecast > 0).sum()) / moved if moved else None,
-                r2_zero=float(1 - ((actual - forecast) ** 2).sum() / total) if total else None,
-            )
-        )
-    return blocks
+    starts = range(0, len(days) - block_days + 1, block_days)
+    return [_skill(days.iloc[start : start + block_days]) for start in starts]
+
+
+def skill_years(days: pd.DataFrame) -> list[Block]:
+    """Cut days by calendar year."""
+    return [_skill(year) for _, year in days.groupby(days["date"].dt.year)]
+
+
+def _skill(days: pd.DataFrame) -> Block:
+    actual, forecast = days["actual"].to_numpy(), days["forecast"].to_numpy()
+    moved = np.count_nonzero(actual)
+    total = (actual**2).sum()
+    return Block(
+        first_date=f"{days['date'].iloc[0]:%Y-%m-%d}",
+        last_date=f"{days['date'].iloc[-1]:%Y-%m-%d}",
+        num_days=len(days),
+        accuracy=100 * int((actual * forecast > 0).sum()) / moved if moved else None,
+        r2_zero=float(1 - ((actual - forecast) ** 2).sum() / total) if total else None,
+    )
 
 
 def collect_findings(
-    table: Sequence[Row], tests: dict[str, Outcome], blocks: Sequence[Block], actual: Floats
+    table: Sequence[Row],
+    tests: dict[str, Outcome],
+    blocks: Sequence[Block],
+    actual: Floats,
+    net_sharpe: float | None,
 ) -> Findings:
     """Gather what a grade is made of.
 
@@ -183,6 +199,7 @@ def collect_findings(
         tests: Of `skill_tests`.
         blocks: Of `skill_blocks`.
         actual: Shape (N,), per cent.
+        net_sharpe: Of the sign strategy after costs.
     """
     model, *baselines = table
     stronger = sorted((row for row in baselines if row.rmse < model.rmse), key=lambda row: row.rmse)
@@ -203,6 +220,7 @@ def collect_findings(
         r2_mean=model.r2_mean,
         ic=model.ic,
         block_share=sum(above) / len(above) if above else None,
+        net_sharpe=net_sharpe,
         stronger=tuple(row.name for row in stronger),
     )
 
@@ -252,6 +270,14 @@ def _density_means(density: pd.DataFrame) -> dict[str, dict[str, float | None]]:
         mean = float(density[column].mean())
         means.setdefault(name, {})[score] = mean if np.isfinite(mean) else None
     return means
+
+
+def _net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None:
+    """Return the Sharpe ratio of the sign strategy at a cost."""
+    for one in results:
+        if (one.name, one.delay_days, one.cost_bp) == (SIGN, 0, cost_bp):
+            return one.sharpe
+    return None
 
 
 def _trading(

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ironore_lightning.config import EvaluationSettings
+from ironore_lightning.config.evaluation import EvaluationSettings
+from ironore_lightning.evaluation.selection import Discount
 
 GRADES = ("INSUFFICIENT", "NONE", "SUGGESTIVE", "SUPPORTED", "STRONG")
 """From nothing to be said to as much as history can say; SUSPECT stands beside them."""
@@ -27,6 +28,7 @@ class Findings:
         r2_mean: Against the expanding mean.
         ic: Correlation of forecast and outcome.
         block_share: Share of blocks whose accuracy exceeds the base rate.
+        net_sharpe: Annual, of the sign strategy after `strong_cost_bp`; None without a price.
         stronger: Names of the baselines with a smaller RMSE on the same days, strongest first.
     """
 
@@ -44,6 +46,7 @@ class Findings:
     r2_mean: float | None
     ic: float | None
     block_share: float | None
+    net_sharpe: float | None
     stronger: tuple[str, ...]
 
 
@@ -74,7 +77,16 @@ SIGN_ALLOWANCE = 2.0
 skill than sizes do; at one level for both they would find less at the same rate of false alarms."""
 
 
-def weigh(findings: Findings, settings: EvaluationSettings, *, label: str) -> Evidence:
+ALONE = "a search's discount for looking, which one run does not have"
+
+
+def weigh(
+    findings: Findings,
+    settings: EvaluationSettings,
+    *,
+    label: str,
+    discount: Discount | None = None,
+) -> Evidence:
     """Grade findings.
 
     INSUFFICIENT: too few days, or a forecast or market of one sign. SUGGESTIVE: Clark-West passes
@@ -82,15 +94,19 @@ def weigh(findings: Findings, settings: EvaluationSettings, *, label: str) -> Ev
     `SIGN_ALLOWANCE` times that, and R2 against zero is positive. SUPPORTED: the same at
     `supported_p`, R2 is positive against the expanding mean as well, neither ridge nor an
     autoregression has a smaller error, and at least the share `block_share` of the blocks exceeds
-    the base rate. STRONG also needs what only many runs know. Otherwise NONE. What is too good to
-    be true is SUSPECT, whatever it has earned.
+    the base rate; and what was chosen among several trials, that the best of them all beats zero
+    (Hansen's SPA at `searched_p`). STRONG: after the discount for looking, which only many runs
+    have, SPA at `strong_p`, a deflated Sharpe ratio, a small probability of overfitting, a profit
+    after costs, and `strong_days`. Otherwise NONE. What is too good to be true is SUSPECT, whatever
+    it has earned.
 
     Args:
         findings: The numbers.
         settings: Where the rules draw the line.
         label: The original's word for the direction accuracy.
+        discount: For all that was tried; None for a single run.
     """
-    earned, missing = _earned(findings, settings)
+    earned, missing = _earned(findings, settings, discount)
     suspicion = _suspicion(findings, settings)
     grade = "SUSPECT" if suspicion else earned
     line = _line(findings, grade, label=label)
@@ -103,16 +119,21 @@ def weigh(findings: Findings, settings: EvaluationSettings, *, label: str) -> Ev
     )
 
 
-def _earned(findings: Findings, settings: EvaluationSettings) -> tuple[str, tuple[str, ...]]:
+def _earned(
+    findings: Findings, settings: EvaluationSettings, discount: Discount | None
+) -> tuple[str, tuple[str, ...]]:
     """Return the grade and what is missing for the next one."""
     if lacking := _insufficient(findings, settings):
         return "INSUFFICIENT", lacking
     if lacking := _without_skill(findings, settings.suggestive_p):
         return "NONE", lacking
     lacking = _without_skill(findings, settings.supported_p) + _without_lead(findings, settings)
+    if discount and discount.num_trials > 1:
+        lacking += _no_better_than_zero(discount, settings.searched_p)
     if lacking:
         return "SUGGESTIVE", lacking
-    return "SUPPORTED", ("a search's discount for looking, which one run does not have",)
+    lacking = _discounted(findings, settings, discount) if discount else (ALONE,)
+    return ("SUPPORTED", lacking) if lacking else ("STRONG", ())
 
 
 def _insufficient(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
@@ -152,6 +173,32 @@ def _without_lead(findings: Findings, settings: EvaluationSettings) -> tuple[str
     elif findings.block_share < settings.block_share:
         lacking.append(f"{100 * findings.block_share:.0f} % of the blocks above the base rate")
     return tuple(lacking)
+
+
+def _no_better_than_zero(discount: Discount, level: float) -> tuple[str, ...]:
+    p_value = discount.superior_ability_p
+    if _passes(p_value, level):
+        return ()
+    return (f"SPA over {discount.num_trials} trials {_p_value(p_value, 3)}, {level:g} is needed",)
+
+
+def _discounted(
+    findings: Findings, settings: EvaluationSettings, discount: Discount
+) -> tuple[str, ...]:
+    """Name what does not survive the discount for looking."""
+    lacking = _no_better_than_zero(discount, settings.strong_p)
+    if findings.num_days < settings.strong_days:
+        lacking += (f"{findings.num_days} days, {settings.strong_days} are needed",)
+    if (discount.deflated_sharpe or 0) < settings.strong_sharpe:
+        lacking += (f"deflated Sharpe ratio {_number(discount.deflated_sharpe)}",)
+    was_chosen = discount.num_trials > 1
+    overfitting = discount.overfitting
+    if was_chosen and (overfitting is None or overfitting > settings.strong_overfitting):
+        lacking += (f"probability of overfitting {_number(overfitting)}",)
+    if (findings.net_sharpe or 0) <= 0:
+        cost = f"after {settings.strong_cost_bp:g} bp a turn"
+        lacking += (f"Sharpe ratio {cost} {_number(findings.net_sharpe)}",)
+    return lacking
 
 
 def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
@@ -206,7 +253,11 @@ def _sentence(earned: str, missing: tuple[str, ...]) -> str:
         "SUGGESTIVE": f"A hint and no more: look again on later days ({because}).",
         "SUPPORTED": (
             "On these days it beat doing nothing by more than luck explains; "
-            f"what it cannot know: {because}."
+            f"what is not shown: {because}."
+        ),
+        "STRONG": (
+            "On these days it beat doing nothing by more than luck and all that was tried explain; "
+            "whether the market stays as it was is not known."
         ),
     }[earned]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ironore_lightning.config import ThresholdSettings
+from ironore_lightning.config.evaluation import ThresholdSettings
 from ironore_lightning.evaluation.metrics import Scores
 
 
@@ -33,13 +33,6 @@ def label(
     training_seconds: float,
 ) -> Labels:
     """Put words to numbers; an undefined score gets the lowest word."""
-    accuracy = scores.direction_accuracy or 0.0
-    if accuracy >= thresholds.excellent_accuracy:
-        direction = "EXCELLENT"
-    elif accuracy >= thresholds.good_accuracy:
-        direction = "GOOD"
-    else:
-        direction = "FAIR" if accuracy >= thresholds.fair_accuracy else "POOR"
     correlation = scores.correlation or 0.0
     return Labels(
         complexity=_rank(
@@ -52,7 +45,7 @@ def label(
             (thresholds.quick_training_time, thresholds.moderate_training_time),
             ("QUICK", "MODERATE", "LENGTHY"),
         ),
-        direction=direction,
+        direction=direction_label(scores, thresholds),
         error=_rank(
             scores.rmse,
             (thresholds.low_rmse, thresholds.moderate_rmse),
@@ -64,6 +57,16 @@ def label(
             ("STRONG", "MODERATE", "WEAK"),
         ),
     )
+
+
+def direction_label(scores: Scores, thresholds: ThresholdSettings) -> str:
+    """Call a direction accuracy EXCELLENT, GOOD, FAIR or POOR."""
+    accuracy = scores.direction_accuracy or 0.0
+    if accuracy >= thresholds.excellent_accuracy:
+        return "EXCELLENT"
+    if accuracy >= thresholds.good_accuracy:
+        return "GOOD"
+    return "FAIR" if accuracy >= thresholds.fair_accuracy else "POOR"
 
 
 def epoch_speed(seconds: float, thresholds: ThresholdSettings) -> str:

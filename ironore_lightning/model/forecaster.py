@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
 
-from ironore_lightning.config import ModelSettings, TrainingSettings
+from ironore_lightning.config.training import ModelSettings, TrainingSettings
 from ironore_lightning.data.windows import Batch
 from ironore_lightning.errors import TrainingError
 from ironore_lightning.evaluation.metrics import epoch_metrics

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ironore_lightning.config import ThresholdSettings
+from ironore_lightning.config.evaluation import ThresholdSettings
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.comparison import as_table
 from ironore_lightning.evaluation.metrics import Scores

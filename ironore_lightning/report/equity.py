@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from ironore_lightning.config import EvaluationSettings
+from ironore_lightning.config.evaluation import EvaluationSettings
 from ironore_lightning.evaluation.trading import (
     BUY_AND_HOLD,
     FLAT,

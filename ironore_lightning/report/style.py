@@ -14,12 +14,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
 Values = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
 Corner = Literal["upper left", "upper right", "lower right"]
+Side = Literal["left", "right"]
 
 # Okabe and Ito (2008): told apart with every common form of colour blindness.
 ACTUAL = "#595959"
@@ -29,8 +32,8 @@ WRONG = "#D55E00"
 REFERENCE = "#000000"
 BAND = "#BDBDBD"
 
-TEXT_SIZE, TITLE_SIZE = 10.5, 12
-"""In points: notes and labels; titles of panels."""
+TEXT_SIZE, TITLE_SIZE, SMALL_SIZE = 10.5, 12, 9
+"""In points: notes and labels; titles of panels; what there is much of."""
 ONE_DAY = np.timedelta64(1, "D")
 MANY_DAYS = 500
 """Beyond these, marks of the usual size hide each other."""
@@ -48,16 +51,21 @@ def open_figure(day: Dates, title: str) -> Figure:
         day: Days that are drawn, ascending, shape (N,); the heading counts them as test days.
         title: Name of the run; any text.
     """
+    first, last = day[0], day[-1]
+    span = f"{len(day)} test days, {first} to {last}" if len(day) > 1 else f"1 test day, {first}"
+    return open_sheet(title, span)
+
+
+def open_sheet(title: str, remark: str) -> Figure:
+    """Open an empty figure with a heading of two parts, both of them any text."""
     figure = Figure(
         figsize=(_WIDTH_PX / _DOTS_PER_INCH, _HEIGHT_PX / _DOTS_PER_INCH),
         dpi=_DOTS_PER_INCH,
         layout="constrained",
     )
     FigureCanvasAgg(figure)
-    first, last = day[0], day[-1]
-    span = f"{len(day)} test days, {first} to {last}" if len(day) > 1 else f"1 test day, {first}"
     figure.suptitle(
-        f"{fit_heading(title)}\n{span}",
+        f"{fit_heading(title)}\n{fit_heading(remark)}",
         x=0.008,
         ha="left",
         fontsize=TITLE_SIZE + 1,
@@ -77,6 +85,20 @@ def printable(text: str) -> str:
     return "".join(
         char if char.isspace() or font.get_char_index(ord(char)) else "?" for char in text
     )
+
+
+def shorten(text: str, num_columns: int) -> str:
+    """Cut the middle out of a long text: names made by a search differ at their ends."""
+    text = printable(" ".join(text.split()))
+    if len(text) <= num_columns:
+        return text
+    tail = (num_columns - 3) // 2
+    return f"{text[: num_columns - 3 - tail]}...{text[len(text) - tail :]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things; the plural of the noun has an s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def dress(axes: Axes, title: str, x_label: str, y_label: str) -> None:
@@ -102,6 +124,14 @@ def date_axis(axes: Axes, day: Dates) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
+def number_axis(axes: Axes, *, log: bool) -> None:
+    """Write the numbers of a horizontal axis out, which may be logarithmic."""
+    if log:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
 def draw_line(
     axes: Axes,
     day: Dates,
@@ -122,6 +152,39 @@ def draw_line(
         markersize=4,
         label=label,
     )
+
+
+def draw_stems(axes: Axes, day: Dates, values: Values, *, color: str, label: str) -> None:
+    """Draw a stem a day from zero, thinner for many; a day without a value has none."""
+    known = ~np.isnan(values)
+    width = float(np.clip(450 / len(day), 0.6, 4.0))
+    axes.vlines(day[known], 0, values[known], color=color, linewidth=width, label=label)
+    axes.axhline(0, color=REFERENCE, linewidth=0.6)
+
+
+def write(
+    axes: Axes, x: float, y: float, text: str, *, side: Side = "left", bold: bool = False
+) -> Text:
+    """Write a line at a point of the data, small and outside of what the layout makes room for."""
+    written = axes.text(
+        x,
+        y,
+        text,
+        ha=side,
+        va="center_baseline",
+        fontsize=SMALL_SIZE,
+        fontweight="bold" if bold else "normal",
+        parse_math=False,
+    )
+    written.set_in_layout(False)
+    return written
+
+
+def say_empty(axes: Axes, title: str, reason: str) -> None:
+    """Say in an empty panel why it is."""
+    dress(axes, title, "", "")
+    axes.axis("off")
+    note(axes, reason)
 
 
 def note(axes: Axes, text: str, *, corner: Corner = "upper left") -> None:

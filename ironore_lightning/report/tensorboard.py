@@ -19,7 +19,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from ironore_lightning.config import Config
+from ironore_lightning.config.experiment import Config
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.evidence import GRADES
 

@@ -4,13 +4,12 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from ironore_lightning.config.experiment import require_validation_metric
-from ironore_lightning.errors import WRONG_INPUT, IronOreError, exit_status
+from ironore_lightning.errors import FAILED, WRONG_INPUT, IronOreError, exit_status
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +17,7 @@ log = logging.getLogger(__name__)
 class ManyRuns(Callback):
     """Hydra swallows errors of a callback, so both methods leave by their exit status."""
 
-    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+    def on_multirun_start(self, config: DictConfig, **_: object) -> None:
         """Refuse a test metric as the objective, and warn of more threads than cores."""
         try:
             require_validation_metric(str(config.monitor))
@@ -39,14 +38,17 @@ class ManyRuns(Callback):
                 cores,
             )
 
-    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+    def on_multirun_end(self, config: DictConfig, **_: object) -> None:
         """Summarise, and say by the exit status if a run failed."""
-        from ironore_lightning.sweep.summary import summarize
+        from ironore_lightning.sweep.outputs import report
 
         try:
-            summary = summarize(Path(config.hydra.sweep.dir))
+            summary = report(Path(config.hydra.sweep.dir))
         except IronOreError as error:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
             sys.exit(exit_status(error))
+        except Exception:
+            log.exception("the summary failed, by a mistake in the code; the runs are complete")
+            sys.exit(FAILED)
         if summary.worst_exit_status:
             sys.exit(summary.worst_exit_status)

@@ -1,9 +1,9 @@
 """How many folds a walk-forward has on the data at hand."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from ironore_lightning.composition import to_config
@@ -15,7 +15,9 @@ KEY = "split.fold"
 ALL = f"{KEY}=all"
 
 
-def with_all_folds(overrides: Sequence[str], config: DictConfig, hydra_context: Any) -> list[str]:
+def with_all_folds(
+    overrides: Sequence[str], config: DictConfig, hydra_context: HydraContext | None
+) -> list[str]:
     """Replace `split.fold=all` by the range of all folds that the data have.
 
     Other swept settings are left at their defaults while the folds are counted.
@@ -30,6 +32,7 @@ def with_all_folds(overrides: Sequence[str], config: DictConfig, hydra_context: 
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     single = [one.input_line for one in parsed if not one.is_sweep_override()]
     others = [one for one in single if one is not None and one.partition("=")[0] != KEY]
+    assert hydra_context is not None
     composed = hydra_context.config_loader.load_sweep_config(config, [*others, f"{KEY}=0"])
     with open_dict(composed):
         del composed["hydra"]

@@ -57,6 +57,7 @@ class GridSweeper(Sweeper):
         Raises:
             ConfigError: If a value cannot be enumerated, or another sweep works in the folder.
         """
+        assert self.config is not None
         params = [f"{key}={value}" for key, value in self.params.items()]
         every = with_all_folds([*params, *arguments], self.config, self.hydra_context)
         jobs = combinations(OverridesParser.create().parse_overrides(every))
@@ -78,7 +79,8 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
     for key, override in latest.items():
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise ConfigError(
-                f"{override.input_line}: a grid needs values; intervals are for hydra/sweeper=optuna"
+                f"{override.input_line}: "
+                "a grid needs values; an interval is for hydra/sweeper=optuna"
             )
         if override.is_sweep_override():
             values.append([f"{key}={value}" for value in override.sweep_string_iterator()])

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    IntervalSweep,
+    Override,
+    RangeSweep,
+)
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
@@ -18,13 +23,14 @@ from ironore_lightning.errors import ConfigError
 from ironore_lightning.status import COMPLETE, PRUNED, hold, read_status
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
 
 log = logging.getLogger(__name__)
 
 REFUSED = {
-    "seed": "the luckiest seed says nothing of the next one; run several seeds of the best settings",
+    "seed": "the luckiest seed says nothing of the next; run several seeds of the best settings",
     "monitor": "trials that minimise different things have no best",
     "split.fold": "trials of different days have no best; search on one split, then walk forward",
 }
@@ -77,7 +83,7 @@ class OptunaSweeper(Sweeper):
 
     __module__ = "hydra_plugins.ironore_lightning"  # Hydra admits no plugin from elsewhere
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, **settings: object) -> None:
         """Take the settings of the search, checked."""
         self.settings = read_settings(
             {
@@ -102,6 +108,7 @@ class OptunaSweeper(Sweeper):
         Raises:
             ConfigError: If the space cannot be searched, or is not that of the study in the folder.
         """
+        assert self.config is not None
         folder = Path(self.config.hydra.sweep.dir)
         params = [f"{key}={value}" for key, value in self.settings.params.items()]
         overrides = OverridesParser.create().parse_overrides([*params, *arguments])
@@ -156,25 +163,24 @@ def _distribution(key: str, override: Override) -> "BaseDistribution":
         IntDistribution,
     )
 
-    value: Any = override.value()
-    if override.is_choice_sweep():
+    sweep = override.value()
+    if isinstance(sweep, ChoiceSweep):
         return CategoricalDistribution(list(override.sweep_string_iterator()))
-    is_whole = isinstance(value.start, int) and isinstance(_end(value), int)
     try:
-        if override.is_range_sweep():
-            if is_whole and isinstance(value.step, int):
-                return IntDistribution(value.start, value.stop - 1, step=value.step)
-            raise ValueError("a range of fractions is better an interval or a choice")
-        is_log = "log" in value.tags
-        if is_whole:
-            return IntDistribution(value.start, value.end, log=is_log)
-        return FloatDistribution(float(value.start), float(value.end), log=is_log)
-    except ValueError as error:
+        if isinstance(sweep, RangeSweep):
+            values = list(sweep.range())
+            if not all(isinstance(value, int) for value in values):
+                raise ValueError("a range of fractions is better an interval or a choice")
+            return IntDistribution(int(values[0]), int(values[-1]), step=int(sweep.step))
+        assert isinstance(sweep, IntervalSweep)
+        assert sweep.start is not None
+        assert sweep.end is not None
+        is_log = "log" in sweep.tags
+        if isinstance(sweep.start, int) and isinstance(sweep.end, int):
+            return IntDistribution(sweep.start, sweep.end, log=is_log)
+        return FloatDistribution(float(sweep.start), float(sweep.end), log=is_log)
+    except (ValueError, IndexError) as error:
         raise ConfigError(f"{key}: cannot be searched: {error}") from None
-
-
-def _end(value: Any) -> Any:
-    return value.end if hasattr(value, "end") else value.stop
 
 
 def _overrides(trial: "Trial", space: Mapping[str, "BaseDistribution"]) -> list[str]:
@@ -184,7 +190,7 @@ def _overrides(trial: "Trial", space: Mapping[str, "BaseDistribution"]) -> list[
     return [*values, *own]
 
 
-def _report(study: Any) -> None:
+def _report(study: "Study") -> None:
     states = [trial.state.name.lower() for trial in study.trials]
     counts = [
         f"{states.count(state)} {word}"

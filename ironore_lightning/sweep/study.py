@@ -32,7 +32,7 @@ LOCK_SECONDS = 60
 
 
 class Pruning(PyTorchLightningPruningCallback):  # type: ignore[misc]  # it has no types
-    """Report the monitor after every epoch, and raise `RunPruned` when the study has seen enough."""
+    """Report the monitor after every epoch, and raise `RunPruned` when it promises too little."""
 
     def on_validation_end(self, trainer: "Trainer", pl_module: "LightningModule") -> None:
         """Ask the study."""

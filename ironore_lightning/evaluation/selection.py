@@ -1,0 +1,500 @@
+"""The discount for looking: how much of the best of many trials is luck.
+
+A trial is one configuration that was tried. All functions are pure. Returns, forecasts and profits
+are in per cent, one row a day, in time order. What is undefined on the days at hand is None.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from math import ceil, e, expm1, isfinite, log1p, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from ironore_lightning.evaluation.significance import (
+    ROUNDING,
+    binomial_test,
+    block_length,
+    superior_ability,
+)
+from ironore_lightning.evaluation.trading import (
+    TRADING_DAYS,
+    Terms,
+    daily_profit,
+    positions,
+    sharpe_error,
+)
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+EULER_MASCHERONI = 0.5772156649015329
+
+CONFIDENCE = 0.95
+"""With which a track record of the minimum length tells a Sharpe ratio from zero."""
+
+MIN_PERIODS = 10
+"""Profits below which skewness and kurtosis say nothing, and a Sharpe ratio little."""
+
+MIN_RANKED_TRIALS = 10
+"""Trials below which a rank takes too few values for a fine probability of overfitting."""
+
+MIN_BLOCKS, MAX_BLOCKS, MIN_BLOCK_DAYS = 4, 16, 16
+"""Of the cross-validation; 16 blocks make 12,870 halves."""
+
+
+@dataclass(frozen=True)
+class Overfitting:
+    """How the best trial of one half of the days did on the other half, over all halves.
+
+    Attributes:
+        probability: Share of the halves whose best trial was not above the median of the trials
+            on the other half (PBO). Near 0 choosing carried over, 1/2 is pure noise.
+        loss_share: Share of the halves whose best trial lost on average on the other half.
+        num_blocks: Blocks that the days were cut into (S).
+        num_halves: Ways to take half of them.
+        num_days: Days used, a multiple of `num_blocks`.
+    """
+
+    probability: float
+    loss_share: float
+    num_blocks: int
+    num_halves: int
+    num_days: int
+
+
+@dataclass(frozen=True)
+class Discount:
+    """What is left of the chosen trial once it is known among how many it was chosen.
+
+    Attributes:
+        num_trials: Configurations that were looked at, those pruned included.
+        num_scored: Those with forecasts of these days.
+        effective_trials: Independent trials that `num_trials` amount to: `effective_trials` of
+            the scored ones, scaled up in proportion for those without forecasts.
+        luck: Probability that the best of `num_trials` independent tosses of a fair coin is right
+            on as many days as the chosen trial. Trials that are alike make it too large. The coin
+            is fair because the sign that was the better one to hold always is known afterwards
+            only; for trials that lean on a market that went one way, it makes `luck` too small.
+        superior_ability_p: Hansen's consistent p-value: how often the best of the scored trials
+            would do as well if none were better than the forecast of zero, by squared error.
+        sharpe: Of the sign strategy of the chosen trial, without costs, annual.
+        expected_best_sharpe: What the best of `num_trials` trials without skill would be expected
+            to show, annual.
+        deflated_sharpe: Probability that the true Sharpe ratio is above that. Where trials are much
+            alike it is still kind: simulated at a correlation of 0.9, the luckiest of 100 without
+            skill passes 0.95 in 2 % (131 days) to 6 % (600 days) of the cases.
+        minimum_track_record_days: Days that a single trial, chosen among none, with these profits
+            would need for a Sharpe ratio above zero with a confidence of 95 %.
+        overfitting: Probability of backtest overfitting, see `Overfitting.probability`, of the
+            daily gain in squared error over the forecast of zero.
+        cscv_blocks: Blocks that the days were cut into for it.
+        notes: Why something is None, or to be taken with care.
+    """
+
+    num_trials: int
+    num_scored: int
+    effective_trials: float | None
+    luck: float | None
+    superior_ability_p: float | None
+    sharpe: float | None
+    expected_best_sharpe: float | None
+    deflated_sharpe: float | None
+    minimum_track_record_days: int | None
+    overfitting: float | None
+    cscv_blocks: int | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Trials:
+    """What was looked at, as in `discount_for_looking`."""
+
+    actual: Floats
+    forecasts: Mapping[str, Floats]
+    chosen: str
+    num_trials: int
+    horizon: int
+
+
+class _Noted(NamedTuple):
+    """A number, or why there is none."""
+
+    number: float | None
+    note: str = ""
+
+
+class _Moments(NamedTuple):
+    """Of the profits of one period; the kurtosis of the normal law is 3."""
+
+    sharpe: float
+    skewness: float
+    kurtosis: float
+
+
+class _Deflation(NamedTuple):
+    """The part of `Discount` that is made of profits."""
+
+    effective_trials: float | None = None
+    sharpe: float | None = None
+    expected_best_sharpe: float | None = None
+    deflated_sharpe: float | None = None
+    minimum_track_record_days: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def probabilistic_sharpe(
+    sharpe: float, *, benchmark: float, num_periods: int, skewness: float, kurtosis: float
+) -> float | None:
+    """Return the probability that the true Sharpe ratio is above a benchmark (PSR).
+
+    Args:
+        sharpe: Of one period, not annual.
+        benchmark: Likewise.
+        num_periods: Profits there are.
+        skewness: Of the profits, 0 for the normal law.
+        kurtosis: Of the profits, 3 for the normal law (not the excess).
+
+    Returns:
+        Between 0 and 1; None for fewer than two profits, or where the standard error is zero.
+
+    References:
+        Bailey & Lopez de Prado (2012), "The Sharpe ratio efficient frontier", Journal of Risk
+        15(2).
+    """
+    if num_periods <= 1:
+        return None
+    error = sharpe_error(sharpe, skewness=skewness, kurtosis=kurtosis, num_periods=num_periods)
+    return float(norm.cdf((sharpe - benchmark) / error)) if error > 0 else None
+
+
+def expected_best_sharpe(*, variance: float, num_trials: float) -> float:
+    """Return the Sharpe ratio that the best of many trials without skill is expected to show.
+
+    Args:
+        variance: Of the Sharpe ratios of the trials, of the same period as the result.
+        num_trials: Independent trials, at least 1, not necessarily a whole number.
+
+    Returns:
+        0 for one trial. The formula is for many, and turns negative below 1.3: 0 is taken there.
+
+    References:
+        Bailey & Lopez de Prado (2014), "The deflated Sharpe ratio: correcting for selection bias,
+        backtest overfitting and non-normality", Journal of Portfolio Management 40(5).
+    """
+    assert num_trials >= 1
+    if num_trials == 1:
+        return 0.0
+    quantile, further = norm.isf(1 / num_trials), norm.isf(1 / (num_trials * e))
+    largest = float((1 - EULER_MASCHERONI) * quantile + EULER_MASCHERONI * further)
+    return sqrt(variance) * max(largest, 0.0)
+
+
+def minimum_track_record(
+    sharpe: float, *, benchmark: float, skewness: float, kurtosis: float, confidence: float
+) -> float | None:
+    """Return the periods after which a Sharpe ratio can be told from a benchmark (MinTRL).
+
+    Args:
+        sharpe: Of one period, not annual.
+        benchmark: Likewise.
+        skewness: Of the profits, 0 for the normal law.
+        kurtosis: Of the profits, 3 for the normal law (not the excess).
+        confidence: Probability that the true Sharpe ratio is above the benchmark, 0.5 to 1.
+
+    Returns:
+        Periods; None where the Sharpe ratio is not above the benchmark, or by next to nothing.
+
+    References:
+        Bailey & Lopez de Prado (2012), "The Sharpe ratio efficient frontier", Journal of Risk
+        15(2).
+    """
+    excess = sharpe - benchmark
+    if excess <= 0:
+        return None
+    # Two periods: the error times the root of n - 1, whatever n is.
+    error = sharpe_error(sharpe, skewness=skewness, kurtosis=kurtosis, num_periods=2)
+    ratio = error * float(norm.ppf(confidence)) / excess
+    periods = 1 + ratio * ratio
+    return periods if isfinite(periods) else None
+
+
+def backtest_overfitting(performance: Floats, *, num_blocks: int) -> Overfitting | None:
+    """Choose the best trial on every half of the days, and see where it ranks on the other.
+
+    Days are cut into contiguous blocks, and every half of the blocks is taken once. A trial is
+    as good as the mean of its days over their standard deviation (whose divisor changes no rank).
+    That of a trial that rests is taken as a millionth of its size: resting at 0 is worth 0, and at
+    a gain more than anything that moves. The first of equally good trials is chosen, and equals
+    share the mean of their ranks. Where all trials have nearly the same mean over all days, the
+    result is near 1 and not 1/2: what the best had in one half, it lacks in the other.
+
+    Args:
+        performance: Of every trial on every day, shape (T, N), the more the better, any unit.
+        num_blocks: Even. Where T is no multiple of it, the earliest days are left out.
+
+    Returns:
+        None for one trial, for trials that are all the same, or for halves of less than two days.
+
+    References:
+        Bailey, Borwein, Lopez de Prado & Zhu (2017), "The probability of backtest overfitting",
+        Journal of Computational Finance 20(4). The relative rank is theirs, rank / (N + 1); R's
+        pbo has rank / N.
+    """
+    assert num_blocks > 0
+    assert num_blocks % 2 == 0
+    num_days = len(performance) // num_blocks * num_blocks
+    used = performance[len(performance) - num_days :]
+    if num_days // 2 <= 1 or not _varies(used.T).any():
+        return None
+    inside = _ratios_of_halves(used, num_blocks)
+    outside = inside[::-1]  # in the order of `combinations`, the other half of the first is last
+    chosen = inside.argmax(axis=1)[:, None]
+    earned = np.take_along_axis(outside, chosen, axis=1)
+    rounding = ROUNDING * (1 + np.abs(earned))
+    num_below = (outside < earned - rounding).sum(axis=1)
+    num_equal = (np.abs(outside - earned) <= rounding).sum(axis=1)
+    doubled_rank = 2 * num_below + num_equal + 1
+    # ln(w / (1 - w)) <= 0 for w = rank / (N + 1), in whole numbers.
+    is_low = doubled_rank <= performance.shape[1] + 1
+    loss_share = float((earned < 0).mean())
+    return Overfitting(float(is_low.mean()), loss_share, num_blocks, len(inside), num_days)
+
+
+def num_cscv_blocks(num_days: int) -> int | None:
+    """Return how many blocks suit these days: even, 4 to 16, of 16 days or more; None below 64."""
+    most = num_days // MIN_BLOCK_DAYS
+    return min(most - most % 2, MAX_BLOCKS) if most >= MIN_BLOCKS else None
+
+
+def luck_of_best(p_value: float, num_trials: int) -> float:
+    """Return the probability that the best of many independent trials does as well by luck.
+
+    Args:
+        p_value: Probability that one does, 0 to 1.
+        num_trials: How many there are.
+    """
+    return -expm1(num_trials * log1p(-p_value)) if p_value < 1 else 1.0
+
+
+def effective_trials(profits: Floats) -> float:
+    """Return how many independent trials would vary as much as these do.
+
+    Args:
+        profits: Of every trial in every period, shape (T, N), any unit.
+
+    Returns:
+        1 where all are the same, N where they are uncorrelated on average, or less than that. A
+        trial whose profit never changes is correlated with nothing and not counted; at least 1.
+
+    References:
+        Bailey & Lopez de Prado (2014), "The deflated Sharpe ratio: correcting for selection bias,
+        backtest overfitting and non-normality", Journal of Portfolio Management 40(5), appendix.
+    """
+    varying = profits[:, _varies(profits)]
+    num_varying = len(varying.T)
+    if num_varying <= 1:
+        return 1.0
+    scaled = varying / np.abs(varying).max(axis=0)
+    centred = scaled - scaled.mean(axis=0)
+    total = (centred / np.linalg.norm(centred, axis=0)).sum(axis=1)
+    # The square of the sum holds every pair twice, and each trial with itself.
+    square = float(total @ total)
+    correlation = (square - num_varying) / (num_varying * (num_varying - 1))
+    return 1 + (num_varying - 1) * (1 - min(max(correlation, 0.0), 1.0))
+
+
+def discount_for_looking(
+    actual: Floats,
+    forecasts: Mapping[str, Floats],
+    *,
+    chosen: str,
+    num_trials: int,
+    is_roll: Flags,
+    kind: str,
+    horizon: int,
+    reps: int,
+    seed: int,
+) -> Discount:
+    """Say how much of the chosen one of many trials is luck.
+
+    Args:
+        actual: Shape (T,), per cent.
+        forecasts: Of every trial with forecasts of these days, by name, each of shape (T,), per
+            cent. It is to be every trial, not the best few.
+        chosen: Name of the one that was chosen.
+        num_trials: Configurations that were looked at, those pruned included.
+        is_roll: Rolls at the close of each row's origin, shape (T,).
+        kind: `target.kind`; one without a price has no Sharpe ratio.
+        horizon: Days that a forecast reaches. Where outcomes overlap, hits and profits are those
+            of every `horizon`-th day.
+        reps: Resamples of the test of superior ability.
+        seed: Of the resamples.
+
+    Raises:
+        DataError: If a return or forecast that is to be traded is not finite, see `trading`.
+
+    References:
+        Hansen (2005), "A test for superior predictive ability", Journal of Business & Economic
+        Statistics 23(4). The others are with the functions above.
+    """
+    assert num_trials >= len(forecasts)
+    trials = _Trials(actual, forecasts, chosen, num_trials, horizon)
+    money = _deflation(trials, _profits(trials, is_roll=is_roll, kind=kind))
+    luck, ability = _luck(trials), _ability(trials, reps=reps, seed=seed)
+    return _discount(trials, luck=luck, ability=ability, money=money)
+
+
+def _discount(trials: _Trials, *, luck: _Noted, ability: _Noted, money: _Deflation) -> Discount:
+    num_trials, num_scored = trials.num_trials, len(trials.forecasts)
+    known = f"superior ability and overfitting know {num_scored} of {num_trials} trials"
+    unseen = known if num_trials > num_scored else ""
+    overfitting, note = _overfitting(trials)
+    return Discount(
+        num_trials=num_trials,
+        num_scored=num_scored,
+        effective_trials=money.effective_trials,
+        luck=luck.number,
+        superior_ability_p=ability.number,
+        sharpe=money.sharpe,
+        expected_best_sharpe=money.expected_best_sharpe,
+        deflated_sharpe=money.deflated_sharpe,
+        minimum_track_record_days=money.minimum_track_record_days,
+        overfitting=overfitting.probability if overfitting else None,
+        cscv_blocks=overfitting.num_blocks if overfitting else None,
+        notes=tuple(filter(None, (unseen, luck.note, ability.note, *money.notes, note))),
+    )
+
+
+def _luck(trials: _Trials) -> _Noted:
+    forecast = trials.forecasts[trials.chosen]
+    signs, moves = (np.sign(one[:: trials.horizon]) for one in (forecast, trials.actual))
+    if not signs.any():
+        return _Noted(None, "luck undefined: the chosen forecast is zero on every day")
+    hits, num_moved = np.count_nonzero(signs * moves > 0), np.count_nonzero(moves)
+    tested = binomial_test(int(hits), int(num_moved), base_rate=50.0)
+    if tested.p_value is None:
+        return _Noted(None, f"luck {tested.note}")
+    return _Noted(luck_of_best(tested.p_value, trials.num_trials))
+
+
+def _ability(trials: _Trials, *, reps: int, seed: int) -> _Noted:
+    """Ask for superior ability, in blocks as long as the chosen trial's gain asks for."""
+    zero = trials.actual**2
+    losses = {name: (trials.actual - one) ** 2 for name, one in trials.forecasts.items()}
+    block = block_length((zero - losses[trials.chosen])[:, None], horizon=trials.horizon)
+    found = superior_ability(losses, benchmark=zero, block_size=block, reps=reps, seed=seed)
+    return _Noted(found.consistent, f"superior ability {found.note}" if found.note else "")
+
+
+def _profits(trials: _Trials, *, is_roll: Flags, kind: str) -> dict[str, Floats]:
+    """Trade the sign of every forecast without costs; nothing where there is no price."""
+    if kind == "given":
+        return {}
+    terms = Terms(kind, cost_bp=0.0, delay_days=0, horizon=trials.horizon)
+    actual, forecasts = trials.actual, trials.forecasts
+    signs = {name: positions(one, buffer=0.0, terms=terms) for name, one in forecasts.items()}
+    return {name: daily_profit(one, actual, is_roll, terms=terms) for name, one in signs.items()}
+
+
+def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
+    if not profits:
+        return _Deflation(notes=("Sharpe ratios undefined: the target has no price",))
+    profit = profits[trials.chosen]
+    if len(profit) < MIN_PERIODS:
+        return _Deflation(notes=(f"Sharpe ratios undefined: fewer than {MIN_PERIODS} profits",))
+    table = np.column_stack(list(profits.values()))
+    effective = effective_trials(table) * trials.num_trials / len(profits)
+    sharpes = [_moments(one).sharpe for one in table[:, _varies(table)].T]
+    variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 0.0
+    # Variance is small already between trials alike; their effective number would let luck pass.
+    bar = expected_best_sharpe(variance=variance, num_trials=trials.num_trials)
+    deflation = _deflated(profit, bar, trials.horizon)
+    if deflation.sharpe is not None and len(sharpes) == 1 < trials.num_trials:
+        note = "deflated Sharpe ratio too kind: with one trial's Sharpe ratio nothing is taken off"
+        deflation = deflation._replace(notes=(*deflation.notes, note))
+    return deflation._replace(effective_trials=effective)
+
+
+def _deflated(profit: Floats, bar: float, horizon: int) -> _Deflation:
+    """Compare profits, shape (P,), with the Sharpe ratio of one period that luck would show."""
+    annual = sqrt(TRADING_DAYS / horizon)
+    if not _varies(profit[:, None]).all():
+        note = "Sharpe ratio undefined: the profit of the chosen trial never changes"
+        return _Deflation(expected_best_sharpe=annual * bar, notes=(note,))
+    sharpe, skewness, kurtosis = _moments(profit)
+    shape = {"skewness": skewness, "kurtosis": kurtosis}
+    probability = probabilistic_sharpe(sharpe, benchmark=bar, num_periods=len(profit), **shape)
+    periods = minimum_track_record(sharpe, benchmark=0.0, confidence=CONFIDENCE, **shape)
+    notes = []
+    if probability is None:
+        notes.append("deflated Sharpe ratio undefined: its standard error is zero")
+    if periods is None:
+        notes.append("minimum track record undefined: the Sharpe ratio is not above zero")
+    return _Deflation(
+        sharpe=annual * sharpe,
+        expected_best_sharpe=annual * bar,
+        deflated_sharpe=probability,
+        minimum_track_record_days=None if periods is None else ceil(periods) * horizon,
+        notes=tuple(notes),
+    )
+
+
+def _overfitting(trials: _Trials) -> tuple[Overfitting | None, str]:
+    """Cross-validate the choice by squared error, the loss by which trials are chosen."""
+    actual, num_scored = trials.actual, len(trials.forecasts)
+    if num_scored == 1:
+        return None, "overfitting undefined: nothing was chosen among"
+    blocks = num_cscv_blocks(len(actual))
+    if blocks is None:
+        return None, f"overfitting undefined: fewer than {MIN_BLOCKS * MIN_BLOCK_DAYS} days"
+    # Equals a^2 - (a - f)^2, without its cancellation.
+    gains = np.column_stack([one * (2 * actual - one) for one in trials.forecasts.values()])
+    found = backtest_overfitting(gains, num_blocks=blocks)
+    if found is None:
+        return None, "overfitting undefined: all trials are equally good on every day"
+    is_coarse = num_scored < MIN_RANKED_TRIALS
+    return found, f"overfitting coarse: ranks among {num_scored} trials" if is_coarse else ""
+
+
+def _ratios_of_halves(performance: Floats, num_blocks: int) -> Floats:
+    """Return mean over standard deviation (divisor n) on every half, shape (halves, N).
+
+    Halves are in the order of `combinations`, which makes the reverse that of the other halves.
+    """
+    largest = np.abs(performance).max(axis=0)
+    scaled = performance / np.where(largest > 0, largest, 1.0)
+    blocks = scaled.reshape(num_blocks, -1, scaled.shape[1])
+    halves = np.array(list(combinations(range(num_blocks), num_blocks // 2)))
+    is_inside = np.zeros((len(halves), num_blocks))
+    np.put_along_axis(is_inside, halves, 1.0, axis=1)
+    num_inside = len(scaled) // 2
+    mean = is_inside @ blocks.sum(axis=1) / num_inside
+    square = is_inside @ (blocks**2).sum(axis=1) / num_inside
+    least = ROUNDING * (scaled**2).mean(axis=0)
+    variance = np.maximum(square - mean**2, least)
+    ratios: Floats = np.zeros_like(mean)
+    np.divide(mean, np.sqrt(variance), out=ratios, where=variance > 0)
+    return ratios
+
+
+def _moments(profit: Floats) -> _Moments:
+    """Return the moments of profits that vary, shape (P,)."""
+    scaled = profit / np.abs(profit).max()
+    centred = (scaled - scaled.mean()) / scaled.std()
+    return _Moments(
+        sharpe=float(scaled.mean() / scaled.std(ddof=1)),
+        skewness=float((centred**3).mean()),
+        kurtosis=float((centred**4).mean()),
+    )
+
+
+def _varies(table: Floats) -> Flags:
+    """Return which columns change, shape (N,), by more than rounding."""
+    if len(table) == 0:
+        return np.zeros(table.shape[1], dtype=np.bool_)
+    varies: Flags = np.ptp(table, axis=0) > ROUNDING * np.abs(table).max(axis=0)
+    return varies

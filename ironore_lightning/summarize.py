@@ -1,0 +1,34 @@
+"""Say what many runs are worth together: ``python -m ironore_lightning.summarize DIR``.
+
+DIR is any folder of runs, also one that is still growing; a multirun ends with the same.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ironore_lightning.errors import WRONG_INPUT, IronOreError, exit_status
+
+USAGE = "usage: python -m ironore_lightning.summarize DIR\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Summarise a folder, print the verdict last, and return the exit status."""
+    if len(arguments) != 1:
+        sys.stderr.write(USAGE)
+        return WRONG_INPUT
+    if arguments[0] in {"-h", "--help"}:
+        sys.stdout.write(f"{__doc__}\n{USAGE}")
+        return 0
+    from ironore_lightning.sweep.outputs import report
+
+    try:
+        report(Path(arguments[0]))
+    except IronOreError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return exit_status(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,164 @@
+"""Runs that differ in seed and fold only are one trial: one forecast, judged as a whole."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ironore_lightning.config.experiment import Config
+from ironore_lightning.errors import ConfigError
+from ironore_lightning.forecasting import conformal_bounds
+from ironore_lightning.status import COMPLETE
+from ironore_lightning.sweep.runs import RUN_KEYS, Run, varying
+
+FRAMES = ("predictions", "baselines", "density")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration, with all its seeds and folds.
+
+    Attributes:
+        name: What tells its settings from those of the other trials.
+        runs: Complete runs, one for each seed and fold.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+
+    @property
+    def config(self) -> Config:
+        """Settings of its first run."""
+        config = self.runs[0].config
+        assert config is not None
+        return config
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Folds there are, ascending."""
+        return tuple(sorted({run.fold for run in self.runs}))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds that have all of its folds, ascending."""
+        found = sorted({run.seed for run in self.runs if run.seed is not None})
+        return tuple(seed for seed in found if len(self.of_seed(seed)) == len(self.folds))
+
+    @property
+    def seconds(self) -> float:
+        """Summed time of its runs."""
+        return sum(run.seconds or 0.0 for run in self.runs)
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable numbers of its network."""
+        return int(self.runs[0].results["training"]["num_parameters"])
+
+    def of_seed(self, seed: int) -> tuple[Run, ...]:
+        """Return the runs of one seed."""
+        return tuple(run for run in self.runs if run.seed == seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """The forecasts of a trial: mean over seeds, fold after fold.
+
+    Attributes:
+        days: Test days in time order, as `assess` reads them, with `fold` and `segment`.
+        baselines: Of the same days.
+        density: Likewise; the model's own losses only where there is one seed.
+        validation: `date`, `actual` and `forecast` of the validation segments, fold after fold.
+    """
+
+    days: pd.DataFrame
+    baselines: pd.DataFrame
+    density: pd.DataFrame
+    validation: pd.DataFrame
+
+
+def gather_trials(runs: Sequence[Run]) -> list[Trial]:
+    """Group complete runs by everything but seed and fold, in the order in which they started.
+
+    Of two complete runs with the same settings the first one counts.
+    """
+    complete = [run for run in runs if run.status.state == COMPLETE and run.config]
+    groups: dict[str, dict[tuple[int | None, int], Run]] = {}
+    for run in complete:
+        groups.setdefault(_trial_key(run), {}).setdefault((run.seed, run.fold), run)
+    keys = [key for key in varying(complete) if key not in RUN_KEYS]
+    trials: dict[str, Trial] = {}
+    for group in groups.values():
+        name = unique_name(group_name(next(iter(group.values())), keys), trials)
+        trials[name] = Trial(name, tuple(group.values()))
+    return list(trials.values())
+
+
+def group_name(run: Run, keys: Sequence[str]) -> str:
+    """Say what a run sets for some keys; where there are none, its experiment's name."""
+    said = ", ".join(f"{key}={run.overrides[key]}" for key in keys if key in run.overrides)
+    return said or (run.config.name if run.config else run.name)
+
+
+def unique_name(name: str, taken: Mapping[str, object]) -> str:
+    """Number a name that is taken, as happens where files in `conf/` changed between runs."""
+    number = 2
+    candidate = name
+    while candidate in taken:
+        candidate, number = f"{name} ({number})", number + 1
+    return candidate
+
+
+def join(runs: Sequence[Run]) -> Joined:
+    """Average over seeds and put the folds one after the other.
+
+    Args:
+        runs: Of one trial.
+
+    Raises:
+        ConfigError: If the test segments of two folds share a day.
+    """
+    by_fold: dict[int, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run.fold, run.seed or 0)):
+        by_fold.setdefault(run.fold, []).append(run)
+    parts = [_join_seeds(fold_runs) for fold_runs in by_fold.values()]
+    joined = Joined(
+        *(
+            pd.concat([getattr(part, name) for part in parts], ignore_index=True)
+            for name in ("days", "baselines", "density", "validation")
+        )
+    )
+    if not joined.days["date"].is_monotonic_increasing or not joined.days["date"].is_unique:
+        raise ConfigError(
+            f"{runs[0].folder.parent}: the test segments of the folds overlap, so they have no "
+            "joint series; summarise them apart"
+        )
+    return joined
+
+
+def _join_seeds(runs: Sequence[Run]) -> Joined:
+    """Average the forecasts of several seeds of one fold; one seed keeps its own intervals."""
+    frames = [pd.read_csv(run.folder / "predictions.csv", parse_dates=["date"]) for run in runs]
+    mean = frames[0].assign(forecast=np.mean([one["forecast"] for one in frames], axis=0))
+    baselines, density = (
+        pd.read_csv(runs[0].folder / f"{name}.csv").drop(columns="date")
+        for name in ("baselines", "density")
+    )
+    if len(runs) > 1:
+        config = runs[0].config
+        assert config is not None
+        bounds = conformal_bounds(mean, config.evaluation.adaptation, horizon=config.target.horizon)
+        mean[bounds.columns] = bounds
+        density = density.drop(columns=["pinball model", "crps model"])
+    test = mean[mean["segment"] == "test"].assign(fold=runs[0].fold)
+    validation = mean.loc[mean["segment"] == "val", ["date", "actual", "forecast"]]
+    return Joined(test, baselines, density, validation)
+
+
+def _trial_key(run: Run) -> str:
+    """Write down all settings that make a trial."""
+    settings = json.loads(json.dumps(run.results["settings"]))
+    settings.pop("seed")
+    settings["split"].pop("fold", None)
+    return json.dumps(settings, sort_keys=True)
