@@ -65,15 +65,8 @@ def _draw_joined(tuning: Tuning) -> Figure:
             axes.axvline(day, color=REFERENCE, linestyle=":", linewidth=0.9)
     dress(upper, f"{len(first)} folds joined: a model each, numbered", "", upper.get_ylabel())
     for fold, day in first.items() if len(first) <= _MOST_NUMBERS else ():
-        upper.annotate(
-            f"{fold}",
-            (day, 1),
-            xycoords=upper.get_xaxis_transform(),
-            xytext=(3, -2),
-            textcoords="offset points",
-            va="top",
-            fontsize=SMALL_SIZE,
-        )
+        above = upper.get_xaxis_transform()
+        upper.text(day, 0.98, f" {fold}", transform=above, va="top", fontsize=SMALL_SIZE)
     return figure
 
 

@@ -55,7 +55,6 @@ from ironore_lightning.report.style import (
 
 MOST_RANKED, MOST_LISTED = 25, 15
 """Trials in the figure of the ranking; in the table."""
-
 _MOST_SHARES, _MOST_SLICES, _MOST_AXES = 8, 4, 5
 # Up to so many values of a setting get a place each, however far apart they are.
 _FEW_VALUES = 6

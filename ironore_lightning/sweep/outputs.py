@@ -118,16 +118,19 @@ def summary_lines(summary: Summary) -> list[str]:
 def discount_lines(choice: Choice) -> list[tuple[str, str]]:
     """Say what all the looking costs, a label and a value each."""
     one = choice.discount
-    lines = [
-        ("trials looked at", f"{one.num_trials} ({one.num_scored} with forecasts)"),
-        ("chance that the best of so many coin tosses is right as often", _share(one.luck)),
+    lines = [("trials looked at", f"{one.num_trials} ({one.num_scored} with forecasts)")]
+    if one.num_trials > 1:
+        lines += [
+            ("chance that the best of so many coin tosses is right as often", _share(one.luck)),
+            ("probability of backtest overfitting", _share(one.overfitting)),
+        ]
+    lines += [
         ("p that the best of them beats zero by luck (SPA)", _number(one.superior_ability_p, 3)),
         (
             "Sharpe ratio before costs, and that of the luckiest without skill",
             f"{_number(one.sharpe, 2)}, {_number(one.expected_best_sharpe, 2)}",
         ),
-        ("deflated Sharpe ratio (0.95 is needed)", _number(one.deflated_sharpe, 3)),
-        ("probability of backtest overfitting", _share(one.overfitting)),
+        ("deflated Sharpe ratio, the chance of skill beyond that", _number(one.deflated_sharpe, 3)),
     ]
     if choice.seeds:
         accuracy = pd.Series([one.direction_accuracy for one in choice.seeds.values()], dtype=float)

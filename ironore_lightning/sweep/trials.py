@@ -1,6 +1,7 @@
 """Runs that differ in seed and fold only are one trial: one forecast, judged as a whole."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from ironore_lightning.forecasting import conformal_bounds
 from ironore_lightning.status import COMPLETE
 from ironore_lightning.sweep.runs import RUN_KEYS, Run, varying
 
-FRAMES = ("predictions", "baselines", "density")
+LONG_NUMBER = 8
+"""Characters beyond which a number in a trial's name is rounded."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +92,30 @@ def gather_trials(runs: Sequence[Run]) -> list[Trial]:
     keys = [key for key in varying(complete) if key not in RUN_KEYS]
     trials: dict[str, Trial] = {}
     for group in groups.values():
-        name = unique_name(group_name(next(iter(group.values())), keys), trials)
+        name = unique_name(trial_name(next(iter(group.values())), keys), trials)
         trials[name] = Trial(name, tuple(group.values()))
     return list(trials.values())
 
 
-def group_name(run: Run, keys: Sequence[str]) -> str:
-    """Say what a run sets for some keys; where there are none, its experiment's name."""
-    said = ", ".join(f"{key}={run.overrides[key]}" for key in keys if key in run.overrides)
-    return said or (run.config.name if run.config else run.name)
+def trial_name(run: Run, keys: Sequence[str]) -> str:
+    """Say shortly what a run sets for some keys; where there are none, its experiment's name."""
+    last = [key.rpartition(".")[2] for key in keys]
+    said = [
+        f"{part if last.count(part) == 1 else key}={_rounded(run.overrides[key])}"
+        for key, part in zip(keys, last, strict=True)
+        if key in run.overrides
+    ]
+    return ", ".join(said) or (run.config.name if run.config else run.name)
+
+
+def _rounded(value: str) -> str:
+    """Shorten the sixteen digits of a proposed number to four."""
+    is_long = len(value) > LONG_NUMBER and re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", value)
+    return f"{float(value):.4g}" if is_long else value
 
 
 def unique_name(name: str, taken: Mapping[str, object]) -> str:
-    """Number a name that is taken, as happens where files in `conf/` changed between runs."""
+    """Number a name that is taken: rounding, or a changed file in `conf/`, hid the difference."""
     number = 2
     candidate = name
     while candidate in taken:
