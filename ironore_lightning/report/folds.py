@@ -63,7 +63,7 @@ def _draw_joined(tuning: Tuning) -> Figure:
     for axes in (upper, lower):
         for day in first.iloc[1:]:
             axes.axvline(day, color=REFERENCE, linestyle=":", linewidth=0.9)
-    dress(upper, f"{len(first)} folds joined: a model each, numbered", "", upper.get_ylabel())
+    dress(upper, f"{len(first)} folds joined, a model each", "", upper.get_ylabel())
     for fold, day in first.items() if len(first) <= _MOST_NUMBERS else ():
         above = upper.get_xaxis_transform()
         upper.text(day, 0.98, f" {fold}", transform=above, va="top", fontsize=SMALL_SIZE)
@@ -94,6 +94,8 @@ def _draw_skill(tuning: Tuning) -> Figure:
             upper, stretches, rate, title=f"Direction in {counted(len(stretches), kind)}"
         )
         _draw_r2(lower, stretches)
+    for axes in panels[:, 1]:
+        axes.set_ylabel("")
     legend_below(figure, panels[0, 1], num_columns=4)
     return figure
 
@@ -111,6 +113,7 @@ def _draw_accuracy(
     place = np.arange(len(stretches))
     low, high = np.array(bands).T
     label = "95 % band of a coin on as many days"
+    axes.use_sticky_edges = False
     axes.bar(place, high - low, bottom=low, width=0.7, color=BAND, alpha=0.5, label=label)
     if rate is not None:
         label = f"base rate, the better constant sign ({rate:.1f} %)"
@@ -131,7 +134,7 @@ def _draw_r2(axes: Axes, stretches: Sequence[_Stretch]) -> None:
     axes.axhline(0, color=REFERENCE, linewidth=0.8)
     better = int((values > 0).sum())
     title = f"R2 against zero, {better} of {len(stretches)} above 0"
-    dress(axes, title, "start of the stretch (days that moved)", "R2 against zero")
+    dress(axes, title, "start (days that moved)", "R2 against zero")
     _name_places(axes, stretches)
 
 
