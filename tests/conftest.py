@@ -5,11 +5,16 @@ import os
 # Two test processes share two cores, so each takes one thread; torch reads this when imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import datetime
+import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -36,6 +41,7 @@ def real_data() -> Path:
 def compose() -> Callable[..., Config]:
     """Compose and check the settings of a run, as train.py does."""
 
+    @cache  # settings are frozen, and Hydra takes a third of a second
     def compose_config(*overrides: str) -> Config:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             return to_config(hydra_compose("config", overrides=list(overrides)))
@@ -54,3 +60,83 @@ def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def write_run(compose) -> Callable[..., Path]:
+    """Write the folder of a run as a real one leaves it, with forecasts made by hand."""
+
+    def write(
+        folder: Path,
+        overrides: Sequence[str],
+        actual: Sequence[float],
+        forecast: Sequence[float],
+        *,
+        objective: float,
+        borders: tuple[int, int],
+        minute: int = 0,
+    ) -> Path:
+        """Write one run.
+
+        Args:
+            folder: Where to.
+            overrides: Of its command line.
+            actual: Returns of consecutive business days from 2021-01-04, per cent.
+            forecast: Likewise.
+            objective: Best monitor on validation.
+            borders: First day of validation and of test; test ends with `forecast`.
+            minute: When it was started.
+        """
+        config = compose(*overrides)
+        dates = pd.bdate_range("2021-01-04", periods=len(forecast)).strftime("%Y-%m-%d")
+        lengths = np.diff([0, *borders, len(forecast)])
+        segment = np.repeat(["train", "val", "test"], lengths)
+        frame = pd.DataFrame({"date": dates, "segment": segment})
+        frame["actual"] = np.asarray(actual)[: len(forecast)]
+        frame["forecast"] = forecast
+        is_test = segment == "test"
+        for name, reach in (("80", 2.0), ("90", 3.0)):
+            frame[f"lower_{name}"] = np.where(is_test, frame["forecast"] - reach, np.nan)
+            frame[f"upper_{name}"] = np.where(is_test, frame["forecast"] + reach, np.nan)
+        frame["is_roll"] = np.arange(len(forecast)) % 21 == 20
+        frame.to_csv(_made(folder / "predictions.csv"), index=False)
+        test = frame.loc[is_test, ["date"]].reset_index(drop=True)
+        mean = 0.01 * np.arange(len(test))
+        test.assign(zero=0.0, **{"expanding mean": mean}).to_csv(
+            folder / "baselines.csv", index=False
+        )
+        test.assign(**{"pinball model": 0.3, "crps model": np.nan, "pinball EWMA": 0.4}).to_csv(
+            folder / "density.csv", index=False
+        )
+        results = {
+            "settings": config.model_dump(mode="json"),
+            "training": {"num_parameters": 100, "seconds": 1.0, "best_score": objective},
+            "evaluation": {"scores": {"rmse": 1.0, "direction_accuracy": 50.0, "r2_zero": 0.0}},
+        }
+        (folder / "final_results.json").write_text(json.dumps(results), encoding="utf-8")
+        (folder / "provenance.json").write_text(json.dumps({"input_sha256": {"a": "b"}}))
+        _made(folder / ".hydra" / "overrides.yaml").write_text(json.dumps(list(overrides)))
+        write_status(folder, state="complete", objective=objective, minute=minute)
+        return folder
+
+    return write
+
+
+def write_status(folder: Path, *, minute: int = 0, **values: object) -> None:
+    """Write a status of 90 seconds that started so many minutes after noon."""
+    start = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
+    start += datetime.timedelta(minutes=minute)
+    status = {
+        "started": start.isoformat(),
+        "ended": (start + datetime.timedelta(seconds=90)).isoformat(),
+        "objective": None,
+        "error": None,
+        "exit_status": 0,
+        **values,
+    }
+    _made(folder / "status.json").write_text(json.dumps(status), encoding="utf-8")
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -10,8 +10,10 @@ import pytest
 from ironore_lightning.evaluation.assessment import (
     assess,
     collect_findings,
+    net_sharpe,
     skill_blocks,
     skill_tests,
+    skill_years,
 )
 from ironore_lightning.evaluation.comparison import base_rate, compare
 from ironore_lightning.evaluation.significance import (
@@ -246,11 +248,11 @@ def parts():
     }
     table = compare(actual, forecasts, horizon=1)
     tests = skill_tests(forecast, actual, horizon=1)
-    return table, tests, skill_blocks(make_days(actual, forecast), 5), actual
+    return table, tests, skill_blocks(make_days(actual, forecast), 5), actual, 0.5
 
 
 def test_findings_are_collected_from_table_tests_and_blocks(parts):
-    table, tests, _, _ = parts
+    table, tests, *_ = parts
     found = collect_findings(*parts)
     assert (found.num_days, found.hits, found.moved_days) == (12, 8, 12)
     assert found.accuracy == found.base_rate == pytest.approx(200 / 3)
@@ -262,17 +264,18 @@ def test_findings_are_collected_from_table_tests_and_blocks(parts):
     assert found.pesaran_timmermann == tests["pesaran_timmermann"].p_value
     assert found.anatolyev_gerko == tests["anatolyev_gerko"].p_value
     assert (found.r2_zero, found.r2_mean) == (table[0].r2_zero, table[0].r2_mean)
+    assert found.net_sharpe == 0.5
 
 
 def test_a_block_counts_if_it_exceeds_the_base_rate_of_all_days(parts):
     # The blocks have 5 and 3 of 5 signs, and always saying up has two thirds.
     assert collect_findings(*parts).block_share == 0.5
-    table, tests, blocks, actual = parts
+    table, tests, blocks, actual, _ = parts
     unknown = [replace(block, accuracy=None) for block in blocks]
-    assert collect_findings(table, tests, unknown, actual).block_share == 0.0
-    assert collect_findings(table, tests, [], actual).block_share is None
+    assert collect_findings(table, tests, unknown, actual, None).block_share == 0.0
+    assert collect_findings(table, tests, [], actual, None).block_share is None
     level = [replace(block, accuracy=base_rate(actual)) for block in blocks]
-    assert collect_findings(table, tests, level, actual).block_share == 0.0
+    assert collect_findings(table, tests, level, actual, None).block_share == 0.0
 
 
 def test_stronger_baselines_are_named_strongest_first(parts):
@@ -280,3 +283,28 @@ def test_stronger_baselines_are_named_strongest_first(parts):
     assert collect_findings(*parts).stronger == ("ridge", "zero")
     table, *others = parts
     assert collect_findings([table[0], replace(table[0], name="twin")], *others).stronger == ()
+
+
+def test_years_are_cut_by_the_calendar():
+    dates = pd.to_datetime(["2023-12-28", "2023-12-29", "2024-01-02", "2025-01-02"])
+    actual = [1.0, -2.0, 1.0, 3.0]
+    days = pd.DataFrame({"date": dates, "actual": actual, "forecast": [1.0, 1.0, 0.5, -1.0]})
+    years = skill_years(days)
+    assert [(year.first_date, year.last_date, year.num_days) for year in years] == [
+        ("2023-12-28", "2023-12-29", 2),
+        ("2024-01-02", "2024-01-02", 1),
+        ("2025-01-02", "2025-01-02", 1),
+    ]
+    assert [year.accuracy for year in years] == [50.0, 100.0, 0.0]
+    # Squared errors 9, 0.25 and 16 over squared outcomes 5, 1 and 9.
+    assert [year.r2_zero for year in years] == pytest.approx([-0.8, 0.75, -7 / 9])
+
+
+def test_the_net_sharpe_ratio_is_that_of_the_sign_strategy_at_its_cost(skilled, settings):
+    (sign,) = [
+        one
+        for one in skilled.trading
+        if (one.name, one.delay_days, one.cost_bp) == ("sign", 0, settings.strong_cost_bp)
+    ]
+    assert net_sharpe(skilled.trading, settings.strong_cost_bp) == sign.sharpe
+    assert net_sharpe([], 5.0) is None

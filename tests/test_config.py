@@ -91,7 +91,9 @@ def test_an_experiment_member_sets_no_leaf_and_loses_to_the_command_line(compose
         ),
         ("training.learning_rate=nan", "training.learning_rate: input should be a finite number"),
         ("seed=-1", "seed: input should be greater than or equal to 0, got -1"),
-        ("monitor=test/rmse", "monitor: input should be 'val/loss', 'val/rmse' or 'val/mae'"),
+        ("monitor=test/rmse", "monitor: 'test/rmse' would choose by the test segment, and what is"),
+        ("monitor=val/los", "monitor: must be one of val/loss, val/rmse, val/mae, got 'val/los'"),
+        ("evaluation.strong_cost_bp=3", "evaluation: strong_cost_bp must be one of costs_bp (0, 2"),
         ("split.train=0.8", "split: train + val + test must be 1, they sum to 1.1"),
         (
             "+model.hiden_size=3",

@@ -11,6 +11,7 @@ from ironore_lightning.evaluation.evidence import (
     Findings,
     weigh,
 )
+from ironore_lightning.evaluation.selection import Discount
 
 CONVINCING = Findings(
     num_days=600,
@@ -32,6 +33,22 @@ CONVINCING = Findings(
 )
 """What satisfies every rule and is not too good."""
 
+SURVIVING = Discount(
+    num_trials=20,
+    num_scored=20,
+    effective_trials=8.0,
+    luck=0.01,
+    superior_ability_p=0.02,
+    sharpe=2.4,
+    expected_best_sharpe=0.9,
+    deflated_sharpe=0.97,
+    minimum_track_record_days=200,
+    overfitting=0.1,
+    cscv_blocks=16,
+    notes=(),
+)
+"""What is left after the discount, and suffices for the highest grade."""
+
 SIGN_TESTS = ("pesaran_timmermann", "anatolyev_gerko")
 
 
@@ -50,6 +67,17 @@ def grade(settings):
     return weigh_changed
 
 
+@pytest.fixture(scope="module")
+def grade_search(settings):
+    """Weigh convincing findings of a search, of whose discount some numbers are replaced."""
+
+    def weigh_changed(findings=CONVINCING, **changes):
+        discount = replace(SURVIVING, **changes)
+        return weigh(findings, settings, label="GOOD", discount=discount)
+
+    return weigh_changed
+
+
 def test_what_satisfies_every_rule_is_supported(grade):
     evidence = grade()
     assert (evidence.grade, evidence.earned) == ("SUPPORTED", "SUPPORTED")
@@ -58,14 +86,15 @@ def test_what_satisfies_every_rule_is_supported(grade):
     assert evidence.missing[0] in evidence.sentence
 
 
-def test_grades_rise_in_their_order(grade):
+def test_grades_rise_in_their_order(grade, grade_search):
     rising = [
         grade(num_days=20),
         grade(clark_west=0.4),
         grade(clark_west=0.05),
         grade(),
+        grade_search(),
     ]
-    assert [one.earned for one in rising] == list(GRADES[:4])
+    assert [one.earned for one in rising] == list(GRADES)
 
 
 # --- INSUFFICIENT ---------------------------------------------------------------------------------
@@ -302,3 +331,58 @@ def test_a_forecast_without_a_sign_has_a_line(grade):
     assert evidence.line == (
         "direction undefined (0/600) GOOD, evidence INSUFFICIENT: Clark-West p < 0.01"
     )
+
+
+# --- STRONG: the discount for looking -------------------------------------------------------------
+
+
+def test_what_survives_the_discount_is_strong_and_promises_nothing(grade_search):
+    evidence = grade_search()
+    assert (evidence.grade, evidence.missing) == ("STRONG", ())
+    assert evidence.sentence.endswith("whether the market stays as it was is not known.")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"superior_ability_p": 0.051}, "SPA over 20 trials p 0.051, 0.05 is needed"),
+        ({"deflated_sharpe": 0.949}, "deflated Sharpe ratio 0.9490"),
+        ({"deflated_sharpe": None}, "deflated Sharpe ratio undefined"),
+        ({"overfitting": 0.21}, "probability of overfitting 0.2100"),
+        ({"overfitting": None}, "probability of overfitting undefined"),
+    ],
+)
+def test_each_part_of_the_discount_alone_keeps_it_at_supported(grade_search, change, named):
+    evidence = grade_search(**change)
+    assert (evidence.earned, evidence.missing) == ("SUPPORTED", (named,))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"num_days": 249}, "249 days, 250 are needed"),
+        ({"net_sharpe": 0.0}, "Sharpe ratio after 5 bp a turn 0.0000"),
+        ({"net_sharpe": None}, "Sharpe ratio after 5 bp a turn undefined"),
+    ],
+)
+def test_few_days_or_costs_keep_it_at_supported(grade_search, change, named):
+    evidence = grade_search(replace(CONVINCING, **change))
+    assert (evidence.earned, evidence.missing) == ("SUPPORTED", (named,))
+
+
+@pytest.mark.parametrize("p_value", [0.101, None])
+def test_a_search_whose_best_may_be_luck_is_a_hint_at_most(grade_search, p_value):
+    evidence = grade_search(superior_ability_p=p_value)
+    assert evidence.earned == "SUGGESTIVE"
+    assert evidence.missing[0].startswith("SPA over 20 trials p")
+
+
+def test_where_nothing_was_chosen_overfitting_is_no_question(grade_search):
+    alone = {"num_trials": 1, "num_scored": 1, "overfitting": None}
+    assert grade_search(**alone).earned == "STRONG"
+    assert grade_search(**alone, superior_ability_p=0.2).earned == "SUPPORTED"
+
+
+def test_the_discount_lifts_nothing_that_had_not_earned_it(grade_search):
+    assert grade_search(replace(CONVINCING, clark_west=0.4)).earned == "NONE"
+    assert grade_search(replace(CONVINCING, ic=0.4)).grade == "SUSPECT"

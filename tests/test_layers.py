@@ -27,7 +27,10 @@ LAYERS = {
     "record": 4,
     "forecasting": 5,
     "experiment": 6,
+    "status": 5,
     "command": 7,
+    "sweep": 8,
+    "summarize": 9,
     "suspicion": 5,
     "leaks": 7,
     "prepare": 8,
@@ -35,7 +38,18 @@ LAYERS = {
     "inspect": 8,
     "forecast": 8,
 }
-COMPOSERS = {"audit", "composition", "command", "prepare"}
+COMPOSERS = {
+    "audit",
+    "composition",
+    "command",
+    "prepare",
+    "sweep.callback",
+    "sweep.folds",
+    "sweep.grid",
+    "sweep.plugins",
+    "sweep.pruning",
+    "sweep.search",
+}
 """The modules that may know Hydra and OmegaConf."""
 
 KNOW_ALL = {
@@ -46,6 +60,9 @@ KNOW_ALL = {
     "leaks",
     "prepare",
     "report.tensorboard",
+    "sweep.folds",
+    "sweep.runs",
+    "sweep.trials",
 }
 """The modules that may see the whole tree of settings."""
 

@@ -120,8 +120,8 @@ def assess(
     losses = {name: (actual - values) ** 2 for name, values in forecasts.items()}
     confidence_set, superior_p = _among_all(losses, settings, horizon=horizon)
     trading = _trading(days, settings, kind=kind, horizon=horizon)
-    net_sharpe = _net_sharpe(trading, settings.strong_cost_bp)
-    findings = collect_findings(table, tests, blocks, actual, net_sharpe)
+    after_costs = net_sharpe(trading, settings.strong_cost_bp)
+    findings = collect_findings(table, tests, blocks, actual, after_costs)
     return Assessment(
         scores=evaluate(days, kind=kind),
         table=table,
@@ -190,7 +190,7 @@ def collect_findings(
     tests: dict[str, Outcome],
     blocks: Sequence[Block],
     actual: Floats,
-    net_sharpe: float | None,
+    after_costs: float | None,
 ) -> Findings:
     """Gather what a grade is made of.
 
@@ -199,7 +199,7 @@ def collect_findings(
         tests: Of `skill_tests`.
         blocks: Of `skill_blocks`.
         actual: Shape (N,), per cent.
-        net_sharpe: Of the sign strategy after costs.
+        after_costs: Sharpe ratio of the sign strategy.
     """
     model, *baselines = table
     stronger = sorted((row for row in baselines if row.rmse < model.rmse), key=lambda row: row.rmse)
@@ -220,9 +220,17 @@ def collect_findings(
         r2_mean=model.r2_mean,
         ic=model.ic,
         block_share=sum(above) / len(above) if above else None,
-        net_sharpe=net_sharpe,
+        net_sharpe=after_costs,
         stronger=tuple(row.name for row in stronger),
     )
+
+
+def net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None:
+    """Return the Sharpe ratio of the sign strategy at a cost; None where it is not known."""
+    for one in results:
+        if (one.name, one.delay_days, one.cost_bp) == (SIGN, 0, cost_bp):
+            return one.sharpe
+    return None
 
 
 def _resampled(
@@ -270,14 +278,6 @@ def _density_means(density: pd.DataFrame) -> dict[str, dict[str, float | None]]:
         mean = float(density[column].mean())
         means.setdefault(name, {})[score] = mean if np.isfinite(mean) else None
     return means
-
-
-def _net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None:
-    """Return the Sharpe ratio of the sign strategy at a cost."""
-    for one in results:
-        if (one.name, one.delay_days, one.cost_bp) == (SIGN, 0, cost_bp):
-            return one.sharpe
-    return None
 
 
 def _trading(

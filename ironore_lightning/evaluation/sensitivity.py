@@ -23,7 +23,7 @@ WIDE_RANGE = 20
 smallest."""
 
 _COLUMNS = ("parameter", "share", "spread")
-_NUM_TREES = 200
+_NUM_TREES = 100
 _RANDOM_STATE = 0
 # A best value this close to an end of what was tried, as a share of the range, lies at the edge.
 _EDGE = 0.05
@@ -82,9 +82,10 @@ def comparable(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
 
     Its columns are `trial`, the parameters but the fold, and `objective`.
     """
-    keys = ["trial", *(name for name in parameters if name != FOLD)]
-    grouped = completed(runs, parameters).groupby(keys, sort=False, dropna=False)
-    return grouped["objective"].mean().reset_index()
+    keys = ["trial", SEED] if SEED in parameters else ["trial"]
+    columns: dict[str, str] = {**dict.fromkeys(choices(parameters), "first"), "objective": "mean"}
+    grouped = completed(runs, parameters).groupby(keys, sort=False, as_index=False)
+    return grouped.agg(columns)
 
 
 def best_so_far(completed_runs: pd.DataFrame) -> pd.Series:
@@ -159,11 +160,13 @@ def _forest_shares(settings: pd.DataFrame, objective: Floats) -> list[tuple[str,
     loss, count = np.zeros(inputs.shape), np.zeros(len(inputs))
     for tree, drawn in zip(forest.estimators_, forest.estimators_samples_, strict=True):
         unseen = np.setdiff1d(np.arange(len(inputs)), drawn)
-        error = (tree.predict(inputs[unseen]) - objective[unseen]) ** 2
+        rows, target = inputs[unseen], objective[unseen]
+        # The inputs are what the tree would make of them.
+        error = (tree.tree_.predict(rows)[:, 0] - target) ** 2
         for column in range(inputs.shape[1]):
-            shuffled = inputs[unseen]
+            shuffled = rows.copy()
             shuffled[:, column] = source.choice(inputs[:, column], len(unseen))
-            loss[unseen, column] += (tree.predict(shuffled) - objective[unseen]) ** 2 - error
+            loss[unseen, column] += (tree.tree_.predict(shuffled)[:, 0] - target) ** 2 - error
         count[unseen] += 1
     known = count > 0
     shares = loss[known] / count[known, None] / (2 * objective.var())
@@ -234,10 +237,10 @@ def _about_settings(points: pd.DataFrame, shares: pd.DataFrame) -> list[str]:
     sentences = []
     if idle and luck > 0:
         them = "it" if len(idle) == 1 else "them"
-        verb = "matters" if len(idle) == 1 else "matter"
+        rest = ", and search the rest" if len(idle) < len(share) else ", no setting matters more"
         sentences.append(
-            f"{_listed(idle)} {verb} less than the seed ({100 * luck:.0f} % of the variation): "
-            f"fix {them} and search the rest."
+            f"The seed explains {100 * luck:.0f} % of the variation, more than {_listed(idle)}: "
+            f"fix {them}{rest}."
         )
     best = points.groupby("trial")["objective"].mean().idxmin()
     # Twice its error: what cannot be told from nothing has no edge worth going beyond.

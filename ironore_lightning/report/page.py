@@ -1,5 +1,6 @@
 """One page that holds everything a search has to say, and needs nothing else."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ class Page:
         title: Name of the multirun.
         verdict_lines: What was found, the verdict in plain words last.
         counts: How many trials and runs there were, and what became of them.
-        table: A row a run; a column named status is coloured.
-        chosen_table: Scores of the chosen trial and the baselines.
+        table: A row a run; the cells of a column named status are coloured.
+        chosen_table: Scores of the chosen trial and the baselines; empty if nothing was chosen.
         discount: What the search takes off the score: label and value.
         advice: What a further search should try.
         figures: Figures by file name without suffix, in the order of the page.
@@ -72,10 +73,11 @@ class _Picture:
 
 
 def render_page(page: Page) -> str:
-    """Return the page as one HTML document; the same page gives the same text.
+    """Return the page as one HTML document; equal pages give equal text.
 
     Args:
-        page: What stands on it. Its figures are drawn, but not changed.
+        page: What stands on it. A figure that was drawn before is laid out anew, which may move
+            it by a fraction of a point.
     """
     room = Environment(
         loader=PackageLoader("ironore_lightning", "report"),
@@ -100,7 +102,7 @@ def render_page(page: Page) -> str:
 def _inline(figure: Figure, caption: str, *, prefix: str) -> Markup:
     """Draw a figure as the SVG element of a page, with names that no other figure has."""
     buffer = StringIO()
-    with mpl.rc_context({"svg.hashsalt": prefix}):
+    with mpl.rc_context({"svg.hashsalt": prefix, "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -114,6 +116,8 @@ def _inline(figure: Figure, caption: str, *, prefix: str) -> Markup:
 
 
 def _as_table(frame: pd.DataFrame) -> _Table:
+    """Lay a frame out; an index with a name is its first column."""
+    frame = frame.reset_index() if frame.index.name else frame
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
     sides = ["number" if is_number else "text" for is_number in numeric]
     header = [_Cell(str(name), side) for name, side in zip(frame.columns, sides, strict=True)]
@@ -130,9 +134,9 @@ def _as_table(frame: pd.DataFrame) -> _Table:
 
 def _text(value: object) -> str:
     """Write a cell: a missing number as a dash, others with five digits."""
-    if value is None or value is pd.NaT or value != value:  # noqa: PLR0124 - NaN
-        return "–"
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "–" if math.isnan(value) else f"{value:.5g}"
+    return "–" if value is None or value is pd.NA or value is pd.NaT else str(value)
 
 
 def _state(value: object) -> str:

@@ -56,7 +56,7 @@ from ironore_lightning.report.style import (
 MOST_RANKED, MOST_LISTED = 25, 15
 """Trials in the figure of the ranking; in the table."""
 _MOST_SHARES, _MOST_SLICES, _MOST_AXES = 8, 4, 5
-# Up to so many values of a setting get a place each, however far apart they are.
+# So many values of a setting have a tick each, as numbers also a place each.
 _FEW_VALUES = 6
 _LONGEST_LABEL = 58
 _READ_FIRST = ("model", "training", "window", "features", "scaling", "target", "split", "seed")
@@ -177,26 +177,24 @@ def _draw_best(tuning: Tuning) -> Figure:
     sheet.set(xlim=(0, 1), ylim=(35, 0))
     for height, line in enumerate(_verdict_of(tuning)):
         write(sheet, 0, height, line, bold=height == 0)
-    names = _in_reading_order(tuning)
-    more = len(tuning.settings) - len(names)
-    others = f" ({more} more are in its folder)" if more else ""
+    settings = _in_reading_order(tuning)
+    others = f" ({len(tuning.settings)} in all are in its folder)"
     write(sheet, 0, 15, f"Settings of the chosen trial, * searched{others}", bold=True)
-    for place, name in enumerate(names):
+    for place, (name, value) in enumerate(settings):
         column, row = divmod(place, _SETTINGS_ROWS)
-        star = "* " if name in tuning.parameters else ""
-        write(sheet, 0.54 * column, 16.5 + row, shorten(f"{star}{name}", 27))
-        value = shorten(_value_text(tuning.settings[name]), 14)
-        write(sheet, 0.54 * column + 0.32, 16.5 + row, value)
+        write(sheet, 0.54 * column, 16.5 + row, shorten(name, 27))
+        write(sheet, 0.54 * column + 0.32, 16.5 + row, shorten(_value_text(value), 14))
     return figure
 
 
-def _in_reading_order(tuning: Tuning) -> list[str]:
+def _in_reading_order(tuning: Tuning) -> list[tuple[str, object]]:
     """Choose the settings to write: searched ones, then those of the model, then of the rest."""
-    searched = [name for name in tuning.settings if name in choices(tuning.parameters)]
+    chosen = tuning.runs[tuning.runs["trial"] == tuning.ranking["trial"].iloc[0]]
+    searched = [(f"* {name}", chosen[name].iloc[0]) for name in choices(tuning.parameters)]
     others = [
-        name
+        (name, value)
         for group in _READ_FIRST
-        for name in tuning.settings
+        for name, value in tuning.settings.items()
         if name.split(".", maxsplit=1)[0] == group and name not in tuning.parameters
     ]
     return [*searched, *others][: 2 * _SETTINGS_ROWS]
@@ -215,7 +213,8 @@ def _verdict_of(tuning: Tuning) -> list[str]:
         f"On its test days: {evidence.line}",
         evidence.sentence,
     )
-    wrapped = (textwrap.wrap(printable(text), 88, max_lines=4) for text in paragraphs)
+    wrap = textwrap.TextWrapper(88, max_lines=4, break_on_hyphens=False).wrap
+    wrapped = (wrap(printable(text)) for text in paragraphs)
     return [line for lines in wrapped for line in lines]
 
 
@@ -273,7 +272,7 @@ def _shown_text(tuning: Tuning, shown: pd.DataFrame) -> str:
 
 def _draw_luck(axes: Axes, ranking: pd.DataFrame) -> None:
     """Shade how far a trial may be behind the best by the luck of its seeds."""
-    typical = float(np.sqrt((ranking["spread"] ** 2).mean()))
+    typical = float(ranking["spread"].median())
     if np.isnan(typical):
         return
     best = float(ranking["validation"].iloc[0])
@@ -324,7 +323,7 @@ def _draw_recommendation(tuning: Tuning) -> Figure:
     _draw_shares(bars, shares.head(_MOST_SHARES))
     _draw_history(history, tuning, runs, limit=limit)
     legend_below(figure, history, num_columns=6)
-    _draw_parallel(lines, points, [name for name in names if name != SEED], limit=limit)
+    _draw_parallel(lines, points, choices(names)[:_MOST_AXES], limit=limit)
     _draw_slices(lower, points, names[:_MOST_SLICES], chosen, limit=limit)
     return figure
 
@@ -390,20 +389,22 @@ def _draw_points(
 def _draw_slices(
     figure: SubFigure, points: pd.DataFrame, names: Sequence[str], chosen: str, *, limit: float
 ) -> None:
-    """Draw the objective over each setting; a black line is the mean at a value."""
+    """Draw the objective over each setting; a black bar is the median at a value."""
     panels = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
     if not names:
         say_empty(panels[0], "Settings", "no setting was varied")
     for axes, (name, short) in zip(panels, short_names(names).items(), strict=False):
         place, ticks = _places(points[name], few=_FEW_VALUES)
         at = pd.Series(place, index=points.index)
-        dress(axes, short, "", "objective (bar: mean)" if axes is panels[0] else "")
+        dress(axes, short, "", "objective (bar: median)" if axes is panels[0] else "")
         if ticks:
-            mean = points["objective"].groupby(at).mean()
-            axes.plot(mean.index, mean, "_", color=REFERENCE, markersize=26, markeredgewidth=2)
-            texts = [shorten(text, 14) for text in ticks]
+            middle = points["objective"].groupby(at).median().clip(upper=limit)
+            axes.plot(middle.index, middle, "_", color=REFERENCE, markersize=24, markeredgewidth=2)
+            texts, step = [shorten(text, 14) for text in ticks], -(-len(ticks) // _FEW_VALUES)
             turn = 20 if max(map(len, texts)) * len(texts) > _MOST_LETTERS else 0
-            axes.set_xticks(range(len(ticks)), texts, rotation=turn, parse_math=False)
+            axes.set_xticks(
+                range(0, len(ticks), step), texts[::step], rotation=turn, parse_math=False
+            )
             axes.set_xlim(-0.6, len(ticks) - 0.4)
         else:
             number_axis(axes, log=is_wide(place))
@@ -425,12 +426,12 @@ def _places(values: pd.Series, *, few: int) -> tuple[Values, list[str]]:
 def _draw_parallel(axes: Axes, points: pd.DataFrame, names: Sequence[str], *, limit: float) -> None:
     """Draw a line a trial through its settings to its objective."""
     title = "Settings of each trial, the best in blue"
-    names = names[:_MOST_AXES]
     if not names:
         say_empty(axes, title, "no setting was varied")
         return
     columns: dict[str, str] = {**dict.fromkeys(names, "first"), "objective": "mean"}
     trials = points.groupby("trial").agg(columns).sort_values("objective", ascending=False)
+    last = "objective" if trials["objective"].max() <= limit else "objective, cut"
     trials["objective"] = trials["objective"].clip(upper=limit)
     worse = np.linspace(1, 0, len(trials)) if len(trials) > 1 else np.zeros(1)
     rules = [_draw_rule(axes, at, trials[name], worse) for at, name in enumerate(columns)]
@@ -441,7 +442,7 @@ def _draw_parallel(axes: Axes, points: pd.DataFrame, names: Sequence[str], *, li
     axes.grid(visible=False)
     axes.set(yticks=[], xlim=(-0.1, len(names) + 0.6))
     axes.spines["left"].set_visible(False)
-    labels = [*short_names(names).values(), "objective"]
+    labels = [*short_names(names).values(), last]
     turn = 18 if len(names) == _MOST_AXES else 0
     axes.set_xticks(range(len(labels)), labels, rotation=turn, ha="right" if turn else "center")
 
@@ -457,8 +458,8 @@ def _draw_rule(axes: Axes, at: int, values: pd.Series, worse: Values) -> Values:
         places = np.log(places) if is_wide(places) else places
     low, extent = places.min(), np.ptp(places) or 1.0
     axes.axvline(at, color=ACTUAL, linewidth=0.8)
-    marks = enumerate(ticks) if ticks else zip((low, low + extent), ends, strict=True)
-    for place, text in marks:
+    marks = list(enumerate(ticks)) if ticks else list(zip((low, low + extent), ends, strict=True))
+    for place, text in marks if len(marks) <= _FEW_VALUES else (marks[0], marks[-1]):
         write(axes, at + 0.04, (place - low) / extent, shorten(text, 12)).set_bbox(_WHITE)
     fan = 0.05 * (worse - 0.5) if ticks else 0.0
     heights: Values = (places - low) / extent + fan

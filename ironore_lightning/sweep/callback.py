@@ -27,7 +27,8 @@ class ManyRuns(Callback):
         jobs = config.hydra.launcher.get("n_jobs") or 1
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         cores = cores or 1
-        jobs = cores if jobs < 0 else jobs
+        if jobs < 0:  # as joblib counts: -1 is all cores, -2 all but one
+            jobs = max(cores + 1 + jobs, 1)
         threads = config.hardware.threads
         if jobs * threads > cores:
             log.warning(

@@ -1,0 +1,186 @@
+"""The real train.py with -m: grids, walk-forwards, and a sweep that is killed and started again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ironore_lightning.sweep.summary import summarize
+
+ROOT = Path(__file__).parents[1]
+QUICK = ("model=tiny", "training.max_epochs=2")
+PICTURES = {
+    "best_model",
+    "performance_rankings",
+    "comparison_table",
+    "recommendation",
+    "top_models_timeseries",
+}
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def statuses(folder):
+    return {path.parent.name: read_json(path) for path in sorted(folder.glob("*/status.json"))}
+
+
+GRID = (
+    "train.py",
+    "-m",
+    *QUICK,
+    "features=single,prices",
+    "seed=0,1",
+    "window.sequence_length=20,900",  # no data can fill the larger one
+)
+
+
+@pytest.fixture(scope="module")
+def grid(run_command, tmp_path_factory):
+    """A grid of eight runs, of which half must fail, and how its command ended."""
+    folder = tmp_path_factory.mktemp("grid")
+    return folder, run_command(*GRID, f"hydra.sweep.dir={folder}")
+
+
+def test_one_wrong_setting_takes_no_other_run_down_and_the_exit_status_says_so(grid):
+    folder, process = grid
+    states = [status["state"] for status in statuses(folder).values()]
+    assert sorted(states) == ["complete"] * 4 + ["failed"] * 4
+    assert process.returncode == 2
+    assert process.stderr.count("DataError: the data hold 866 rows with a target") == 4
+    assert "Traceback" not in process.stderr
+
+
+def test_every_run_has_a_folder_named_by_its_own_values(grid):
+    names = list(statuses(grid[0]))
+    assert len(names) == 8
+    assert "features=prices,seed=1,window.sequence_length=20" in names
+    for name in names:
+        overrides = (grid[0] / name / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")
+        assert all(f"- {one}\n" in overrides for one in name.split(","))
+
+
+def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
+    folder, process = grid
+    last = process.stdout.strip().splitlines()
+    summary = read_json(folder / "summary.json")
+    assert last[-1] == summary["sentence"]
+    assert last[-2] == f"files: {folder / 'summary.html'}"
+    assert summary["counts"] == "8 runs: 4 complete, 4 failed"
+    assert summary["chosen"]["trial"] in {"features=single", "features=prices"}
+    assert summary["chosen"]["seeds"] == [0, 1]
+    table = pd.read_csv(folder / "summary.csv")
+    assert list(table["status"]) == ["complete"] * 4 + ["failed"] * 4
+    assert table["validation"].notna().sum() == 4
+    ledger = pd.read_csv(folder / "trial_ledger.csv")
+    assert list(ledger)[3:] == [one["trial"] for one in summary["ranking"]]
+    assert len(ledger) == 131
+    plots = {path.stem for path in (folder / "plots").glob("*.png")}
+    assert plots == PICTURES
+    for path in (folder / "plots").glob("*.png"):
+        with Image.open(path) as picture:
+            assert min(picture.size) >= 500
+    page = (folder / "summary.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 5
+    assert summary["sentence"][:40] in page
+
+
+def test_the_same_command_repeats_nothing_that_is_finished(grid, run_command):
+    folder, _ = grid
+    before = statuses(folder)
+    process = run_command(*GRID, f"hydra.sweep.dir={folder}")
+    assert process.returncode == 2
+    assert process.stdout.count("has finished before; nothing is run again") == 4
+    after = statuses(folder)
+    kept = [name for name, status in before.items() if status["state"] == "complete"]
+    assert len(kept) == 4
+    assert all(after[name] == before[name] for name in kept)
+    assert read_json(folder / "summary.json")["counts"] == "8 runs: 4 complete, 4 failed"
+
+
+def test_the_summary_can_be_asked_for_by_hand(grid, run_command):
+    folder, _ = grid
+    process = run_command("-m", "ironore_lightning.summarize", str(folder))
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip().endswith(read_json(folder / "summary.json")["sentence"])
+    for arguments, line in (((), "usage: "), (("nowhere",), "ConfigError: nowhere: there is no")):
+        process = run_command("-m", "ironore_lightning.summarize", *arguments)
+        assert process.returncode == 2
+        assert process.stderr.startswith(line)
+        assert process.stderr.count("\n") == 1
+
+
+def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, run_command):
+    command = [*QUICK, "training.max_epochs=40", "training.patience=40", "seed=0,1,2"]
+    command = ["train.py", "-m", *command, f"hydra.sweep.dir={tmp_path}"]
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        second = tmp_path / "seed=1" / "checkpoints" / "last.ckpt"
+        deadline = time.monotonic() + 120
+        while not second.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    cut_off = statuses(tmp_path)
+    assert [one["state"] for one in cut_off.values()] == ["complete", "running"]
+    assert summarize(tmp_path).counts == "2 runs: 1 complete, 1 interrupted"
+
+    again = run_command(*command)
+    assert again.returncode == 0, again.stderr
+    after = statuses(tmp_path)
+    assert [one["state"] for one in after.values()] == ["complete"] * 3
+    assert after["seed=0"] == cut_off["seed=0"]
+    assert after["seed=1"]["started"] > cut_off["seed=1"]["started"]
+    assert read_json(tmp_path / "summary.json")["counts"] == "3 runs: 3 complete"
+    whole = tmp_path / "alone"
+    alone = run_command(*command[:1], *command[2:-2], "seed=1", f"hydra.run.dir={whole}")
+    assert alone.returncode == 0, alone.stderr
+    restarted = tmp_path / "seed=1"
+    assert len(list((restarted / "tensorboard").glob("events*"))) == len(
+        list((whole / "tensorboard").glob("events*"))
+    )
+    assert (restarted / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+
+
+def test_all_folds_of_a_walk_forward_are_joined_to_one_verdict(run_command, real_data, tmp_path):
+    process = run_command(
+        "train.py",
+        "experiment=walk_forward",
+        "data=original",
+        f"data.root={real_data}",
+        "features=prices",
+        *QUICK,
+        "split.initial=650",
+        "seed=0,1",
+        f"hydra.sweep.dir={tmp_path}",
+    )
+    assert process.returncode == 0, process.stderr
+    summary = read_json(tmp_path / "summary.json")
+    # 868 rows end 849 windows of 20; after 650 of them four folds of 63 days, the last of 10.
+    assert summary["counts"] == "8 runs: 8 complete"
+    assert summary["chosen"]["folds"] == [0, 1, 2, 3]
+    scores = summary["chosen"]["evaluation"]["scores"]
+    assert scores["num_days"] == 199
+    assert set(summary["chosen"]["by_seed"]) == {"0", "1"}
+    plots = {path.stem for path in (tmp_path / "plots").glob("*.png")}
+    assert plots == PICTURES | {"joined_forecast", "block_skill", "equity_curve"}
+    ledger = pd.read_csv(tmp_path / "trial_ledger.csv")
+    assert len(ledger) == 199
+    tests = []
+    for fold in range(4):
+        frames = [
+            pd.read_csv(tmp_path / f"split.fold={fold},seed={seed}" / "predictions.csv")
+            for seed in (0, 1)
+        ]
+        rows = [frame[frame["segment"] == "test"]["forecast"].to_numpy() for frame in frames]
+        tests += list((rows[0] + rows[1]) / 2)
+    assert ledger.iloc[:, 3].tolist() == tests

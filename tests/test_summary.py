@@ -1,0 +1,313 @@
+"""What many runs are worth together, on forecasts made by hand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import write_status
+
+from ironore_lightning.evaluation.metrics import evaluate
+from ironore_lightning.sweep.outputs import discount_lines, report, run_table, summary_lines
+from ironore_lightning.sweep.summary import summarize
+
+NUM_DAYS = 500
+BORDERS = (250, 350)
+
+
+@pytest.fixture(scope="module")
+def market():
+    return np.random.default_rng(1).normal(0, 1.5, NUM_DAYS)
+
+
+@pytest.fixture
+def write_trial(write_run, market, tmp_path):
+    """Write a trial of two seeds that say one forecast, and one hundredth more."""
+
+    def write(name, objective, forecast, *overrides, minute=0):
+        for seed in (0, 1):
+            write_run(
+                tmp_path / f"{name},seed={seed}",
+                ["model=tiny", f"model.dropout={name}", f"seed={seed}", *overrides],
+                market,
+                np.asarray(forecast) + 0.01 * seed,
+                objective=objective + 0.2 * seed,
+                borders=BORDERS,
+                minute=minute + seed,
+            )
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def noise():
+    """Return forecasts that know nothing."""
+    return lambda seed: np.random.default_rng(100 + seed).normal(0, 0.2, NUM_DAYS)
+
+
+def test_trials_are_ranked_by_the_mean_of_their_seeds_on_validation(write_trial, noise):
+    write_trial("0.3", 2.0, noise(0))
+    write_trial("0.2", 1.0, noise(1))
+    folder = write_trial("0.1", 3.0, noise(2))
+    summary = summarize(folder)
+    assert summary.counts == "6 runs: 6 complete"
+    assert summary.ranked_by == "val/loss"
+    assert list(summary.ranking["trial"]) == ["dropout=0.2", "dropout=0.3", "dropout=0.1"]
+    assert list(summary.ranking["validation"]) == pytest.approx([1.1, 2.1, 3.1])
+    assert list(summary.ranking["spread"]) == pytest.approx([0.2 / 2**0.5] * 3)
+    assert list(summary.ranking["num_runs"]) == [2, 2, 2]
+    assert list(summary.ranking["seconds"]) == [180.0] * 3
+
+
+def test_the_first_by_validation_is_tested_whatever_the_others_reach(write_trial, noise, market):
+    write_trial("0.2", 2.0, market)  # it knows everything, and validation does not like it
+    folder = write_trial("0.1", 1.0, noise(0))
+    choice = summarize(folder).choice
+    assert choice.trial.name == "dropout=0.1"
+    assert choice.assessment.scores.direction_accuracy < 60
+    assert choice.discount.num_trials == 2
+
+
+def test_the_mean_over_seeds_is_evaluated_as_a_model_of_its_own(write_trial, noise, market):
+    folder = write_trial("0.1", 1.0, noise(0))
+    choice = summarize(folder).choice
+    error = market[350:] - (noise(0)[350:] + 0.005)
+    assert choice.assessment.scores.rmse == pytest.approx((error**2).mean() ** 0.5)
+    assert set(choice.seeds) == {0, 1}
+    for seed, scores in choice.seeds.items():
+        error = market[350:] - (noise(0)[350:] + 0.01 * seed)
+        assert scores.rmse == pytest.approx((error**2).mean() ** 0.5)
+
+
+def test_the_joined_folds_are_assessed_by_the_function_of_a_single_run(
+    write_run, market, noise, tmp_path
+):
+    for fold in range(3):
+        stop = 250 + 60 * fold
+        write_run(
+            tmp_path / str(fold),
+            ["model=tiny", "split=walk_forward", f"split.fold={fold}"],
+            market,
+            noise(0)[: stop + 60],
+            objective=1.0 + fold,
+            borders=(stop - 50, stop),
+        )
+    choice = summarize(tmp_path).choice
+    assert choice.assessment.scores.num_days == len(choice.joined.days) == 180
+    error = market[250:430] - noise(0)[250:430]
+    assert choice.assessment.scores.rmse == pytest.approx((error**2).mean() ** 0.5)
+    assert choice.assessment.scores == evaluate(choice.joined.days, kind="log_return")
+    assert len(choice.assessment.blocks) == 2  # of 63 days
+    assert [year.first_date[:4] for year in choice.years] == ["2021", "2022"]
+    assert sum(year.num_days for year in choice.years) == 180
+
+
+def test_different_losses_are_no_common_measure(write_trial, noise):
+    write_trial("0.1", 1.0, noise(0) * 4)
+    folder = write_trial("0.2", 9.0, noise(1) * 0, "training.loss=mae")
+    summary = summarize(folder)
+    assert summary.ranked_by == "validation RMSE"
+    assert summary.ranking["trial"].iloc[0] == "dropout=0.2, loss=mae"
+
+
+def test_the_ledger_holds_every_trial_side_by_side(write_trial, noise, market):
+    write_trial("0.1", 1.0, noise(0))
+    folder = write_trial("0.2", 2.0, noise(1))
+    ledger = summarize(folder).ledger
+    assert list(ledger) == ["date", "actual", "is_roll", "dropout=0.1", "dropout=0.2"]
+    assert len(ledger) == 150
+    assert ledger["actual"].tolist() == pytest.approx(market[350:].tolist())
+    assert ledger["dropout=0.2"].tolist() == pytest.approx((noise(1)[350:] + 0.005).tolist())
+
+
+def test_trials_with_other_first_days_are_discounted_on_common_days(write_run, market, tmp_path):
+    for name, border in (("0.1", 350), ("0.2", 360)):
+        write_run(
+            tmp_path / name,
+            ["model=tiny", f"model.dropout={name}"],
+            market,
+            market * 0.1,
+            objective=float(name),
+            borders=(250, border),
+        )
+    summary = summarize(tmp_path)
+    assert len(summary.ledger) == 150
+    assert int(summary.ledger["dropout=0.2"].isna().sum()) == 10
+    assert summary.choice.assessment.scores.num_days == 150
+
+
+def test_runs_of_different_targets_have_no_best(write_trial, noise):
+    write_trial("0.1", 1.0, noise(0))
+    folder = write_trial("0.2", 2.0, noise(1), "target.kind=simple_return")
+    summary = summarize(folder)
+    assert summary.choice is None
+    assert summary.sentence.startswith("No best can be named: the runs differ in their target")
+
+
+def test_runs_on_different_data_have_no_best(write_run, market, noise, tmp_path):
+    for name, actual in (("0.1", market), ("0.2", market + 1)):
+        write_run(
+            tmp_path / name,
+            ["model=tiny", f"model.dropout={name}"],
+            actual,
+            noise(0),
+            objective=1.0,
+            borders=BORDERS,
+        )
+    assert "differ in what happened on the same days" in summarize(tmp_path).sentence
+
+
+def test_failed_and_running_runs_are_listed_and_counted_apart(write_trial, noise):
+    folder = write_trial("0.1", 1.0, noise(0))
+    write_status(folder / "bad", state="failed", error="DataError: x", exit_status=2, minute=7)
+    write_status(folder / "worse", state="failed", error="TrainingError: y", exit_status=1)
+    write_status(folder / "killed", state="running", ended=None, minute=9)
+    summary = summarize(folder)
+    assert summary.counts == "5 runs: 2 complete, 2 failed, 1 interrupted"
+    assert summary.worst_exit_status == 2
+    assert "3 of 5 runs are not complete" in summary.notes[0]
+    table = run_table(summary)
+    assert list(table["status"][:2]) == ["complete", "complete"]
+    assert sorted(table["status"][2:]) == ["failed", "failed", "interrupted"]
+    assert set(table["error"].dropna()) == {"DataError: x", "TrainingError: y"}
+
+
+def test_pruned_trials_count_as_looked_at(write_trial, noise):
+    folder = write_trial("0.1", 1.0, noise(0))
+    for number in range(4):
+        write_status(folder / f"cut{number}", state="pruned", error="pruned after epoch 2")
+    discount = summarize(folder).choice.discount
+    assert (discount.num_trials, discount.num_scored) == (5, 1)
+
+
+def test_trials_that_lack_folds_are_not_ranked(write_run, market, noise, tmp_path):
+    for name, folds in (("0.1", 2), ("0.2", 1)):
+        for fold in range(folds):
+            stop = 250 + 60 * fold
+            write_run(
+                tmp_path / f"{name}-{fold}",
+                ["model=tiny", f"model.dropout={name}", "split=walk_forward", f"split.fold={fold}"],
+                market,
+                noise(0)[: stop + 60],
+                objective=float(name),
+                borders=(stop - 50, stop),
+            )
+    summary = summarize(tmp_path)
+    assert list(summary.ranking["trial"]) == ["dropout=0.1"]
+    assert "1 trials lack folds" in summary.notes[0]
+    assert summary.choice.discount.num_trials == 2
+
+
+def test_nothing_complete_is_nothing_to_judge(tmp_path):
+    write_status(tmp_path / "bad", state="failed", error="DataError: x", exit_status=2)
+    summary = report(tmp_path)
+    assert summary.choice is None
+    assert summary.sentence == "No run is complete, so there is nothing to judge."
+    assert len(pd.read_csv(tmp_path / "summary.csv")) == 1
+    assert "DataError: x" in (tmp_path / "summary.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def hundred(write_run, market, tmp_path_factory):
+    """A hundred trials that know nothing."""
+    folder = tmp_path_factory.mktemp("hundred")
+    rng = np.random.default_rng(7)
+    for number in range(100):
+        write_run(
+            folder / f"{number:03}",
+            ["model=tiny"],
+            market,
+            rng.normal(0, 0.2, NUM_DAYS),
+            objective=rng.normal(2.2, 0.05),
+            borders=BORDERS,
+            minute=number,
+        )
+        path = folder / f"{number:03}" / "final_results.json"
+        results = json.loads(path.read_text())
+        results["settings"]["training"]["learning_rate"] = (number + 1) / 1000
+        path.write_text(json.dumps(results))
+        (path.parent / ".hydra" / "overrides.yaml").write_text(
+            json.dumps([f"training.learning_rate={(number + 1) / 1000}"])
+        )
+    return folder
+
+
+def test_the_best_of_a_hundred_without_skill_is_not_called_skilled(hundred):
+    summary = summarize(hundred)
+    assert summary.choice.discount.num_trials == 100
+    assert summary.choice.assessment.evidence.grade in {"NONE", "SUGGESTIVE"}
+    test_rmse = [
+        ((summary.ledger["actual"] - summary.ledger[name]) ** 2).mean()
+        for name in summary.ranking["trial"]
+    ]
+    luckiest = int(np.argmin(test_rmse))
+    assert luckiest != 0  # the table does not choose by test
+    lines = dict(discount_lines(summary.choice))
+    assert lines["trials looked at"] == "100 (100 with forecasts)"
+
+
+def test_even_the_luckiest_of_a_hundred_by_test_is_not_called_skilled(hundred):
+    summary = summarize(hundred)
+    hits = [
+        int((summary.ledger["actual"] * summary.ledger[name] > 0).sum())
+        for name in summary.ranking["trial"]
+    ]
+    name = summary.ranking["trial"].iloc[int(np.argmax(hits))]
+    assert max(hits) > 84  # 56 % of 150 days, which a label alone would call GOOD
+    (run,) = next(trial for trial in summary.trials if trial.name == name).runs
+    path = run.folder / "final_results.json"
+    status = run.folder / "status.json"
+    kept = status.read_text()
+    status.write_text(json.dumps({**json.loads(kept), "objective": 0.0}))
+    try:
+        cheated = summarize(hundred)
+    finally:
+        status.write_text(kept)
+    assert path.is_file()
+    assert cheated.choice.trial.name == name
+    assert cheated.choice.assessment.evidence.earned in {"NONE", "SUGGESTIVE"}
+    assert cheated.choice.discount.luck > 0.05
+    assert cheated.choice.discount.deflated_sharpe < 0.95
+
+
+def test_files_and_lines_say_the_same(write_trial, noise, capsys):
+    write_trial("0.1", 1.0, noise(0))
+    folder = write_trial("0.2", 2.0, noise(1))
+    summary = report(folder)
+    printed = capsys.readouterr().out.strip().splitlines()
+    assert printed[-1] == summary.sentence
+    written = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert written["sentence"] == summary.sentence
+    assert written["chosen"]["trial"] == "dropout=0.1"
+    assert written["chosen"]["evaluation"]["evidence"]["grade"] in printed[-3]
+    table = pd.read_csv(folder / "summary.csv")
+    assert list(table["rank"]) == [1, 1, 2, 2]
+    assert list(table["validation"]) == pytest.approx([1.0, 1.2, 2.0, 2.2])
+    assert {"test_rmse", "test_direction", "seconds", "overrides", "status"} <= set(table)
+    ledger = pd.read_csv(folder / "trial_ledger.csv")
+    pd.testing.assert_frame_equal(
+        ledger.drop(columns="date"), summary.ledger.drop(columns="date"), check_exact=True
+    )
+
+
+def test_the_printed_ranking_and_the_page_show_no_test_score_of_a_trial_not_chosen(
+    write_trial, noise
+):
+    write_trial("0.1", 1.0, noise(0))
+    folder = write_trial("0.2", 2.0, noise(1))
+    summary = report(folder)
+    ranking = "\n".join(summary_lines(summary)[:8])
+    assert "dropout=0.2" in ranking
+    assert "test" not in ranking
+    page = (folder / "summary.html").read_text(encoding="utf-8")
+    assert summary.sentence[:60] in page
+    assert "test_rmse" not in page
+
+
+def test_a_summary_is_written_again_as_the_folder_grows(write_trial, noise):
+    folder = write_trial("0.1", 1.0, noise(0))
+    assert report(folder).counts == "2 runs: 2 complete"
+    write_trial("0.2", 0.5, noise(1))
+    assert report(folder).choice.trial.name == "dropout=0.2"
+    assert json.loads((folder / "summary.json").read_text())["counts"] == "4 runs: 4 complete"
