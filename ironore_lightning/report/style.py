@@ -96,6 +96,13 @@ def shorten(text: str, num_columns: int) -> str:
     return f"{text[: num_columns - 3 - tail]}...{text[len(text) - tail :]}"
 
 
+def value_text(value: object) -> str:
+    """Write the value of a setting: a number with three digits, a list by its length."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{len(value)} values" if isinstance(value, list | tuple) else str(value)
+
+
 def counted(number: int, noun: str) -> str:
     """Write a number of things; the plural of the noun has an s."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

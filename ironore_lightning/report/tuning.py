@@ -50,6 +50,7 @@ from ironore_lightning.report.style import (
     printable,
     say_empty,
     shorten,
+    value_text,
     write,
 )
 
@@ -158,14 +159,12 @@ def _labels(tuning: Tuning, trials: pd.Series) -> tuple[list[str], str]:
         return [shorten(name, _LONGEST_LABEL) for name in names], ""
     settings = tuning.runs.groupby("trial")[searched].first()
     rows = (settings.loc[name] for name in trials)
-    labels = [shorten(", ".join(map(_value_text, row)), _LONGEST_LABEL) for row in rows]
-    return labels, f"trials are named by {', '.join(short_names(searched).values())}"
+    labels = [shorten(", ".join(map(value_text, row)), _LONGEST_LABEL) for row in rows]
+    return labels, f"trials are named by {', '.join(_short(searched))}"
 
 
-def _value_text(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return f"{len(value)} values" if isinstance(value, list | tuple) else str(value)
+def _short(parameters: Sequence[str]) -> list[str]:
+    return [shorten(name, 20) for name in short_names(parameters).values()]
 
 
 def _draw_best(tuning: Tuning) -> Figure:
@@ -183,7 +182,7 @@ def _draw_best(tuning: Tuning) -> Figure:
     for place, (name, value) in enumerate(settings):
         column, row = divmod(place, _SETTINGS_ROWS)
         write(sheet, 0.54 * column, 16.5 + row, shorten(name, 27))
-        write(sheet, 0.54 * column + 0.32, 16.5 + row, shorten(_value_text(value), 14))
+        write(sheet, 0.54 * column + 0.32, 16.5 + row, shorten(value_text(value), 14))
     return figure
 
 
@@ -214,8 +213,7 @@ def _verdict_of(tuning: Tuning) -> list[str]:
         evidence.sentence,
     )
     wrap = textwrap.TextWrapper(88, max_lines=4, break_on_hyphens=False).wrap
-    wrapped = (wrap(printable(text)) for text in paragraphs)
-    return [line for lines in wrapped for line in lines]
+    return [line for text in paragraphs for line in wrap(printable(text))]
 
 
 def _draw_signs(axes: Axes, days: pd.DataFrame) -> None:
@@ -347,7 +345,7 @@ def _draw_shares(axes: Axes, shares: pd.DataFrame) -> None:
     for luck in widths[shares["parameter"] == SEED]:
         axes.axvline(luck, color=WRONG, linestyle="--", linewidth=1.2)
     dress(axes, title, "share of its variation (%)", "")
-    axes.set_yticks(place, short_names(list(shares["parameter"])).values(), parse_math=False)
+    axes.set_yticks(place, _short(list(shares["parameter"])), parse_math=False)
     axes.set(ylim=(max(len(shares), 3) - 0.4, -0.6), xlim=(0, None))
 
 
@@ -366,7 +364,7 @@ def _draw_history(axes: Axes, tuning: Tuning, runs: pd.DataFrame, *, limit: floa
         axes.plot(pruned, height, "x", c=WRONG, label=label, transform=rim, clip_on=False)
     folds = ", level of folds removed" if FOLD in tuning.parameters else ""
     dress(axes, "Runs in the order of their start", "number of the run", tuning.monitor + folds)
-    axes.set_xlim(-0.8, numbers[-1] + 0.3)
+    axes.set_xlim(-0.03 * numbers[-1] - 0.3, 1.03 * numbers[-1] + 0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
 
 
@@ -393,7 +391,7 @@ def _draw_slices(
     panels = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
     if not names:
         say_empty(panels[0], "Settings", "no setting was varied")
-    for axes, (name, short) in zip(panels, short_names(names).items(), strict=False):
+    for axes, (name, short) in zip(panels, zip(names, _short(names), strict=True), strict=False):
         place, ticks = _places(points[name], few=_FEW_VALUES)
         at = pd.Series(place, index=points.index)
         dress(axes, short, "", "objective (bar: median)" if axes is panels[0] else "")
@@ -420,7 +418,7 @@ def _places(values: pd.Series, *, few: int) -> tuple[Values, list[str]]:
     codes, unique = pd.factorize(values.astype(str) if numbers is None else numbers, sort=True)
     if numbers is not None and len(unique) > few:
         return numbers, []
-    return codes.astype(np.float64), [_value_text(each) for each in unique]
+    return codes.astype(np.float64), [value_text(each) for each in unique]
 
 
 def _draw_parallel(axes: Axes, points: pd.DataFrame, names: Sequence[str], *, limit: float) -> None:
@@ -442,7 +440,7 @@ def _draw_parallel(axes: Axes, points: pd.DataFrame, names: Sequence[str], *, li
     axes.grid(visible=False)
     axes.set(yticks=[], xlim=(-0.1, len(names) + 0.6))
     axes.spines["left"].set_visible(False)
-    labels = [*short_names(names).values(), last]
+    labels = [*_short(names), last]
     turn = 18 if len(names) == _MOST_AXES else 0
     axes.set_xticks(range(len(labels)), labels, rotation=turn, ha="right" if turn else "center")
 
@@ -454,7 +452,7 @@ def _draw_rule(axes: Axes, at: int, values: pd.Series, worse: Values) -> Values:
     """
     places, ticks = _places(values, few=0 if values.name == "objective" else _FEW_VALUES)
     if not ticks:
-        ends = [_value_text(float(each)) for each in (places.min(), places.max())]
+        ends = [value_text(float(each)) for each in (places.min(), places.max())]
         places = np.log(places) if is_wide(places) else places
     low, extent = places.min(), np.ptp(places) or 1.0
     axes.axvline(at, color=ACTUAL, linewidth=0.8)

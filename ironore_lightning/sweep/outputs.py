@@ -227,10 +227,10 @@ def _searched(summary: Summary) -> pd.DataFrame:
 
 
 def _value(run: Run, key: str) -> object:
-    """Read what a run's command line set; a word where it said nothing."""
+    """Read what a run's command line set, or what its settings were where that said nothing."""
     text = run.overrides.get(key)
     if text is None:
-        return "default"
+        return _flat(run.results.get("settings", {})).get(key, "default")
     try:
         return json.loads(text)
     except ValueError:
