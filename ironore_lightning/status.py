@@ -102,7 +102,8 @@ class Attempt:
             return
         for name in LEFT_BY_A_RUN if (self.folder / STATUS_FILE).exists() else ():
             path = self.folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            is_folder = path.is_dir() and not path.is_symlink()
+            shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
         self._become(Status(RUNNING, started=_now()))
 
     def complete(self, objective: float) -> None:
@@ -122,12 +123,13 @@ class Attempt:
         else:
             status = error.code if isinstance(error, SystemExit) else 130
             known = status if isinstance(status, int) else 1
-            self._become(replace(self.status, state=INTERRUPTED, exit_status=known))
+            self._become(replace(self.status, state=INTERRUPTED, error=None, exit_status=known))
 
     def _become(self, status: Status) -> None:
-        self.status = status if status.state == RUNNING else replace(status, ended=_now())
+        status = status if status.state == RUNNING else replace(status, ended=_now())
         if not is_secondary_process():
-            write_json(self.folder / STATUS_FILE, asdict(self.status))
+            write_json(self.folder / STATUS_FILE, asdict(status))
+        self.status = status  # only now: a run whose end could not be written has not ended
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def with_all_folds(
     single = [one.input_line for one in parsed if not one.is_sweep_override()]
     others = [one for one in single if one is not None and one.partition("=")[0] != KEY]
     assert hydra_context is not None
-    composed = hydra_context.config_loader.load_sweep_config(config, [*others, f"{KEY}=0"])
+    composed = hydra_context.config_loader.load_sweep_config(config, others)
     with open_dict(composed):
         del composed["hydra"]
     total = count_folds(to_config(composed))

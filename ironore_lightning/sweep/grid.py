@@ -58,9 +58,11 @@ class GridSweeper(Sweeper):
             ConfigError: If a value cannot be enumerated, or another sweep works in the folder.
         """
         assert self.config is not None
+        assert self.hydra_context is not None
         params = [f"{key}={value}" for key, value in self.params.items()]
         every = with_all_folds([*params, *arguments], self.config, self.hydra_context)
-        jobs = combinations(OverridesParser.create().parse_overrides(every))
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        jobs = combinations(parser.parse_overrides(every))
         self.validate_batch_is_legal(jobs)
         folder = Path(self.config.hydra.sweep.dir)
         with hold(folder):
@@ -72,7 +74,7 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
     """Return the overrides of every job, its folder among them; later overrides win.
 
     Raises:
-        ConfigError: If there is an interval, which has no list of values.
+        ConfigError: If there is an interval, which has no list of values, or an empty range.
     """
     latest = {override.get_key_element(): override for override in overrides}
     values: list[list[str]] = []
@@ -83,7 +85,10 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
                 "a grid needs values; an interval is for hydra/sweeper=optuna"
             )
         if override.is_sweep_override():
-            values.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+            found = dict.fromkeys(override.sweep_string_iterator())  # one given twice is one job
+            if not found:
+                raise ConfigError(f"{override.input_line}: there is no value in it")
+            values.append([f"{key}={value}" for value in found])
         else:
             values.append([str(override.input_line)])
     swept = [len(one) > 1 for one in values]
@@ -99,7 +104,7 @@ def folder_name(overrides: Iterable[str]) -> str:
     What a folder cannot be called is replaced, and a digest of the whole keeps names apart.
     """
     said = ",".join(overrides)
-    name = re.sub(r"[^\w.,=+-]+", "-", said)
+    name = re.sub(r"[^\w.,=+-]+", "-", said, flags=re.ASCII)
     if len(name) > LONGEST_NAME or name != said:
         digest = hashlib.sha256(said.encode()).hexdigest()[:8]
         name = f"{name[:LONGEST_NAME]}-{digest}"

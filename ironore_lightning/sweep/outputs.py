@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ironore_lightning.evaluation.comparison import as_table
+from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.sensitivity import advice
 from ironore_lightning.record import write_csv, write_json, write_text
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.folds import fold_figures
 from ironore_lightning.report.page import Page, render_page
-from ironore_lightning.report.style import write_figures
+from ironore_lightning.report.style import counted, write_figures
 from ironore_lightning.report.tuning import Tuning, tuning_figures
 from ironore_lightning.status import COMPLETE, PRUNED
 from ironore_lightning.sweep.runs import Run, varying
@@ -252,12 +252,12 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
     chosen_table, discount, advised = pd.DataFrame(), [], []
     if choice is not None:
         lines = (
-            f"{len(summary.ranking)} trials were ranked by {summary.ranked_by} on validation, and "
-            f"the first was tested: {choice.trial.name}",
+            f"{counted(len(summary.ranking), 'trial')} ranked by {summary.ranked_by} on "
+            f"validation; the first was tested: {choice.trial.name}",
             choice.assessment.evidence.line,
             summary.sentence,
         )
-        chosen_table = as_table(choice.assessment.table)
+        chosen_table = _beside_baselines(choice.assessment.table)
         discount = discount_lines(choice)
         advised = advice(_searched(summary), [*varying(summary.runs)])
     hidden = ["test_rmse", "test_direction", "test_r2_zero"]
@@ -272,6 +272,25 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
         figures=figures,
         captions={name: CAPTIONS[name] for name in figures},
         notes=[*summary.notes, *(choice.discount.notes if choice else ())],
+    )
+
+
+def _beside_baselines(rows: Sequence[Row]) -> pd.DataFrame:
+    """Lay out the chosen trial and the baselines for people."""
+    return pd.DataFrame(
+        {
+            "forecaster": ["the chosen trial", *(row.name for row in rows[1:])],
+            "RMSE, %": [row.rmse for row in rows],
+            "MAE, %": [row.mae for row in rows],
+            "R2 (zero)": [row.r2_zero for row in rows],
+            "R2 (mean)": [row.r2_mean for row in rows],
+            "right": [f"{row.hits}/{row.moved_days}" for row in rows],
+            "direction, %": [row.accuracy for row in rows],
+            "95 % from": [row.accuracy_low for row in rows],
+            "to": [row.accuracy_high for row in rows],
+            "correlation": [row.ic for row in rows],
+            "Clark-West p": [row.clark_west_p for row in rows],
+        }
     )
 
 

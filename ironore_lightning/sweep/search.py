@@ -1,13 +1,13 @@
 """Optuna as a Hydra sweeper: it proposes runs, hears what they reached, and can be continued."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
-    ChoiceSweep,
     IntervalSweep,
     Override,
     RangeSweep,
@@ -109,9 +109,11 @@ class OptunaSweeper(Sweeper):
             ConfigError: If the space cannot be searched, or is not that of the study in the folder.
         """
         assert self.config is not None
+        assert self.hydra_context is not None
         folder = Path(self.config.hydra.sweep.dir)
         params = [f"{key}={value}" for key, value in self.settings.params.items()]
-        overrides = OverridesParser.create().parse_overrides([*params, *arguments])
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*params, *arguments])
         latest = {one.get_key_element(): one for one in overrides}
         fixed = [str(one.input_line) for one in latest.values() if not one.is_sweep_override()]
         space = search_space(one for one in latest.values() if one.is_sweep_override())
@@ -145,8 +147,8 @@ def search_space(overrides: Iterator[Override]) -> dict[str, "BaseDistribution"]
     space: dict[str, BaseDistribution] = {}
     for override in overrides:
         key = override.get_key_element()
-        if key in REFUSED:
-            raise ConfigError(f"{key}: a search may not choose it: {REFUSED[key]}")
+        if reason := REFUSED.get(key.lstrip("+")):
+            raise ConfigError(f"{key}: a search may not choose it: {reason}")
         space[key] = _distribution(key, override)
     if not space:
         raise ConfigError(
@@ -164,22 +166,26 @@ def _distribution(key: str, override: Override) -> "BaseDistribution":
     )
 
     sweep = override.value()
-    if isinstance(sweep, ChoiceSweep):
-        return CategoricalDistribution(list(override.sweep_string_iterator()))
     try:
+        if override.is_choice_sweep():
+            return CategoricalDistribution(list(override.sweep_string_iterator()))
         if isinstance(sweep, RangeSweep):
             values = list(sweep.range())
+            if not values:
+                raise ValueError("there is no value in it")
             if not all(isinstance(value, int) for value in values):
                 raise ValueError("a range of fractions is better an interval or a choice")
             return IntDistribution(int(values[0]), int(values[-1]), step=int(sweep.step))
         assert isinstance(sweep, IntervalSweep)
         assert sweep.start is not None
         assert sweep.end is not None
+        if not math.isfinite(sweep.end - sweep.start):
+            raise ValueError("an interval needs two finite ends")
         is_log = "log" in sweep.tags
         if isinstance(sweep.start, int) and isinstance(sweep.end, int):
             return IntDistribution(sweep.start, sweep.end, log=is_log)
         return FloatDistribution(float(sweep.start), float(sweep.end), log=is_log)
-    except (ValueError, IndexError) as error:
+    except ValueError as error:
         raise ConfigError(f"{key}: cannot be searched: {error}") from None
 
 
