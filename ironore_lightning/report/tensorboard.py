@@ -34,6 +34,7 @@ def hyperparameters(config: Config) -> dict[str, bool | str | float]:
         "signal": config.data.sample.signal if config.data.sample else 0.0,
         "adjustment": config.futures.adjustment,
         "split": config.split.method,
+        "fold": getattr(config.split, "fold", 0),
         "horizon": config.target.horizon,
         "sequence_length": config.window.sequence_length,
         "scaling": config.scaling.method,
