@@ -22,13 +22,15 @@ def main(composed: DictConfig) -> float:
     def job() -> float:
         with attempt(folder) as this:
             config = to_config(composed)
-            objective = this.finished(config.model_dump(mode="json"))
+            settings = config.model_dump(mode="json")
+            objective = this.finished(settings)
             if objective is None:
-                this.start()
+                checkpoint = this.start(settings)
                 from ironore_lightning.experiment import run_experiment
                 from ironore_lightning.sweep.pruning import pruning_callbacks
 
-                result = run_experiment(config, folder, callbacks=pruning_callbacks(config.monitor))
+                watching = pruning_callbacks(config.monitor)
+                result = run_experiment(config, folder, callbacks=watching, checkpoint=checkpoint)
                 objective = result.objective
                 this.complete(objective)
         return objective
@@ -39,7 +41,8 @@ def main(composed: DictConfig) -> float:
 
 if __name__ == "__main__":
     from ironore_lightning.command import run_command
+    from ironore_lightning.resume import own_arguments
     from ironore_lightning.sweep.plugins import register
 
     register()
-    run_command(main)
+    run_command(main, own_arguments)

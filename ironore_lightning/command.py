@@ -44,17 +44,23 @@ class BelowError(logging.Filter):
         return record.levelno < logging.ERROR
 
 
-def run_command(main: Callable[[], object]) -> None:
+def run_command(
+    main: Callable[[], object], arguments: Callable[[list[str]], list[str]] = list
+) -> None:
     """Run a Hydra command and exit with 0 done, 1 failed, 2 wrong input, 130 interrupted.
 
     Args:
         main: A function under `hydra.main`.
+        arguments: What makes Hydra's arguments of those of the command line.
     """
     # Hydra would print its own report and exit with 1; with this it raises, and we decide.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        sys.argv[1:] = arguments(sys.argv[1:])
         main()
-    except IronOreError as error:  # from a multirun, where the job has already said it
+    except IronOreError as error:
+        if not error.is_said:
+            sys.stderr.writelines(f"{line}\n" for line in error.lines)
         sys.exit(exit_status(error))
     except (HydraException, OmegaConfBaseException) as error:
         sys.stderr.write(f"ConfigError: {_one_line(error)}\n")
@@ -102,8 +108,9 @@ def run_one_of_many(job: Callable[[], float]) -> float:
 
 
 def _say(error: IronOreError) -> None:
-    for line in str(error).splitlines():
-        log.error("%s: %s", type(error).__name__, line)
+    for line in error.lines:
+        log.error("%s", line)
+    error.is_said = True
 
 
 def _one_line(error: Exception) -> str:

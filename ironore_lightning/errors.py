@@ -8,7 +8,18 @@ WRONG_INPUT = 2
 
 
 class IronOreError(Exception):
-    """Everything this package raises on purpose."""
+    """Everything this package raises on purpose.
+
+    Attributes:
+        is_said: Whether a person has been told.
+    """
+
+    is_said = False
+
+    @property
+    def lines(self) -> list[str]:
+        """What went wrong, a line a mistake, each with the kind of the error."""
+        return [f"{type(self).__name__}: {line}" for line in str(self).splitlines()]
 
 
 class ConfigError(IronOreError, ValueError):

@@ -1,7 +1,7 @@
 """One run, from settings to verdict; the only module that knows all the others."""
 
+import json
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,13 +22,14 @@ from ironore_lightning.data.features import build_features, build_target, requir
 from ironore_lightning.data.market import build_market
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData
+from ironore_lightning.errors import DataError
 from ironore_lightning.evaluation.assessment import Assessment, assess
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.evaluation.verdict import Labels, direction_sentence, label
 from ironore_lightning.forecasting import Forecasts, build_forecasts
 from ironore_lightning.hardware import set_up_process
 from ironore_lightning.model.forecaster import Forecaster
-from ironore_lightning.record import provenance, write_csv, write_json
+from ironore_lightning.record import provenance, table_digest, write_csv, write_json
 from ironore_lightning.report.console import (
     EpochReport,
     TrainingFacts,
@@ -77,13 +78,16 @@ class RunResult:
         return self.facts.best_score
 
 
-def run_experiment(config: Config, folder: Path, *, callbacks: Sequence[Callback]) -> RunResult:
+def run_experiment(
+    config: Config, folder: Path, *, callbacks: Sequence[Callback], checkpoint: Path | None
+) -> RunResult:
     """Train, evaluate and write one run into `folder`.
 
     Args:
         config: Its settings.
         folder: Where its files go.
         callbacks: Of whoever started it, to watch the fit.
+        checkpoint: Of the last epoch of an earlier try in the same folder, to go on from exactly.
 
     Raises:
         ConfigError: If the settings do not fit the machine or the data.
@@ -95,13 +99,24 @@ def run_experiment(config: Config, folder: Path, *, callbacks: Sequence[Callback
     set_up_process(config.hardware)
     market = build_market(config.data, config.futures, config.panel)
     datamodule = cut_samples(market.panel, config)
-    logger = TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False)
-    open_run(market.raw, datamodule, logger, config, folder)
+    logger = build_logger(folder, checkpoint)
+    if checkpoint is None:
+        open_run(market.raw, datamodule, logger, config, folder)
+    else:
+        require_same_data(datamodule, folder)
 
     seed_everything(config.seed, verbose=False)
     forecaster = build_forecaster(datamodule, config)
     try:
-        trainer, facts = fit(forecaster, datamodule, logger, config, folder, callbacks)
+        trainer, facts = fit(
+            forecaster,
+            datamodule,
+            logger,
+            config,
+            folder,
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+        )
         parameters = predict(trainer, forecaster, datamodule, folder)
     except BaseException:
         rank_zero_only(close_session)(logger.log_dir, None, (), step=0)
@@ -133,6 +148,22 @@ def open_run(
     )
     write_json(folder / "provenance.json", made_of)
     open_session(logger, hyperparameters(config))
+
+
+def build_logger(folder: Path, checkpoint: Path | None) -> TensorBoardLogger:
+    """Write curves into `folder`; those that a checkpoint does not know yet are drawn anew."""
+    purge = {} if checkpoint is None else {"purge_step": _saved(checkpoint)["global_step"]}
+    return TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False, **purge)
+
+
+def require_same_data(datamodule: WindowDataModule, folder: Path) -> None:
+    """Raise `DataError` if the table is not the one that an interrupted run was training on."""
+    made_of = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    if table_digest(datamodule.features, datamodule.target) != made_of["table_sha256"]:
+        raise DataError(
+            f"{folder}: the data have changed since this run was interrupted, so it cannot go on; "
+            "start it in another folder"
+        )
 
 
 def build_datamodule(raw: RawData, config: Config) -> WindowDataModule:
@@ -197,9 +228,20 @@ def fit(
     logger: TensorBoardLogger,
     config: Config,
     folder: Path,
+    *,
     callbacks: Sequence[Callback] = (),
+    checkpoint: Path | None = None,
 ) -> tuple[Trainer, TrainingFacts]:
     """Train until patience or epochs run out; stopping and checkpoint watch the one `monitor`.
+
+    Args:
+        forecaster: To be fitted.
+        datamodule: On its training segment.
+        logger: Where curves go.
+        config: How.
+        folder: Where checkpoints go.
+        callbacks: More of them.
+        checkpoint: To go on from; what follows is what would have followed without a stop.
 
     Raises:
         TrainingError: If a loss is no number.
@@ -212,28 +254,46 @@ def fit(
         monitor=config.monitor,
         enable_version_counter=False,
     )
-    last = ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
-    report = EpochReport(config.thresholds, emoji=config.report.emoji)
+    # After the report of the epoch, whose place in the log it keeps.
+    last = ModelCheckpoint(
+        folder / "checkpoints",
+        filename="last",
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    report = EpochReport(
+        config.thresholds, log_file=folder / "training.log", emoji=config.report.emoji
+    )
     num_batches = len(datamodule.train_dataloader())
-    watching = [best, last, stopping, report, *callbacks]
+    watching = [best, stopping, report, *callbacks, last]
     trainer = build_trainer(config, logger, watching, num_batches=num_batches)
-    started = time.perf_counter()
-    try:
-        trainer.fit(forecaster, datamodule=datamodule)
-    except SIGTERMException as stopped:
-        raise SystemExit(143) from stopped
-    except SystemExit as stopped:
-        raise SystemExit(130) from stopped
-    checkpoint = torch.load(best.best_model_path, weights_only=True)
+    if checkpoint is None or not _has_stopped(checkpoint, stopping):
+        try:
+            trainer.fit(forecaster, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+        except SIGTERMException as stopped:
+            raise SystemExit(143) from stopped
+        except SystemExit as stopped:
+            raise SystemExit(130) from stopped
+    kept, ended = (_saved(folder / "checkpoints" / f"{name}.ckpt") for name in ("best", "last"))
     facts = TrainingFacts(
-        num_epochs=trainer.current_epoch,
-        best_epoch=checkpoint["epoch"] + 1,
-        best_score=float(checkpoint["callbacks"][best.state_key]["best_model_score"]),
-        stopped_early=stopping.stopped_epoch > 0,
-        seconds=time.perf_counter() - started,
+        num_epochs=ended["epoch"] + 1,
+        best_epoch=kept["epoch"] + 1,
+        best_score=float(kept["callbacks"][best.state_key]["best_model_score"]),
+        stopped_early=_has_stopped(folder / "checkpoints" / "last.ckpt", stopping),
+        seconds=float(ended["callbacks"][report.state_key]["seconds"]),
         num_parameters=sum(one.numel() for one in forecaster.parameters() if one.requires_grad),
     )
     return trainer, facts
+
+
+def _saved(checkpoint: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    return content
+
+
+def _has_stopped(checkpoint: Path, stopping: EarlyStopping) -> bool:
+    """Return whether patience had run out when a checkpoint was written."""
+    return bool(_saved(checkpoint)["callbacks"][stopping.state_key]["stopped_epoch"] > 0)
 
 
 def predict(

@@ -101,9 +101,7 @@ def main(arguments: Sequence[str], *, today: datetime.date) -> int:
         runs = [read_run(Path(folder), options.get("data.root")) for folder in options["run"]]
         tomorrow = forecast_next(runs, today=today)
     except IronOreError as error:
-        sys.stderr.writelines(
-            f"{type(error).__name__}: {line}\n" for line in str(error).split("\n")
-        )
+        sys.stderr.writelines(f"{line}\n" for line in error.lines)
         return exit_status(error)
     folder = Path(options.get("output_dir", runs[0].folder))
     write_json(folder / "forecast.json", asdict(tomorrow))

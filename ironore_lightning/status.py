@@ -1,6 +1,7 @@
 """How far a run has come: a file that is always readable, and a lock that dies with its process."""
 
 import datetime
+import hashlib
 import json
 import logging
 import os
@@ -55,6 +56,7 @@ class Status:
         objective: Best `monitor` on validation, of a complete run.
         error: What went wrong, or when it was pruned, in one line.
         exit_status: What the run would have ended a process with.
+        settings: Digest of what it was started with.
     """
 
     state: str
@@ -63,6 +65,7 @@ class Status:
     objective: float | None = None
     error: str | None = None
     exit_status: int | None = None
+    settings: str | None = None
 
 
 class Attempt:
@@ -96,15 +99,34 @@ class Attempt:
         log.info("%s has finished before; nothing is run again", self.folder)
         return self.status.objective
 
-    def start(self) -> None:
-        """Say that the run has started, and remove what a broken try has left."""
-        if is_secondary_process():
-            return
+    def start(self, settings: Mapping[str, Any]) -> Path | None:
+        """Say that the run has started.
+
+        Args:
+            settings: Of the run.
+
+        Returns:
+            The last checkpoint of an interrupted try with the same settings, to go on from; or
+            None, when everything that a broken try has left is removed.
+        """
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        checkpoint = self.folder / "checkpoints" / "last.ckpt"
+        was_cut_off = self.status.state in {RUNNING, INTERRUPTED}
+        if was_cut_off and self.status.settings == digest and checkpoint.exists():
+            if not is_secondary_process():
+                log.info("%s was interrupted and goes on from its last epoch", self.folder)
+                self._become(replace(self.status, state=RUNNING, ended=None, exit_status=None))
+            return checkpoint
+        if not is_secondary_process():
+            self._remove_leftovers()
+            self._become(Status(RUNNING, settings=digest, started=_now()))
+        return None
+
+    def _remove_leftovers(self) -> None:
         for name in LEFT_BY_A_RUN if (self.folder / STATUS_FILE).exists() else ():
             path = self.folder / name
             is_folder = path.is_dir() and not path.is_symlink()
             shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
-        self._become(Status(RUNNING, started=_now()))
 
     def complete(self, objective: float) -> None:
         """Say that everything is written."""

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         report(Path(arguments[0]))
     except IronOreError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.stderr.writelines(f"{line}\n" for line in error.lines)
         return exit_status(error)
     return 0
 

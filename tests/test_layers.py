@@ -28,6 +28,7 @@ LAYERS = {
     "forecasting": 5,
     "experiment": 6,
     "status": 5,
+    "resume": 6,
     "command": 7,
     "sweep": 8,
     "summarize": 9,

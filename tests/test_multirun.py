@@ -139,16 +139,13 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, run_command):
     after = statuses(tmp_path)
     assert [one["state"] for one in after.values()] == ["complete"] * 3
     assert after["seed=0"] == cut_off["seed=0"]
-    assert after["seed=1"]["started"] > cut_off["seed=1"]["started"]
+    assert "was interrupted and goes on from its last epoch" in again.stdout
     assert read_json(tmp_path / "summary.json")["counts"] == "3 runs: 3 complete"
     whole = tmp_path / "alone"
     alone = run_command(*command[:1], *command[2:-2], "seed=1", f"hydra.run.dir={whole}")
     assert alone.returncode == 0, alone.stderr
-    restarted = tmp_path / "seed=1"
-    assert len(list((restarted / "tensorboard").glob("events*"))) == len(
-        list((whole / "tensorboard").glob("events*"))
-    )
-    assert (restarted / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+    continued = tmp_path / "seed=1" / "predictions.csv"
+    assert continued.read_bytes() == (whole / "predictions.csv").read_bytes()
 
 
 def test_all_folds_of_a_walk_forward_are_joined_to_one_verdict(run_command, real_data, tmp_path):

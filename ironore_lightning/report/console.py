@@ -1,11 +1,14 @@
 """What a run says while it trains and when it ends."""
 
 import logging
+import os
 import sys
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from lightning import LightningModule, Trainer
@@ -66,12 +69,15 @@ class EpochReport(Callback):
 
     Args:
         thresholds: Where the words for speed and trend change.
+        log_file: Of the run; a run that goes on forgets the lines after its checkpoint.
         emoji: Whether a symbol stands before each word.
     """
 
-    def __init__(self, thresholds: ThresholdSettings, *, emoji: bool) -> None:
+    def __init__(self, thresholds: ThresholdSettings, *, log_file: Path, emoji: bool) -> None:
         """Start with no epoch seen."""
         self.thresholds = thresholds
+        self.log_file = log_file
+        self.seconds = 0.0
         self.emoji = emoji
         self.previous_loss: float | None = None
         self.best_loss = float("inf")
@@ -82,7 +88,8 @@ class EpochReport(Callback):
         """Head the columns."""
         if not trainer.is_global_zero:
             log.setLevel(logging.WARNING)  # one process speaks for all
-        log.info("epoch   train loss   val loss    change     time         lr best loss")
+        if self.previous_loss is None:
+            log.info("epoch   train loss   val loss    change     time         lr best loss")
         self.bar = tqdm(
             total=trainer.max_epochs,
             initial=trainer.current_epoch,
@@ -119,7 +126,25 @@ class EpochReport(Callback):
                 " ".join(_with_symbol(word, word, emoji=self.emoji) for word in words),
             )
         self.previous_loss = loss
+        self.seconds += seconds
         self.bar.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep what the next line is compared with, and where in the log it belongs."""
+        return {
+            "previous_loss": self.previous_loss,
+            "best_loss": self.best_loss,
+            "seconds": self.seconds,
+            "log_bytes": self.log_file.stat().st_size if self.log_file.exists() else 0,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on behind the last line that the checkpoint knows."""
+        self.previous_loss, self.best_loss, self.seconds = (
+            state_dict[key] for key in ("previous_loss", "best_loss", "seconds")
+        )
+        if self.log_file.exists():
+            os.truncate(self.log_file, state_dict["log_bytes"])
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the bar away."""

@@ -46,7 +46,7 @@ class ManyRuns(Callback):
         try:
             summary = report(Path(config.hydra.sweep.dir))
         except IronOreError as error:
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            sys.stderr.writelines(f"{line}\n" for line in error.lines)
             sys.exit(exit_status(error))
         except Exception:
             log.exception("the summary failed, by a mistake in the code; the runs are complete")

@@ -84,18 +84,23 @@ class OptunaSweeper(Sweeper):
     __module__ = "hydra_plugins.ironore_lightning"  # Hydra admits no plugin from elsewhere
 
     def __init__(self, **settings: object) -> None:
-        """Take the settings of the search, checked."""
-        self.settings = read_settings(
-            {
-                key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-                for key, value in settings.items()
-            }
-        )
+        """Keep the settings; Hydra would wrap an error raised here in one of its own."""
+        self.given = settings
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Take what Hydra knows, and make the launcher."""
+        """Check the settings, take what Hydra knows, and make the launcher.
+
+        Raises:
+            ConfigError: If a setting is wrong.
+        """
+        self.settings = read_settings(
+            {
+                key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+                for key, value in self.given.items()
+            }
+        )
         self.hydra_context = hydra_context
         self.config = config
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
