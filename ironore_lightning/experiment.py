@@ -79,7 +79,11 @@ class RunResult:
 
 
 def run_experiment(
-    config: Config, folder: Path, *, callbacks: Sequence[Callback], checkpoint: Path | None
+    config: Config,
+    folder: Path,
+    *,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: Path | None = None,
 ) -> RunResult:
     """Train, evaluate and write one run into `folder`.
 

@@ -9,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:  # train.py needs this module for its --help, which has no time for pandas
+    import pandas as pd
 
 PACKAGES = (
     "ironore_lightning",
@@ -41,7 +42,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_csv(path: Path, frame: pd.DataFrame, *, index: bool) -> None:
+def write_csv(path: Path, frame: "pd.DataFrame", *, index: bool) -> None:
     """Write a table; its numbers read back to the same bits."""
     write_text(path, frame.to_csv(index=index, lineterminator="\n"))
 
@@ -50,8 +51,8 @@ def provenance(
     *,
     seed: int,
     digests: Mapping[str, str],
-    features: pd.DataFrame,
-    target: pd.DataFrame,
+    features: "pd.DataFrame",
+    target: "pd.DataFrame",
     training: range,
 ) -> dict[str, Any]:
     """Say what a run was made of: command, code, versions, seed, input files and built table.
@@ -76,21 +77,23 @@ def provenance(
     }
 
 
-def column_digests(frame: pd.DataFrame) -> dict[str, str]:
+def column_digests(frame: "pd.DataFrame") -> dict[str, str]:
     """Hash each column with its dates, so that a restated one can be named."""
+    from pandas.util import hash_pandas_object
+
     return {
-        str(name): hashlib.sha256(
-            pd.util.hash_pandas_object(frame[name]).to_numpy().tobytes()
-        ).hexdigest()
+        str(name): hashlib.sha256(hash_pandas_object(frame[name]).to_numpy().tobytes()).hexdigest()
         for name in frame
     }
 
 
-def table_digest(features: pd.DataFrame, target: pd.DataFrame) -> str:
+def table_digest(features: "pd.DataFrame", target: "pd.DataFrame") -> str:
     """Hash the dates, names and values of what a model is trained on."""
+    from pandas.util import hash_pandas_object
+
     digest = hashlib.sha256(json.dumps(list(features.columns)).encode())
     for frame in (features, target):
-        digest.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+        digest.update(hash_pandas_object(frame).to_numpy().tobytes())
     return digest.hexdigest()
 
 
