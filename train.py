@@ -42,7 +42,5 @@ def main(composed: DictConfig) -> float:
 if __name__ == "__main__":
     from ironore_lightning.command import run_command
     from ironore_lightning.resume import own_arguments
-    from ironore_lightning.sweep.plugins import register
 
-    register()
     run_command(main, own_arguments)

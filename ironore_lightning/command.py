@@ -55,6 +55,9 @@ def run_command(
     """
     # Hydra would print its own report and exit with 1; with this it raises, and we decide.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    from ironore_lightning.sweep.plugins import register
+
+    register()
     try:
         sys.argv[1:] = arguments(sys.argv[1:])
         main()

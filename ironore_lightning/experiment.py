@@ -29,6 +29,7 @@ from ironore_lightning.evaluation.verdict import Labels, direction_sentence, lab
 from ironore_lightning.forecasting import Forecasts, build_forecasts
 from ironore_lightning.hardware import set_up_process
 from ironore_lightning.model.forecaster import Forecaster
+from ironore_lightning.model.random_state import RandomState
 from ironore_lightning.record import provenance, table_digest, write_csv, write_json
 from ironore_lightning.report.console import (
     EpochReport,
@@ -109,6 +110,27 @@ def run_experiment(
     else:
         require_same_data(datamodule, folder)
 
+    forecaster, facts, parameters = train(
+        datamodule, logger, config, folder, callbacks=callbacks, checkpoint=checkpoint
+    )
+    forecasts = build_forecasts(
+        datamodule, parameters, forecaster.head, config.evaluation, horizon=config.target.horizon
+    )
+    result = judge(forecasts, facts, config, folder)
+    close_run(result, datamodule, logger, config)
+    return result
+
+
+def train(
+    datamodule: WindowDataModule,
+    logger: TensorBoardLogger,
+    config: Config,
+    folder: Path,
+    *,
+    callbacks: Sequence[Callback],
+    checkpoint: Path | None,
+) -> tuple[Forecaster, TrainingFacts, Tensor]:
+    """Fit a network, and return it with what its best epoch says of every sample, shape (N, P)."""
     seed_everything(config.seed, verbose=False)
     forecaster = build_forecaster(datamodule, config)
     try:
@@ -121,16 +143,10 @@ def run_experiment(
             callbacks=callbacks,
             checkpoint=checkpoint,
         )
-        parameters = predict(trainer, forecaster, datamodule, folder)
+        return forecaster, facts, predict(trainer, forecaster, datamodule, folder)
     except BaseException:
         rank_zero_only(close_session)(logger.log_dir, None, (), step=0)
         raise
-    forecasts = build_forecasts(
-        datamodule, parameters, forecaster.head, config.evaluation, horizon=config.target.horizon
-    )
-    result = judge(forecasts, facts, config, folder)
-    close_run(result, datamodule, logger, config)
-    return result
 
 
 @rank_zero_only
@@ -269,7 +285,7 @@ def fit(
         config.thresholds, log_file=folder / "training.log", emoji=config.report.emoji
     )
     num_batches = len(datamodule.train_dataloader())
-    watching = [best, stopping, report, *callbacks, last]
+    watching = [best, stopping, report, RandomState(), *callbacks, last]
     trainer = build_trainer(config, logger, watching, num_batches=num_batches)
     if checkpoint is None or not _has_stopped(checkpoint, stopping):
         try:

@@ -87,7 +87,7 @@ class Attempt:
         Raises:
             ConfigError: If the folder holds a finished run of other settings.
         """
-        if self.status.state != COMPLETE:
+        if self.status.state != COMPLETE or not (self.folder / RESULTS_FILE).exists():
             return None
         results = json.loads((self.folder / RESULTS_FILE).read_text(encoding="utf-8"))
         if results["settings"] != settings:

@@ -17,8 +17,6 @@ from ironore_lightning.model.heads import NUM_OUTPUTS, Head
 from ironore_lightning.model.losses import MeanLoss
 from ironore_lightning.model.network import BiLSTM
 
-RANDOM_STATE = "random_state"
-
 
 class Forecaster(LightningModule):
     """Fit a BiLSTM to returns in per cent.
@@ -48,7 +46,6 @@ class Forecaster(LightningModule):
         self.network = BiLSTM(num_features, settings, num_outputs=NUM_OUTPUTS[settings.head])
         self.val_metrics = epoch_metrics(prefix="val/")
         self.train_loss, self.val_loss = MeanLoss(), MeanLoss()
-        self.random_state: Tensor | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map scaled features (B, L, F) to the head's parameters (B, P), per cent."""
@@ -59,19 +56,6 @@ class Forecaster(LightningModule):
         loss = self.head.mean_loss(self(batch.inputs), batch.target)
         self.train_loss.add(loss, len(batch.target))
         return loss
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state of the generator that dropout draws on, so that a run can go on."""
-        checkpoint[RANDOM_STATE] = _generator_state(self.device)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it from a checkpoint, to be put back when training goes on."""
-        self.random_state = checkpoint.get(RANDOM_STATE)
-
-    def on_train_start(self) -> None:
-        """Put it back; what was drawn while setting up is forgotten."""
-        if self.random_state is not None:
-            _set_generator_state(self.device, self.random_state)
 
     def on_validation_epoch_start(self) -> None:
         """Log the training loss; if it is no number, no checkpoint may follow."""
@@ -125,16 +109,3 @@ class Forecaster(LightningModule):
                 "training.learning_rate or training.gradient_clip_norm; the epochs before are kept"
             )
         self.log(name, loss, sync_dist=True)
-
-
-def _generator_state(device: torch.device) -> Tensor:
-    if device.type == "cuda":
-        return torch.cuda.get_rng_state(device)
-    return torch.get_rng_state()
-
-
-def _set_generator_state(device: torch.device, state: Tensor) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state.cpu(), device)
-    else:
-        torch.set_rng_state(state.cpu())

@@ -30,7 +30,7 @@ class ManyRuns(Callback):
         if jobs < 0:  # as joblib counts: -1 is all cores, -2 all but one
             jobs = max(cores + 1 + jobs, 1)
         threads = config.hardware.threads
-        if jobs * threads > cores:
+        if isinstance(threads, int) and jobs * threads > cores:
             log.warning(
                 "%d jobs of %d thread(s) fight over %d core(s), which makes each many times "
                 "slower; lower hydra.launcher.n_jobs or hardware.threads",
@@ -42,7 +42,10 @@ class ManyRuns(Callback):
     def on_multirun_end(self, config: DictConfig, **_: object) -> None:
         """Summarise, and say by the exit status if a run failed."""
         from ironore_lightning.sweep.outputs import report
+        from ironore_lightning.sweep.runs import run_folders
 
+        if not run_folders(Path(config.hydra.sweep.dir)):
+            return  # an audit, say, leaves no run
         try:
             summary = report(Path(config.hydra.sweep.dir))
         except IronOreError as error:

@@ -1,6 +1,5 @@
 """Stop a run of a search that promises less than the others."""
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +29,6 @@ def pruning_callbacks(monitor: str) -> list["Callback"]:
     settings = read_settings({str(key): value for key, value in node.items()})
     if settings.pruner == NOTHING or settings.trial is None:
         return []
-    from ironore_lightning.sweep.study import Pruning, load_trial
+    from ironore_lightning.sweep.study import pruning
 
-    # A trial that starts again reports its first epochs for the second time, with the same values.
-    warnings.filterwarnings("ignore", message="The reported value is ignored")
-    return [Pruning(load_trial(Path(hydra.sweep.dir), settings.trial, settings), monitor)]
+    return [pruning(Path(hydra.sweep.dir), settings.trial, settings, monitor)]

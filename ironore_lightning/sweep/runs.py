@@ -76,11 +76,16 @@ def read_runs(folder: Path) -> list[Run]:
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: there is no such folder")
-    found = {path.parent for name in (STATUS_FILE, RESULTS_FILE) for path in folder.rglob(name)}
+    found = run_folders(folder)
     if not found:
         raise ConfigError(f"{folder}: there is no run below this folder")
     runs = [_read_run(one, folder) for one in found]
     return sorted(runs, key=lambda run: (run.status.started or "", run.name))
+
+
+def run_folders(folder: Path) -> set[Path]:
+    """Return the folders of all runs below a folder."""
+    return {path.parent for name in (STATUS_FILE, RESULTS_FILE) for path in folder.rglob(name)}
 
 
 def varying(runs: Sequence[Run]) -> tuple[str, ...]:

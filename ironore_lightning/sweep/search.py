@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,9 +32,15 @@ log = logging.getLogger(__name__)
 REFUSED = {
     "seed": "the luckiest seed says nothing of the next; run several seeds of the best settings",
     "monitor": "trials that minimise different things have no best",
-    "split.fold": "trials of different days have no best; search on one split, then walk forward",
+    "split": "trials of different days have no best; search on one split, then walk forward",
+    "target": "trials that forecast different things have no best",
+    "data": "trials on different data have no best",
+    "training.loss": "it is the objective itself; with monitor=val/rmse it may be searched",
+    "model.head": "its loss is the objective itself; with monitor=val/rmse it may be searched",
 }
-"""Settings that no search may choose, and why."""
+"""Settings that no search may choose, with what lies below them, and why."""
+
+LOSSES = {"training.loss", "model.head"}
 
 
 class SearchSettings(BaseModel):
@@ -121,17 +127,20 @@ class OptunaSweeper(Sweeper):
         overrides = parser.parse_overrides([*params, *arguments])
         latest = {one.get_key_element(): one for one in overrides}
         fixed = [str(one.input_line) for one in latest.values() if not one.is_sweep_override()]
-        space = search_space(one for one in latest.values() if one.is_sweep_override())
+        space = search_space(
+            [one for one in latest.values() if one.is_sweep_override()],
+            monitor=str(self.config.monitor),
+        )
         with hold(folder):
             OmegaConf.save(self.config, folder / "multirun.yaml")
-            self._run_trials(folder, space, fixed)
+            self._run_trials(folder, space, sorted(fixed))
 
     def _run_trials(
         self, folder: Path, space: Mapping[str, "BaseDistribution"], fixed: Sequence[str]
     ) -> None:
         from ironore_lightning.sweep.study import ask, open_study, tell
 
-        study = open_study(folder, self.settings, space)
+        study = open_study(folder, self.settings, space, fixed)
         while trials := ask(study, self.settings, space):
             batch = [[*fixed, *_overrides(trial, space)] for trial in trials]
             self.validate_batch_is_legal(batch)
@@ -143,8 +152,12 @@ class OptunaSweeper(Sweeper):
         _report(study)
 
 
-def search_space(overrides: Iterator[Override]) -> dict[str, "BaseDistribution"]:
+def search_space(overrides: Sequence[Override], *, monitor: str) -> dict[str, "BaseDistribution"]:
     """Read what may vary: `choice`, `range`, `interval`, the latter `tag(log, ...)` if wanted.
+
+    Args:
+        overrides: As given.
+        monitor: What the search makes small.
 
     Raises:
         ConfigError: If there is nothing, or something that no search may choose.
@@ -152,8 +165,7 @@ def search_space(overrides: Iterator[Override]) -> dict[str, "BaseDistribution"]
     space: dict[str, BaseDistribution] = {}
     for override in overrides:
         key = override.get_key_element()
-        if reason := REFUSED.get(key.lstrip("+")):
-            raise ConfigError(f"{key}: a search may not choose it: {reason}")
+        _require_searchable(key, monitor)
         space[key] = _distribution(key, override)
     if not space:
         raise ConfigError(
@@ -163,35 +175,53 @@ def search_space(overrides: Iterator[Override]) -> dict[str, "BaseDistribution"]
     return space
 
 
+def _require_searchable(key: str, monitor: str) -> None:
+    name = key.lstrip("+")
+    for refused, reason in REFUSED.items():
+        is_below = name == refused or name.startswith(f"{refused}.")
+        if is_below and not (refused in LOSSES and monitor != "val/loss"):
+            raise ConfigError(f"{key}: a search may not choose it: {reason}")
+
+
 def _distribution(key: str, override: Override) -> "BaseDistribution":
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
+    from optuna.distributions import CategoricalDistribution
 
     sweep = override.value()
     try:
         if override.is_choice_sweep():
             return CategoricalDistribution(list(override.sweep_string_iterator()))
-        if isinstance(sweep, RangeSweep):
-            values = list(sweep.range())
-            if not values:
-                raise ValueError("there is no value in it")
-            if not all(isinstance(value, int) for value in values):
-                raise ValueError("a range of fractions is better an interval or a choice")
-            return IntDistribution(int(values[0]), int(values[-1]), step=int(sweep.step))
-        assert isinstance(sweep, IntervalSweep)
-        assert sweep.start is not None
-        assert sweep.end is not None
-        if not math.isfinite(sweep.end - sweep.start):
-            raise ValueError("an interval needs two finite ends")
-        is_log = "log" in sweep.tags
-        if isinstance(sweep.start, int) and isinstance(sweep.end, int):
-            return IntDistribution(sweep.start, sweep.end, log=is_log)
-        return FloatDistribution(float(sweep.start), float(sweep.end), log=is_log)
+        return _range(sweep) if isinstance(sweep, RangeSweep) else _interval(sweep)
     except ValueError as error:
         raise ConfigError(f"{key}: cannot be searched: {error}") from None
+
+
+def _range(sweep: RangeSweep) -> "BaseDistribution":
+    from optuna.distributions import IntDistribution
+
+    values = list(sweep.range())
+    if not values:
+        raise ValueError("there is no value in it")
+    if sweep.tags:
+        raise ValueError("a range takes no tag; log is for an interval")
+    if not all(isinstance(value, int) for value in values):
+        raise ValueError("a range of fractions is better an interval or a choice")
+    return IntDistribution(int(values[0]), int(values[-1]), step=int(sweep.step))
+
+
+def _interval(sweep: object) -> "BaseDistribution":
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    assert isinstance(sweep, IntervalSweep)
+    assert sweep.start is not None
+    assert sweep.end is not None
+    if not math.isfinite(sweep.end - sweep.start):
+        raise ValueError("an interval needs two finite ends")
+    if unknown := sweep.tags - {"log"}:
+        raise ValueError(f"there is no tag {', '.join(sorted(unknown))}, only log")
+    is_log = "log" in sweep.tags
+    if isinstance(sweep.start, int) and isinstance(sweep.end, int):
+        return IntDistribution(sweep.start, sweep.end, log=is_log)
+    return FloatDistribution(float(sweep.start), float(sweep.end), log=is_log)
 
 
 def _overrides(trial: "Trial", space: Mapping[str, "BaseDistribution"]) -> list[str]:

@@ -1,6 +1,8 @@
 """The Optuna study of a search: kept in the sweep's folder, asked, told, and continued."""
 
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ try:
     from optuna.distributions import BaseDistribution, distribution_to_json
     from optuna.trial import Trial, TrialState
     from optuna_integration import PyTorchLightningPruningCallback
+    from sqlalchemy.pool import NullPool
 except ImportError as error:
     raise ConfigError(
         "hydra/sweeper: a search needs Optuna; install it with pip install -e '.[search]'"
@@ -32,10 +35,24 @@ LOCK_SECONDS = 60
 
 
 class Pruning(PyTorchLightningPruningCallback):  # type: ignore[misc]  # it has no types
-    """Report the monitor after every epoch, and raise `RunPruned` when it promises too little."""
+    """Report the monitor after every epoch, and raise `RunPruned` when it promises too little.
+
+    Args:
+        trial: Of the study.
+        monitor: What the study makes small.
+        known_epochs: Epochs that the trial reported before it was cut off. They are not reported
+            again, and not judged: Optuna would look at the last one of them.
+    """
+
+    def __init__(self, trial: Trial, monitor: str, *, known_epochs: int) -> None:
+        """Watch `monitor`."""
+        super().__init__(trial, monitor)
+        self.known_epochs = known_epochs
 
     def on_validation_end(self, trainer: "Trainer", pl_module: "LightningModule") -> None:
         """Ask the study."""
+        if trainer.current_epoch < self.known_epochs:
+            return
         try:
             super().on_validation_end(trainer, pl_module)
         except optuna.TrialPruned:
@@ -45,12 +62,21 @@ class Pruning(PyTorchLightningPruningCallback):  # type: ignore[misc]  # it has 
 
 
 def open_study(
-    folder: Path, settings: "SearchSettings", space: Mapping[str, BaseDistribution]
+    folder: Path,
+    settings: "SearchSettings",
+    space: Mapping[str, BaseDistribution],
+    fixed: Sequence[str],
 ) -> optuna.Study:
     """Open the study in a sweep's folder, or make it; trials that were cut off wait to run again.
 
+    Args:
+        folder: Of the sweep.
+        settings: How the search goes.
+        space: What may vary.
+        fixed: Overrides that all trials share.
+
     Raises:
-        ConfigError: If it searches another space.
+        ConfigError: If it searches another space, or with other settings beside it.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = _storage(folder)
@@ -59,7 +85,9 @@ def open_study(
     )
     # A sampler that starts again with its old seed would propose what it proposed before.
     study.sampler = _sampler(settings, offset=len(study.trials))
-    _require_same_space(study, space, folder)
+    wanted = {key: distribution_to_json(one) for key, one in space.items()}
+    wanted |= dict(one.partition("=")[::2] for one in fixed)
+    _require_same_search(study, wanted, folder)
     study_id = storage.get_study_id_from_name(NAME)
     for trial in study.trials:
         if trial.state == TrialState.RUNNING:
@@ -88,33 +116,33 @@ def tell(study: optuna.Study, trial: Trial, status: Status) -> None:
         study.tell(trial, state=TrialState.FAIL)
 
 
-def load_trial(folder: Path, number: int, settings: "SearchSettings") -> Trial:
-    """Return the trial that a job is, which can be asked whether the job shall go on."""
+def pruning(folder: Path, number: int, settings: "SearchSettings", monitor: str) -> Pruning:
+    """Return what asks the study after every epoch whether a trial shall go on."""
     storage = _storage(folder)
     study = optuna.load_study(study_name=NAME, storage=storage, pruner=_pruner(settings))
     study_id = storage.get_study_id_from_name(NAME)
-    return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
+    trial = Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
+    known_epochs = len(study.trials[number].intermediate_values)
+    return Pruning(trial, monitor, known_epochs=known_epochs)
 
 
-def _require_same_space(
-    study: optuna.Study, space: Mapping[str, BaseDistribution], folder: Path
-) -> None:
-    wanted = {key: distribution_to_json(one) for key, one in space.items()}
+def _require_same_search(study: optuna.Study, wanted: dict[str, str], folder: Path) -> None:
     written = study.user_attrs.get(SPACE, wanted)
     changed = sorted(key for key in {*wanted, *written} if wanted.get(key) != written.get(key))
     if changed:
         raise ConfigError(
-            f"hydra.sweeper.params: {folder} holds a search over another space, it differs in "
-            f"{', '.join(changed)}; choose another hydra.sweep.dir"
+            f"{folder} holds a search that differs in {', '.join(changed)}; choose another "
+            "hydra.sweep.dir"
         )
     study.set_user_attr(SPACE, wanted)
 
 
 def _storage(folder: Path) -> optuna.storages.RDBStorage:
-    # SQLite frees its locks with the process that held them, however that ended.
+    # SQLite frees its locks with the process that held them, however that ended. A path inside
+    # the URL would have to be free of its signs.
+    connect = partial(sqlite3.connect, folder / FILE, timeout=LOCK_SECONDS)
     return optuna.storages.RDBStorage(
-        f"sqlite:///{(folder / FILE).resolve()}",
-        engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}},
+        "sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool}
     )
 
 
