@@ -242,6 +242,16 @@ def build_trainer(
     )
 
 
+def build_checkpoints(folder: Path, monitor: str) -> tuple[ModelCheckpoint, ModelCheckpoint]:
+    """Keep the best epoch and the last one; the last after everything else an epoch does."""
+    return (
+        ModelCheckpoint(folder, filename="best", monitor=monitor, enable_version_counter=False),
+        ModelCheckpoint(
+            folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+        ),
+    )
+
+
 def fit(
     forecaster: Forecaster,
     datamodule: WindowDataModule,
@@ -268,19 +278,7 @@ def fit(
         SystemExit: With 130 after Ctrl-C and 143 after SIGTERM; lightning would say 1 and 0.
     """
     stopping = EarlyStopping(config.monitor, patience=config.training.patience)
-    best = ModelCheckpoint(
-        folder / "checkpoints",
-        filename="best",
-        monitor=config.monitor,
-        enable_version_counter=False,
-    )
-    # After the report of the epoch, whose place in the log it keeps.
-    last = ModelCheckpoint(
-        folder / "checkpoints",
-        filename="last",
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
+    best, last = build_checkpoints(folder / "checkpoints", config.monitor)
     report = EpochReport(
         config.thresholds, log_file=folder / "training.log", emoji=config.report.emoji
     )
