@@ -282,16 +282,18 @@ def fit(
     report = EpochReport(
         config.thresholds, log_file=folder / "training.log", emoji=config.report.emoji
     )
-    num_batches = len(datamodule.train_dataloader())
-    watching = [best, stopping, report, RandomState(), *callbacks, last]
-    trainer = build_trainer(config, logger, watching, num_batches=num_batches)
+    trainer = build_trainer(
+        config,
+        logger,
+        [best, stopping, report, RandomState(), *callbacks, last],
+        num_batches=len(datamodule.train_dataloader()),
+    )
     if checkpoint is None or not _has_stopped(checkpoint, stopping):
         try:
             trainer.fit(forecaster, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-        except SIGTERMException as stopped:
-            raise SystemExit(143) from stopped
         except SystemExit as stopped:
-            raise SystemExit(130) from stopped
+            was_terminated = isinstance(stopped, SIGTERMException)
+            raise SystemExit(143 if was_terminated else 130) from stopped
     kept, ended = (_saved(folder / "checkpoints" / f"{name}.ckpt") for name in ("best", "last"))
     facts = TrainingFacts(
         num_epochs=ended["epoch"] + 1,
