@@ -294,16 +294,26 @@ def fit(
         except SystemExit as stopped:
             was_terminated = isinstance(stopped, SIGTERMException)
             raise SystemExit(143 if was_terminated else 130) from stopped
-    kept, ended = (_saved(folder / "checkpoints" / f"{name}.ckpt") for name in ("best", "last"))
-    facts = TrainingFacts(
+    return trainer, _facts(folder / "checkpoints", forecaster, best, stopping, report)
+
+
+def _facts(
+    folder: Path,
+    forecaster: Forecaster,
+    best: ModelCheckpoint,
+    stopping: EarlyStopping,
+    report: EpochReport,
+) -> TrainingFacts:
+    """Read from the checkpoints how a fit went, whichever process made which part of it."""
+    kept, ended = (_saved(folder / f"{name}.ckpt") for name in ("best", "last"))
+    return TrainingFacts(
         num_epochs=ended["epoch"] + 1,
         best_epoch=kept["epoch"] + 1,
         best_score=float(kept["callbacks"][best.state_key]["best_model_score"]),
-        stopped_early=_has_stopped(folder / "checkpoints" / "last.ckpt", stopping),
+        stopped_early=_has_stopped(folder / "last.ckpt", stopping),
         seconds=float(ended["callbacks"][report.state_key]["seconds"]),
         num_parameters=sum(one.numel() for one in forecaster.parameters() if one.requires_grad),
     )
-    return trainer, facts
 
 
 def _saved(checkpoint: Path) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class TrainingFacts:
         best_epoch: The epoch whose weights were kept, from 1.
         best_score: Its `monitor` on the validation segment.
         stopped_early: Whether patience ended it.
-        seconds: Wall-clock time of the fit.
+        seconds: Wall-clock time of its epochs.
         num_parameters: Trainable numbers of the network.
     """
 
