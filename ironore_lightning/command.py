@@ -61,22 +61,29 @@ def run_command(
     try:
         sys.argv[1:] = arguments(sys.argv[1:])
         main()
-    except IronOreError as error:
-        if not error.is_said:
-            sys.stderr.writelines(f"{line}\n" for line in error.lines)
-        sys.exit(exit_status(error))
-    except (HydraException, OmegaConfBaseException) as error:
-        sys.stderr.write(f"ConfigError: {_one_line(error)}\n")
-        sys.exit(WRONG_INPUT)
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
-    except OSError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        sys.exit(FAILED)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(INTERRUPTED)
+    except (Exception, KeyboardInterrupt) as error:
+        lines, status = _last_words(error)
+        sys.stderr.writelines(f"{line}\n" for line in lines)
+        sys.exit(status)
+
+
+def _last_words(error: BaseException) -> tuple[list[str], int]:
+    """Return what to say of an error, and the exit status; raise what is a mistake in the code."""
+    if isinstance(error, IronOreError):
+        return ([] if error.is_said else error.lines), exit_status(error)
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return [f"ConfigError: {_one_line(error)}"], WRONG_INPUT
+    if isinstance(error, OSError):
+        return [f"{type(error).__name__}: {error}"], FAILED
+    if isinstance(error, KeyboardInterrupt):
+        return ["interrupted"], INTERRUPTED
+    if _is_raised_by_hydra(error):
+        given = " ".join(sys.argv[1:])
+        return [f"ConfigError: {' '.join(str(error).split())}, in: {given}"], WRONG_INPUT
+    raise error
 
 
 def run_job(job: Callable[[], Result]) -> Result:
@@ -114,6 +121,15 @@ def _say(error: IronOreError) -> None:
     for line in error.lines:
         log.error("%s", line)
     error.is_said = True
+
+
+def _is_raised_by_hydra(error: BaseException) -> bool:
+    """Return whether Hydra's own code raised an error, as it does for ``model=null``."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
+    return module.partition(".")[0] in {"hydra", "omegaconf"}
 
 
 def _one_line(error: Exception) -> str:
