@@ -30,8 +30,11 @@ Result = TypeVar("Result")
 INTERRUPTED = 130
 
 UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
+AMBIGUOUS = re.compile(
+    r"(Ambiguous value for argument|Sweep parameters) '(?P<override>.+?)'( requires| 1\.)"
+)
 UNKNOWN_MEMBER = re.compile(
-    r"Could not find '(?P<group>\S+)/(?P<member>\S+)' "
+    r"Could not find '(?P<group>[^\s']+)/(?P<member>[^\s']*)' "
     r"Available options in '\S+': (?P<members>.*?)( Config search|$)"
 )
 
@@ -143,6 +146,8 @@ def _one_line(error: Exception) -> str:
             f"{found['group']}={found['member']}: there is no such member"
             f"{closest(found['member'], members)}; members are: {', '.join(members)}"
         )
+    if found := AMBIGUOUS.search(text):
+        return f"{found['override']}: several values make a multirun; add -m, or [] for a list"
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: cannot be read as an override; quote spaces, brackets and ~, "

@@ -1,6 +1,7 @@
 """From what the network said to the frames that are written and assessed."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ironore_lightning.config.evaluation import EvaluationSettings
-from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
 from ironore_lightning.evaluation.distributions import (
     LEVELS,
@@ -26,6 +26,9 @@ from ironore_lightning.evaluation.intervals import (
     scaled_scores,
 )
 from ironore_lightning.model.heads import Head
+
+if TYPE_CHECKING:  # lightning takes two seconds to import, which a summary does not have
+    from ironore_lightning.data.datamodule import WindowDataModule
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +52,7 @@ class Forecasts:
 
 
 def build_forecasts(
-    datamodule: WindowDataModule,
+    datamodule: "WindowDataModule",
     parameters: Tensor,
     head: Head,
     settings: EvaluationSettings,

@@ -2,10 +2,6 @@
 
 import json
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -278,22 +274,6 @@ def test_a_loss_that_is_no_number_names_the_epoch_and_fails_the_run(run_command,
     assert process.stderr.count("\n") == 1
     assert (tmp_path / "run" / "provenance.json").is_file()
     assert "TrainingError" in (tmp_path / "run" / "training.log").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
-)
-def test_a_run_that_is_stopped_says_so_by_its_status(tmp_path, number, status):
-    command = [sys.executable, "train.py", "training.max_epochs=1000", "training.patience=1000"]
-    command += ["model=bilstm_small", f"hydra.run.dir={tmp_path}"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
-        checkpoint = tmp_path / "checkpoints" / "last.ckpt"
-        deadline = time.monotonic() + 120
-        while not checkpoint.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(number)
-        assert process.wait(timeout=60) == status
-    assert torch.load(checkpoint, weights_only=True)["epoch"] >= 0
 
 
 def test_help_starts_with_examples_and_needs_no_torch(run_command):

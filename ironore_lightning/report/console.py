@@ -78,6 +78,7 @@ class EpochReport(Callback):
         self.thresholds = thresholds
         self.log_file = log_file
         self.seconds = 0.0
+        self.log_bytes: int | None = None
         self.emoji = emoji
         self.previous_loss: float | None = None
         self.best_loss = float("inf")
@@ -88,6 +89,8 @@ class EpochReport(Callback):
         """Head the columns."""
         if not trainer.is_global_zero:
             log.setLevel(logging.WARNING)  # one process speaks for all
+        if self.log_bytes is not None and trainer.is_global_zero and self.log_file.exists():
+            os.truncate(self.log_file, self.log_bytes)  # the epochs behind it come again
         if self.previous_loss is None:
             log.info("epoch   train loss   val loss    change     time         lr best loss")
         self.bar = tqdm(
@@ -139,12 +142,10 @@ class EpochReport(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on behind the last line that the checkpoint knows."""
-        self.previous_loss, self.best_loss, self.seconds = (
-            state_dict[key] for key in ("previous_loss", "best_loss", "seconds")
+        """Take them from a checkpoint."""
+        self.previous_loss, self.best_loss, self.seconds, self.log_bytes = (
+            state_dict[key] for key in ("previous_loss", "best_loss", "seconds", "log_bytes")
         )
-        if self.log_file.exists():
-            os.truncate(self.log_file, state_dict["log_bytes"])
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the bar away."""

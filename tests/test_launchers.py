@@ -1,0 +1,147 @@
+"""Runs side by side: each launcher leaves what the same runs leave one after the other."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+
+from ironore_lightning.sweep.callback import ManyRuns
+
+ROOT = Path(__file__).parents[1]
+QUICK = ("model=tiny", "training.max_epochs=2")
+TWO_WORKERS = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+
+
+@pytest.fixture(scope="module")
+def make_sweep(run_command):
+    """Start a sweep as a user does, a process of its own, into a folder."""
+
+    def sweep(folder, *overrides, status=0):
+        command = ("train.py", "-m", *QUICK, *overrides, f"hydra.sweep.dir={folder}")
+        process = run_command(*command)
+        assert process.returncode == status, process.stdout + process.stderr
+        return process
+
+    return sweep
+
+
+@pytest.fixture(scope="module")
+def one_by_one(make_sweep, tmp_path_factory):
+    """The reference: four runs in the process that was started."""
+    folder = tmp_path_factory.mktemp("one_by_one")
+    make_sweep(folder, "seed=0,1,2,3")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_joblib(make_sweep, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("joblib")
+    return folder, make_sweep(folder, *TWO_WORKERS, "seed=0,1,2,3")
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def states(folder):
+    return {path.parent.name: read_json(path)["state"] for path in folder.glob("*/status.json")}
+
+
+def require_same_runs(folder, reference, seeds):
+    """Every run is complete in a folder of its own, with the forecasts it has by itself."""
+    names = [f"seed={seed}" for seed in seeds]
+    assert states(folder) == dict.fromkeys(names, "complete")
+    for name in names:
+        predictions = (folder / name / "predictions.csv").read_bytes()
+        assert predictions == (reference / name / "predictions.csv").read_bytes(), name
+    runs = read_json(folder / "summary.json")["runs"]
+    assert sorted(run["run"] for run in runs) == names
+
+
+def test_the_seeds_of_the_reference_are_told_apart(one_by_one):
+    written = {path.read_bytes() for path in one_by_one.glob("seed=*/predictions.csv")}
+    assert len(written) == 4
+
+
+def test_two_joblib_workers_leave_what_one_process_leaves(by_joblib, one_by_one):
+    folder, process = by_joblib
+    require_same_runs(folder, one_by_one, seeds=range(4))
+    assert "4 runs: 4 complete" in process.stdout
+    assert process.stderr == ""
+
+
+def test_two_joblib_workers_share_the_runs(by_joblib):
+    paths = [by_joblib[0] / f"seed={seed}" / "status.json" for seed in range(4)]
+    started, ended = ([read_json(path)[when] for path in paths] for when in ("started", "ended"))
+    assert sorted(started)[1] < min(ended)  # the second began before the first was done
+
+
+def test_the_same_joblib_command_with_more_runs_repeats_none_and_outlives_a_wrong_one(
+    by_joblib, make_sweep, tmp_path
+):
+    shutil.copytree(by_joblib[0], tmp_path, dirs_exist_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("seed=*/predictions.csv")}
+    process = make_sweep(tmp_path, *TWO_WORKERS, "seed=-1,0,1,2,3,4", status=2)
+    complete = {f"seed={seed}": "complete" for seed in range(5)}
+    assert states(tmp_path) == {"seed=-1": "failed", **complete}
+    assert len(before) == 4
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert "ConfigError: seed: input should be greater" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_submitit_on_this_machine_leaves_what_one_process_leaves(make_sweep, one_by_one, tmp_path):
+    process = make_sweep(tmp_path, "hydra/launcher=submitit_local", "seed=0,1")
+    require_same_runs(tmp_path, one_by_one, seeds=range(2))
+    assert "guessing reaches" in process.stdout.splitlines()[-1]
+    outputs = sorted(tmp_path.glob(".submitit/*/*_log.out"))
+    assert len(outputs) == 2
+    assert all("guessing reaches" in path.read_text(encoding="utf-8") for path in outputs)
+
+
+def test_ray_leaves_what_one_process_leaves(make_sweep, one_by_one, tmp_path):
+    reason = "ray is not installed; it is part of the extra `cluster`"
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason=reason)
+    make_sweep(tmp_path, "hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2", "seed=0,1")
+    require_same_runs(tmp_path, one_by_one, seeds=range(2))
+
+
+def test_a_search_by_two_joblib_workers_finishes_every_trial(make_sweep, tmp_path):
+    make_sweep(
+        tmp_path,
+        *TWO_WORKERS,
+        "hydra/sweeper=optuna",
+        "hydra.sweeper.n_trials=4",
+        "hydra.sweeper.n_jobs=2",
+        "training.learning_rate=tag(log, interval(1e-4, 1e-2))",
+    )
+    assert states(tmp_path) == {f"trial_{number}": "complete" for number in range(4)}
+    runs = read_json(tmp_path / "summary.json")["runs"]
+    assert len({run["overrides"]["training.learning_rate"] for run in runs}) == 4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "jobs"),
+    [
+        (("hydra/launcher=joblib",), None),  # as many as there are cores, a thread each
+        (("hydra/launcher=joblib", "hardware.threads=2"), 2),
+        (("hydra/launcher=joblib", "hydra.launcher.n_jobs=3"), 3),
+        (("hydra/launcher=joblib", "hydra.launcher.n_jobs=-2", "hardware.threads=2"), None),
+        (("hydra/launcher=joblib", "hydra.launcher.n_jobs=-9", "hardware.threads=2"), None),
+        (("hardware.threads=2",), None),
+        (("hardware.threads=3",), 1),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_more_threads_than_cores_are_warned_of(monkeypatch, caplog, overrides, jobs):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        composed = hydra_compose("config", overrides=list(overrides), return_hydra_config=True)
+    ManyRuns().on_multirun_start(composed)
+    warned = [record.getMessage() for record in caplog.records]
+    assert len(warned) == (jobs is not None)
+    assert all(one.startswith(f"{jobs} jobs of {composed.hardware.threads} thr") for one in warned)

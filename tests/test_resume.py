@@ -1,0 +1,134 @@
+"""A run that is stopped, however, goes on as if it had not been."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ironore_lightning.data.market import _build
+from ironore_lightning.data.raw import read_raw
+from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.experiment import run_experiment
+from ironore_lightning.resume import own_arguments
+
+ROOT = Path(__file__).parents[1]
+NUM_EPOCHS = 25
+SETTINGS = (
+    "model=bilstm_small",  # with dropout, which draws random numbers
+    "training.schedule=reduce_on_plateau",
+    f"training.max_epochs={NUM_EPOCHS}",
+    f"training.patience={NUM_EPOCHS}",
+)
+EPOCH = re.compile(r"INFO +(\d+) .*(?:FAST|MEDIUM|SLOW)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def whole(compose, tmp_path_factory):
+    """The run that nobody stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    run_experiment(compose(*SETTINGS), folder)
+    return folder
+
+
+def stop(folder, number, *, epochs, arguments):
+    """Start or continue the run in a process of its own, and stop it after some epochs."""
+    with subprocess.Popen(
+        [sys.executable, "train.py", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL
+    ) as process:
+        log = folder / "training.log"
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if log.exists() and len(EPOCH.findall(log.read_text(encoding="utf-8"))) >= epochs:
+                break
+            time.sleep(0.01)
+        process.send_signal(number)
+        return process.wait(timeout=60)
+
+
+def content(folder, name):
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+STOPS = (
+    (signal.SIGINT, 130, "interrupted", 4),
+    (signal.SIGTERM, 143, "interrupted", 8),
+    (signal.SIGKILL, -9, "running", 12),
+)
+
+
+def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(
+    whole, run_command, tmp_path
+):
+    arguments = [*SETTINGS, f"hydra.run.dir={tmp_path}"]
+    for number, status, state, epochs in STOPS:
+        assert stop(tmp_path, number, epochs=epochs, arguments=arguments) == status
+        written = json.loads((tmp_path / "status.json").read_text(encoding="utf-8"))
+        assert written["state"] == state
+        assert written["exit_status"] == (status if status > 0 else None)
+        assert not (tmp_path / "predictions.csv").exists()
+        arguments = [f"resume={tmp_path}"]
+
+    process = run_command("train.py", *arguments)
+    assert process.returncode == 0, process.stderr
+    assert json.loads((tmp_path / "status.json").read_text(encoding="utf-8"))["state"] == "complete"
+    for name in ("predictions.csv", "baselines.csv", "density.csv"):
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes(), name
+    for name in ("best", "last"):
+        mine, theirs = (content(folder, name) for folder in (tmp_path, whole))
+        assert mine["epoch"] == theirs["epoch"]
+        assert mine["state_dict"].keys() == theirs["state_dict"].keys()
+        for key, value in theirs["state_dict"].items():
+            assert torch.equal(mine["state_dict"][key], value), key
+    log = (tmp_path / "training.log").read_text(encoding="utf-8")
+    assert EPOCH.findall(log) == [str(epoch) for epoch in range(1, NUM_EPOCHS + 1)]
+    assert log.count("guessing reaches") == 1
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    reference = EventAccumulator(str(whole / "tensorboard"))
+    reference.Reload()
+    for name in ("val/loss", "train/loss", "learning_rate"):
+        curve = [(event.step, event.value) for event in events.Scalars(name)]
+        assert curve == [(event.step, event.value) for event in reference.Scalars(name)], name
+        assert len(curve) == NUM_EPOCHS
+
+
+def test_what_cannot_go_on_is_refused_in_a_line(tmp_path):
+    with pytest.raises(ConfigError, match="holds no run that could go on"):
+        own_arguments([f"resume={tmp_path}"])
+    with pytest.raises(ConfigError, match="nothing beside them; leave out: seed=1"):
+        own_arguments([f"resume={tmp_path}", "seed=1"])
+    assert own_arguments(["seed=1"]) == ["seed=1"]
+
+
+def test_a_run_goes_on_with_its_own_arguments_as_one_run(tmp_path):
+    folder = tmp_path / "it's=1,b"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("- experiment=walk_forward\n- split.fold=2\n")
+    (folder / "status.json").write_text("{}")
+    *own, mode, where = own_arguments([f"resume={folder}"])
+    assert own == ["experiment=walk_forward", "split.fold=2"]
+    assert mode == "hydra.mode=RUN"
+    assert where == f"hydra.run.dir='{tmp_path}/it\\'s=1,b'"
+
+
+def test_a_run_whose_data_have_changed_does_not_go_on(compose, tmp_path):
+    root, folder = tmp_path / "raw", tmp_path / "run"
+    quick = ("model=tiny", "training.max_epochs=1")
+    read_raw(compose(f"data.root={root}").data)
+    config = compose("data=original", f"data.root={root}", *quick)
+    run_experiment(config, folder)
+    path = root / "group.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    *cells, last = lines[-2].split(",")
+    lines[-2] = ",".join([*cells, str(float(last) + 1)])
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    _build.cache_clear()  # as a new process would find it
+    with pytest.raises(DataError, match="the data have changed since this run was interrupted"):
+        run_experiment(config, folder, checkpoint=folder / "checkpoints" / "last.ckpt")
