@@ -30,6 +30,7 @@ LAYERS = {
     "status": 5,
     "resume": 6,
     "command": 8,
+    "usage": 2,
     "sweep": 7,
     "summarize": 9,
     "suspicion": 5,
@@ -50,6 +51,7 @@ COMPOSERS = {
     "sweep.plugins",
     "sweep.pruning",
     "sweep.search",
+    "usage",
 }
 """The modules that may know Hydra and OmegaConf."""
 
