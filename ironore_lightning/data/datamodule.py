@@ -80,7 +80,7 @@ class WindowDataModule(LightningDataModule):
         self.origins = np.concatenate(list(origins.values()))
         self._samples = partial(
             WindowDataset,
-            torch.from_numpy(self.scaler.apply(values).astype(np.float32)),
+            torch.from_numpy(self.scaler.apply(values)),
             torch.from_numpy(target["value"].to_numpy(dtype=np.float32)),
             sequence_length=sequence_length,
         )

@@ -10,6 +10,9 @@ from ironore_lightning.config.samples import ScalingSettings
 
 Floats = npt.NDArray[np.float64]
 
+ROWS_AT_ONCE = 65_536
+"""Scaled in double precision before they are stored in single, which bounds the memory between."""
+
 
 @dataclass(frozen=True)
 class Scaler:
@@ -23,9 +26,13 @@ class Scaler:
     center: Floats
     spread: Floats
 
-    def apply(self, values: Floats) -> Floats:
+    def apply(self, values: Floats) -> npt.NDArray[np.float32]:
         """Scale rows of shape (T, F); a value beyond the training rows is not clipped."""
-        return (values - self.center) / self.spread
+        scaled = np.empty(values.shape, dtype=np.float32)
+        for first in range(0, len(values), ROWS_AT_ONCE):
+            rows = slice(first, first + ROWS_AT_ONCE)
+            scaled[rows] = (values[rows] - self.center) / self.spread
+        return scaled
 
 
 def fit_scaler(training_rows: Floats, settings: ScalingSettings) -> Scaler:
