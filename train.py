@@ -15,6 +15,7 @@ def main(composed: DictConfig) -> float:
 
     from ironore_lightning.command import run_job, run_one_of_many
     from ironore_lightning.composition import to_config
+    from ironore_lightning.imports import quick_imports
     from ironore_lightning.status import attempt
 
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -26,8 +27,9 @@ def main(composed: DictConfig) -> float:
             objective = this.finished(settings)
             if objective is None:
                 checkpoint = this.start(settings)
-                from ironore_lightning.experiment import run_experiment
-                from ironore_lightning.sweep.pruning import pruning_callbacks
+                with quick_imports():
+                    from ironore_lightning.experiment import run_experiment
+                    from ironore_lightning.sweep.pruning import pruning_callbacks
 
                 watching = pruning_callbacks(config.monitor)
                 result = run_experiment(config, folder, callbacks=watching, checkpoint=checkpoint)

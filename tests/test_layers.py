@@ -17,6 +17,7 @@ SOURCES = [*MODULES.values(), ROOT / "train.py"]
 
 LAYERS = {
     "errors": 0,
+    "imports": 0,
     "config": 1,
     "composition": 2,
     "data": 2,

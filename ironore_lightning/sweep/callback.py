@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from ironore_lightning.config.experiment import require_validation_metric
 from ironore_lightning.errors import FAILED, WRONG_INPUT, IronOreError, exit_status
+from ironore_lightning.imports import quick_imports
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,9 @@ class ManyRuns(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: object) -> None:
         """Summarise, and say by the exit status if a run failed."""
-        from ironore_lightning.sweep.outputs import report
-        from ironore_lightning.sweep.runs import run_folders
+        with quick_imports():
+            from ironore_lightning.sweep.outputs import report
+            from ironore_lightning.sweep.runs import run_folders
 
         if not run_folders(Path(config.hydra.sweep.dir)):
             return  # an audit, say, leaves no run

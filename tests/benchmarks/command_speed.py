@@ -1,0 +1,71 @@
+"""How long a user waits for a command, everything included.
+
+    python tests/benchmarks/command_speed.py
+
+prints a table; `speed.py` prints this one and all others.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+
+from measuring import HEAD, ROOT, Row, ratios, take_turns, user_environment
+
+TAB = {"COMP_LINE": "train.py mod", "COMP_POINT": "12", "COMP_TYPE": "9"}
+"""What bash sets when TAB is pressed after these twelve characters."""
+
+
+def seconds(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> float:
+    """Run Python with some arguments, from start to end."""
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**user_environment(), **(environment or {})},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return time.perf_counter() - started
+
+
+def one_epoch() -> float:
+    """Train for one epoch, and write everything that a run leaves."""
+    with tempfile.TemporaryDirectory() as folder:
+        return seconds(["train.py", "training.max_epochs=1", f"hydra.run.dir={folder}/run"])
+
+
+def measure(*, repeats: int) -> list[Row]:
+    """Measure all rows."""
+    found = take_turns(
+        {
+            "help": lambda: seconds(["train.py", "--help"]),
+            "cfg": lambda: seconds(["train.py", "--cfg", "job"]),
+            "tab": lambda: seconds(["train.py", "-sc", "query=bash"], TAB),
+            "import": lambda: seconds(["-c", "import lightning"]),
+            "one epoch": one_epoch,
+        },
+        repeats=repeats,
+    )
+    longer = ratios(found["one epoch"], found["import"])
+    return [
+        Row("`python train.py --help`", 0.5, found["help"], "s"),
+        Row("`python train.py --cfg job`", 0.5, found["cfg"], "s"),
+        Row("TAB after `train.py mod`", 0.5, found["tab"], "s"),
+        Row("`python train.py training.max_epochs=1` over `import lightning`", 1.6, longer),
+    ]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    print(HEAD)
+    for row in measure(repeats=parser.parse_args().repeats):
+        print(row.line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
