@@ -20,7 +20,12 @@ from ironore_lightning.data.splits import build_split
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.status import hold
 from ironore_lightning.sweep.folds import with_all_folds
-from ironore_lightning.sweep.grid import GridSweeper, combinations, folder_name
+from ironore_lightning.sweep.grid import (
+    GridSweeper,
+    combinations,
+    folder_name,
+    one_of_each_member,
+)
 
 ROOT = Path(__file__).parents[1]
 SAFE = re.compile(r"[A-Za-z0-9_.,=+-]+")
@@ -299,6 +304,27 @@ def test_a_wrong_key_is_refused_before_anything_is_launched(sweep, tmp_path):
     with pytest.raises(HydraException, match="hiden_size"):
         sweep("model.hiden_size=1,2", params={})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_member_is_refused_wherever_it_stands(sweep, tmp_path):
+    with pytest.raises(HydraException, match="no_such_model"):
+        sweep("seed=0,1", "model=tiny,bilstm,no_such_model", params={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_member_and_no_other_value_is_composed_beforehand():
+    jobs = [
+        [f"seed={seed}", f"model={model}", f"features={features}"]
+        for seed in (0, 1)
+        for model in ("a", "b", "c")
+        for features in ("x", "y")
+    ]
+    assert one_of_each_member(jobs, groups={"model", "features"}) == [
+        ["seed=0", "model=a", "features=x"],
+        ["seed=0", "model=a", "features=y"],
+        ["seed=0", "model=b", "features=x"],
+        ["seed=0", "model=c", "features=x"],
+    ]
 
 
 # --- all folds ------------------------------------------------------------------------------------
