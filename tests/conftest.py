@@ -132,6 +132,7 @@ def write_status(folder: Path, *, minute: int = 0, **values: object) -> None:
         "objective": None,
         "error": None,
         "exit_status": 0,
+        "seconds": 90.0,
         **values,
     }
     _made(folder / "status.json").write_text(json.dumps(status), encoding="utf-8")

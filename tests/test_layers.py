@@ -17,6 +17,7 @@ SOURCES = [*MODULES.values(), ROOT / "train.py"]
 
 LAYERS = {
     "errors": 0,
+    "terminal": 0,
     "config": 1,
     "composition": 2,
     "data": 2,
@@ -24,7 +25,8 @@ LAYERS = {
     "hardware": 2,
     "model": 3,
     "report": 4,
-    "record": 4,
+    "record": 1,
+    "checkpoints": 2,
     "forecasting": 5,
     "experiment": 6,
     "status": 5,

@@ -159,6 +159,8 @@ def quieten_lightning() -> None:
         logging.getLogger(name).addFilter(lambda record: record.levelno > logging.INFO)
     # lightning 2.6 calls something that torch 2.13 is about to rename.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+    # It is not when a run goes on.
+    warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
 
 
 def report_segments(table: pd.DataFrame) -> None:
