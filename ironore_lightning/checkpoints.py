@@ -1,6 +1,7 @@
 """Checkpoints: written whole, and read, whoever made them, without running what is in them."""
 
 import io
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,23 @@ class WholeCheckpoints(TorchCheckpointIO):
         path.parent.mkdir(exist_ok=True)
         write_bytes(path, content.getvalue())
 
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Any = None,  # noqa: ANN401 - as in lightning
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        """Read one, and where it says that the best one lies, in a folder that may have moved.
+
+        Lightning would forget which epoch was the best, and take the next one for that.
+        """
+        content = super().load_checkpoint(path, map_location, weights_only)
+        home = os.path.realpath(Path(path).parent)
+        for state in content["callbacks"].values():
+            if "dirpath" in state:
+                state.update(_moved(state, state["dirpath"], home))
+        return content
+
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read tensors and plain values; a pickle that names anything else is refused unread.
@@ -71,6 +89,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict) or not isinstance(content.get(key), kind):
             raise ConfigError(f"{path}: is no checkpoint of a run, it holds no {key}")
     return content
+
+
+def _moved(value: Any, old: str, new: str) -> Any:  # noqa: ANN401 - of any shape
+    """Replace the folder at the beginning of every path in a callback's state."""
+    if isinstance(value, dict):
+        return {_moved(key, old, new): _moved(one, old, new) for key, one in value.items()}
+    is_inside = isinstance(value, str) and Path(value).is_relative_to(old)
+    return str(Path(new) / Path(value).relative_to(old)) if is_inside else value
 
 
 def require_network(path: Path, content: Mapping[str, Any], network: torch.nn.Module) -> None:

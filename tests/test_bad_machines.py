@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import resource
-import runpy
 import shutil
 import subprocess
 import sys
@@ -29,34 +28,6 @@ from ironore_lightning.terminal import RunLog
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=2")
-
-
-@pytest.fixture(autouse=True)
-def own_logging():
-    """Take away the handlers that a run in this process leaves."""
-    root = logging.getLogger()
-    before = list(root.handlers)
-    yield
-    for handler in set(root.handlers) - set(before):
-        handler.close()
-    root.handlers = before
-
-
-@pytest.fixture
-def train(monkeypatch, capsys):
-    """Run the real train.py in this process; return its exit status and what it said of errors."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-        code = 0
-        try:
-            runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
-        except SystemExit as ended:
-            code = ended.code
-        return code, capsys.readouterr().err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +63,6 @@ def small_disk(tmp_path):
 
     yield mount
     if os.path.ismount(disk):
-        for handler in logging.getLogger().handlers:
-            handler.close()
         subprocess.run([shutil.which("umount"), str(disk)], check=True)
 
 
