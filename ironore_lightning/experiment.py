@@ -37,6 +37,7 @@ from ironore_lightning.report.console import (
     TrainingFacts,
     quieten_lightning,
     report_assessment,
+    report_constants,
     report_scores,
     report_segments,
     report_verdict,
@@ -172,6 +173,8 @@ def open_run(
         target=datamodule.target,
         training=datamodule.split.train,
     )
+    training = datamodule.split.train
+    report_constants(datamodule.features.iloc[training.start : training.stop])
     write_json(folder / "provenance.json", made_of)
     open_session(logger, hyperparameters(config))
 

@@ -169,6 +169,14 @@ def report_segments(table: pd.DataFrame) -> None:
         log.info(line)
 
 
+def report_constants(training_rows: pd.DataFrame) -> None:
+    """Warn of columns that tell a model nothing."""
+    is_same = (training_rows == training_rows.iloc[0]).all()
+    same = [str(name) for name in training_rows.columns[is_same]]
+    if same:
+        log.warning("%s: the same on all training rows, so it tells nothing", ", ".join(same))
+
+
 def report_scores(scores: Scores) -> None:
     """Print the test scores beside those of doing nothing."""
     rows = [
