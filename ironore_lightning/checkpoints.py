@@ -58,7 +58,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         content = super().load_checkpoint(path, map_location, weights_only)
         home = os.path.realpath(Path(path).parent)
         for state in content["callbacks"].values():
-            if "dirpath" in state:
+            if isinstance(state, dict) and isinstance(state.get("dirpath"), str):
                 state.update(_moved(state, state["dirpath"], home))
         return content
 

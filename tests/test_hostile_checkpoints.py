@@ -208,6 +208,20 @@ def test_a_sweep_that_goes_on_over_a_hostile_checkpoint_says_so_and_does_the_res
     assert written == (sweep / "seed=1" / "predictions.csv").read_bytes()
 
 
+def test_a_search_that_goes_on_with_no_study_is_a_line(train, tmp_path):
+    pytest.importorskip("optuna")
+    (tmp_path / "study.db").write_bytes(b"not a database " * 100)
+    code, said = train(
+        "-m",
+        *QUICK,
+        "hydra/sweeper=optuna",
+        "model.hidden_size=choice(2,3)",
+        f"hydra.sweep.dir={tmp_path}",
+    )
+    assert code == 2, said
+    assert said == f"ConfigError: {tmp_path / 'study.db'}: holds no study: file is not a database\n"
+
+
 # --- the other files ------------------------------------------------------------------------------
 
 BROKEN = {

@@ -4,9 +4,9 @@
 
 Every run is a `train.py` of its own process, killed at a moment that is uniform over the wall time
 of the untouched run; every third is killed a second time while it goes on. It goes on with
-`resume=` its folder, or, where it was killed before it had started, begins with its own command. In the end
-weights, forecasts, scores, plots, TensorBoard's curves and the log's epochs must be the same bits.
-Ends with 1 if one is not. Takes about half a minute a kill.
+`resume=` its folder, or, where it was killed before it had started, begins with its own command.
+In the end weights, forecasts, scores, plots, TensorBoard's curves and the log's epochs must be the
+same bits. Ends with 1 if one is not. Takes about half a minute a kill.
 """
 
 import argparse
@@ -54,6 +54,8 @@ class Story:
 def main(arguments: Sequence[str]) -> int:
     """Run them all, print a table, and return the exit status."""
     options = read_options(arguments)
+    # A shell lets what it starts in the background ignore SIGINT, and so would the runs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     draw = random.Random(options.seed)  # noqa: S311 - no secret
     signals = itertools.cycle(signal.Signals[f"SIG{name}"] for name in options.signals.split(","))
     settings = ["model=bilstm_small", "training.patience=1000"]
