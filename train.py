@@ -43,4 +43,4 @@ if __name__ == "__main__":
     from ironore_lightning.command import run_command
     from ironore_lightning.resume import own_arguments
 
-    run_command(main, own_arguments)
+    run_command(main, "config", own_arguments)

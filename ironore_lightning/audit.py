@@ -264,4 +264,4 @@ def _days(ahead: int) -> str:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, "audit")

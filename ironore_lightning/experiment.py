@@ -10,13 +10,12 @@ from typing import Any
 import pandas as pd
 import torch
 from lightning import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from ironore_lightning.checkpoints import WholeCheckpoints, read_checkpoint, require_network
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.features import build_features, build_target, require_no_answer
@@ -29,8 +28,13 @@ from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.evaluation.verdict import Labels, direction_sentence, label
 from ironore_lightning.forecasting import Forecasts, build_forecasts
 from ironore_lightning.hardware import set_up_process
+from ironore_lightning.model.checkpoints import (
+    Checkpoints,
+    PatientCheckpointIO,
+    read_checkpoint,
+    require_network,
+)
 from ironore_lightning.model.forecaster import Forecaster
-from ironore_lightning.model.random_state import RandomState
 from ironore_lightning.record import provenance, read_json, table_digest, write_csv, write_json
 from ironore_lightning.report.console import (
     EpochReport,
@@ -252,21 +256,11 @@ def build_trainer(
         logger=logger,
         log_every_n_steps=max(num_batches // hardware.devices, 1),
         callbacks=callbacks,
-        plugins=[WholeCheckpoints()],
+        plugins=[PatientCheckpointIO()],
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the sampler shares its batches out itself
         enable_progress_bar=False,
         enable_model_summary=False,
-    )
-
-
-def build_checkpoints(folder: Path, monitor: str) -> tuple[ModelCheckpoint, ModelCheckpoint]:
-    """Keep the best epoch and the last one; the last after everything else an epoch does."""
-    return (
-        ModelCheckpoint(folder, filename="best", monitor=monitor, enable_version_counter=False),
-        ModelCheckpoint(
-            folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
-        ),
     )
 
 
@@ -296,14 +290,14 @@ def fit(
         SystemExit: With 130 after Ctrl-C and 143 after SIGTERM; lightning would say 1 and 0.
     """
     stopping = EarlyStopping(config.monitor, patience=config.training.patience)
-    best, last = build_checkpoints(folder / "checkpoints", config.monitor)
+    checkpoints = Checkpoints(folder / "checkpoints", config.monitor)
     report = EpochReport(
         config.thresholds, log_file=folder / "training.log", emoji=config.report.emoji
     )
     trainer = build_trainer(
         config,
         logger,
-        [best, stopping, report, RandomState(), *callbacks, last],
+        [stopping, report, *callbacks, checkpoints],
         num_batches=len(datamodule.train_dataloader()),
     )
     if checkpoint is None or not _has_stopped(checkpoint, stopping):
@@ -312,13 +306,13 @@ def fit(
         except SystemExit as stopped:
             was_terminated = isinstance(stopped, SIGTERMException)
             raise SystemExit(143 if was_terminated else 130) from stopped
-    return trainer, _facts(folder / "checkpoints", forecaster, best, stopping, report)
+    return trainer, _facts(folder / "checkpoints", forecaster, checkpoints, stopping, report)
 
 
 def _facts(
     folder: Path,
     forecaster: Forecaster,
-    best: ModelCheckpoint,
+    checkpoints: Checkpoints,
     stopping: EarlyStopping,
     report: EpochReport,
 ) -> TrainingFacts:
@@ -327,7 +321,7 @@ def _facts(
     return TrainingFacts(
         num_epochs=ended["epoch"] + 1,
         best_epoch=kept["epoch"] + 1,
-        best_score=float(kept["callbacks"][best.state_key]["best_model_score"]),
+        best_score=float(kept["callbacks"][checkpoints.state_key]["best_model_score"]),
         stopped_early=_has_stopped(folder / "last.ckpt", stopping),
         seconds=float(ended["callbacks"][report.state_key]["seconds"]),
         num_parameters=sum(one.numel() for one in forecaster.parameters() if one.requires_grad),

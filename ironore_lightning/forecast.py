@@ -18,7 +18,6 @@ import pandas as pd
 import torch
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from ironore_lightning.checkpoints import read_checkpoint, require_network
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
@@ -34,6 +33,7 @@ from ironore_lightning.evaluation.intervals import (
     scaled_scores,
 )
 from ironore_lightning.forecasting import to_distribution
+from ironore_lightning.model.checkpoints import read_checkpoint, require_network
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.record import column_digests, read_json, write_json
 from ironore_lightning.status import machine_errors

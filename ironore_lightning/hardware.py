@@ -1,13 +1,20 @@
 """The machine: is it there, and is the process set up for it?"""
 
+import ctypes
+
 import torch
 
 from ironore_lightning.config.training import HardwareSettings
 from ironore_lightning.errors import ConfigError
 
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+"""Of `mallopt`, as in glibc's malloc.h."""
+
+KEPT_BYTES = 64 * 2**20
+
 
 def set_up_process(settings: HardwareSettings) -> None:
-    """Set the threads of this process and how it treats denormal numbers.
+    """Set the threads of this process, how it treats denormal numbers, and its memory.
 
     Raises:
         ConfigError: If the accelerator, or as many devices, are not there.
@@ -16,6 +23,22 @@ def set_up_process(settings: HardwareSettings) -> None:
     torch.set_num_threads(settings.threads)
     # Vanishing LSTM gradients over long windows are denormal, and those are slow.
     torch.set_flush_denormal(True)
+    # Deterministic algorithms would fill all new memory with NaN, to be overwritten at once.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed; every step takes it again, page by page if it was given back.
+
+    Without glibc nothing is set.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD):
+        mallopt(option, KEPT_BYTES)
 
 
 def require_devices(settings: HardwareSettings) -> None:

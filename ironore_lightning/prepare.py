@@ -150,4 +150,4 @@ def _date(day: pd.Timestamp) -> str:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, "prepare")

@@ -23,7 +23,7 @@ from PIL import Image
 
 from ironore_lightning import experiment
 from ironore_lightning import status as status_module
-from ironore_lightning.checkpoints import read_checkpoint
+from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.report.console import EpochReport
 from ironore_lightning.status import read_status
 from ironore_lightning.terminal import RunLog
@@ -314,12 +314,12 @@ import sys
 from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
-from ironore_lightning.checkpoints import PARTS, WholeCheckpoints
+from ironore_lightning.model.checkpoints import PARTS, WholeCheckpoints
 from ironore_lightning.record import write_csv, write_json
 from ironore_lightning.report.style import write_figures
 folder = Path(sys.argv[1])
 number = 0
-parts = {key: 0 if kind is int else [] if kind is list else {} for key, kind in PARTS.items()}
+parts = {key: kind() for key, kind in PARTS.items()}
 while True:
     number += 1
     write_csv(folder / "a.csv", pd.DataFrame({"a": [number] * 20_000}), index=False)

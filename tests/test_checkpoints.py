@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ironore_lightning.checkpoints import WholeCheckpoints, read_checkpoint
 from ironore_lightning.experiment import run_experiment
+from ironore_lightning.model import checkpoints
+from ironore_lightning.model.checkpoints import WholeCheckpoints, read_checkpoint
 from ironore_lightning.report.console import EpochReport
 
 SETTINGS = ("model=tiny", "training.max_epochs=4", "training.learning_rate=0.1")
@@ -24,6 +25,7 @@ def test_a_run_whose_folder_was_moved_goes_on_with_its_best_epoch(compose, tmp_p
         usual(report, trainer, module)
 
     with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "SECONDS_BETWEEN_WRITES", 0.0)
         patch.setattr(EpochReport, "on_train_epoch_start", stop_in_the_third)
         with pytest.raises(SystemExit):
             run_experiment(config, tmp_path / "before")

@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import nn
 
-from ironore_lightning.checkpoints import PARTS, read_checkpoint
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.forecast import main as forecast
+from ironore_lightning.model.checkpoints import PARTS, read_checkpoint
 from ironore_lightning.summarize import main as summarize
 
 ROOT = Path(__file__).parents[1]
@@ -176,7 +176,7 @@ def test_a_checkpoint_that_is_no_file_is_named(kind, train, finished, capsys):
 
 
 def test_an_archive_that_counts_its_bytes_twice_is_refused(tmp_path):
-    parts = {key: 0 if kind is int else [] if kind is list else {} for key, kind in PARTS.items()}
+    parts = {key: kind() for key, kind in PARTS.items()}
     path = tmp_path / "a.ckpt"
     path.write_bytes(saved({**parts, "more": torch.zeros(100_000)}))
     assert read_checkpoint(path)["more"].shape == (100_000,)

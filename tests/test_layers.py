@@ -26,12 +26,12 @@ LAYERS = {
     "model": 3,
     "report": 4,
     "record": 1,
-    "checkpoints": 2,
     "forecasting": 5,
     "experiment": 6,
     "status": 5,
     "resume": 6,
     "command": 8,
+    "usage": 2,
     "sweep": 7,
     "summarize": 9,
     "suspicion": 5,
@@ -52,6 +52,7 @@ COMPOSERS = {
     "sweep.plugins",
     "sweep.pruning",
     "sweep.search",
+    "usage",
 }
 """The modules that may know Hydra and OmegaConf."""
 

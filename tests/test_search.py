@@ -22,10 +22,9 @@ from ironore_lightning.status import Status, attempt, hold, read_status
 from ironore_lightning.sweep import study as studies
 from ironore_lightning.sweep.search import (
     OptunaSweeper,
-    SearchSettings,
-    read_settings,
     search_space,
 )
+from ironore_lightning.sweep.settings import SearchSettings, read_settings
 from ironore_lightning.sweep.study import ask, pruning, tell
 
 ROOT = Path(__file__).parents[1]

@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
-from ironore_lightning.data.windows import Batch, OrderedBatches, ShuffledBatches, WindowDataset
+from ironore_lightning.data.windows import (
+    Batch,
+    OrderedBatches,
+    ShuffledBatches,
+    WindowDataset,
+    WindowLoader,
+)
 
 ROWS, LENGTH = 40, 5
 FEATURES = torch.arange(ROWS * 3, dtype=torch.float32).reshape(ROWS, 3)
@@ -130,8 +135,7 @@ def test_more_replicas_than_batches_still_get_one_each(num_replicas):
 )
 def test_drawing_batches_leaves_the_global_generator_alone(batches):
     before = torch.get_rng_state()
-    loader = DataLoader(
-        dataset(), batch_size=None, sampler=batches, generator=torch.Generator().manual_seed(0)
-    )
+    loader = WindowLoader(dataset(), batches)
+    assert len(loader) == len(batches)
     assert sum(len(batch.target) for batch in loader) == 36
     assert torch.equal(torch.get_rng_state(), before)

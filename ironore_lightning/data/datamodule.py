@@ -8,8 +8,6 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
 
 from ironore_lightning.config.samples import (
     DateSplit,
@@ -19,7 +17,12 @@ from ironore_lightning.config.samples import (
 )
 from ironore_lightning.data.scaling import fit_scaler, scale_table, target_values
 from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
-from ironore_lightning.data.windows import Batch, OrderedBatches, ShuffledBatches, WindowDataset
+from ironore_lightning.data.windows import (
+    OrderedBatches,
+    ShuffledBatches,
+    WindowDataset,
+    WindowLoader,
+)
 
 EVALUATION_BATCH = 4096
 """Samples scored at once: all of a usual segment, and still little memory at a million rows."""
@@ -88,7 +91,7 @@ class WindowDataModule(LightningDataModule):
         samples = self._samples(self.origins)
         return samples.windows[samples.origins - samples.sequence_length + 1].numpy()
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> WindowLoader:
         """Shuffle by seed and epoch; processes share the batches."""
         dataset = self.datasets["train"]
         batches = ShuffledBatches(
@@ -98,13 +101,13 @@ class WindowDataModule(LightningDataModule):
             num_replicas=self.trainer.world_size if self.trainer else 1,
             rank=self.trainer.global_rank if self.trainer else 0,
         )
-        return _load(dataset, batches)
+        return WindowLoader(dataset, batches)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> WindowLoader:
         """Read the validation samples in time order."""
         return _load_ordered(self.datasets["val"])
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
+    def predict_dataloader(self) -> WindowLoader:
         """Read every sample, segment after segment in time order."""
         return _load_ordered(self._samples(self.origins))
 
@@ -116,12 +119,5 @@ class WindowDataModule(LightningDataModule):
         }
 
 
-def _load_ordered(dataset: WindowDataset) -> DataLoader[Batch]:
-    return _load(dataset, OrderedBatches(len(dataset), batch_size=EVALUATION_BATCH))
-
-
-def _load(dataset: WindowDataset, sampler: Sampler[Tensor]) -> DataLoader[Batch]:
-    # Without automatic batching the loader hands a tensor of positions to the data set, which
-    # gathers them at once. Its own generator keeps it from drawing on the global one.
-    generator = torch.Generator().manual_seed(0)
-    return DataLoader(dataset, batch_size=None, sampler=sampler, generator=generator)
+def _load_ordered(dataset: WindowDataset) -> WindowLoader:
+    return WindowLoader(dataset, OrderedBatches(len(dataset), batch_size=EVALUATION_BATCH))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 
 class Batch(NamedTuple):
@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     target: Tensor
 
 
-class WindowDataset(Dataset[Batch]):
+class WindowDataset:
     """Samples of one segment; indexing with a tensor of positions gathers a whole batch.
 
     Args:
@@ -55,6 +55,30 @@ class WindowDataset(Dataset[Batch]):
         """Gather the samples at `positions`, shape (B,)."""
         origins = self.origins[positions]
         return Batch(self.windows[origins - self.sequence_length + 1], self.target[origins])
+
+
+class WindowLoader:
+    """Gather batch after batch; nothing is collated and no process is started, as in a DataLoader.
+
+    Args:
+        dataset: What to gather from.
+        sampler: Positions of each batch; the trainer tells it the epoch.
+    """
+
+    batch_sampler = None  # lightning asks for it, as a DataLoader that does not batch would say
+
+    def __init__(self, dataset: WindowDataset, sampler: Sampler[Tensor]) -> None:
+        """Keep both."""
+        self.dataset = dataset
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        """Count the batches."""
+        return len(self.sampler)  # type: ignore[arg-type]  # both samplers below have a length
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
+        return (self.dataset[positions] for positions in self.sampler)
 
 
 class OrderedBatches(Sampler[Tensor]):

@@ -86,7 +86,10 @@ class Forecaster(LightningModule):
         settings = self.training_settings
         family = {"adam": Adam, "adamw": AdamW}[settings.optimizer]
         optimizer: Optimizer = family(
-            self.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,  # one call a step; equal to the others but for rounding
         )
         if settings.schedule == "none":
             return optimizer

@@ -16,7 +16,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.status import hold
-from ironore_lightning.sweep.folds import with_all_folds
 
 LONGEST_NAME = 120
 """Characters of a folder name; file systems allow 255 bytes."""
@@ -60,6 +59,9 @@ class GridSweeper(Sweeper):
         assert self.config is not None
         assert self.hydra_context is not None
         params = [f"{key}={value}" for key, value in self.params.items()]
+        # The settings take time to import, which --help and TAB do not have.
+        from ironore_lightning.sweep.folds import with_all_folds
+
         every = with_all_folds([*params, *arguments], self.config, self.hydra_context)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         jobs = combinations(parser.parse_overrides(every))

@@ -7,7 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from ironore_lightning.sweep.search import read_settings
+from ironore_lightning.sweep.settings import read_settings
 
 if TYPE_CHECKING:
     from lightning import Callback

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
@@ -17,7 +17,6 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.status import COMPLETE, PRUNED, hold, read_status
@@ -43,47 +42,6 @@ REFUSED = {
 LOSSES = {"training.loss", "model.head"}
 
 
-class SearchSettings(BaseModel):
-    """How a search goes; the values stand in `conf/hydra/sweeper/optuna.yaml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    n_trials: int = Field(ge=1)
-    """Trials to reach in all, those of earlier commands in the same folder included."""
-    n_jobs: int = Field(ge=1)
-    """Trials handed to the launcher at once."""
-    sampler: Literal["tpe", "random"]
-    pruner: Literal["median", "hyperband", "none"]
-    seed: int = Field(ge=0)
-    """Of the sampler."""
-    startup_trials: int = Field(ge=0)
-    """Trials drawn at random, and never pruned, before the sampler has learnt something."""
-    warmup_epochs: int = Field(ge=0)
-    """Epochs before a trial may be pruned by the median."""
-    params: dict[str, Any]
-    """Intervals, ranges and choices by setting, as Hydra writes them."""
-    trial: int | None
-    """Which trial a job is; None in the command that starts them."""
-
-
-def read_settings(node: Mapping[str, Any]) -> SearchSettings:
-    """Check the settings of a search, as they stand in Hydra's `sweeper` node.
-
-    Raises:
-        ConfigError: If one is wrong.
-    """
-    plain = {key: value for key, value in node.items() if key != "_target_"}
-    try:
-        return SearchSettings.model_validate(plain)
-    except ValidationError as error:
-        lines = [
-            f"hydra.sweeper.{'.'.join(map(str, one['loc']))}: "
-            f"{one['msg'][0].lower()}{one['msg'][1:]}, got {one['input']!r}"
-            for one in error.errors(include_url=False)
-        ]
-        raise ConfigError("\n".join(lines)) from None
-
-
 class OptunaSweeper(Sweeper):
     """Ask Optuna for trials until there are `n_trials`; each is a run of its own."""
 
@@ -101,6 +59,9 @@ class OptunaSweeper(Sweeper):
         Raises:
             ConfigError: If a setting is wrong.
         """
+        # Imported late: pydantic takes time that --help and TAB do not have.
+        from ironore_lightning.sweep.settings import read_settings
+
         self.settings = read_settings(
             {
                 key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

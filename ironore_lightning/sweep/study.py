@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ironore_lightning.errors import ConfigError, RunPruned
 from ironore_lightning.status import COMPLETE, PRUNED, Status
+from ironore_lightning.sweep.settings import SearchSettings
 
 try:
     import optuna
@@ -23,8 +24,6 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from lightning import LightningModule, Trainer
-
-    from ironore_lightning.sweep.search import SearchSettings
 
 FILE = "study.db"
 NAME = "search"
@@ -64,7 +63,7 @@ class Pruning(PyTorchLightningPruningCallback):  # type: ignore[misc]  # it has 
 
 def open_study(
     folder: Path,
-    settings: "SearchSettings",
+    settings: SearchSettings,
     space: Mapping[str, BaseDistribution],
     fixed: Sequence[str],
 ) -> optuna.Study:
@@ -98,7 +97,7 @@ def open_study(
 
 
 def ask(
-    study: optuna.Study, settings: "SearchSettings", space: Mapping[str, BaseDistribution]
+    study: optuna.Study, settings: SearchSettings, space: Mapping[str, BaseDistribution]
 ) -> list[Trial]:
     """Return the next trials: those that wait first, then new ones, until there are `n_trials`."""
     waiting = sum(trial.state == TrialState.WAITING for trial in study.trials)
@@ -117,7 +116,7 @@ def tell(study: optuna.Study, trial: Trial, status: Status) -> None:
         study.tell(trial, state=TrialState.FAIL)
 
 
-def pruning(folder: Path, number: int, settings: "SearchSettings", monitor: str) -> Pruning:
+def pruning(folder: Path, number: int, settings: SearchSettings, monitor: str) -> Pruning:
     """Return what asks the study after every epoch whether a trial shall go on."""
     storage = _storage(folder)
     study = optuna.load_study(study_name=NAME, storage=storage, pruner=_pruner(settings))
@@ -150,14 +149,14 @@ def _storage(folder: Path) -> optuna.storages.RDBStorage:
         raise ConfigError(f"{folder / FILE}: holds no study: {error.orig}") from None
 
 
-def _sampler(settings: "SearchSettings", *, offset: int) -> optuna.samplers.BaseSampler:
+def _sampler(settings: SearchSettings, *, offset: int) -> optuna.samplers.BaseSampler:
     seed = settings.seed + offset
     if settings.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=settings.startup_trials)
 
 
-def _pruner(settings: "SearchSettings") -> optuna.pruners.BasePruner:
+def _pruner(settings: SearchSettings) -> optuna.pruners.BasePruner:
     if settings.pruner == "none":
         return optuna.pruners.NopPruner()
     if settings.pruner == "hyperband":
