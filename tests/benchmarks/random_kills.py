@@ -12,6 +12,7 @@ same bits. Ends with 1 if one is not. Takes about half a minute a kill.
 import argparse
 import itertools
 import json
+import logging
 import random
 import re
 import signal
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     options = read_options(arguments)
     # A shell lets what it starts in the background ignore SIGINT, and so would the runs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # that curves were drawn anew is meant
     draw = random.Random(options.seed)  # noqa: S311 - no secret
     signals = itertools.cycle(signal.Signals[f"SIG{name}"] for name in options.signals.split(","))
     settings = ["model=bilstm_small", "training.patience=1000"]
