@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from hydra.core.hydra_config import HydraConfig
@@ -20,7 +21,9 @@ from ironore_lightning.errors import (
     RunPruned,
     closest,
     exit_status,
+    machine_error,
 )
+from ironore_lightning.terminal import open_missing_streams, silence
 from ironore_lightning.usage import help_text, is_help_wanted
 
 log = logging.getLogger(__name__)
@@ -64,14 +67,16 @@ def run_command(
     from ironore_lightning.sweep.plugins import register
 
     register()
+    open_missing_streams()
     try:
         sys.argv[1:] = arguments(sys.argv[1:])
         if is_help_wanted(sys.argv[1:]):
             sys.stdout.write(help_text(config_name, sys.argv[1:]))
         else:
             main()
+        sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         sys.exit(FAILED)
     except (Exception, KeyboardInterrupt) as error:
         lines, status = _last_words(error)
@@ -85,14 +90,20 @@ def _last_words(error: BaseException) -> tuple[list[str], int]:
         return ([] if error.is_said else error.lines), exit_status(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return [f"ConfigError: {_one_line(error)}"], WRONG_INPUT
-    if isinstance(error, OSError):
-        return [f"{type(error).__name__}: {error}"], FAILED
+    if isinstance(refused := _refusal(error), OSError):
+        return machine_error(refused, otherwise="the disk").lines, FAILED
     if isinstance(error, KeyboardInterrupt):
         return ["interrupted"], INTERRUPTED
     if _is_raised_by_hydra(error):
         given = " ".join(sys.argv[1:])
         return [f"ConfigError: {' '.join(str(error).split())}, in: {given}"], WRONG_INPUT
     raise error
+
+
+def _refusal(error: BaseException) -> BaseException | None:
+    """Return what the operating system refused; of a log Python makes a ValueError of that."""
+    cannot_log = isinstance(error, ValueError) and str(error).startswith("Unable to configure")
+    return error.__cause__ if cannot_log else error
 
 
 def run_job(job: Callable[[], Result]) -> Result:
@@ -127,9 +138,10 @@ def run_one_of_many(job: Callable[[], float]) -> float:
 
 
 def _say(error: IronOreError) -> None:
-    for line in error.lines:
-        log.error("%s", line)
     error.is_said = True
+    with suppress(OSError):  # the log of a run may be what cannot be written
+        for line in error.lines:
+            log.error("%s", line)
 
 
 def _is_raised_by_hydra(error: BaseException) -> bool:

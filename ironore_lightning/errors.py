@@ -1,6 +1,7 @@
 """The errors a user can cause; each is a line that says what, where and what to do."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 FAILED = 1
@@ -38,6 +39,10 @@ class TrainingError(IronOreError, RuntimeError):
     """A fit went wrong while running; names the epoch."""
 
 
+class MachineError(IronOreError, RuntimeError):
+    """The machine failed, as by a full disk; names the file, and what can be done."""
+
+
 class RunPruned(Exception):  # noqa: N818 - nothing went wrong
     """A search stopped a run that promised less than the others."""
 
@@ -45,6 +50,29 @@ class RunPruned(Exception):  # noqa: N818 - nothing went wrong
 def exit_status(error: Exception) -> int:
     """Return 2 for wrong settings or data and 1 for a run that failed."""
     return WRONG_INPUT if isinstance(error, ConfigError | DataError) else FAILED
+
+
+ADVICE = (
+    ((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room on the disk"),
+    ((errno.ENOENT,), "has its folder been removed or moved meanwhile?"),
+    (
+        (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+        "choose a folder that can be written",
+    ),
+)
+"""What to do, by the number of an operating system's error."""
+
+
+def machine_error(error: OSError, *, otherwise: str) -> MachineError:
+    """Say what the operating system says: where, what, and what can be done.
+
+    Args:
+        error: Of the operating system.
+        otherwise: Where, if the error names no file.
+    """
+    reason = (error.strerror or str(error) or type(error).__name__).lower()
+    advice = next((f"; {said}" for numbers, said in ADVICE if error.errno in numbers), "")
+    return MachineError(f"{error.filename or otherwise}: {reason}{advice}")
 
 
 def closest(name: str, known: Iterable[str]) -> str:

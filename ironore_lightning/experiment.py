@@ -1,8 +1,8 @@
 """One run, from settings to verdict; the only module that knows all the others."""
 
-import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,26 @@ from ironore_lightning.data.features import build_features, build_target, requir
 from ironore_lightning.data.market import build_market
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData
-from ironore_lightning.errors import DataError
+from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.evaluation.assessment import Assessment, assess
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.evaluation.verdict import Labels, direction_sentence, label
 from ironore_lightning.forecasting import Forecasts, build_forecasts
 from ironore_lightning.hardware import set_up_process
-from ironore_lightning.model.checkpoints import Checkpoints, PatientCheckpointIO
+from ironore_lightning.model.checkpoints import (
+    Checkpoints,
+    PatientCheckpointIO,
+    read_checkpoint,
+    require_network,
+)
 from ironore_lightning.model.forecaster import Forecaster
-from ironore_lightning.record import provenance, table_digest, write_csv, write_json
+from ironore_lightning.record import provenance, read_json, table_digest, write_csv, write_json
 from ironore_lightning.report.console import (
     EpochReport,
     TrainingFacts,
     quieten_lightning,
     report_assessment,
+    report_constants,
     report_scores,
     report_segments,
     report_verdict,
@@ -48,6 +54,7 @@ from ironore_lightning.report.tensorboard import (
     close_session,
     hyperparameters,
     open_session,
+    quieten_writer,
 )
 
 log = logging.getLogger(__name__)
@@ -101,6 +108,7 @@ def run_experiment(
         RunPruned: If a search stops the fit.
     """
     quieten_lightning()
+    quieten_writer()
     set_up_process(config.hardware)
     market = build_market(config.data, config.futures, config.panel)
     datamodule = cut_samples(market.panel, config)
@@ -109,6 +117,7 @@ def run_experiment(
         open_run(market.raw, datamodule, logger, config, folder)
     else:
         require_same_data(datamodule, folder)
+        require_own_checkpoints(datamodule, config, folder)
 
     forecaster, facts, parameters = train(
         datamodule, logger, config, folder, callbacks=callbacks, checkpoint=checkpoint
@@ -145,7 +154,8 @@ def train(
         )
         return forecaster, facts, predict(trainer, forecaster, datamodule, folder)
     except BaseException:
-        rank_zero_only(close_session)(logger.log_dir, None, (), step=0)
+        with suppress(OSError):  # the first error is the one to tell
+            rank_zero_only(close_session)(logger.log_dir, None, (), step=0)
         raise
 
 
@@ -158,6 +168,7 @@ def open_run(
     folder: Path,
 ) -> None:
     """Say and write what the run is made of, once even if several processes train."""
+    folder.mkdir(parents=True, exist_ok=True)
     report_segments(datamodule.table)
     made_of = provenance(
         seed=config.seed,
@@ -166,24 +177,34 @@ def open_run(
         target=datamodule.target,
         training=datamodule.split.train,
     )
+    training = datamodule.split.train
+    report_constants(datamodule.features.iloc[training.start : training.stop])
     write_json(folder / "provenance.json", made_of)
     open_session(logger, hyperparameters(config))
 
 
 def build_logger(folder: Path, checkpoint: Path | None) -> TensorBoardLogger:
     """Write curves into `folder`; those that a checkpoint does not know yet are drawn anew."""
-    purge = {} if checkpoint is None else {"purge_step": _saved(checkpoint)["global_step"]}
+    purge = {} if checkpoint is None else {"purge_step": read_checkpoint(checkpoint)["global_step"]}
     return TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False, **purge)
 
 
 def require_same_data(datamodule: WindowDataModule, folder: Path) -> None:
     """Raise `DataError` if the table is not the one that an interrupted run was training on."""
-    made_of = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    if table_digest(datamodule.features, datamodule.target) != made_of["table_sha256"]:
+    made_of = read_json(folder / "provenance.json")
+    if table_digest(datamodule.features, datamodule.target) != made_of.get("table_sha256"):
         raise DataError(
             f"{folder}: the data have changed since this run was interrupted, so it cannot go on; "
             "start it in another folder"
         )
+
+
+def require_own_checkpoints(datamodule: WindowDataModule, config: Config, folder: Path) -> None:
+    """Raise `ConfigError` unless both checkpoints of an interrupted run are whole and its own."""
+    network = build_forecaster(datamodule, config)
+    for name in ("last", "best"):
+        path = folder / "checkpoints" / f"{name}.ckpt"
+        require_network(path, read_checkpoint(path), network)
 
 
 def build_datamodule(raw: RawData, config: Config) -> WindowDataModule:
@@ -296,7 +317,7 @@ def _facts(
     report: EpochReport,
 ) -> TrainingFacts:
     """Read from the checkpoints how a fit went, whichever process made which part of it."""
-    kept, ended = (_saved(folder / f"{name}.ckpt") for name in ("best", "last"))
+    kept, ended = (read_checkpoint(folder / f"{name}.ckpt") for name in ("best", "last"))
     return TrainingFacts(
         num_epochs=ended["epoch"] + 1,
         best_epoch=kept["epoch"] + 1,
@@ -307,14 +328,13 @@ def _facts(
     )
 
 
-def _saved(checkpoint: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(checkpoint, weights_only=True, map_location="cpu")
-    return content
-
-
 def _has_stopped(checkpoint: Path, stopping: EarlyStopping) -> bool:
     """Return whether patience had run out when a checkpoint was written."""
-    return bool(_saved(checkpoint)["callbacks"][stopping.state_key]["stopped_epoch"] > 0)
+    callbacks = read_checkpoint(checkpoint)["callbacks"]
+    try:
+        return int(callbacks[stopping.state_key]["stopped_epoch"]) > 0
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{checkpoint}: is no checkpoint of this run: {error}") from None
 
 
 def predict(

@@ -6,7 +6,6 @@ Several folders of finished runs (``run=A,B``) give the mean forecast of their n
 """
 
 import datetime
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -17,12 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.scaling import Scaler
 from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import ConfigError, DataError, IronOreError, exit_status
 from ironore_lightning.evaluation.assessment import assess
@@ -33,8 +33,11 @@ from ironore_lightning.evaluation.intervals import (
     scaled_scores,
 )
 from ironore_lightning.forecasting import to_distribution
+from ironore_lightning.model.checkpoints import read_checkpoint, require_network
 from ironore_lightning.model.forecaster import Forecaster
-from ironore_lightning.record import column_digests, write_json
+from ironore_lightning.record import column_digests, read_json, write_json
+from ironore_lightning.status import machine_errors
+from ironore_lightning.terminal import say
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,13 @@ FURTHEST = 10.0
 """Spreads of the training rows from their centre beyond which a value has another unit."""
 
 
+class Span(BaseModel):
+    """First and last day of some rows."""
+
+    first_date: datetime.date
+    last_date: datetime.date
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run, as its folder holds it.
@@ -51,14 +61,18 @@ class Run:
     Attributes:
         folder: Where it is.
         config: Its settings.
-        results: `final_results.json`.
-        provenance: `provenance.json`.
+        training: Its training rows.
+        validation: Outcomes of its validation segment.
+        digests: Of its training rows, by column.
+        evidence: The grade that it earned, in one line.
     """
 
     folder: Path
     config: Config
-    results: dict[str, Any]
-    provenance: dict[str, Any]
+    training: Span
+    validation: Span
+    digests: dict[str, str]
+    evidence: str
 
 
 @dataclass(frozen=True)
@@ -100,12 +114,14 @@ def main(arguments: Sequence[str], *, today: datetime.date) -> int:
         options = read_options(arguments)
         runs = [read_run(Path(folder), options.get("data.root")) for folder in options["run"]]
         tomorrow = forecast_next(runs, today=today)
+        folder = Path(options.get("output_dir", runs[0].folder))
+        with machine_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "forecast.json", asdict(tomorrow))
     except IronOreError as error:
         sys.stderr.writelines(f"{line}\n" for line in error.lines)
         return exit_status(error)
-    folder = Path(options.get("output_dir", runs[0].folder))
-    write_json(folder / "forecast.json", asdict(tomorrow))
-    sys.stdout.write(describe(tomorrow))
+    say(describe(tomorrow))
     return 0
 
 
@@ -134,20 +150,28 @@ def read_run(folder: Path, root: str | None) -> Run:
         ConfigError: If the folder holds no finished run, or one of another version.
     """
     try:
-        results = json.loads((folder / "final_results.json").read_text(encoding="utf-8"))
-        made_of = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-        config = Config.model_validate(results["settings"])
+        results = read_json(folder / "final_results.json")
+        made_of = read_json(folder / "provenance.json")
     except FileNotFoundError as error:
         raise ConfigError(
             f"run: {folder} is no finished run, {error.filename} is missing"
         ) from None
-    except (OSError, ValueError, KeyError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
+    try:
+        config = Config.model_validate(results["settings"])
+        segments = {one["segment"]: one for one in results["split"]}
+        training = Span.model_validate(results["training_rows"])
+        validation = Span.model_validate(segments["val"])
+        digests = TypeAdapter(dict[str, str]).validate_python(made_of["training_sha256"])
+        evidence = str(results["evaluation"]["evidence"]["line"])
+    except KeyError as error:
+        raise ConfigError(f"run: {folder} cannot be read by this version: no {error}") from None
+    except (TypeError, ValidationError) as error:
+        reason = " ".join(str(error).splitlines()[:3])
         raise ConfigError(f"run: {folder} cannot be read by this version: {reason}") from None
     if root is not None:
         data = config.data.model_copy(update={"root": root, "sample": None})
         config = config.model_copy(update={"data": data})
-    return Run(folder, config, results, made_of)
+    return Run(folder, config, training, validation, digests, evidence)
 
 
 def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
@@ -206,9 +230,8 @@ def speak(run: Run, panel: Panel) -> pd.DataFrame:
     features = build_features(panel, config.features.names)
     _require_same_history(run, features)
     path = run.folder / "checkpoints" / "best.ckpt"
-    scaler = torch.load(path, weights_only=True)["WindowDataModule"]
-    forecaster = Forecaster.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
-    values = (features.to_numpy(np.float64) - scaler["center"].numpy()) / scaler["spread"].numpy()
+    forecaster, scaler = _load(path, config, num_features=features.shape[1])
+    values = scaler.apply(features.to_numpy(np.float64))
     _require_same_units(run, features, values[-1])
     length = config.window.sequence_length
     origins = np.arange(length - 1, len(features))
@@ -225,6 +248,28 @@ def speak(run: Run, panel: Panel) -> pd.DataFrame:
             tail, name = (1 - coverage) / 2, round(100 * coverage)
             frame[[f"lower_{name}", f"upper_{name}"]] = distribution.quantile([tail, 1 - tail])
     return frame
+
+
+def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster, Scaler]:
+    """Build the network of a run and take its weights and scaler from a checkpoint.
+
+    Raises:
+        ConfigError: If the checkpoint holds anything else.
+    """
+    content = read_checkpoint(path)
+    forecaster = Forecaster(
+        num_features=num_features,
+        model=config.model.model_dump(),
+        training=config.training.model_dump(),
+        monitor=config.monitor,
+    ).eval()
+    require_network(path, content, forecaster)
+    forecaster.load_state_dict(content["state_dict"])
+    center, spread = (content["WindowDataModule"].get(name) for name in ("center", "spread"))
+    for one in (center, spread):
+        if not isinstance(one, torch.Tensor) or one.shape != (num_features,):
+            raise ConfigError(f"{path}: holds no scaler of {num_features} columns")
+    return forecaster, Scaler(center=center.numpy(), spread=spread.numpy())
 
 
 def describe(tomorrow: Tomorrow) -> str:
@@ -255,10 +300,10 @@ def _conformal_bounds(forecast: pd.Series, outcome: pd.Series, run: Run) -> dict
     """Bound the newest forecast by the errors since the run's validation segment began."""
     config = run.config
     outcome = outcome.loc[forecast.index]
-    segments = {one["segment"]: one for one in run.results["split"]}
     ends = pd.Series(outcome.index, index=outcome.index).shift(-config.target.horizon)
-    is_val = ends.between(segments["val"]["first_date"], segments["val"]["last_date"]).to_numpy()
-    is_later = ~(ends <= segments["val"]["last_date"]).to_numpy()
+    first, last = pd.Timestamp(run.validation.first_date), pd.Timestamp(run.validation.last_date)
+    is_val = ends.between(first, last).to_numpy()
+    is_later = ~(ends <= last).to_numpy()
     actual, said = outcome.to_numpy(np.float64), forecast.to_numpy(np.float64)
     volatility = ewma_volatility(actual, horizon=config.target.horizon)
     bounds: dict[str, float | None] = {}
@@ -306,7 +351,7 @@ def _evidence(runs: Sequence[Run]) -> str:
     """Return the grade that a run had earned, or that of the mean forecast on their test days."""
     first = runs[0]
     if len(runs) == 1:
-        return str(first.results["evaluation"]["evidence"]["line"])
+        return first.evidence
     frames = [pd.read_csv(run.folder / "predictions.csv", parse_dates=["date"]) for run in runs]
     days = frames[0].query("segment == 'test'").reset_index(drop=True)
     said = [frame.query("segment == 'test'")["forecast"].to_numpy() for frame in frames]
@@ -346,13 +391,13 @@ def _require_same_task(runs: Sequence[Run]) -> None:
 
 def _require_same_history(run: Run, features: pd.DataFrame) -> None:
     """Raise if a training row is not what it was when the run was trained."""
-    training = run.results["training_rows"]
-    rows = features.loc[training["first_date"] : training["last_date"]]
+    first, last = pd.Timestamp(run.training.first_date), pd.Timestamp(run.training.last_date)
+    rows = features.loc[first:last]
     digests = column_digests(rows)
-    for name, digest in run.provenance["training_sha256"].items():
+    for name, digest in run.digests.items():
         if digests.get(name) != digest:
             raise DataError(
-                f"{name}: its values from {training['first_date']} to {training['last_date']} are "
+                f"{name}: its values from {first:%Y-%m-%d} to {last:%Y-%m-%d} are "
                 f"not those that {run.folder} was trained on; train again on the new history"
             )
 

@@ -39,6 +39,7 @@ def write_tables(config: Config, folder: Path) -> None:
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
     report = data_report(raw, panel, features, target)
+    folder.mkdir(parents=True, exist_ok=True)
     if panel.futures:
         write_csv(folder / "continuous_futures.csv", continuous_futures(panel), index=True)
     table = consolidated_features(panel, features, target)

@@ -8,8 +8,11 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ironore_lightning.errors import ConfigError
 
 if TYPE_CHECKING:  # train.py needs this module for its --help, which has no time for pandas
     import pandas as pd
@@ -29,17 +32,48 @@ PACKAGES = (
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write under a temporary name and rename, so that half a file is never found."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write under a temporary name and rename, so that half a file is never found.
+
+    The folder is not made: one that has vanished while its run went on shall be missed.
+
+    Raises:
+        OSError: Naming `path`; what was there before stays.
+    """
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # half a file would hold the room that others need
+            temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write JSON; what is undefined must come as None, for JSON knows no NaN."""
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises:
+        ConfigError: If the file holds something else.
+        FileNotFoundError: If there is none.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: is no JSON: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds no JSON object, but {type(values).__name__}")
+    return values
 
 
 def write_csv(path: Path, frame: "pd.DataFrame", *, index: bool) -> None:

@@ -1,5 +1,6 @@
 """Go on with an interrupted run: ``python train.py resume=<run folder>``."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from ironore_lightning.errors import ConfigError
 from ironore_lightning.status import STATUS_FILE
 
 KEY = "resume="
+
+SETTING = re.compile(r"(\+\+?|~)?(?!hydra\b)\w+((\.\w+)+|(?!.*\.\.))(=.*)?")
+"""A setting of a run: none of Hydra's own, which can name code, and no file outside of `conf/`."""
 
 
 def own_arguments(arguments: Sequence[str]) -> list[str]:
@@ -31,8 +35,34 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
     folder = Path(wanted[0].removeprefix(KEY))
     overrides = folder / ".hydra" / "overrides.yaml"
     if not overrides.is_file() or not (folder / STATUS_FILE).is_file():
-        raise ConfigError(f"resume: {folder} holds no run that could go on")
-    own = [str(line) for line in yaml.safe_load(overrides.read_text(encoding="utf-8")) or []]
+        raise ConfigError(
+            f"resume: {folder} holds no run that could go on; one that was stopped before it "
+            f"started begins with its own command and hydra.run.dir={folder}"
+        )
     quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    # Some members start many runs; this is one of them.
-    return [*own, "hydra.mode=RUN", f"hydra.run.dir='{quoted}'"]
+    return [
+        *_read_settings(overrides),
+        "hydra.mode=RUN",  # some members start many runs; this is one of them
+        "hydra.output_subdir=null",  # what is in .hydra stays, and is never half written
+        f"hydra.run.dir='{quoted}'",
+    ]
+
+
+def _read_settings(path: Path) -> list[str]:
+    """Read the settings of a run's command line, from whoever wrote the file.
+
+    Raises:
+        ConfigError: If it holds anything else.
+    """
+    try:
+        lines = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    if not isinstance(lines, list):
+        raise ConfigError(f"{path}: holds no list of settings")
+    for line in lines:
+        if not isinstance(line, str) or not SETTING.fullmatch(line):
+            said = repr(line[:80]) if isinstance(line, str) else type(line).__name__
+            raise ConfigError(f"{path}: {said} is no setting of a run")
+    return lines

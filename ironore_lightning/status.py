@@ -6,30 +6,42 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
-from ironore_lightning.errors import ConfigError, RunPruned, exit_status
-from ironore_lightning.record import write_json
+from ironore_lightning.errors import (
+    ConfigError,
+    DataError,
+    MachineError,
+    RunPruned,
+    exit_status,
+    machine_error,
+)
+from ironore_lightning.record import read_json, write_json
 
 log = logging.getLogger(__name__)
 
-COMPLETE = "complete"
-RUNNING = "running"
-FAILED = "failed"
-PRUNED = "pruned"
-INTERRUPTED = "interrupted"
+COMPLETE: Final = "complete"
+RUNNING: Final = "running"
+FAILED: Final = "failed"
+PRUNED: Final = "pruned"
+INTERRUPTED: Final = "interrupted"
 
 STATUS_FILE = "status.json"
 RESULTS_FILE = "final_results.json"
 
 PATIENCE_SECONDS = 5.0
 """How long to wait for a folder, which a summary holds for a moment to see whether it is free."""
+
+CURABLE = tuple(f"{kind.__name__}: " for kind in (ConfigError, DataError, MachineError))
+"""How the errors begin after which a run can go on: what they speak of is not the run."""
 
 LEFT_BY_A_RUN = (
     "checkpoints",
@@ -57,15 +69,27 @@ class Status:
         error: What went wrong, or when it was pruned, in one line.
         exit_status: What the run would have ended a process with.
         settings: Digest of what it was started with.
+        seconds: For how long processes have worked on it, by a clock that nobody sets; without the
+            tries that were killed.
     """
 
-    state: str
+    state: Literal["complete", "running", "failed", "pruned", "interrupted"]
     started: str | None = None
     ended: str | None = None
     objective: float | None = None
     error: str | None = None
     exit_status: int | None = None
     settings: str | None = None
+    seconds: float | None = None
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether a checkpoint of this run may be continued; one that failed by itself may not."""
+        was_stopped = self.state == FAILED and (self.error or "").startswith(CURABLE)
+        return self.state in {RUNNING, INTERRUPTED} or was_stopped
+
+
+STATUS = TypeAdapter(Status)
 
 
 class Attempt:
@@ -79,6 +103,7 @@ class Attempt:
     def __init__(self, folder: Path) -> None:
         """Look at what is there."""
         self.folder = folder
+        self.began = time.monotonic()
         self.status = _read(folder)
 
     def finished(self, settings: Mapping[str, Any]) -> float | None:
@@ -89,9 +114,9 @@ class Attempt:
         """
         if self.status.state != COMPLETE or not (self.folder / RESULTS_FILE).exists():
             return None
-        results = json.loads((self.folder / RESULTS_FILE).read_text(encoding="utf-8"))
-        if results["settings"] != settings:
-            keys = ", ".join(_differences(results["settings"], settings))
+        before = read_json(self.folder / RESULTS_FILE).get("settings")
+        if before != settings:
+            keys = ", ".join(_differences(before if isinstance(before, dict) else {}, settings))
             raise ConfigError(
                 f"{self.folder} holds a finished run that differs in {keys}; choose another folder "
                 "(hydra.sweep.dir for a multirun, hydra.run.dir for one run)"
@@ -111,11 +136,11 @@ class Attempt:
         """
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         checkpoint = self.folder / "checkpoints" / "last.ckpt"
-        was_cut_off = self.status.state in {RUNNING, INTERRUPTED}
-        if was_cut_off and self.status.settings == digest and checkpoint.exists():
+        if self.status.can_go_on and self.status.settings == digest and checkpoint.exists():
             if not is_secondary_process():
                 log.info("%s was interrupted and goes on from its last epoch", self.folder)
-                self._become(replace(self.status, state=RUNNING, ended=None, exit_status=None))
+                going = replace(self.status, state=RUNNING, ended=None, error=None)
+                self._become(replace(going, exit_status=None))
             return checkpoint
         if not is_secondary_process():
             self._remove_leftovers()
@@ -129,7 +154,11 @@ class Attempt:
             shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
 
     def complete(self, objective: float) -> None:
-        """Say that everything is written."""
+        """Say that everything is written.
+
+        Raises:
+            FileNotFoundError: If the folder has vanished.
+        """
         self._become(replace(self.status, state=COMPLETE, objective=objective, exit_status=0))
 
     def stop(self, error: BaseException) -> None:
@@ -148,7 +177,9 @@ class Attempt:
             self._become(replace(self.status, state=INTERRUPTED, error=None, exit_status=known))
 
     def _become(self, status: Status) -> None:
-        status = status if status.state == RUNNING else replace(status, ended=_now())
+        if status.state != RUNNING:
+            worked = (self.status.seconds or 0.0) + time.monotonic() - self.began
+            status = replace(status, ended=_now(), seconds=round(worked, 3))
         if not is_secondary_process():
             write_json(self.folder / STATUS_FILE, asdict(status))
         self.status = status  # only now: a run whose end could not be written has not ended
@@ -159,15 +190,28 @@ def attempt(folder: Path) -> Iterator[Attempt]:
     """Hold a run folder, and write how the run ended however it ends.
 
     Raises:
-        ConfigError: If another process works in the folder.
+        ConfigError: If another process works in the folder, or its status cannot be read.
+        MachineError: For whatever the operating system refused.
     """
     with nullcontext() if is_secondary_process() else hold(folder):
         this = Attempt(folder)
         try:
-            yield this
+            with machine_errors(folder):
+                yield this
         except BaseException as error:
-            this.stop(error)
+            # Where the disk is full, its status stays `running`: without its process, interrupted.
+            with suppress(OSError):
+                this.stop(error)
             raise
+
+
+@contextmanager
+def machine_errors(folder: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into a `MachineError`."""
+    try:
+        yield
+    except OSError as error:
+        raise machine_error(error, otherwise=str(folder)) from error
 
 
 @contextmanager
@@ -197,7 +241,11 @@ def is_secondary_process() -> bool:
 
 
 def read_status(folder: Path) -> Status:
-    """Say how far the run of a folder is, `running` only while its process lives."""
+    """Say how far the run of a folder is, `running` only while its process lives.
+
+    Raises:
+        ConfigError: If its file holds no status.
+    """
     status = _read(folder)
     if status.state != RUNNING or _is_held(folder):
         return status
@@ -210,7 +258,13 @@ def _read(folder: Path) -> Status:
     path = folder / STATUS_FILE
     if not path.is_file():
         return Status(INTERRUPTED)
-    return Status(**json.loads(path.read_text(encoding="utf-8")))
+    try:
+        status: Status = STATUS.validate_json(path.read_bytes(), strict=True)
+    except ValidationError as error:
+        mistake = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in mistake["loc"]) or "the whole"
+        raise ConfigError(f"{path} holds no status of a run: {where}: {mistake['msg']}") from None
+    return status
 
 
 def _is_held(folder: Path) -> bool:

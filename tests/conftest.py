@@ -5,8 +5,12 @@ import os
 # Two test processes share two cores, so each takes one thread; torch reads this when imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import contextlib
 import datetime
+import io
 import json
+import logging
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -58,6 +62,30 @@ def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(
             command, cwd=cwd, capture_output=True, text=True, timeout=240, check=False
         )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def train() -> Callable[..., tuple[object, str]]:
+    """Run the real train.py in this process; return its exit status and what it said of errors."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+
+    def run(*arguments: str) -> tuple[object, str]:
+        said, code, argv = io.StringIO(), 0, sys.argv
+        sys.argv = ["train.py", *arguments]
+        try:
+            with contextlib.redirect_stderr(said):
+                runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            sys.argv = argv
+            for handler in set(root.handlers) - set(before):
+                handler.close()
+            root.handlers = list(before)
+        return code, said.getvalue()
 
     return run
 
@@ -132,6 +160,7 @@ def write_status(folder: Path, *, minute: int = 0, **values: object) -> None:
         "objective": None,
         "error": None,
         "exit_status": 0,
+        "seconds": 90.0,
         **values,
     }
     _made(folder / "status.json").write_text(json.dumps(status), encoding="utf-8")

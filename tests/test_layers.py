@@ -18,6 +18,7 @@ SOURCES = [*MODULES.values(), ROOT / "train.py"]
 LAYERS = {
     "errors": 0,
     "imports": 0,
+    "terminal": 0,
     "config": 1,
     "composition": 2,
     "data": 2,
@@ -25,7 +26,7 @@ LAYERS = {
     "hardware": 2,
     "model": 3,
     "report": 4,
-    "record": 4,
+    "record": 1,
     "forecasting": 5,
     "experiment": 6,
     "status": 5,

@@ -23,15 +23,18 @@ def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr("pathlib.Path.write_text", fail)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(OSError, match="disk full") as caught:
         write_json(path, {"a": 2})
+    assert caught.value.filename == str(path)
     assert json.loads(path.read_bytes()) == {"a": 1}
+    assert [one.name for one in tmp_path.iterdir()] == ["results.json"]
 
 
-def test_missing_folders_are_made_and_nothing_temporary_stays(tmp_path):
-    write_text(tmp_path / "a" / "b.txt", "text")
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]
+def test_a_folder_that_has_vanished_is_missed_and_not_made_again(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_text(tmp_path / "a" / "b.txt", "text")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_refuses_what_it_cannot_hold(tmp_path):

@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from ironore_lightning import status as status_module
-from ironore_lightning.errors import ConfigError, DataError, RunPruned, TrainingError
+from ironore_lightning.errors import (
+    ConfigError,
+    DataError,
+    MachineError,
+    RunPruned,
+    TrainingError,
+)
 from ironore_lightning.record import write_json
 from ironore_lightning.status import (
     COMPLETE,
@@ -113,7 +119,7 @@ ENDINGS = {
     "wrong data": (DataError("group.csv: no rows"), FAILED, 2),
     "fit that failed": (TrainingError("train/loss is nan"), FAILED, 1),
     "mistake in the code": (ZeroDivisionError("division by zero"), FAILED, 1),
-    "full disk": (OSError(28, "No space left on device"), FAILED, 1),
+    "full disk": (MachineError("a.csv: no space left on device"), FAILED, 1),
     "pruned": (RunPruned("pruned after epoch 3: others were better"), PRUNED, 0),
     "Ctrl-C": (KeyboardInterrupt(), INTERRUPTED, 130),
     "Ctrl-C in lightning": (SystemExit(130), INTERRUPTED, 130),
@@ -125,7 +131,7 @@ ERRORS = {
     "wrong data": "DataError: group.csv: no rows",
     "fit that failed": "TrainingError: train/loss is nan",
     "mistake in the code": "ZeroDivisionError: division by zero",
-    "full disk": "OSError: [Errno 28] No space left on device",
+    "full disk": "MachineError: a.csv: no space left on device",
     "pruned": "pruned after epoch 3: others were better",
 }
 
@@ -150,7 +156,7 @@ def test_a_run_is_running_from_its_start_and_complete_with_its_objective(tmp_pat
         this.complete(2.5)
     complete = written(tmp_path)
     assert datetime.fromisoformat(running["started"]).tzinfo is not None
-    nothing = dict.fromkeys(("ended", "objective", "error", "exit_status"))
+    nothing = dict.fromkeys(("ended", "objective", "error", "exit_status", "seconds"))
     own = {"started": running["started"], "settings": running["settings"]}
     assert running == {"state": RUNNING, **own, **nothing}
     assert complete == {
@@ -160,8 +166,10 @@ def test_a_run_is_running_from_its_start_and_complete_with_its_objective(tmp_pat
         "objective": 2.5,
         "error": None,
         "exit_status": 0,
+        "seconds": complete["seconds"],
     }
     assert complete["ended"] >= complete["started"]
+    assert 0 <= complete["seconds"] < 60
 
 
 def test_settings_that_are_refused_before_the_start_leave_no_start(tmp_path):
@@ -360,6 +368,31 @@ def test_a_run_whose_process_was_killed_goes_on_from_its_last_checkpoint(tmp_pat
     with attempt(tmp_path) as this:
         assert this.start({"seed": 0}) == tmp_path / "checkpoints" / "last.ckpt"
     assert (tmp_path / "checkpoints" / "last.ckpt").exists()
+
+
+@pytest.mark.parametrize("error", [ConfigError("a"), DataError("b"), MachineError("c")], ids=str)
+def test_a_try_that_was_refused_or_hit_a_full_disk_leaves_the_checkpoint_to_go_on_from(
+    tmp_path, error
+):
+    fail(tmp_path, KeyboardInterrupt())
+    leave(tmp_path, ["checkpoints/last.ckpt"])
+    fail(tmp_path, error)
+    assert written(tmp_path)["state"] == FAILED
+    with attempt(tmp_path) as this:
+        assert this.start(SETTINGS) == tmp_path / "checkpoints" / "last.ckpt"
+        assert (written(tmp_path)["state"], written(tmp_path)["error"]) == (RUNNING, None)
+
+
+def test_what_the_operating_system_refuses_is_an_error_of_the_machine(tmp_path):
+    def fill_the_disk():
+        with attempt(tmp_path) as this:
+            this.start(SETTINGS)
+            raise OSError(28, "No space left on device", "a.csv")
+
+    with pytest.raises(MachineError) as caught:
+        fill_the_disk()
+    assert str(caught.value) == "a.csv: no space left on device; make room on the disk"
+    assert written(tmp_path)["error"] == f"MachineError: {caught.value}"
 
 
 ANEW = {

@@ -15,7 +15,7 @@ from ironore_lightning.config.samples import (
     ScalingSettings,
     WalkForwardSplit,
 )
-from ironore_lightning.data.scaling import fit_scaler
+from ironore_lightning.data.scaling import fit_scaler, scale_table, target_values
 from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
 from ironore_lightning.data.windows import (
     OrderedBatches,
@@ -80,8 +80,8 @@ class WindowDataModule(LightningDataModule):
         self.origins = np.concatenate(list(origins.values()))
         self._samples = partial(
             WindowDataset,
-            torch.from_numpy(self.scaler.apply(values)),
-            torch.from_numpy(target["value"].to_numpy(dtype=np.float32)),
+            torch.from_numpy(scale_table(self.scaler, features)),
+            torch.from_numpy(target_values(target)),
             sequence_length=sequence_length,
         )
         self.datasets = {name: self._samples(rows) for name, rows in origins.items()}

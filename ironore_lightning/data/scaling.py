@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 from ironore_lightning.config.samples import ScalingSettings
+from ironore_lightning.errors import DataError
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 
 ROWS_AT_ONCE = 65_536
 """Scaled in double precision before they are stored in single, which bounds the memory between."""
@@ -26,17 +29,63 @@ class Scaler:
     center: Floats
     spread: Floats
 
-    def apply(self, values: Floats) -> npt.NDArray[np.float32]:
-        """Scale rows of shape (T, F); a value beyond the training rows is not clipped."""
+    def apply(self, values: Floats) -> Singles:
+        """Scale rows of shape (T, F); a value beyond the training rows is not clipped.
+
+        One that single precision cannot hold becomes infinite.
+        """
         scaled = np.empty(values.shape, dtype=np.float32)
         for first in range(0, len(values), ROWS_AT_ONCE):
             rows = slice(first, first + ROWS_AT_ONCE)
-            scaled[rows] = (values[rows] - self.center) / self.spread
+            with np.errstate(all="ignore"):
+                scaled[rows] = (values[rows] - self.center) / self.spread
         return scaled
 
 
 def fit_scaler(training_rows: Floats, settings: ScalingSettings) -> Scaler:
     """Learn center and spread from the training rows, shape (T, F); constants get spread 1."""
+    with np.errstate(all="ignore"):  # what comes of absurd values is looked at when they are scaled
+        return _fit(training_rows, settings)
+
+
+def scale_table(scaler: Scaler, features: pd.DataFrame) -> Singles:
+    """Scale a table of shape (T, F) for the model.
+
+    Raises:
+        DataError: If a value is too large for it, or for its scaler.
+    """
+    scaled = scaler.apply(features.to_numpy(np.float64))
+    scaled[:, ~np.isfinite(scaler.spread)] = np.inf
+    _require_learnable(~np.isfinite(scaled), features)
+    return scaled
+
+
+def target_values(target: pd.DataFrame) -> Singles:
+    """Return the column `value` of a target, shape (T,), for the model; NaN where there is none.
+
+    Raises:
+        DataError: If one is too large for it.
+    """
+    values = target[["value"]].rename(columns={"value": "target"})
+    with np.errstate(over="ignore"):
+        singles = values.to_numpy(np.float32)
+    _require_learnable(np.isinf(singles), values)
+    return singles[:, 0].copy()
+
+
+def _require_learnable(is_large: npt.NDArray[np.bool_], given: pd.DataFrame) -> None:
+    """Raise `DataError` for the largest value of the first column that holds one too large."""
+    for name, is_row in zip(given, is_large.T, strict=True):
+        if is_row.any():
+            values = given[name].to_numpy(np.float64)
+            row = int(np.where(is_row, np.abs(values), -1.0).argmax())
+            raise DataError(
+                f"{name}: {values[row]:g} on {given.index[row]:%Y-%m-%d} is too large to learn "
+                "from; is it a mistake in the data?"
+            )
+
+
+def _fit(training_rows: Floats, settings: ScalingSettings) -> Scaler:
     if settings.method == "minmax":
         minmax = MinMaxScaler().fit(training_rows)
         return Scaler(center=minmax.data_min_, spread=1 / minmax.scale_)

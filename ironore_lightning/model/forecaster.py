@@ -109,6 +109,7 @@ class Forecaster(LightningModule):
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"{name} is {loss.item()} in epoch {self.current_epoch + 1}; lower "
-                "training.learning_rate or training.gradient_clip_norm; the epochs before are kept"
+                "training.learning_rate or training.gradient_clip_norm, and look for absurd values "
+                "in the data; the epochs before are kept"
             )
         self.log(name, loss, sync_dist=True)

@@ -159,12 +159,22 @@ def quieten_lightning() -> None:
         logging.getLogger(name).addFilter(lambda record: record.levelno > logging.INFO)
     # lightning 2.6 calls something that torch 2.13 is about to rename.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+    # It is not when a run goes on.
+    warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
 
 
 def report_segments(table: pd.DataFrame) -> None:
     """Print the split table: rows, samples and target dates of each segment."""
     for line in table.to_string(index=False).splitlines():
         log.info(line)
+
+
+def report_constants(training_rows: pd.DataFrame) -> None:
+    """Warn of columns that tell a model nothing."""
+    is_same = (training_rows == training_rows.iloc[0]).all()
+    same = [str(name) for name in training_rows.columns[is_same]]
+    if same:
+        log.warning("%s: the same on all training rows, so it tells nothing", ", ".join(same))
 
 
 def report_scores(scores: Scores) -> None:

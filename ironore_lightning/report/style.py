@@ -3,6 +3,7 @@
 Nothing here knows what is drawn.
 """
 
+import io
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
+
+from ironore_lightning.record import write_bytes
 
 Values = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
@@ -241,9 +244,9 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
 
     Args:
         figures: Figures by file name without its suffix.
-        folder: Where to write; made if it does not exist.
+        folder: Where to write; made if it does not exist, in one that does.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
         canvas = FigureCanvasAgg(figure)
         # Neither call is annotated by matplotlib.
@@ -251,4 +254,6 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
         drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
         pixels = Image.fromarray(drawn).convert("RGB")
         # A palette halves the file, and these few colours fit into it.
-        pixels.quantize(256, dither=Image.Dither.NONE).save(folder / f"{name}.png")
+        picture = io.BytesIO()
+        pixels.quantize(256, dither=Image.Dither.NONE).save(picture, format="png")
+        write_bytes(folder / f"{name}.png", picture.getvalue())

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -22,6 +23,8 @@ from torch.utils.tensorboard.summary import hparams
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.evidence import GRADES
+
+USUAL_HOOK = threading.excepthook
 
 LAYOUT = {"training": {"loss": ["Multiline", ["train/loss", "val/loss"]]}}
 
@@ -63,6 +66,19 @@ def open_session(logger: TensorBoardLogger, values: dict[str, bool | str | float
     logger.experiment.add_custom_scalars(LAYOUT)
 
 
+def quieten_writer() -> None:
+    """Let the thread that writes events fail without a traceback.
+
+    Its error is raised again where the next event is written, or the last one flushed.
+    """
+    threading.excepthook = _leave_to_the_caller
+
+
+def _leave_to_the_caller(failed: threading.ExceptHookArgs) -> None:
+    if not isinstance(failed.exc_value, OSError):
+        USUAL_HOOK(failed)
+
+
 def close_session(
     folder: str, assessment: Assessment | None, plots: Iterable[Path], *, step: int
 ) -> None:
@@ -73,7 +89,11 @@ def close_session(
         assessment: Of the test segment; None says that the run failed.
         plots: PNG files to show.
         step: Epochs run.
+
+    Raises:
+        OSError: If the folder has vanished, or something cannot be written.
     """
+    Path(folder).stat()  # the writer would make it again
     with SummaryWriter(folder) as writer:
         for name, score in _scalars(assessment).items() if assessment else ():
             writer.add_scalar(f"test/{name}", score, step)
@@ -87,6 +107,7 @@ def close_session(
         writer.file_writer.add_summary(
             Summary(value=[_session_end(succeeded=assessment is not None)])
         )
+        writer.flush()  # closing would not say that something could not be written
 
 
 def _scalars(assessment: Assessment) -> dict[str, float]:

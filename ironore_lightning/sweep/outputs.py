@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,9 +18,10 @@ from ironore_lightning.report.folds import fold_figures
 from ironore_lightning.report.page import Page, render_page
 from ironore_lightning.report.style import counted, write_figures
 from ironore_lightning.report.tuning import Tuning, tuning_figures
-from ironore_lightning.status import COMPLETE, PRUNED
+from ironore_lightning.status import COMPLETE, PRUNED, machine_errors
 from ironore_lightning.sweep.runs import Run, varying
 from ironore_lightning.sweep.summary import Choice, Summary, summarize
+from ironore_lightning.terminal import say
 
 SHOWN_TRIALS = 5
 """Trials whose forecasts are drawn beside the actual."""
@@ -59,12 +59,13 @@ def report(folder: Path) -> Summary:
 
     Raises:
         ConfigError: If there is no run.
+        MachineError: If the operating system refuses a file.
     """
     summary = summarize(folder)
-    write_summary(summary)
+    with machine_errors(folder):
+        write_summary(summary)
     lines = [*summary_lines(summary), f"files: {folder / 'summary.html'}"]
-    sys.stdout.write("\n".join(["", *lines[:-2], lines[-1], lines[-2], ""]))
-    sys.stdout.flush()
+    say("\n".join(["", *lines[:-2], lines[-1], lines[-2], ""]))
     return summary
 
 

@@ -1,9 +1,7 @@
 """The runs below a folder, as their files tell: complete, failed, pruned, running, interrupted."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,11 @@ from pydantic import ValidationError
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.config.samples import WalkForwardSplit
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.record import read_json
 from ironore_lightning.status import (
     COMPLETE,
     FAILED,
+    INTERRUPTED,
     RESULTS_FILE,
     STATUS_FILE,
     Status,
@@ -59,12 +59,9 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """Wall-clock time from start to end; of the fit alone where no status was kept."""
-        if self.status.started and self.status.ended:
-            span = datetime.fromisoformat(self.status.ended) - datetime.fromisoformat(
-                self.status.started
-            )
-            return span.total_seconds()
+        """Time that processes worked on it; of the fit alone where that was not kept."""
+        if self.status.seconds is not None:
+            return self.status.seconds
         return self.results["training"]["seconds"] if self.results else None
 
 
@@ -95,26 +92,32 @@ def varying(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def _read_run(folder: Path, top: Path) -> Run:
-    status = read_status(folder)
-    config, results = None, {}
+    status, config, results, overrides = Status(INTERRUPTED), None, {}, {}
     try:
+        overrides = _read_overrides(folder)
+        status = read_status(folder)
         if status.state == COMPLETE or not (folder / STATUS_FILE).exists():
-            results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+            results = read_json(folder / RESULTS_FILE)
             config = Config.model_validate(results["settings"])
             if status.state != COMPLETE:  # of a version that kept no status
                 status = Status(COMPLETE, objective=results["training"]["best_score"])
-    except (OSError, ValueError, KeyError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         results = {}
         status = Status(FAILED, error=f"its results cannot be read: {reason}", exit_status=1)
     name = str(folder.relative_to(top))
-    return Run(folder, name, status, _read_overrides(folder), config, results)
+    return Run(folder, name, status, overrides, config, results)
 
 
 def _read_overrides(folder: Path) -> dict[str, str]:
     path = folder / ".hydra" / "overrides.yaml"
     if not path.is_file():
         return {}
-    lines = yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    pairs = (str(line).lstrip("+").partition("=") for line in lines)
+    try:
+        lines = yaml.safe_load(path.read_text(encoding="utf-8")) or []
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path}: is no YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise ConfigError(f"{path}: holds no list of settings")
+    pairs = (line.lstrip("+").partition("=") for line in lines)
     return {key: value for key, _, value in pairs}

@@ -15,6 +15,7 @@ try:
     from optuna.distributions import BaseDistribution, distribution_to_json
     from optuna.trial import Trial, TrialState
     from optuna_integration import PyTorchLightningPruningCallback
+    from sqlalchemy.exc import DatabaseError
     from sqlalchemy.pool import NullPool
 except ImportError as error:
     raise ConfigError(
@@ -140,9 +141,12 @@ def _storage(folder: Path) -> optuna.storages.RDBStorage:
     # SQLite frees its locks with the process that held them, however that ended. A path inside
     # the URL would have to be free of its signs.
     connect = partial(sqlite3.connect, folder / FILE, timeout=LOCK_SECONDS)
-    return optuna.storages.RDBStorage(
-        "sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool}
-    )
+    try:
+        return optuna.storages.RDBStorage(
+            "sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool}
+        )
+    except DatabaseError as error:
+        raise ConfigError(f"{folder / FILE}: holds no study: {error.orig}") from None
 
 
 def _sampler(settings: SearchSettings, *, offset: int) -> optuna.samplers.BaseSampler:

@@ -1,0 +1,64 @@
+"""How checkpoints are written and found again."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ironore_lightning.experiment import run_experiment
+from ironore_lightning.model import checkpoints
+from ironore_lightning.model.checkpoints import WholeCheckpoints, read_checkpoint
+from ironore_lightning.report.console import EpochReport
+
+SETTINGS = ("model=tiny", "training.max_epochs=4", "training.learning_rate=0.1")
+
+
+def test_a_run_whose_folder_was_moved_goes_on_with_its_best_epoch(compose, tmp_path, monkeypatch):
+    config = compose(*SETTINGS)
+    whole = run_experiment(config, tmp_path / "whole")
+    assert whole.facts.best_epoch == 1  # what comes later is worse, and shall not be taken for it
+    usual = EpochReport.on_train_epoch_start
+
+    def stop_in_the_third(report, trainer, module):
+        if trainer.current_epoch == 2:
+            raise KeyboardInterrupt
+        usual(report, trainer, module)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "SECONDS_BETWEEN_WRITES", 0.0)
+        patch.setattr(EpochReport, "on_train_epoch_start", stop_in_the_third)
+        with pytest.raises(SystemExit):
+            run_experiment(config, tmp_path / "before")
+    moved = (tmp_path / "before").rename(tmp_path / "after")
+    last = moved / "checkpoints" / "last.ckpt"
+    assert read_checkpoint(last)["epoch"] == 1
+    result = run_experiment(config, moved, checkpoint=last)
+    assert result.facts.best_epoch == whole.facts.best_epoch
+    first, second = (tmp_path / name / "predictions.csv" for name in ("whole", "after"))
+    assert first.read_bytes() == second.read_bytes()
+    assert not (tmp_path / "before").exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"epoch": 1}, path)
+    usual = Path.write_bytes
+
+    def write_half(one, content):
+        usual(one, content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        WholeCheckpoints().save_checkpoint({"epoch": 2}, path)
+    assert caught.value.filename == str(path)
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
+    assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_no_folder_is_made_for_the_checkpoint_of_a_run_that_has_none(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        WholeCheckpoints().save_checkpoint(
+            {"epoch": 1}, tmp_path / "run" / "checkpoints" / "a.ckpt"
+        )
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,326 @@
+"""Files of a run folder from a stranger, or from a broken disk: a line, and nothing is run."""
+
+import io
+import json
+import os
+import pickle
+import shutil
+import struct
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ironore_lightning.errors import ConfigError
+from ironore_lightning.forecast import main as forecast
+from ironore_lightning.model.checkpoints import PARTS, read_checkpoint
+from ironore_lightning.summarize import main as summarize
+
+ROOT = Path(__file__).parents[1]
+QUICK = ("model=tiny", "training.max_epochs=1")
+TODAY = __import__("datetime").date(2025, 8, 14)
+
+
+@pytest.fixture(scope="module")
+def sweep(train, tmp_path_factory):
+    """A sweep of two runs, as a real one leaves it."""
+    folder = tmp_path_factory.mktemp("sweep")
+    assert train("-m", *QUICK, "seed=0,1", f"hydra.sweep.dir={folder}") == (0, "")
+    return folder
+
+
+@pytest.fixture
+def finished(sweep, tmp_path):
+    return Path(shutil.copytree(sweep / "seed=0", tmp_path / "run"))
+
+
+@pytest.fixture
+def cut(finished):
+    """A run that was cut off after its last epoch."""
+    change(finished / "status.json", state="interrupted", objective=None)
+    return finished
+
+
+def change(path, **values):
+    known = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**known, **values}), encoding="utf-8")
+
+
+class Calls:
+    """Pickles as a call."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def saved(content):
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
+def bomb():
+    """A checkpoint whose pickle is compressed, and claims eight gigabytes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(8_000_000))
+        archive.writestr("archive/version", "3\n")
+    claimed = struct.pack("<I", 8_000_000)
+    return stream.getvalue().replace(claimed, struct.pack("<I", 4_000_000_000))
+
+
+def hostile(kind, marker, good):
+    """Return the bytes of a checkpoint that would leave a marker, or that is none."""
+    touch = f"touch {marker}"
+    parts = torch.load(io.BytesIO(good), weights_only=True)
+    evil = {
+        "os.system": Calls(os.system, touch),
+        "eval": Calls(eval, f"__import__('os').system({touch!r})"),
+        "subprocess": Calls(subprocess.call, ["touch", str(marker)]),
+        "nested": [Calls(getattr, Calls(__import__, "os"), "system"), Calls(os.system, touch)],
+    }
+    if kind in evil:
+        return saved({**parts, "callbacks": {"x": evil[kind]}})
+    return {
+        "bare pickle": lambda: pickle.dumps(Calls(os.system, touch)),
+        "truncated": lambda: good[: len(good) // 2],
+        "empty": lambda: b"",
+        "random": lambda: (
+            torch.randint(
+                256, (5000,), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+            )
+            .numpy()
+            .tobytes()
+        ),
+        "foreign": lambda: saved({"state_dict": nn.Linear(3, 4).state_dict(), "epoch": 3}),
+        "other network": lambda: saved({**parts, "state_dict": nn.Linear(3, 4).state_dict()}),
+        "other values": lambda: saved({**parts, "state_dict": dict.fromkeys(parts["state_dict"])}),
+        "a list": lambda: saved([1, 2]),
+        "bomb": bomb,
+    }[kind]()
+
+
+HOSTILE = {
+    "os.system": "cannot be read as a checkpoint: ",
+    "eval": "cannot be read as a checkpoint: ",
+    "subprocess": "cannot be read as a checkpoint: ",
+    "nested": "cannot be read as a checkpoint: ",
+    "bare pickle": "cannot be read as a checkpoint: File is not a zip file",
+    "truncated": "cannot be read as a checkpoint: File is not a zip file",
+    "empty": "cannot be read as a checkpoint: File is not a zip file",
+    "random": "cannot be read as a checkpoint: File is not a zip file",
+    "foreign": "is no checkpoint of a run, it holds no global_step",
+    "other network": "holds another network: bias has the shape (4,), expected None",
+    "other values": "holds another network: ",
+    "a list": "is no checkpoint of a run, it holds no epoch",
+    "bomb": "refused, it would unpack to ",
+}
+
+
+def test_the_hostile_pickles_do_harm_where_nobody_refuses_them(sweep, tmp_path):
+    good = (sweep / "seed=0" / "checkpoints" / "best.ckpt").read_bytes()
+    for kind in ("os.system", "eval", "subprocess", "nested"):
+        marker = tmp_path / kind
+        torch.load(io.BytesIO(hostile(kind, marker, good)), weights_only=False)
+        assert marker.exists()
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_checkpoint_is_refused_in_a_line_and_nothing_runs(
+    kind, train, finished, capsys, tmp_path
+):
+    best, last = (finished / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
+    marker, good = tmp_path / "marker", best.read_bytes()
+    evil = hostile(kind, marker, good)
+
+    best.write_bytes(evil)
+    before = sorted(path.name for path in finished.rglob("*"))
+    assert forecast([f"run={finished}"], today=TODAY) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"ConfigError: {best}: {HOSTILE[kind]}"), said.err
+    assert said.err.count("\n") == 1
+    assert sorted(path.name for path in finished.rglob("*")) == before
+
+    change(finished / "status.json", state="interrupted", objective=None)
+    for path in (best, last):
+        best.write_bytes(good)
+        path.write_bytes(evil)
+        code, said = train(f"resume={finished}")
+        assert code == 2, said
+        assert said.startswith(f"ConfigError: {path}: {HOSTILE[kind]}"), said
+        assert said.count("\n") == 1
+        assert path.read_bytes() == evil  # nothing is thrown away
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder"])
+def test_a_checkpoint_that_is_no_file_is_named(kind, train, finished, capsys):
+    best = finished / "checkpoints" / "best.ckpt"
+    best.unlink()
+    if kind == "folder":
+        best.mkdir()
+    expected = f"ConfigError: {best}: {'there is no such' if kind == 'missing' else 'cannot be'}"
+    assert forecast([f"run={finished}"], today=TODAY) == 2
+    said = capsys.readouterr().err
+    assert (said.startswith(expected), said.count("\n")) == (True, 1), said
+    change(finished / "status.json", state="interrupted", objective=None)
+    code, said = train(f"resume={finished}")
+    assert (code, said.startswith(expected), said.count("\n")) == (2, True, 1), said
+
+
+def test_an_archive_that_counts_its_bytes_twice_is_refused(tmp_path):
+    parts = {key: kind() for key, kind in PARTS.items()}
+    path = tmp_path / "a.ckpt"
+    path.write_bytes(saved({**parts, "more": torch.zeros(100_000)}))
+    assert read_checkpoint(path)["more"].shape == (100_000,)
+    with zipfile.ZipFile(path, "a") as archive:
+        one = max(archive.infolist(), key=lambda entry: entry.file_size)
+        archive.filelist += [one] * 3  # entries of the directory that share their bytes
+        archive._didModify = True
+    with pytest.raises(ConfigError, match=r"a\.ckpt: refused, it would unpack to 1,6"):
+        read_checkpoint(path)
+
+
+def test_a_sweep_that_goes_on_over_a_hostile_checkpoint_says_so_and_does_the_rest(
+    sweep, train, tmp_path
+):
+    folder = Path(shutil.copytree(sweep, tmp_path / "sweep"))
+    last, marker = folder / "seed=0" / "checkpoints" / "last.ckpt", tmp_path / "marker"
+    last.write_bytes(hostile("os.system", marker, last.read_bytes()))
+    for name in ("seed=0", "seed=1"):
+        change(folder / name / "status.json", state="interrupted", objective=None)
+    (folder / "seed=1" / "predictions.csv").unlink()
+    code, said = train("-m", *QUICK, "seed=0,1", f"hydra.sweep.dir={folder}")
+    assert code == 2
+    assert said.startswith(f"ConfigError: {last}: cannot be read as a checkpoint: ")
+    assert said.count("\n") == 1
+    assert not marker.exists()
+    states = [json.loads((folder / f"seed={n}" / "status.json").read_text()) for n in (0, 1)]
+    assert [one["state"] for one in states] == ["failed", "complete"]
+    written = (folder / "seed=1" / "predictions.csv").read_bytes()
+    assert written == (sweep / "seed=1" / "predictions.csv").read_bytes()
+
+
+def test_a_search_that_goes_on_with_no_study_is_a_line(train, tmp_path):
+    pytest.importorskip("optuna")
+    (tmp_path / "study.db").write_bytes(b"not a database " * 100)
+    code, said = train(
+        "-m",
+        *QUICK,
+        "hydra/sweeper=optuna",
+        "model.hidden_size=choice(2,3)",
+        f"hydra.sweep.dir={tmp_path}",
+    )
+    assert code == 2, said
+    assert said == f"ConfigError: {tmp_path / 'study.db'}: holds no study: file is not a database\n"
+
+
+# --- the other files ------------------------------------------------------------------------------
+
+BROKEN = {
+    "no JSON": b"{",
+    "empty": b"",
+    "a list": b"[1, 2]",
+    "no text": b"\xff\xfe\x00",
+    "deep": b"[" * 100_000,
+    "wrong types": b'{"state": 3, "settings": [], "training_sha256": 5, "table_sha256": {}}',
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_status_is_a_line_and_the_checkpoint_stays(kind, train, cut, capsys):
+    (cut / "status.json").write_bytes(BROKEN[kind])
+    before = (cut / "checkpoints" / "last.ckpt").read_bytes()
+    code, said = train(f"resume={cut}")
+    assert code == 2, said
+    assert said.startswith(f"ConfigError: {cut / 'status.json'} holds no status of a run: ")
+    assert said.count("\n") == 1
+    assert (cut / "checkpoints" / "last.ckpt").read_bytes() == before
+    assert (cut / "status.json").read_bytes() == BROKEN[kind]
+    assert summarize([str(cut)]) == 0
+    said = capsys.readouterr()
+    assert "1 runs: 1 failed" in said.out
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("name", ["final_results.json", "provenance.json"])
+def test_broken_results_are_a_line(kind, name, train, finished, capsys):
+    path = finished / name
+    path.write_bytes(BROKEN[kind])
+    assert forecast([f"run={finished}"], today=TODAY) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("ConfigError: ")
+    assert str(finished) in said
+    assert said.count("\n") == 1
+    if name == "final_results.json":
+        code, said = train(*QUICK, f"hydra.run.dir={finished}")  # it has finished, it seems
+        assert code == 2, said
+        assert said.startswith(f"ConfigError: {finished}")
+        assert said.count("\n") == 1
+        assert path.read_bytes() == BROKEN[kind]
+    else:
+        change(finished / "status.json", state="interrupted", objective=None)
+        code, said = train(f"resume={finished}")
+        assert code == 2, said
+        assert said.count("\n") == 1
+        assert said.startswith(("ConfigError: ", "DataError: "))
+
+
+FOREIGN = {
+    "no YAML": (b"[1,", "cannot be read: "),
+    "empty": (b"", "holds no list of settings"),
+    "text": (b"seed=1", "holds no list of settings"),
+    "no text": (b"\xff\xfe\x00", "cannot be read: "),
+    "numbers": (b"- 3\n", "int is no setting of a run"),
+    "lists": (b"- [a, b]\n", "list is no setting of a run"),
+    "an object": (b"!!python/object/apply:os.system ['touch MARKER']", "cannot be read: "),
+    "a callback": (
+        b"- +hydra.callbacks.x._target_=logging.FileHandler\n- +hydra.callbacks.x.filename=MARKER",
+        "'+hydra.callbacks.x._target_=logging.FileHandler' is no setting of a run",
+    ),
+    "a launcher": (b"- hydra/launcher=joblib", "'hydra/launcher=joblib' is no setting of a run"),
+    "a package": (b"- model@hydra=tiny", "'model@hydra=tiny' is no setting of a run"),
+    "an option": (b"- --config-dir=FOLDER", "'--config-dir=FOLDER' is no setting of a run"),
+    "a file outside": (
+        b"- experiment=../../FOLDER/evil",
+        "'experiment=../../FOLDER/evil' is no setting of a run",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_settings_from_a_stranger_name_no_code_and_no_file_outside(kind, train, cut, tmp_path):
+    marker = tmp_path / "marker"
+    content, expected = FOREIGN[kind]
+    path = cut / ".hydra" / "overrides.yaml"
+    path.write_bytes(content.replace(b"MARKER", str(marker).encode()))
+    code, said = train(f"resume={cut}")
+    assert code == 2, said
+    assert said.startswith(f"ConfigError: {path}: {expected}"), said
+    assert said.count("\n") == 1
+    assert not marker.exists()
+
+
+def test_no_setting_of_ours_names_a_class(train, tmp_path):
+    for setting in ("+model._target_=os.system", "+data.sample._target_=os.system"):
+        code, said = train(setting, f"hydra.run.dir={tmp_path}")
+        assert code == 2
+        assert said.startswith(f"ConfigError: {setting[1:].partition('=')[0]}: there is no such")
+    for setting in (
+        "hydra.launcher._target_=os.system",
+        "hydra.sweeper._target_=subprocess.Popen",
+        "+hydra.callbacks.x._target_=os.system",
+    ):
+        code, said = train("-m", *QUICK, setting, f"hydra.sweep.dir={tmp_path}")
+        assert code == 2, said
+        assert said.startswith("ConfigError: ")
+        assert said.count("\n") == 1
+    assert not list(tmp_path.rglob("provenance.json"))
