@@ -76,6 +76,19 @@ def test_a_damaged_pickle_is_refused_in_a_line_that_says_where(folder, case):
     assert text in line
 
 
+def test_a_file_that_may_not_be_read_is_refused(folder):
+    (folder / GROUP).chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may read anything
+    try:
+        line = refusal(folder)
+    finally:
+        os.seteuid(user)
+    assert "group.csv: cannot be read: " in line
+    assert "Permission denied" in line
+
+
 # --- read the same --------------------------------------------------------------------------------
 
 

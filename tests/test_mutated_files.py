@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mutations import KINDS, Step, UnjustifiedError, judge, mutate, write_undamaged
+from judgement import KINDS, UnjustifiedError, judge, write_undamaged
+from mutations import Step, mutate
 
 EXAMPLES = 34
 """Of each of the six kinds: 204 in all; tests/benchmarks/file_mutations.py makes thousands."""

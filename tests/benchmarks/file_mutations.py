@@ -22,7 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from mutations import KINDS, Kind, Step, UnjustifiedError, judge, mutate, write_undamaged
+from judgement import KINDS, Kind, UnjustifiedError, judge, write_undamaged
+from mutations import Step, mutate
 
 MOST_SHOWN = 10
 
