@@ -1,11 +1,13 @@
 import builtins
 import codecs
+import contextlib
 import os
 import pickle
 import pickletools
 import struct
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ import pytest
 from numpy._core.numeric import _frombuffer
 from pandas.core.internals.managers import SingleBlockManager
 
-from ironore_lightning.data import pickles
+from ironore_lightning.data import files, pickles
 from ironore_lightning.data.pickles import read_pickled_contracts
 from ironore_lightning.errors import DataError
 
@@ -138,12 +140,52 @@ def named(module, name):
     return f"c{module}\n{name}\n".encode()
 
 
+def text(value):
+    """The opcode that pushes a text."""
+    raw = value.encode()
+    return b"X" + struct.pack("<I", len(raw)) + raw
+
+
 HOSTILE = {
     "system": (lambda marker: Calls(os.system, shell(marker)), f"{os.system.__module__}.system"),
     "eval": (lambda marker: Calls(eval, f"open({str(marker)!r}, 'w')"), "builtins.eval"),
     "exec": (lambda marker: Calls(exec, f"open({str(marker)!r}, 'w')"), "builtins.exec"),
     "open": (lambda marker: Calls(open, str(marker), "w"), "io.open"),
     "getattr": (lambda marker: Calls(getattr, str(marker), "upper"), "builtins.getattr"),
+    "posix system": (
+        lambda marker: b"\x80\x02" + named("posix", "system") + text(shell(marker)) + b"\x85R.",
+        "posix.system",
+    ),
+    "run": (lambda marker: Calls(subprocess.run, ["touch", str(marker)]), "subprocess.run"),
+    "compile and run": (
+        lambda marker: Calls(
+            eval, Calls(compile, f"open({str(marker)!r}, 'w')", "hostile", "eval")
+        ),
+        "builtins.eval",
+    ),
+    # getattr(__import__("os"), "system")("touch ..."), each result called by the next.
+    "chain of calls": (
+        lambda marker: (
+            b"\x80\x02"
+            + named("builtins", "getattr")
+            + named("builtins", "__import__")
+            + (text("os") + b"\x85R" + text("system") + b"\x86R")
+            + (text(shell(marker)) + b"\x85R.")
+        ),
+        "builtins.getattr",
+    ),
+    "chain behind an admitted name": (
+        lambda marker: (
+            b"\x80\x02"
+            + (named("pandas", "Series") + b")\x81}" + text("f") + named("os", "system"))
+            + (text(shell(marker)) + b"\x85Rsb.")
+        ),
+        "os.system",
+    ),
+    "hostile after a whole curve": (
+        lambda marker: [curve(), Calls(os.system, shell(marker))],
+        f"{os.system.__module__}.system",
+    ),
     "Popen": (lambda marker: Calls(subprocess.Popen, ["touch", str(marker)]), "subprocess.Popen"),
     "pandas pickle": (lambda marker: Calls(pd.read_pickle, str(marker)), "read_pickle"),
     "numpy load": (lambda marker: Calls(np.load, str(marker)), "load"),
@@ -190,9 +232,25 @@ def test_a_hostile_pickle_is_refused_by_name_and_runs_nothing(write_pickle, tmp_
     assert not marker.exists()
 
 
-def test_the_hostile_pickles_of_these_tests_would_run_in_the_plain_unpickler(tmp_path):
+@pytest.mark.parametrize(
+    "case",
+    [
+        "system",
+        "posix system",
+        "run",
+        "compile and run",
+        "chain of calls",
+        "chain behind an admitted name",
+        "hostile after a whole curve",
+    ],
+)
+def test_the_hostile_pickles_of_these_tests_would_run_in_the_plain_unpickler(tmp_path, case):
     marker = tmp_path / "marker"
-    pickle.loads(pickle.dumps(HOSTILE["system"][0](marker)))
+    content = HOSTILE[case][0](marker)
+    raw = content if isinstance(content, bytes) else pickle.dumps(content)
+    with contextlib.suppress(Exception):  # what is made of a result may fail; it has run by then
+        opened = pickle.loads(raw)
+        getattr(opened, "close", int)()
     assert marker.exists()
 
 
@@ -245,21 +303,63 @@ def test_lengths_that_the_file_does_not_have_are_never_allocated(write_pickle, r
 
 
 def test_a_pickle_above_the_size_limit_is_not_opened(write_pickle, monkeypatch):
-    monkeypatch.setattr(pickles, "MAX_BYTES", 1000)
+    monkeypatch.setattr(files, "MAX_BYTES", 1000)
     assert "bytes, may have 1000" in refusal(write_pickle({JANUARY: "x" * 1000}))
 
 
+BOMBS = {
+    "many empty lists": (b"\x80\x02" + b"]" * 1_100_000 + b".", "more than 1000000 opcodes"),
+    "many numbers": (b"\x80\x02(" + b"K\x01" * 1_100_000 + b"l.", "more than 1000000 opcodes"),
+    "a key whose hash takes for ever": (
+        b"\x80\x02}K\x01\x85q\x00" + b"h\x00h\x00\x86q\x00" * 200 + b"K\x01s.",
+        "uses one value twice (BINGET)",
+    ),
+    "the same by MEMOIZE": (
+        b"\x80\x04}K\x01\x85\x94"
+        + b"".join(b"h%ch%c\x86\x94" % (slot, slot) for slot in range(200))
+        + b"K\x01s.",
+        "uses one value twice (BINGET)",
+    ),
+    "the same past a slot that is set twice": (
+        b"\x80\x04]q\x00q\x000}K\x01\x85\x94" + b"h\x01h\x01\x86q\x01" * 200 + b"K\x01s.",
+        "uses one value twice",
+    ),
+    "the same by DUP": (
+        b"\x80\x02}K\x01\x85" + b"2\x86" * 200 + b"K\x01s.",
+        "uses one value twice (DUP)",
+    ),
+    "a frame between": (
+        b"\x80\x04}K\x01\x85\x95" + bytes(8) + b"\x94h\x00h\x00\x86K\x01s.",
+        "uses one value twice (BINGET)",
+    ),
+    "a number of a million digits": (
+        b"\x80\x02L" + b"9" * 1_000_000 + b"L\n.",
+        "is not a whole pickle",
+    ),
+    "lists within lists": (b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".", "holds a list"),
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_a_bomb_of_opcodes_is_refused_within_seconds(write_pickle, case):
+    raw, part = BOMBS[case]
+    started = time.process_time()
+    assert part in refusal(write_pickle(raw))
+    assert time.process_time() - started < 30
+
+
 def laughs(depth=200):
-    """A tuple of tuples: a few bytes to store, 2**depth to spell or to compare."""
-    nested = ("laugh",)
+    """A list of lists: a few bytes to store, 2**depth to spell or to compare."""
+    nested = ["laugh"]
     for _ in range(depth):
-        nested = (nested, nested)
+        nested = [nested, nested]
     return nested
 
 
 def crafted(values=(), index=DATES, key=JANUARY):
     """Contracts of the right outline around whatever is put in."""
-    manager = Calls(SingleBlockManager, state=([index], [values]))
+    stored = {"axes": [index], "blocks": [{"values": values, "mgr_locs": slice(0, 3, 1)}]}
+    manager = Calls(SingleBlockManager, state=([], [], [], {"0.14.1": stored}))
     return {key: Calls(pd.Series, state={"_mgr": manager})}
 
 
@@ -269,7 +369,7 @@ def array(raw=b"\0" * 24, kind="f8", shape=(3,)):
 
 CRAFTED = {
     "nothing odd": (crafted(array()), ""),
-    "nested kind": (crafted(array(kind=laughs())), "are of type a tuple"),
+    "nested kind": (crafted(array(kind=laughs())), "are of type a list"),
     "nested text": (crafted(array(raw=Calls(codecs.encode, laughs()))), "not laid out"),
     "nested bytes": (crafted(array(raw=laughs())), "not laid out"),
     "nested shape": (crafted(array(shape=laughs())), "the shape they state"),

@@ -122,6 +122,68 @@ def test_a_missing_folder_is_named(compose, tmp_path):
     assert "is data.root right?" in str(caught.value)
 
 
+# --- files against each other ---------------------------------------------------------------------
+
+
+def market_with(compose, folder, *, stock, ships=(), blank_after="2024-12-31"):
+    """Write half a year of prices and two weekly files, and read them."""
+    days = pd.bdate_range("2024-01-02", "2024-06-28", name="Date")
+    prices = pd.Series(100.0, index=days)
+    # Listed until their own month, which the last one is not in yet.
+    curves = {
+        month: prices[: month.end_time] for month in pd.period_range("2024-02", "2024-07", freq="M")
+    }
+    for file in ("Raw_M65F_DSP.pkl", "Raw_FEF_Close.pkl"):
+        shown = {month: one.where(one.index <= blank_after) for month, one in curves.items()}
+        pd.to_pickle(shown, folder / file)
+    weeks = pd.date_range("2024-01-07", "2024-06-23", freq="7D")
+    for file, header, dates in (
+        ("IOCJ Inventory.csv", "IOCJ Inventory", [*weeks, *pd.to_datetime(stock)]),
+        ("IOCJ Weekly Shipment.csv", "IOCJ Weekly shipment", [*weeks, *pd.to_datetime(ships)]),
+    ):
+        rows = [f"{date:%d/%m/%Y},400" for date in dates]
+        (folder / file).write_text("\n".join([f"Date,{header}", *rows, ""]))
+    settings = compose("data=original", f"data.root={folder}").data
+    weekly = {name: settings.sources[name] for name in ("inventory", "shipment")}
+    return read_raw(settings.model_copy(update={"sources": weekly}))
+
+
+@pytest.mark.parametrize(
+    ("dates", "part"),
+    [
+        (["2024-07-29"], None),
+        (["2024-07-30"], "of inventory, 2024-07-30, lies 32 days after that of every other file"),
+        (["2024-08-15", "2024-07-01"], "of inventory, 2024-08-15, lies 48 days after"),
+        (["2023-11-23"], None),
+        (["2023-11-22"], "inventory has no value between 2023-11-22 and 2024-01-07 (46 days"),
+    ],
+    ids=["a month ahead", "more than a month ahead", "a typo", "45 days apart", "46 days apart"],
+)
+def test_a_date_far_from_all_others_is_taken_for_a_mistake(compose, tmp_path, dates, part):
+    if part is None:
+        assert len(market_with(compose, tmp_path, stock=dates).sources["inventory"]) == 26
+        return
+    with pytest.raises(DataError) as caught:
+        market_with(compose, tmp_path, stock=dates)
+    assert str(caught.value).startswith("IOCJ Inventory.csv: ")
+    assert part in str(caught.value)
+
+
+def test_the_file_after_which_one_lies_far_is_named_too(compose, tmp_path):
+    with pytest.raises(DataError, match=r"\(2024-07-26, IOCJ Weekly Shipment.csv\)"):
+        market_with(compose, tmp_path, stock=["2024-09-01"], ships=["2024-07-26"])
+
+
+def test_a_curve_whose_newest_rows_are_blank_is_not_fresh(compose, tmp_path):
+    market_with(compose, tmp_path, stock=[], blank_after="2024-05-14")
+    with pytest.raises(DataError) as caught:
+        market_with(compose, tmp_path, stock=[], blank_after="2024-05-13")
+    assert str(caught.value) == (
+        "Raw_M65F_DSP.pkl: the last value of 'price_65_m1' is of 2024-05-13, 46 days before the "
+        "newest of all files (2024-06-28); refresh it or leave it out"
+    )
+
+
 def test_a_prepared_table_is_one_source(compose, tmp_path):
     path = Path(tmp_path / "table.csv")
     path.write_text("date,price,Y\n2024-01-02,100,1.5\n2024-01-03,101.5,\n")

@@ -145,7 +145,7 @@ WRONG_SOURCE = {
     "commas in the first line": (",,\nDate,a,\n", {}, ["line 1 is blank"]),
     "latin-1": (b"Date,a\n2/1/2024,\xe9\n", {}, ["line 2 is not UTF-8", "0xe9"]),
     "utf-16": ("Date,a\n2/1/2024,1\n".encode("utf-16"), {}, ["not UTF-8", "save it as UTF-8"]),
-    "utf-16 unmarked": ("Date,a\n".encode("utf-16-le"), {}, ["zero bytes", "UTF-8"]),
+    "utf-16 unmarked": ("Date,a\n".encode("utf-16-le"), {}, ["line 1 holds a zero byte", "UTF-8"]),
     "missing column": (
         "Date,Port stock,b\n2/1/2024,1,2\n",
         {"columns": ("port stocks",)},
@@ -155,7 +155,22 @@ WRONG_SOURCE = {
     "header twice": ("Date,a,a \n2/1/2024,1,2\n", {}, ["'a' is there twice"]),
     "wrong delimiter": ("Date;a\n2/1/2024;1\n", {}, ["only one column", "'Date;a'", "holds ';'"]),
     "odd delimiter": ("Date,a\n2/1/2024,1\n", {"delimiter": "ab"}, ["delimiter 'ab'"]),
-    "ragged row": ("Date,a\n2/1/2024,1\n3/1/2024,1,2\n", {}, ["line 3, saw 3"]),
+    "ragged row": (
+        "Date,a\n2/1/2024,1\n3/1/2024,1,2\n",
+        {},
+        ["line 3 has 3 cells, the header has 2"],
+    ),
+    "cut row": (
+        "Date,a,b\n2/1/2024,1,2\n3/1/2024,1\n",
+        {},
+        ["line 3 has 2 cells, the header has 3: is the line whole"],
+    ),
+    "quote over lines": (
+        'Date,a,b\n2/1/2024,1,"\n3/1/2024,1,\n4/1/2024,1,"\n',
+        {},
+        ["line 2 opens a quote that line 4 closes"],
+    ),
+    "quote in a number": ('Date,a\n2/1/2024,"1"5\n', {}, ["line 2 cannot be split into cells"]),
     "open quote": ('Date,a\n2/1/2024,"1\n3/1/2024,1\n', {}, ["line 2 opens a quote"]),
     "month first": ("Date,a\n12/31/2023,1\n", {}, ["line 2", "'12/31/2023'", "'%d/%m/%Y'"]),
     "date in words": (
@@ -331,6 +346,16 @@ def test_contracts_of_a_pickle_are_put_side_by_side(tmp_path):
     np.testing.assert_array_equal(frame.to_numpy(), [[np.nan, 4.0], [np.nan, 5.0], [1.0, np.nan]])
 
 
+def test_a_contract_may_cost_ten_times_what_it_did_and_what_another_does(tmp_path):
+    whole = "Date,2025-01,2025-02\n2/1/2024,10,\n3/1/2024,,100\n4/1/2024,100,10\n"
+    assert contracts(tmp_path, whole).shape == (3, 2)
+
+
+def test_a_contract_whose_decimal_points_are_all_lost_is_refused(tmp_path):
+    message = refusal(contracts, tmp_path, "Date,2025-01,2025-02\n2/1/2024,101.5,10200\n")
+    assert "'2025-02', 2024-01-02: the price is 10200 and another contract's 101.5" in message
+
+
 def test_a_contract_that_never_traded_stays_without_a_price(tmp_path):
     frame = contracts(tmp_path, "Date,2025-01,2025-02\n2/1/2024,3,\n")
     assert frame.notna().sum().tolist() == [1, 0]
@@ -343,6 +368,19 @@ WRONG_CURVES = {
     "twice": (([1.0, 2.0], ["2024-01-02", "2024-01-02"]), "is there twice"),
     "no date": (([1.0, 2.0], ["2024-01-02", None]), "a price without a date"),
     "no price": (([np.nan], ["2024-01-02"]), "no contract of price has a price"),
+    "a decimal point lost": (
+        ([101.5, 1020.0], ["2024-01-02", "2024-01-03"]),
+        "column '2025-01', 2024-01-03: the price is 1020 and the one before 101.5; is a decimal",
+    ),
+    "a decimal point gained": (
+        ([101.5, 10.1], ["2024-01-02", "2024-01-03"]),
+        "the price is 10.1 and the one before 101.5",
+    ),
+    "beyond all numbers": (([1e300, 1e-300], ["2024-01-02", "2024-01-03"]), "is 1e-300 and the"),
+    "after its month": (
+        ([1.0, 2.0], ["2025-01-31", "2025-02-03"]),
+        "column '2025-01', 2025-02-03: 2 is a price from after the contract's own month",
+    ),
 }
 
 
@@ -361,11 +399,15 @@ def test_a_wrong_pickled_curve_is_one_line(tmp_path, case):
         ("Date,2025-13\n2/1/2024,3\n", "'2025-13'"),
         ("Date,2025-01,2025-01\n2/1/2024,3,4\n", "'2025-01' is there twice"),
         ("Date,2025-01\n2/1/2024,-3\n", "column '2025-01', 2024-01-02: -3 is not above zero"),
+        (
+            "Date,2025-01,2025-02\n31/1/2025,1,2\n1/2/2025,1,2\n",
+            "column '2025-01', 2025-02-01: 1 is a price from after the contract's own month",
+        ),
         ("Date,2025-01\n2/1/2024,\n", "no contract of price has a price"),
         ("Date,2025-01,\n2/1/2024,3,9\n", "column number 3, line 2: '9'"),
         ("Day,2025-01\n2/1/2024,3\n", "no column 'Date'"),
     ],
-    ids=["text", "month 13", "twice", "negative", "blank", "unnamed", "no date column"],
+    ids=["text", "month 13", "twice", "negative", "expired", "blank", "unnamed", "no date column"],
 )
 def test_a_mistake_in_a_table_of_contracts_is_one_line(tmp_path, content, part):
     assert part in refusal(contracts, tmp_path, content)

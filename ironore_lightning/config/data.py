@@ -117,6 +117,11 @@ class DataSettings(Settings):
             return None
         return (*self.contracts, *(name for one in self.sources.values() for name in one.columns))
 
+    def file_of(self, name: str) -> str:
+        """Return the file of a price leg, of a source or of the table, for messages."""
+        files: dict[str, FileSettings] = {**self.contracts, **self.sources}
+        return (self.table or files[name]).file
+
 
 class FuturesSettings(Settings):
     """How a continuous series is made of monthly contracts."""

@@ -1,10 +1,14 @@
 """The bytes of a raw file, and how its contents are quoted in a message."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from ironore_lightning.config.data import FileSettings
 from ironore_lightning.errors import DataError, closest
+
+MAX_BYTES = 64 * 2**20
+"""Largest file that is opened; ten years of daily curves take about 2 MB."""
 
 _LONGEST = 60
 _MOST = 12
@@ -15,20 +19,23 @@ def source_path(settings: FileSettings, root: Path) -> Path:
     return root / settings.file
 
 
-def read_bytes(path: Path, *, at_most: int | None = None) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Read a whole file.
 
     Raises:
-        DataError: If it is missing, no plain file, unreadable, or has more bytes than `at_most`.
+        DataError: If it is missing, no plain file, unreadable, empty or larger than `MAX_BYTES`.
     """
     try:
         size = path.stat().st_size
         if not path.is_file():
             kind = "folder" if path.is_dir() else "device"
             raise DataError(f"{path}: is a {kind}, expected a file")
-        if at_most is not None and size > at_most:
-            raise DataError(f"{path.name}: has {size} bytes, may have {at_most}")
-        return path.read_bytes()
+        if size > MAX_BYTES:
+            raise DataError(f"{path.name}: has {size} bytes, may have {MAX_BYTES}")
+        raw = path.read_bytes()
+        if not raw:
+            raise DataError(f"{path.name}: is empty (no bytes)")
+        return raw
     except DataError:
         raise
     except FileNotFoundError:
@@ -60,4 +67,8 @@ def _neighbour(path: Path) -> str:
     """Say what is there in place of a missing file."""
     if not path.parent.is_dir():
         return f", nor a folder {path.parent}; is data.root right?"
+    if path.is_symlink():
+        return f"; it is a link to {path.readlink()}, which is not there"
+    if not os.access(path.parent, os.R_OK):  # a folder that may be entered and not listed
+        return ""
     return closest(path.name, sorted(entry.name for entry in path.parent.iterdir()))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ironore_lightning.config.data import DataSettings, FuturesSettings, PanelSettings
 from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
+from ironore_lightning.data.files import quoted
 from ironore_lightning.data.raw import RawData
 from ironore_lightning.errors import ConfigError, DataError, closest
 
@@ -17,9 +18,6 @@ LONGEST_CLOSURE_DAYS = 14
 
 DAILY_SPACING = 4
 """Median calendar days between rows up to which they are daily."""
-
-LONGEST_LEAD_DAYS = 31
-"""How far a file may reach beyond all others before its last date is taken for a mistake."""
 
 
 @dataclass(frozen=True)
@@ -75,21 +73,26 @@ def build_panel(
         panel: Start, break days, and whether values appear on their publication day.
 
     Raises:
-        DataError: If a leg cannot be made continuous, the legs share no day, one file reaches far
-            beyond all others, or a column has no value on any day.
+        DataError: If a leg cannot be made continuous, the legs share no day, trading stops for
+            long, or a column has no value on any day.
     """
-    _require_no_stray_dates(raw)
     legs = {
-        name: build_continuous(closes, futures, name=name, break_days=panel.breaks_of(name))
+        name: build_continuous(
+            closes,
+            futures,
+            name=f"{data.file_of(name)}: {name}",
+            break_days=panel.breaks_of(name),
+        )
         for name, closes in raw.contracts.items()
     }
-    days = _trading_days(raw, legs)
+    days = _trading_days(raw, legs, data)
     joined = []
     for name, frame in raw.sources.items():
         lag = data.sources[name].publication_lag_days if name in data.sources else 0
         dates = pd.DatetimeIndex(frame.index)
         published = dates + pd.Timedelta(days=lag if panel.as_published else 0)
-        joined += [_join(frame[column], published, days) for column in frame]
+        file = data.file_of(name)
+        joined += [_join(frame[column], published, days, file=file) for column in frame]
     levels = [series.days["level"].reindex(days).rename(name) for name, series in legs.items()]
     fresh = [pd.Series(0.0, index=days, name=name) for name in legs]
     return Panel(
@@ -102,49 +105,45 @@ def build_panel(
     )
 
 
-def _require_no_stray_dates(raw: RawData) -> None:
-    """Raise if one file's last date lies far beyond those of all others, as a typo's does."""
-    frames = {**raw.contracts, **raw.sources}
-    last = {name: frame.index[-1] for name, frame in frames.items()}
-    for name, day in last.items():
-        others = [other for key, other in last.items() if key != name]
-        if others and day > max(others) + pd.Timedelta(days=LONGEST_LEAD_DAYS):
-            raise DataError(
-                f"{name}: its last date {day.date()} lies {(day - max(others)).days} days after "
-                f"the last date of every other file ({max(others).date()}); correct the date or "
-                "the date_format"
-            )
-
-
-def _trading_days(raw: RawData, legs: Mapping[str, ContinuousSeries]) -> pd.DatetimeIndex:
+def _trading_days(
+    raw: RawData, legs: Mapping[str, ContinuousSeries], data: DataSettings
+) -> pd.DatetimeIndex:
     """Return the days that all legs share; without legs, those of the one prepared table."""
-    calendars = [series.days.index for series in legs.values()]
-    calendars = calendars or [frame.index for frame in raw.sources.values()]
-    days = pd.DatetimeIndex(calendars[0])
-    for calendar in calendars[1:]:
-        days = days.intersection(pd.DatetimeIndex(calendar))
+    calendars = {name: pd.DatetimeIndex(series.days.index) for name, series in legs.items()}
+    if not legs:
+        calendars = {name: pd.DatetimeIndex(table.index) for name, table in raw.sources.items()}
+    days, *others = calendars.values()
+    for calendar in others:
+        days = days.intersection(calendar)
+    by_file = {data.file_of(name): calendar for name, calendar in calendars.items()}
     if days.empty:
-        raise DataError(f"the price legs {', '.join(legs)} have no trading day in common")
-    _require_no_hole(days)
+        raise DataError(
+            f"{', '.join(by_file)}: the price legs {', '.join(legs)} have no trading day in common"
+        )
+    _require_no_hole(days, by_file)
     return days
 
 
-def _require_no_hole(days: pd.DatetimeIndex) -> None:
+def _require_no_hole(days: pd.DatetimeIndex, by_file: Mapping[str, pd.DatetimeIndex]) -> None:
     """Raise if trading stops for longer than any holiday, as where rows of a file are missing."""
     gaps = np.diff(days.to_numpy()) / np.timedelta64(1, "D")
     if not len(gaps) or np.median(gaps) > DAILY_SPACING:
         return  # a table of weeks or months
     widest = int(np.argmax(gaps))
     if gaps[widest] > LONGEST_CLOSURE_DAYS:
+        before, after = days[widest], days[widest + 1]
+        silent = [
+            file for file, own in by_file.items() if not ((own > before) & (own < after)).any()
+        ]
         raise DataError(
-            f"there is no trading day between {days[widest].date()} and "
-            f"{days[widest + 1].date()} ({gaps[widest]:.0f} days, {LONGEST_CLOSURE_DAYS} are "
-            "allowed); rows of a price file are missing, or a date is wrong"
+            f"{', '.join(silent or by_file)}: there is no trading day between {before.date()} and "
+            f"{after.date()} ({gaps[widest]:.0f} days, {LONGEST_CLOSURE_DAYS} are allowed); rows "
+            "are missing, or a date is wrong"
         )
 
 
 def _join(
-    source: pd.Series, published: pd.DatetimeIndex, days: pd.DatetimeIndex
+    source: pd.Series, published: pd.DatetimeIndex, days: pd.DatetimeIndex, *, file: str
 ) -> tuple[pd.Series, pd.Series]:
     """Put the newest published value on each day, with the trading days since it was new."""
     filled = source.notna().to_numpy()
@@ -152,7 +151,7 @@ def _join(
     known = observation >= 0
     if not known.any():
         raise DataError(
-            f"{source.name}: none of its values is out by the last trading day "
+            f"{file}: no value of {quoted(source.name)} is out by the last trading day "
             f"{days[-1].date()}; leave it out"
         )
     values = np.full(len(days), np.nan)

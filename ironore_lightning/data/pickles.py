@@ -4,7 +4,7 @@ A pickle is a program: it names functions and calls them. Here every name that p
 for a dict of monthly contracts is answered by an inert stand-in, which only keeps what it was
 given, and every other name is refused. The numbers are then taken out of the stand-ins. So neither
 pandas nor NumPy is ever called with what the file says, and the version that wrote it does not
-matter. What a hostile file can still do is to keep the parser busy.
+matter. What a hostile file can still do is to keep the parser busy for some seconds.
 """
 
 import io
@@ -19,8 +19,8 @@ import pandas as pd
 from ironore_lightning.data.files import one_line, quoted, read_bytes
 from ironore_lightning.errors import DataError
 
-MAX_BYTES = 64 * 2**20
-"""Largest pickle that is opened; ten years of daily curves take about 2 MB."""
+MAX_STEPS = 1_000_000
+"""Most opcodes that are followed; ten years of daily curves take about twenty thousand."""
 
 YEARS = range(1900, 2200)
 """Years of contracts and dates; others would only serve to blow up the table made of them."""
@@ -52,6 +52,11 @@ _ADMITTED = frozenset(
     for module in modules
 )
 
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
+_GETS = ("GET", "BINGET", "LONG_BINGET")
+_TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
+_DUPLICATES = ("DUP", "POP", "POP_MARK")  # without them, what is memoised is what was just made
+
 _FEWEST_BYTES = 4  # of a price, as float32
 _NUMBERS = ("f8", "f4", "i8", "i4")
 _DATE_UNITS = ("s", "ms", "us", "ns")
@@ -65,10 +70,10 @@ def read_pickled_contracts(path: Path) -> dict[pd.Period, pd.Series]:
         `date` in the order of the file. Neither prices nor dates are judged.
 
     Raises:
-        DataError: If the file is missing, larger than `MAX_BYTES`, broken, asks for a name that
-            such a dict does not need, or holds something else.
+        DataError: If the file is missing, too large, has more than `MAX_STEPS` opcodes, is broken,
+            asks for a name that such a dict does not need, or holds something else.
     """
-    raw = read_bytes(path, at_most=MAX_BYTES)
+    raw = read_bytes(path)
     found = _load(path.name, raw)
     try:
         return _contracts(found, max_rows=len(raw) // _FEWEST_BYTES)
@@ -115,10 +120,8 @@ class _Unpickler(pickle.Unpickler):
 
 def _load(file: str, raw: bytes) -> object:
     """Parse a pickle into plain containers and stand-ins."""
-    if not raw:
-        raise DataError(f"{file}: is empty (no bytes)")
     try:
-        _require_honest_sizes(raw)
+        _require_modest(raw)
         return _Unpickler(io.BytesIO(raw)).load()
     except DataError as error:
         raise DataError(f"{file}: {error}") from None
@@ -128,11 +131,26 @@ def _load(file: str, raw: bytes) -> object:
         raise DataError(f"{file}: is not a whole pickle: {reason}") from error
 
 
-def _require_honest_sizes(raw: bytes) -> None:
-    """Raise before the parser allocates for lengths or slots that the file does not have."""
-    for opcode, argument, _ in pickletools.genops(raw):
-        if opcode.name in ("PUT", "LONG_BINPUT") and (argument or 0) > len(raw):
-            raise DataError(f"asks for memory slot {argument} in a file of {len(raw)} bytes")
+def _require_modest(raw: bytes) -> None:
+    """Raise before the parser takes steps, memory or time that the size of the file does not tell.
+
+    A tuple that is used twice can hold itself a million times over in a few bytes. The hash of such
+    a key would take for ever, and no curve has one.
+    """
+    slots: dict[object, bool] = {}  # of the memo: whether a tuple is in it
+    is_tuple = False  # what is on top of the stack
+    for step, (opcode, argument, _) in enumerate(pickletools.genops(raw), start=1):
+        if step > MAX_STEPS:
+            raise DataError(f"has more than {MAX_STEPS} opcodes; {_EXPECTED}")
+        if opcode.name in _PUTS:
+            slot = len(slots) if argument is None else argument
+            if slot > len(raw):
+                raise DataError(f"asks for memory slot {slot} in a file of {len(raw)} bytes")
+            slots[slot] = is_tuple
+        elif opcode.name in _DUPLICATES or (opcode.name in _GETS and slots.get(argument)):
+            raise DataError(f"uses one value twice ({opcode.name}); {_EXPECTED}")
+        elif opcode.name not in ("PROTO", "FRAME"):
+            is_tuple = opcode.name in _TUPLES
 
 
 def _contracts(found: object, *, max_rows: int) -> dict[pd.Period, pd.Series]:
@@ -172,9 +190,10 @@ def _series(value: object, month: pd.Period) -> pd.Series:
     """Rebuild the prices of a contract from the state of its Series."""
     if not _stands_for(value, "Series"):
         raise DataError(f"contract {month} is a {type(value).__name__}")
-    axes, blocks = value.state["_mgr"].state[:2]
-    dates = _array(_stored(axes[0]), ("M8",), f"the dates of contract {month}")
-    prices = _array(blocks[0], _NUMBERS, f"the prices of contract {month}")
+    stored = value.state["_mgr"].state[3]["0.14.1"]  # which is what pandas reads of it
+    dates = _array(_stored(stored["axes"][0]), ("M8",), f"the dates of contract {month}")
+    (block,) = stored["blocks"]
+    prices = _array(block["values"], _NUMBERS, f"the prices of contract {month}")
     if len(dates) != len(prices):
         raise DataError(f"contract {month} has {len(prices)} prices for {len(dates)} dates")
     years = dates.astype("datetime64[Y]").astype(int)[~np.isnat(dates)] + 1970
@@ -205,7 +224,9 @@ def _array(made: object, kinds: tuple[str, ...], what: str) -> np.ndarray:
     if kind not in kinds:
         spelt = quoted(kind) if isinstance(kind, str) else f"a {type(kind).__name__}"
         raise DataError(f"{what} are of type {spelt}")
-    order = "<" if dtype.state[1] == "<" else ">"
+    order = dtype.state[1]
+    if order not in ("<", ">"):
+        raise DataError(f"{what} have no byte order")
     array = np.frombuffer(_bytes(raw), dtype=f"{order}{kind}{_unit(dtype)}")
     if shape != array.shape:
         raise DataError(f"{what} do not have the shape they state")

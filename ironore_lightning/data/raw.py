@@ -7,16 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ironore_lightning.config.data import DataSettings, FileSettings
-from ironore_lightning.data.files import read_bytes, source_path
+from ironore_lightning.data.files import quoted, read_bytes, source_path
 from ironore_lightning.data.sample import simulate_market, write_market
 from ironore_lightning.data.sources import read_contracts, read_source, read_table
 from ironore_lightning.errors import ConfigError, DataError
 
 LONGEST_SILENCE_DAYS = 45
-"""How long before the newest value of all files a column may end: a month, and its publication."""
+"""How long before the newest value of all files a column may end, and how many days may lie between
+two dates of a file of contracts or drivers: a month, and its publication."""
+
+LONGEST_LEAD_DAYS = 31
+"""How far a file may reach beyond all others before its last date is taken for a mistake."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ def read_raw(settings: DataSettings) -> RawData:
     """Read all configured files, of which a sample market is simulated first.
 
     Raises:
-        DataError: If a file is missing or wrong, or ends long before the others.
+        DataError: If a file is missing or wrong, has a hole, or ends long before or after the
+            others.
         ConfigError: If the sample market would be written into a folder that holds something.
     """
     if settings.sample is None:
@@ -78,23 +84,61 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
     digests = {
         one.file: hashlib.sha256(read_bytes(source_path(one, root))).hexdigest() for one in files
     }
-    _require_fresh({**contracts, **sources})
+    _require_no_stray_dates({**contracts, **sources}, settings)
+    _require_no_hole({**contracts, **sources}, settings)
+    _require_fresh({**contracts, **sources}, settings)
     return RawData(contracts=contracts, sources=sources, digests=digests)
 
 
-def _require_fresh(frames: Mapping[str, pd.DataFrame]) -> None:
+def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
+    """Raise if one file's last date lies far beyond those of all others, as a typo's does."""
+    if len(frames) == 1:
+        return
+    *_, second, newest = sorted(frames, key=lambda name: frames[name].index[-1])
+    day, before = frames[newest].index[-1], frames[second].index[-1]
+    if day - before > pd.Timedelta(days=LONGEST_LEAD_DAYS):
+        raise DataError(
+            f"{settings.file_of(newest)}: the last date of {newest}, {day.date()}, lies "
+            f"{(day - before).days} days after that of every other file ({before.date()}, "
+            f"{settings.file_of(second)}); correct the date or the date_format, or refresh all"
+        )
+
+
+def _require_no_hole(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
+    """Raise where a file says nothing for long, as where rows are missing or a year is wrong.
+
+    Before its first contract is listed, a curve may be blank. A prepared table may be one of months
+    or quarters: the trading days of the panel judge it.
+    """
+    for name in (*settings.contracts, *settings.sources):
+        frame = frames[name]
+        is_curve = name in settings.contracts
+        dates = pd.DatetimeIndex(frame.index if is_curve else frame.dropna(how="all").index)
+        gaps = np.diff(dates.to_numpy()) // np.timedelta64(1, "D")
+        if gaps.max(initial=0) > LONGEST_SILENCE_DAYS:
+            widest = int(gaps.argmax())
+            raise DataError(
+                f"{settings.file_of(name)}: {name} has no value between {dates[widest].date()} and "
+                f"{dates[widest + 1].date()} ({gaps[widest]} days, {LONGEST_SILENCE_DAYS} are "
+                "allowed); rows are missing, or a date is wrong"
+            )
+
+
+def _require_fresh(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
     """Raise if a file or one of its columns ends long before the others, as one not refreshed."""
     newest = max(frame.index[-1] for frame in frames.values())
     for name, frame in frames.items():
-        is_curve = isinstance(frame.columns, pd.PeriodIndex)  # its old contracts have expired
-        ends = {name: frame.index[-1]} if is_curve else _last_values(frame)
-        for column, end in ends.items():
+        for column, end in _last_values(name, frame).items():
             if newest - end > pd.Timedelta(days=LONGEST_SILENCE_DAYS):
                 raise DataError(
-                    f"{column}: its last value is of {end.date()}, {(newest - end).days} days "
-                    f"before the newest of all files ({newest.date()}); refresh it or leave it out"
+                    f"{settings.file_of(name)}: the last value of {quoted(column)} is of "
+                    f"{end.date()}, {(newest - end).days} days before the newest of all files "
+                    f"({newest.date()}); refresh it or leave it out"
                 )
 
 
-def _last_values(frame: pd.DataFrame) -> dict[str, pd.Timestamp]:
-    return {str(name): frame.index[column.notna()][-1] for name, column in frame.items()}
+def _last_values(name: str, frame: pd.DataFrame) -> dict[str, pd.Timestamp]:
+    """Last date with a value, by column; of a curve, whose old contracts have expired, of all."""
+    if isinstance(frame.columns, pd.PeriodIndex):
+        return {name: frame.dropna(how="all").index[-1]}
+    return {str(column): frame[column].dropna().index[-1] for column in frame}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ironore_lightning.config.data import ContractsSettings, FileSettings, SourceSettings
 from ironore_lightning.data.files import listed, quoted, source_path
@@ -25,6 +26,9 @@ from ironore_lightning.errors import DataError
 
 MEDIAN_SPACING_DAYS = {"daily": (1, 4), "weekly": (5, 10)}
 """Least and most calendar days between dates, by the frequency that a source claims."""
+
+LARGEST_FACTOR = 10
+"""Between a price and the one before or beside it; beyond it a decimal point is lost."""
 
 _FEWEST_DATES = 8
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
@@ -70,7 +74,9 @@ def read_contracts(name: str, settings: ContractsSettings, root: Path) -> pd.Dat
         `date` and a sorted monthly PeriodIndex. A contract may have no price at all.
 
     Raises:
-        DataError: If the file is not what the settings say, or a price is not above zero.
+        DataError: If the file is not what the settings say, or a price is not above zero, from
+            after its contract's month, or more than `LARGEST_FACTOR` times the contract's last one
+            or another contract's of the day.
     """
     path = source_path(settings, root)
     if settings.format == "pickle":
@@ -82,8 +88,12 @@ def read_contracts(name: str, settings: ContractsSettings, root: Path) -> pd.Dat
         frame = frame.sort_index(axis=1)
     for month in frame.columns:
         _require_positive(path.name, frame[month], f"a price of {name} must be above zero")
+        _require_expired(path.name, frame[month])
     if not frame.notna().to_numpy().any():
         raise DataError(f"{path.name}: no contract of {name} has a price")
+    _require_alike(path.name, frame, frame.ffill().shift().to_numpy(), "the one before")
+    lowest = np.broadcast_to(frame.min(axis=1).to_numpy()[:, None], frame.shape)
+    _require_alike(path.name, frame, lowest, "another contract's")
     return frame
 
 
@@ -204,6 +214,35 @@ def _require_positive(file: str, values: pd.Series, advice: str) -> None:
         raise DataError(
             f"{file}: column {quoted(str(values.name))}, {values.index[row]:%Y-%m-%d}: "
             f"{values.iloc[row]:g} is not above zero; {advice}"
+        )
+
+
+def _require_expired(file: str, prices: pd.Series) -> None:
+    """Raise at the first price after the contract's own month, as where two contracts are mixed up.
+
+    Such a contract is settled, so what stands there is another one's price, or no price.
+    """
+    month = prices.name
+    assert isinstance(month, pd.Period)
+    late = prices[prices.index > month.end_time].dropna()
+    if len(late):
+        raise DataError(
+            f"{file}: column '{month}', {late.index[0]:%Y-%m-%d}: {late.iloc[0]:g} is a price from "
+            "after the contract's own month; are contracts mixed up? If not, blank it"
+        )
+
+
+def _require_alike(file: str, frame: pd.DataFrame, others: NDArray[np.float64], what: str) -> None:
+    """Raise at the first price that is too far from that of `others`, (T, C), for any market."""
+    prices = frame.to_numpy(dtype=np.float64)
+    # A ratio might overflow. Beside a blank, the price itself is both.
+    high, low = np.fmax(prices, others), np.fmin(prices, others)
+    wrong = np.argwhere(high / LARGEST_FACTOR > low)
+    if len(wrong):
+        row, column = wrong[0]
+        raise DataError(
+            f"{file}: column '{frame.columns[column]}', {frame.index[row]:%Y-%m-%d}: the price is "
+            f"{prices[row, column]:g} and {what} {others[row, column]:g}; is a decimal point lost?"
         )
 
 

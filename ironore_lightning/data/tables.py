@@ -1,10 +1,13 @@
 """The cells of a csv, parquet or excel file, and the dates and numbers that they spell."""
 
+import csv
 import datetime
 import io
 import math
 import re
 import warnings
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +15,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.data.files import listed, one_line, quoted, read_bytes
+from ironore_lightning.data.files import MAX_BYTES, listed, one_line, quoted, read_bytes
 from ironore_lightning.errors import DataError, closest
+
+MAX_CELLS = 5_000_000
+"""Most cells of a table: a hundred years of days with two hundred columns."""
 
 MISSING_MARKS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "-")
 """What a cell without a value may hold, spaces around it aside."""
+
+
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+
+_UNNAMED_INDEX = r"__index_level_[0-9]+__"
 
 
 @dataclass(frozen=True)
@@ -65,16 +76,14 @@ def read_raw_table(path: Path, *, file_format: str, delimiter: str | None) -> Ra
         delimiter: What separates the cells of a csv.
 
     Raises:
-        DataError: If the file is missing, empty, unreadable, in another encoding than UTF-8 or
-            ragged, or if the extra that reads it is not installed.
+        DataError: If the file is missing, empty, unreadable, too large, in another encoding than
+            UTF-8 or ragged, or if the extra that reads it is not installed.
     """
     raw = read_bytes(path)
-    if not raw:
-        raise DataError(f"{path.name}: is empty (no bytes)")
     if file_format == "csv":
-        return _below_header(path.name, _csv_cells(path.name, raw, delimiter or ","), "line")
+        return _below_header(path.name, _csv_rows(path.name, raw, delimiter or ","), "line")
     if file_format == "excel":
-        return _below_header(path.name, _excel_cells(path.name, raw), "row")
+        return _below_header(path.name, _excel_rows(path.name, raw), "row")
     if file_format == "parquet":
         frame = _parquet_frame(path.name, raw)
         headers = tuple(_header(name) for name in frame.columns)
@@ -161,7 +170,7 @@ def _numbers_of_text(table: RawTable, cells: pd.Series, where: str) -> NDArray[n
     """Parse cells that are text, or numbers and text mixed."""
     text = _as_text(cells)
     missing = text.isin(MISSING_MARKS)
-    wrong = pd.to_numeric(text.mask(missing), errors="coerce").isna() & ~missing
+    wrong = ~(text.str.fullmatch(_NUMBER) | missing)
     if wrong.any():
         row = int(wrong.argmax())
         reason = "is infinite" if _is_infinite(text.iloc[row]) else "is not a number"
@@ -169,7 +178,7 @@ def _numbers_of_text(table: RawTable, cells: pd.Series, where: str) -> NDArray[n
             f"{where}, {table.place(row)}: {quoted(text.iloc[row])} {reason}, "
             "expected digits with a decimal point, or a blank"
         )
-    # Before pandas 3, to_numeric misses the last bit of many numbers.
+    # Before pandas 3, its own parser misses the last bit of many numbers.
     return text.mask(missing, "nan").to_numpy(dtype=object).astype(np.float64)
 
 
@@ -234,13 +243,20 @@ def _as_text(cells: pd.Series) -> "pd.Series[str]":
     return cells.astype(str).str.strip()
 
 
-def _below_header(file: str, grid: pd.DataFrame, row_noun: str) -> RawTable:
-    """Take the first row of a grid as its header."""
-    headers = tuple(_header(cell) for cell in grid.iloc[0]) if len(grid) else ()
+def _below_header(file: str, rows: Sequence[Sequence[object]], row_noun: str) -> RawTable:
+    """Take the first row as the header; short rows are blank at their end."""
+    headers = [_header(cell) for cell in rows[0]] if rows else []
     if not any(headers):
         raise DataError(f"{file}: {row_noun} 1 is blank, expected the header there")
-    cells = grid.iloc[1:].reset_index(drop=True)
-    return RawTable(file, headers, cells, row_noun=row_noun, first_row=2)
+    width = max(map(len, rows))
+    _require_modest(file, len(rows) * width)
+    headers += [""] * (width - len(headers))
+    cells = pd.DataFrame(
+        [(*row, *[None] * (width - len(row))) for row in rows[1:]],
+        columns=range(width),
+        dtype=object,
+    )
+    return RawTable(file, tuple(headers), cells, row_noun=row_noun, first_row=2)
 
 
 def _header(cell: object) -> str:
@@ -250,66 +266,114 @@ def _header(cell: object) -> str:
     return "" if cell is None else str(cell).strip()
 
 
-def _csv_cells(file: str, raw: bytes, delimiter: str) -> pd.DataFrame:
-    """Read every cell of a csv as text, the header and blank lines among them."""
+def _csv_rows(file: str, raw: bytes, delimiter: str) -> list[list[str]]:
+    """Split a csv into rows of cells, one for each line; a blank one has no cell."""
+    rows: list[list[str]] = []
+    try:
+        text = _text(file, raw)
+        _require_modest(file, sum(text.count(mark) for mark in (delimiter, "\n", "\r")))
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        for row in reader:
+            rows.append(row if any(map(str.strip, row)) else [])
+            if reader.line_num > len(rows):
+                raise DataError(
+                    f"{file}: line {len(rows)} opens a quote that line {reader.line_num} closes, "
+                    "expected every cell on one line"
+                )
+            if rows[0] and rows[-1] and len(row) != len(rows[0]):
+                raise DataError(
+                    f"{file}: line {len(rows)} has {len(row)} cells, the header has "
+                    f"{len(rows[0])}: is the line whole, and is the delimiter {delimiter!r} right?"
+                )
+    except TypeError as error:
+        raise DataError(f"{file}: delimiter {delimiter!r}: {one_line(error)}") from None
+    except csv.Error as error:
+        line = f"{file}: line {len(rows) + 1}"
+        if reader.line_num > len(rows) + 1:
+            raise DataError(f"{line} opens a quote that is never closed") from None
+        raise DataError(f"{line} cannot be split into cells: {one_line(error)}") from None
+    return rows
+
+
+def _text(file: str, raw: bytes) -> str:
+    """Decode a csv, with or without a byte order mark."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{file}: line {line} is not UTF-8 (byte 0x{raw[error.start]:02x}): save it as UTF-8"
-        ) from None
+        unmarked = error.object  # where the error counts from
+        line = unmarked.count(b"\n", 0, error.start) + 1
+        byte = f"byte 0x{unmarked[error.start]:02x}"
+        raise DataError(f"{file}: line {line} is not UTF-8 ({byte}): save it as UTF-8") from None
     if "\0" in text:
-        raise DataError(f"{file}: holds zero bytes, so it is not UTF-8 text: save it as UTF-8")
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{file}: line {line} holds a zero byte, so it is not UTF-8: save it so")
     if not text.strip():
         raise DataError(f"{file}: is empty (only blank lines)")
-    try:
-        return pd.read_csv(
-            io.StringIO(text),
-            sep=delimiter,
-            header=None,
-            dtype=str,
-            na_filter=False,
-            skip_blank_lines=False,
-            engine="c",
-        )
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{file}: line 1 is blank, expected the header there") from None
-    except (ValueError, TypeError) as error:
-        reason = one_line(error).removeprefix("Error tokenizing data. C error: ")
-        unclosed = re.search(r"EOF inside string starting at row (\d+)", reason)
-        if unclosed:
-            line = int(unclosed[1]) + 1
-            raise DataError(f"{file}: line {line} opens a quote that is never closed") from None
-        raise DataError(f"{file}: delimiter {delimiter!r}: {reason}") from error
+    return text
 
 
-def _excel_cells(file: str, raw: bytes) -> pd.DataFrame:
+def _excel_rows(file: str, raw: bytes) -> list[tuple[object, ...]]:
     """Read every cell of the first sheet as it is stored."""
     try:
+        from openpyxl import load_workbook
+    except ImportError:
+        raise DataError(_missing_extra(file, "excel")) from None
+    rows: list[tuple[object, ...]] = []
+    try:
+        _require_modest_parts(file, raw)
         with warnings.catch_warnings():
             # openpyxl warns of styles and drop-down lists that it leaves out.
             warnings.simplefilter("ignore", UserWarning)
-            return pd.read_excel(
-                io.BytesIO(raw), header=None, dtype=object, na_filter=False, engine="openpyxl"
-            )
-    except ImportError:
-        raise DataError(_missing_extra(file, "excel")) from None
+            book = load_workbook(io.BytesIO(raw), read_only=True, data_only=True, keep_links=False)
+            sheet = book.worksheets[0]
+            sheet.reset_dimensions()  # what the sheet says of its own size may be wrong
+            for row in sheet.iter_rows(values_only=True):
+                rows.append(row)
+                _require_modest(file, len(rows) * max(len(row), 1))
+    except DataError:
+        raise
     except Exception as error:
         # A zip of XML can be broken in ways that raise nearly anything.
         raise DataError(f"{file}: is not a readable .xlsx workbook: {one_line(error)}") from error
+    return rows
+
+
+def _require_modest_parts(file: str, raw: bytes) -> None:
+    """Raise if a workbook, which is a zip, would unpack to far more than it is."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as parts:
+        num_bytes = sum(part.file_size for part in parts.infolist())
+    if num_bytes > MAX_BYTES:
+        raise DataError(f"{file}: unpacks to {num_bytes} bytes, may have {MAX_BYTES}")
 
 
 def _parquet_frame(file: str, raw: bytes) -> pd.DataFrame:
-    """Read a parquet file; a named index becomes a column again."""
+    """Read a parquet file; a named index is a column like others, and one without a name none."""
     try:
-        frame = pd.read_parquet(io.BytesIO(raw), engine="pyarrow")
-        return frame.reset_index() if any(frame.index.names) else frame
+        from pyarrow import parquet
     except ImportError:
         raise DataError(_missing_extra(file, "parquet")) from None
+    try:
+        stored = parquet.ParquetFile(io.BytesIO(raw), page_checksum_verification=True)
+        _require_modest(file, stored.metadata.num_rows * stored.metadata.num_columns)
+        table = stored.read()
+        # What pandas notes beside the columns, their names again, may contradict them.
+        named = [
+            place
+            for place, name in enumerate(table.column_names)
+            if not re.fullmatch(_UNNAMED_INDEX, name)
+        ]
+        return pd.DataFrame(table.select(named).replace_schema_metadata().to_pandas())
+    except DataError:
+        raise
     except Exception as error:
         # Arrow raises its own kinds, and pandas others for what Arrow hands over.
         raise DataError(f"{file}: is not a readable parquet file: {one_line(error)}") from error
+
+
+def _require_modest(file: str, num_cells: int) -> None:
+    """Raise if a table would take more memory than any honest one."""
+    if num_cells > MAX_CELLS:
+        raise DataError(f"{file}: has {num_cells} cells or more, may have {MAX_CELLS}")
 
 
 def _missing_extra(file: str, extra: str) -> str:

@@ -1,0 +1,79 @@
+"""A sample market of twenty weeks: the raw files of the real one, small enough to be read often."""
+
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from ironore_lightning.config.data import (
+    DataSettings,
+    FuturesSettings,
+    PanelSettings,
+    SampleSettings,
+)
+from ironore_lightning.data.panel import Panel, build_panel
+from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.sample import Market, simulate_market, write_market
+
+ORIGINAL = Path(__file__).parents[1] / "conf" / "data" / "original.yaml"
+FRAMES = ("values", "staleness", "log_returns", "breaks")
+FIRST_DAY = "2025-04-01"
+FUTURES = FuturesSettings(month_offset=1, adjustment="ratio", bridge_days=0)
+PANEL = PanelSettings(start=None, as_published=True, break_days=())
+
+
+@cache
+def simulate_small_market() -> Market:
+    """Cut the end off the sample market."""
+    market = simulate_market(SampleSettings(seed=0, signal=0.0))
+    return Market(
+        closes_65=market.closes_65.loc[FIRST_DAY:, "2025-05":],
+        closes_62=market.closes_62.loc[FIRST_DAY:, "2025-05":"2025-12"],
+        group=market.group.loc[FIRST_DAY:],
+        index=market.index.loc[FIRST_DAY:],
+        inventory=market.inventory.loc[FIRST_DAY:],
+        shipment=market.shipment.loc[FIRST_DAY:],
+        planted=market.planted.loc[FIRST_DAY:],
+    )
+
+
+def write_small_market(folder: Path) -> None:
+    """Write the six raw files: 97 days of prices and daily drivers, 20 weeks of weekly ones."""
+    write_market(simulate_small_market(), folder)
+
+
+def original_settings(root: Path) -> DataSettings:
+    """Return what `data=original data.root=ROOT` says of the data."""
+    return DataSettings.model_validate({**_original(), "root": str(root)})
+
+
+@cache
+def _original() -> dict[str, object]:
+    data: dict[str, object] = yaml.safe_load(ORIGINAL.read_text(encoding="utf-8"))["data"]
+    return data
+
+
+def read_market(settings: DataSettings) -> tuple[RawData, Panel]:
+    """Read and join the files as every run does, and keep nothing of it in the process."""
+    raw = read_raw(settings)
+    return raw, build_panel(raw, settings, futures=FUTURES, panel=PANEL)
+
+
+def bits(market):
+    """Everything a market holds, to the last bit."""
+    raw, panel = market
+    legs = {f"leg {name}": leg.days for name, leg in panel.futures.items()}
+    shared = {name: getattr(panel, name) for name in FRAMES}
+    return {
+        name: (
+            tuple(map(str, frame.columns)),
+            frame.index.to_numpy().tobytes(),
+            *(
+                column.to_numpy().tobytes()
+                if column.dtype.kind in "fb"
+                else tuple(map(str, column))
+                for _, column in frame.items()
+            ),
+        )
+        for name, frame in {**shared, **legs, **raw.contracts, **raw.sources}.items()
+    }
