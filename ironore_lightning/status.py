@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
 
 from ironore_lightning.errors import (
     ConfigError,
@@ -36,6 +35,7 @@ INTERRUPTED: Final = "interrupted"
 
 STATUS_FILE = "status.json"
 RESULTS_FILE = "final_results.json"
+LOG_FILE = "training.log"
 
 PATIENCE_SECONDS = 5.0
 """How long to wait for a folder, which a summary holds for a moment to see whether it is free."""
@@ -54,7 +54,7 @@ LEFT_BY_A_RUN = (
     "evaluation_results.json",
     RESULTS_FILE,
 )
-"""What a run that starts again removes first; the log goes on."""
+"""What a run that starts again removes first."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,6 @@ class Status:
         """Whether a checkpoint of this run may be continued; one that failed by itself may not."""
         was_stopped = self.state == FAILED and (self.error or "").startswith(CURABLE)
         return self.state in {RUNNING, INTERRUPTED} or was_stopped
-
-
-STATUS = TypeAdapter(Status)
 
 
 class Attempt:
@@ -148,7 +145,11 @@ class Attempt:
         return None
 
     def _remove_leftovers(self) -> None:
-        for name in LEFT_BY_A_RUN if (self.folder / STATUS_FILE).exists() else ():
+        if not (self.folder / STATUS_FILE).exists():
+            return
+        if self.status.state in {RUNNING, INTERRUPTED} and (self.folder / LOG_FILE).exists():
+            os.truncate(self.folder / LOG_FILE, 0)  # its lines come again; of a failure they stay
+        for name in LEFT_BY_A_RUN:
             path = self.folder / name
             is_folder = path.is_dir() and not path.is_symlink()
             shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
@@ -258,8 +259,10 @@ def _read(folder: Path) -> Status:
     path = folder / STATUS_FILE
     if not path.is_file():
         return Status(INTERRUPTED)
+    from pydantic import TypeAdapter, ValidationError  # takes time that --help does not have
+
     try:
-        status: Status = STATUS.validate_json(path.read_bytes(), strict=True)
+        status: Status = TypeAdapter(Status).validate_json(path.read_bytes(), strict=True)
     except ValidationError as error:
         mistake = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in mistake["loc"]) or "the whole"

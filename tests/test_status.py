@@ -421,6 +421,19 @@ def test_without_a_last_checkpoint_a_run_that_was_cut_off_starts_anew(tmp_path):
     assert sorted(content(tmp_path)) == [".lock", "status.json"]
 
 
+@pytest.mark.parametrize(
+    ("error", "log"), [(KeyboardInterrupt(), ""), (TrainingError("loss is nan"), "of before\n")]
+)
+def test_the_log_starts_anew_after_an_interruption_and_goes_on_after_a_failure(
+    tmp_path, error, log
+):
+    fail(tmp_path, error)
+    (tmp_path / "training.log").write_text("of before\n")
+    with attempt(tmp_path) as this:
+        assert this.start(SETTINGS) is None
+    assert (tmp_path / "training.log").read_text() == log
+
+
 def test_a_first_try_removes_nothing(tmp_path):
     leave(tmp_path, LEFT_BY_A_RUN)
     before = content(tmp_path)
