@@ -9,7 +9,7 @@ from damage import in_bytes, in_cell, in_frame, in_lines, unpacked
 from small_market import bits, original_settings, read_market, write_small_market
 
 from ironore_lightning.config.data import DataSettings
-from ironore_lightning.data import files, tables
+from ironore_lightning.data import tables
 from ironore_lightning.errors import DataError
 
 FILES = {"csv": "table.csv", "parquet": "table.parquet", "excel": "table.xlsx"}
@@ -190,7 +190,7 @@ TABLES = {
     ),
     ("excel", "a bomb of zeros"): (
         in_bytes("table.xlsx", unpacked(lambda parts: parts | {"bomb": bytes(70 * 2**20)})),
-        f"bytes, may have {files.MAX_BYTES}",
+        f"bytes, may have {tables.MAX_UNPACKED_BYTES}",
     ),
     ("excel", "a bomb of entities"): (
         in_bytes("table.xlsx", unpacked(with_entities)),

@@ -71,8 +71,8 @@ class WindowDataModule(LightningDataModule):
         self.seed = seed
         self.split = build_split(target, split, sequence_length=sequence_length, horizon=horizon)
         self.table = split_table(target, self.split, sequence_length)
-        values = features.to_numpy(dtype=np.float64)
-        self.scaler = fit_scaler(values[self.split.train.start : self.split.train.stop], scaling)
+        training = features.iloc[self.split.train.start : self.split.train.stop]
+        self.scaler = fit_scaler(training.to_numpy(dtype=np.float64), scaling)
         origins = {
             segment: sample_origins(target, self.split.rows(segment), sequence_length)
             for segment in SEGMENTS

@@ -7,8 +7,9 @@ from pathlib import Path
 from ironore_lightning.config.data import FileSettings
 from ironore_lightning.errors import DataError, closest
 
-MAX_BYTES = 64 * 2**20
-"""Largest file that is opened; ten years of daily curves take about 2 MB."""
+MAX_BYTES = 512 * 2**20
+"""Largest file that is opened; ten years of daily curves take about 2 MB, and a million rows of
+fourteen numbers 114 MB."""
 
 _LONGEST = 60
 _MOST = 12

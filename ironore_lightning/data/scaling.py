@@ -34,12 +34,8 @@ class Scaler:
 
         One that single precision cannot hold becomes infinite.
         """
-        scaled = np.empty(values.shape, dtype=np.float32)
-        for first in range(0, len(values), ROWS_AT_ONCE):
-            rows = slice(first, first + ROWS_AT_ONCE)
-            with np.errstate(all="ignore"):
-                scaled[rows] = (values[rows] - self.center) / self.spread
-        return scaled
+        with np.errstate(all="ignore"):
+            return ((values - self.center) / self.spread).astype(np.float32)
 
 
 def fit_scaler(training_rows: Floats, settings: ScalingSettings) -> Scaler:
@@ -54,9 +50,13 @@ def scale_table(scaler: Scaler, features: pd.DataFrame) -> Singles:
     Raises:
         DataError: If a value is too large for it, or for its scaler.
     """
-    scaled = scaler.apply(features.to_numpy(np.float64))
-    scaled[:, ~np.isfinite(scaler.spread)] = np.inf
-    _require_learnable(~np.isfinite(scaled), features)
+    scaled = np.empty(features.shape, dtype=np.float32)
+    for first in range(0, len(features), ROWS_AT_ONCE):
+        block = features.iloc[first : first + ROWS_AT_ONCE]
+        rows = scaler.apply(block.to_numpy(np.float64))
+        rows[:, ~np.isfinite(scaler.spread)] = np.inf
+        _require_learnable(~np.isfinite(rows), block)
+        scaled[first : first + ROWS_AT_ONCE] = rows
     return scaled
 
 

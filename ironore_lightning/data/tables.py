@@ -15,11 +15,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.data.files import MAX_BYTES, listed, one_line, quoted, read_bytes
+from ironore_lightning.data.files import listed, one_line, quoted, read_bytes
 from ironore_lightning.errors import DataError, closest
 
 MAX_CELLS = 5_000_000
-"""Most cells of a table: a hundred years of days with two hundred columns."""
+"""Most cells of a table of text: a hundred years of days with two hundred columns."""
+
+MAX_STORED_CELLS = 50_000_000
+"""Most cells of a parquet file, whose numbers take eight bytes each."""
+
+MAX_UNPACKED_BYTES = 64 * 2**20
+"""Most bytes of the parts of a workbook."""
 
 MISSING_MARKS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "-")
 """What a cell without a value may hold, spaces around it aside."""
@@ -342,8 +348,8 @@ def _require_modest_parts(file: str, raw: bytes) -> None:
     """Raise if a workbook, which is a zip, would unpack to far more than it is."""
     with zipfile.ZipFile(io.BytesIO(raw)) as parts:
         num_bytes = sum(part.file_size for part in parts.infolist())
-    if num_bytes > MAX_BYTES:
-        raise DataError(f"{file}: unpacks to {num_bytes} bytes, may have {MAX_BYTES}")
+    if num_bytes > MAX_UNPACKED_BYTES:
+        raise DataError(f"{file}: unpacks to {num_bytes} bytes, may have {MAX_UNPACKED_BYTES}")
 
 
 def _parquet_frame(file: str, raw: bytes) -> pd.DataFrame:
@@ -354,7 +360,8 @@ def _parquet_frame(file: str, raw: bytes) -> pd.DataFrame:
         raise DataError(_missing_extra(file, "parquet")) from None
     try:
         stored = parquet.ParquetFile(io.BytesIO(raw), page_checksum_verification=True)
-        _require_modest(file, stored.metadata.num_rows * stored.metadata.num_columns)
+        num_cells = stored.metadata.num_rows * stored.metadata.num_columns
+        _require_modest(file, num_cells, at_most=MAX_STORED_CELLS)
         table = stored.read()
         # What pandas notes beside the columns, their names again, may contradict them.
         named = [
@@ -370,10 +377,10 @@ def _parquet_frame(file: str, raw: bytes) -> pd.DataFrame:
         raise DataError(f"{file}: is not a readable parquet file: {one_line(error)}") from error
 
 
-def _require_modest(file: str, num_cells: int) -> None:
+def _require_modest(file: str, num_cells: int, *, at_most: int = MAX_CELLS) -> None:
     """Raise if a table would take more memory than any honest one."""
-    if num_cells > MAX_CELLS:
-        raise DataError(f"{file}: has {num_cells} cells or more, may have {MAX_CELLS}")
+    if num_cells > at_most:
+        raise DataError(f"{file}: has {num_cells} cells or more, may have {at_most}")
 
 
 def _missing_extra(file: str, extra: str) -> str:

@@ -171,11 +171,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ConfigError: Naming the file, if it is missing or no checkpoint of this package.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        raw = path.read_bytes()  # once, for a run that goes on may write the next one meanwhile
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > path.stat().st_size:
+        if unpacked > len(raw):
             raise ConfigError(f"{path}: refused, it would unpack to {unpacked:,} bytes")
-        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        content: dict[str, Any] = torch.load(io.BytesIO(raw), weights_only=True, map_location="cpu")
     except ConfigError:
         raise
     except FileNotFoundError:
