@@ -335,14 +335,16 @@ def test_no_file_is_ever_found_half_written(tmp_path):
     command = [sys.executable, "-c", WRITE_FOREVER, str(tmp_path)]
     seen = {"a.csv": [], "a.json": [], "a.ckpt": []}
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "written\n"
-        deadline = time.monotonic() + 60
-        while len(seen["a.csv"]) < 15 and time.monotonic() < deadline:
-            seen["a.csv"].append(set(pd.read_csv(tmp_path / "a.csv")["a"]))
-            seen["a.json"].append(set(READERS[".json"](tmp_path / "a.json")["a"]))
-            seen["a.ckpt"].append(set(read_checkpoint(tmp_path / "a.ckpt")["a"]))
-            READERS[".png"](tmp_path / "plots" / "a.png")
-        process.kill()
+        try:
+            assert process.stdout.readline() == "written\n"
+            deadline = time.monotonic() + 60
+            while len(seen["a.csv"]) < 15 and time.monotonic() < deadline:
+                seen["a.csv"].append(set(pd.read_csv(tmp_path / "a.csv")["a"]))
+                seen["a.json"].append(set(READERS[".json"](tmp_path / "a.json")["a"]))
+                seen["a.ckpt"].append(set(read_checkpoint(tmp_path / "a.ckpt")["a"]))
+                READERS[".png"](tmp_path / "plots" / "a.png")
+        finally:
+            process.kill()
     for found in seen.values():
         assert len(found) == 15
         assert all(len(numbers) == 1 for numbers in found)
