@@ -29,6 +29,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 ROOT = Path(__file__).parents[2]
+TOO_LATE = "had ended"
 NOT_STARTED = "holds no run that could go on"
 EPOCH = re.compile(
     r"INFO +(\d+ +\S+ +\S+(?: +[+-]\S+)?) +\S+ s +(\S+ +\S+)  .*(?:FAST|MEDIUM|SLOW)$"
@@ -42,12 +43,14 @@ class Story:
     Attributes:
         number: Of the run, from 1.
         kills: Signal, second, exit status, and state and epochs that were left.
+        num_missed: Kills that came too late, since the run had ended.
         restarts: Times that it had not started yet and began with its own command.
         differences: What is not as in the untouched run.
     """
 
     number: int
     kills: list[str] = field(default_factory=list)
+    num_missed: int = 0
     restarts: int = 0
     differences: list[str] = field(default_factory=list)
 
@@ -78,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
             print(describe(story), flush=True)
             stories.append(story)
     wrong = [story for story in stories if story.differences]
-    num_kills = sum(len(story.kills) for story in stories)
+    num_kills = sum(len(story.kills) - story.num_missed for story in stories)
     num_restarts = sum(story.restarts for story in stories)
     print(
         f"{len(stories)} runs, {num_kills} kills ({num_restarts} of them before the run had "
@@ -111,6 +114,7 @@ def kill_and_go_on(
     for moment in moments:
         number_of = next(signals)
         ended = stop(arguments, number_of, after=moment)
+        story.num_missed += ended == TOO_LATE
         story.kills.append(f"{number_of.name[3:]} {moment:.1f} s: {ended}, {left(folder)}")
         arguments = [f"resume={folder}"]
         if not (folder / "status.json").exists():
@@ -137,6 +141,9 @@ def stop(arguments: Sequence[str], number: signal.Signals, *, after: float) -> s
         process.wait(after)
     except subprocess.TimeoutExpired:
         process.send_signal(number)
+    else:
+        process.communicate()
+        return TOO_LATE
     said = process.communicate(timeout=120)[1]
     traceback = ", a traceback" if "Traceback" in said else ""
     return f"exit {process.returncode}{traceback}"
