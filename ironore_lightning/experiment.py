@@ -322,7 +322,7 @@ def _facts(
         num_epochs=ended["epoch"] + 1,
         best_epoch=kept["epoch"] + 1,
         best_score=float(kept["callbacks"][checkpoints.state_key]["best_model_score"]),
-        stopped_early=_has_stopped(folder / "last.ckpt", stopping),
+        stopped_early=ended["callbacks"][stopping.state_key]["stopped_epoch"] > 0,
         seconds=float(ended["callbacks"][report.state_key]["seconds"]),
         num_parameters=sum(one.numel() for one in forecaster.parameters() if one.requires_grad),
     )

@@ -149,3 +149,13 @@ def test_a_loss_that_turns_to_nan_keeps_the_epochs_before(compose, tmp_path, mon
 def test_the_network_is_sized_by_the_features(compose, make_datamodule):
     forecaster = build_forecaster(make_datamodule(), compose("model=tiny"))
     assert forecaster.network.lstm.input_size == 2
+
+
+def test_mixed_precision_on_a_cpu_is_a_choice_that_fits_nearly_the_same(compose, tmp_path):
+    setting = ("model=bilstm_small", "training.max_epochs=3")
+    plain = run_experiment(compose(*setting), tmp_path / "plain")
+    mixed = run_experiment(compose(*setting, "hardware.precision=bf16-mixed"), tmp_path / "mixed")
+    assert mixed.objective != plain.objective
+    assert mixed.objective == pytest.approx(plain.objective, rel=0.01)
+    last = torch.load(tmp_path / "mixed" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert all(weight.dtype == torch.float32 for weight in last["state_dict"].values())

@@ -49,8 +49,10 @@ class HardwareSettings(Settings):
     devices: int = Field(ge=1)
     """Processes (cpu) or cards (gpu); more than one trains with ddp."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    """Mixed precision gives other numbers; it is worth trying where the processor has AMX."""
     threads: int = Field(ge=1, le=1024)
-    """CPU threads a process."""
+    """CPU threads a process. A second one gains a little on a machine that has nothing else to do;
+    beside a busy process it makes an epoch many times slower."""
     deterministic: bool
     """Whether only operations that repeat bit for bit are allowed."""
 

@@ -49,7 +49,8 @@ class Forecaster(LightningModule):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map scaled features (B, L, F) to the head's parameters (B, P), per cent."""
-        return self.head.parameters(self.network(inputs))
+        raw: Tensor = self.network(inputs)
+        return self.head.parameters(raw.float())  # mixed precision ends with the network
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the mean loss of a batch."""
@@ -89,7 +90,7 @@ class Forecaster(LightningModule):
             self.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
-            fused=True,  # one call a step; equal to the others but for rounding
+            fused=not self._is_mixed(),  # one call a step; equal to the others but for rounding
         )
         if settings.schedule == "none":
             return optimizer
@@ -104,6 +105,10 @@ class Forecaster(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "monitor": self.monitor},
         }
+
+    def _is_mixed(self) -> bool:
+        """Return whether precision is mixed: lightning clips no gradients of a fused optimiser."""
+        return self._trainer is not None and "mixed" in str(self.trainer.precision)
 
     def _log_loss(self, name: str, loss: Tensor) -> None:
         if not torch.isfinite(loss):
