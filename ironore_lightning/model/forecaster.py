@@ -85,12 +85,14 @@ class Forecaster(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser, and its schedule if one is set."""
         settings = self.training_settings
+        # Of a fused optimiser lightning clips no gradients in mixed precision.
+        is_mixed = self._trainer is not None and "mixed" in str(self.trainer.precision)
         family = {"adam": Adam, "adamw": AdamW}[settings.optimizer]
         optimizer: Optimizer = family(
             self.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
-            fused=not self._is_mixed(),  # one call a step; equal to the others but for rounding
+            fused=not is_mixed,  # one call a step; equal to the others but for rounding
         )
         if settings.schedule == "none":
             return optimizer
@@ -105,10 +107,6 @@ class Forecaster(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "monitor": self.monitor},
         }
-
-    def _is_mixed(self) -> bool:
-        """Return whether precision is mixed: lightning clips no gradients of a fused optimiser."""
-        return self._trainer is not None and "mixed" in str(self.trainer.precision)
 
     def _log_loss(self, name: str, loss: Tensor) -> None:
         if not torch.isfinite(loss):

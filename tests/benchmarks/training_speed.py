@@ -158,16 +158,13 @@ def prepare(overrides: Sequence[str]):
 
 def work(kind: str, overrides: Sequence[str]) -> None:
     """Fit for every line of standard input, and answer with the seconds and epochs."""
-    from ironore_lightning.imports import quick_imports
+    import torch
+    from bare_loop import fit_bare, fit_usual
+    from lightning import seed_everything
 
-    with quick_imports():
-        import torch
-        from bare_loop import fit_bare, fit_usual
-        from lightning import seed_everything
-
-        from ironore_lightning.experiment import build_forecaster, build_logger, fit
-        from ironore_lightning.hardware import set_up_process
-        from ironore_lightning.report.console import quieten_lightning
+    from ironore_lightning.experiment import build_forecaster, build_logger, fit
+    from ironore_lightning.hardware import set_up_process
+    from ironore_lightning.report.console import quieten_lightning
 
     config, datamodule = prepare(overrides)
     torch.set_num_threads(config.hardware.threads)
