@@ -139,7 +139,7 @@ REFUSED = {
         {"Y": with_one(np.inf, day=10)},
         (),
         DataError,
-        "column 'Y', line 12: the value is infinite",
+        "column 'Y', line 12: 'inf' is infinite, expected digits",
     ),
     "squares that overflow": (
         {"Y": 1e30 * noise(5)},

@@ -442,7 +442,7 @@ def test_an_infinite_bound_is_refused(five_days):
 
 
 def test_files_are_small_png_of_the_agreed_size(tmp_path):
-    folder = tmp_path / "new" / "figures"
+    folder = tmp_path / "figures"
     actual, forecast = noise(2000)
     # Forecasts as large as the moves fill the most paper.
     figures = draw_figures(bounded(frame(actual, 10 * forecast)), title="eight years")
@@ -474,7 +474,8 @@ def test_the_same_predictions_give_the_same_bytes(five_bounded_days, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "ours"), [(plots, {"ironore_lightning.report.style"}), (style, set())]
+    ("module", "ours"),
+    [(plots, {"ironore_lightning.report.style"}), (style, {"ironore_lightning.record"})],
 )
 def test_neither_pyplot_nor_more_of_ours_than_the_style_is_needed(module, ours):
     imported = {
