@@ -39,6 +39,8 @@ def whole(compose, tmp_path_factory):
 
 def stop(folder, number, *, epochs, arguments):
     """Start or continue the run in a process of its own, and stop it after some epochs."""
+    # A shell lets what it starts in the background ignore Ctrl-C, and so would the run.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [sys.executable, "train.py", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL
     ) as process:
