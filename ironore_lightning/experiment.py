@@ -218,6 +218,11 @@ def cut_samples(panel: Panel, config: Config) -> WindowDataModule:
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
     require_no_answer(features, target)
+    return lay_windows(features, target, config)
+
+
+def lay_windows(features: pd.DataFrame, target: pd.DataFrame, config: Config) -> WindowDataModule:
+    """Cut features, shape (T, F), and their target into samples."""
     return WindowDataModule(
         features=features,
         target=target,

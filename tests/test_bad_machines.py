@@ -314,7 +314,7 @@ import sys
 from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
-from ironore_lightning.model.checkpoints import PARTS, WholeCheckpoints
+from ironore_lightning.model.checkpoints import PARTS, PatientCheckpointIO
 from ironore_lightning.record import write_csv, write_json
 from ironore_lightning.report.style import write_figures
 folder = Path(sys.argv[1])
@@ -324,7 +324,7 @@ while True:
     number += 1
     write_csv(folder / "a.csv", pd.DataFrame({"a": [number] * 20_000}), index=False)
     write_json(folder / "a.json", {"a": [number] * 20_000})
-    WholeCheckpoints().save_checkpoint({**parts, "a": [number] * 20_000}, folder / "a.ckpt")
+    PatientCheckpointIO().save_checkpoint({**parts, "a": [number] * 20_000}, folder / "a.ckpt")
     write_figures({"a": Figure(figsize=(5, 5))}, folder / "plots")
     if number == 2:
         print("written", flush=True)

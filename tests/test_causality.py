@@ -14,11 +14,10 @@ import pandas as pd
 import pytest
 import torch
 
-from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
-from ironore_lightning.experiment import build_datamodule
+from ironore_lightning.experiment import build_datamodule, lay_windows
 from ironore_lightning.model.heads import NUM_OUTPUTS
 from ironore_lightning.model.network import BiLSTM
 
@@ -76,16 +75,7 @@ def assemble(raw, config, *, tamper: Callable[[Panel], Panel] = lambda panel: pa
     """Build the samples of a run, with a hand on the panel."""
     panel = tamper(build_panel(raw, config.data, futures=config.futures, panel=config.panel))
     features = build_features(panel, config.features.names)
-    return WindowDataModule(
-        features=features,
-        target=build_target(panel, config.target).loc[features.index],
-        split=config.split,
-        scaling=config.scaling,
-        sequence_length=config.window.sequence_length,
-        horizon=config.target.horizon,
-        batch_size=config.training.batch_size,
-        seed=config.seed,
-    )
+    return lay_windows(features, build_target(panel, config.target).loc[features.index], config)
 
 
 @cache

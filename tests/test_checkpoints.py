@@ -7,7 +7,7 @@ import torch
 
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.model import checkpoints
-from ironore_lightning.model.checkpoints import WholeCheckpoints, read_checkpoint
+from ironore_lightning.model.checkpoints import PatientCheckpointIO, read_checkpoint
 from ironore_lightning.report.console import EpochReport
 
 SETTINGS = ("model=tiny", "training.max_epochs=4", "training.learning_rate=0.1")
@@ -41,7 +41,7 @@ def test_a_run_whose_folder_was_moved_goes_on_with_its_best_epoch(compose, tmp_p
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
     path = tmp_path / "checkpoints" / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"epoch": 1}, path)
+    PatientCheckpointIO().save_checkpoint({"epoch": 1}, path)
     usual = Path.write_bytes
 
     def write_half(one, content):
@@ -50,7 +50,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, mon
 
     monkeypatch.setattr(Path, "write_bytes", write_half)
     with pytest.raises(OSError, match="No space left on device") as caught:
-        WholeCheckpoints().save_checkpoint({"epoch": 2}, path)
+        PatientCheckpointIO().save_checkpoint({"epoch": 2}, path)
     assert caught.value.filename == str(path)
     assert torch.load(path, weights_only=True) == {"epoch": 1}
     assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
@@ -58,7 +58,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, mon
 
 def test_no_folder_is_made_for_the_checkpoint_of_a_run_that_has_none(tmp_path):
     with pytest.raises(FileNotFoundError):
-        WholeCheckpoints().save_checkpoint(
+        PatientCheckpointIO().save_checkpoint(
             {"epoch": 1}, tmp_path / "run" / "checkpoints" / "a.ckpt"
         )
     assert list(tmp_path.iterdir()) == []

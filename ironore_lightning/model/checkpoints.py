@@ -97,23 +97,38 @@ class Checkpoints(ModelCheckpoint):
         self.random_state = checkpoint[RANDOM_STATE].cpu()
 
 
-class WholeCheckpoints(TorchCheckpointIO):
-    """Put a checkpoint in the place of the one before only when it is complete.
+class PatientCheckpointIO(TorchCheckpointIO):
+    """Keep the best epoch in memory until the last one is written, or the fit ends.
 
-    Lightning's own writes to the folder for temporary files and moves from there, which between two
-    file systems is a copy: a full disk or a kill would leave half a file and take the one before.
+    So `best.ckpt` is never older than `last.ckpt` says, and an epoch that is soon surpassed is
+    never written.
+
+    A file takes the place of the one before only when it is complete. Lightning's own writes to the
+    folder for temporary files and moves from there, which between two file systems is a copy: a
+    full disk or a kill would leave half a file and take the one before.
     """
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self.best: tuple[dict[str, Any], Path] | None = None
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
     ) -> None:
-        """Write one; there are no options."""
+        """Copy the best epoch, since its tensors are trained on; write the last one."""
         assert storage_options is None
         path = Path(path)
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        path.parent.mkdir(exist_ok=True)
-        write_bytes(path, content.getvalue())
+        if path.stem == "best":
+            self.best = copy.deepcopy(checkpoint), path
+        else:
+            self.teardown()
+            _write(checkpoint, path)
+
+    def teardown(self) -> None:
+        """Write the best epoch, however the fit has ended."""
+        if self.best is not None:
+            _write(*self.best)
+            self.best = None
 
     def load_checkpoint(
         self,
@@ -133,32 +148,11 @@ class WholeCheckpoints(TorchCheckpointIO):
         return content
 
 
-class PatientCheckpointIO(WholeCheckpoints):
-    """Keep the best epoch in memory until the last one is written, or the fit ends.
-
-    So `best.ckpt` is never older than `last.ckpt` says, and an epoch that is soon surpassed is
-    never written.
-    """
-
-    def __init__(self) -> None:
-        """Hold nothing."""
-        self.best: tuple[dict[str, Any], str | Path] | None = None
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
-    ) -> None:
-        """Copy the best epoch, since its tensors are trained on; write the last one."""
-        if Path(path).stem == "best":
-            self.best = copy.deepcopy(checkpoint), path
-            return
-        self.teardown()
-        super().save_checkpoint(checkpoint, path)
-
-    def teardown(self) -> None:
-        """Write the best epoch, however the fit has ended."""
-        if self.best is not None:
-            super().save_checkpoint(*self.best)
-            self.best = None
+def _write(checkpoint: dict[str, Any], path: Path) -> None:
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    path.parent.mkdir(exist_ok=True)
+    write_bytes(path, content.getvalue())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

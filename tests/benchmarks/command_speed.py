@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
-from measuring import HEAD, ROOT, Row, ratios, take_turns, user_environment
+from measuring import ROOT, Row, print_table, ratios, take_turns, user_environment
 
 TAB = {"COMP_LINE": "train.py mod", "COMP_POINT": "12", "COMP_TYPE": "9"}
 """What bash sets when TAB is pressed after these twelve characters."""
@@ -62,9 +62,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--repeats", type=int, default=5)
-    print(HEAD)
-    for row in measure(repeats=parser.parse_args().repeats):
-        print(row.line, flush=True)
+    print_table(measure(repeats=parser.parse_args().repeats))
 
 
 if __name__ == "__main__":

@@ -20,21 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from measuring import HEAD, ROOT, Row, ratios, take_turns, user_environment
+from measuring import ROOT, Row, compose_config, print_table, ratios, take_turns, user_environment
 
 NUM_ROWS, NUM_FEATURES = 1_000_000, 12
 FEW_ROWS = 1_000
 NUM_STEPS = 1_000
-
-
-def compose_config(*overrides: str):
-    """Compose and check settings."""
-    from hydra import compose, initialize_config_dir
-
-    from ironore_lightning.composition import to_config
-
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return to_config(compose("config", overrides=list(overrides)))
 
 
 def raw_to_panel(folder: Path) -> float:
@@ -85,7 +75,7 @@ def work(path: Path) -> None:
     """Go from a table to a thousand steps, and print what each part took."""
     from ironore_lightning.data.features import build_features, build_target
     from ironore_lightning.data.market import build_market
-    from ironore_lightning.experiment import build_forecaster, cut_samples
+    from ironore_lightning.experiment import build_forecaster, cut_samples, lay_windows
     from ironore_lightning.hardware import set_up_process
 
     config = table_config(path)
@@ -100,7 +90,7 @@ def work(path: Path) -> None:
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
     before = memory(reset_peak=True)
-    datamodule = module_of(features, target, config)
+    datamodule = lay_windows(features, target, config)
     for _ in steps(datamodule):
         pass
     added = memory() - before
@@ -114,22 +104,6 @@ def work(path: Path) -> None:
         optimizer.step()
     seconds = time.perf_counter() - started
     print(json.dumps({"first batch": first_batch, "memory": added, "steps": seconds}))
-
-
-def module_of(features: pd.DataFrame, target: pd.DataFrame, config):
-    """Cut samples, as `experiment.cut_samples` does with features that are there."""
-    from ironore_lightning.data.datamodule import WindowDataModule
-
-    return WindowDataModule(
-        features=features,
-        target=target,
-        split=config.split,
-        scaling=config.scaling,
-        sequence_length=config.window.sequence_length,
-        horizon=config.target.horizon,
-        batch_size=config.training.batch_size,
-        seed=config.seed,
-    )
 
 
 def steps(datamodule):
@@ -198,9 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.table:
         work(chosen.table)
         return
-    print(HEAD)
-    for row in measure(repeats=chosen.repeats):
-        print(row.line, flush=True)
+    print_table(measure(repeats=chosen.repeats))
 
 
 if __name__ == "__main__":

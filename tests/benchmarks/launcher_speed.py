@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-from measuring import HEAD, ROOT, Row, others_seconds, ratios, user_environment
+from measuring import ROOT, Row, others_seconds, print_table, ratios, user_environment
 
 SHORT = ("model=bilstm_small", "training.max_epochs=30")
 FEW, MANY = 16, 64
@@ -97,9 +97,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--repeats", type=int, default=3)
-    print(HEAD)
-    for row in measure(repeats=parser.parse_args().repeats):
-        print(row.line, flush=True)
+    print_table(measure(repeats=parser.parse_args().repeats))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import os
 import platform
 import resource
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,23 @@ def take_turns(
 def ratios(of: Sequence[float], over: Sequence[float]) -> list[float]:
     """Divide turn by turn, so that what slows a whole turn cancels."""
     return [one / other for one, other in zip(of, over, strict=True)]
+
+
+def print_table(rows: Iterable[Row]) -> None:
+    """Print rows as Markdown."""
+    print(HEAD)
+    for row in rows:
+        print(row.line, flush=True)
+
+
+def compose_config(*overrides: str):
+    """Compose and check settings, as `train.py` does."""
+    from hydra import compose, initialize_config_dir
+
+    from ironore_lightning.composition import to_config
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return to_config(compose("config", overrides=list(overrides)))
 
 
 def machine() -> str:

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from measuring import HEAD, ROOT, Row, ratios, take_turns, user_environment
+from measuring import ROOT, Row, compose_config, print_table, ratios, take_turns, user_environment
 
 SMALL = ("model=bilstm_small",)
 WINDOWS = (20, 250)
@@ -144,14 +144,10 @@ def num_samples(overrides: Sequence[str]) -> int:
 
 def prepare(overrides: Sequence[str]):
     """Compose settings, and cut the sample market."""
-    from hydra import compose, initialize_config_dir
-
-    from ironore_lightning.composition import to_config
     from ironore_lightning.data.market import build_market
     from ironore_lightning.experiment import cut_samples
 
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = to_config(compose("config", overrides=list(overrides)))
+    config = compose_config(*overrides)
     panel = build_market(config.data, config.futures, config.panel).panel
     return config, cut_samples(panel, config)
 
@@ -202,9 +198,7 @@ def main() -> None:
     if arguments.worker:
         work(arguments.worker[0], arguments.worker[1:])
         return
-    print(HEAD)
-    for row in measure(repeats=arguments.repeats):
-        print(row.line, flush=True)
+    print_table(measure(repeats=arguments.repeats))
 
 
 if __name__ == "__main__":
