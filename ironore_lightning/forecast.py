@@ -6,7 +6,6 @@ Several folders of finished runs (``run=A,B``) give the mean forecast of their n
 """
 
 import datetime
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,20 +25,19 @@ from ironore_lightning.data.scaling import Scaler
 from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import ConfigError, DataError, IronOreError, exit_status
 from ironore_lightning.evaluation.assessment import assess
-from ironore_lightning.evaluation.intervals import (
-    COVERAGES,
-    adaptive_intervals,
-    ewma_volatility,
-    scaled_scores,
+from ironore_lightning.evaluation.intervals import COVERAGES
+from ironore_lightning.forecasting import (
+    BOUNDS,
+    conformal_bounds,
+    mean_forecast,
+    read_forecasts,
+    to_distribution,
 )
-from ironore_lightning.forecasting import to_distribution
 from ironore_lightning.model.checkpoints import read_checkpoint, require_network
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.record import column_digests, read_json, write_json
 from ironore_lightning.status import machine_errors
 from ironore_lightning.terminal import say
-
-log = logging.getLogger(__name__)
 
 KEYS = ("run", "data.root", "output_dir")
 
@@ -298,29 +296,16 @@ def describe(tomorrow: Tomorrow) -> str:
 
 def _conformal_bounds(forecast: pd.Series, outcome: pd.Series, run: Run) -> dict[str, float | None]:
     """Bound the newest forecast by the errors since the run's validation segment began."""
-    config = run.config
+    horizon = run.config.target.horizon
     outcome = outcome.loc[forecast.index]
-    ends = pd.Series(outcome.index, index=outcome.index).shift(-config.target.horizon)
+    ends = pd.Series(outcome.index, index=outcome.index).shift(-horizon)
     first, last = pd.Timestamp(run.validation.first_date), pd.Timestamp(run.validation.last_date)
-    is_val = ends.between(first, last).to_numpy()
-    is_later = ~(ends <= last).to_numpy()
-    actual, said = outcome.to_numpy(np.float64), forecast.to_numpy(np.float64)
-    volatility = ewma_volatility(actual, horizon=config.target.horizon)
-    bounds: dict[str, float | None] = {}
-    for coverage in COVERAGES:
-        found = adaptive_intervals(
-            scaled_scores(actual[is_val], said[is_val], volatility[is_val]),
-            actual=actual[is_later],
-            forecast=said[is_later],
-            volatility=volatility[is_later],
-            coverage=coverage,
-            horizon=config.target.horizon,
-            adaptation=config.evaluation.adaptation,
-        )
-        name = round(100 * coverage)
-        for side, values in (("lower", found.lower), ("upper", found.upper)):
-            bounds[f"{side}_{name}"] = float(values[-1]) if np.isfinite(values[-1]) else None
-    return bounds
+    segment = np.where(ends < first, "train", np.where(ends <= last, "val", "test"))
+    rows = pd.DataFrame({"segment": segment, "actual": outcome, "forecast": forecast}).loc[
+        outcome.notna() | ends.isna()  # a sample without an outcome is none, but for the newest
+    ]
+    bounds = conformal_bounds(rows, run.config.evaluation.adaptation, horizon=horizon).iloc[-1]
+    return {name: float(bounds[name]) if np.isfinite(bounds[name]) else None for name in BOUNDS}
 
 
 def _price_base(
@@ -352,13 +337,12 @@ def _evidence(runs: Sequence[Run]) -> str:
     first = runs[0]
     if len(runs) == 1:
         return first.evidence
-    frames = [pd.read_csv(run.folder / "predictions.csv", parse_dates=["date"]) for run in runs]
-    days = frames[0].query("segment == 'test'").reset_index(drop=True)
-    said = [frame.query("segment == 'test'")["forecast"].to_numpy() for frame in frames]
-    bounds = [f"{side}_{round(100 * one)}" for one in COVERAGES for side in ("lower", "upper")]
+    members = [read_forecasts(run.folder) for run in runs]
+    mean = mean_forecast(members)
+    days = mean[mean["segment"] == "test"].reset_index(drop=True)
     assessment = assess(
-        days.assign(forecast=np.mean(said, axis=0), **dict.fromkeys(bounds, np.nan)),
-        pd.read_csv(first.folder / "baselines.csv").drop(columns="date"),
+        days.assign(**dict.fromkeys(BOUNDS, np.nan)),
+        members[0].baselines,
         pd.DataFrame(index=days.index),
         first.config.evaluation,
         kind=first.config.target.kind,
@@ -415,5 +399,4 @@ def _require_same_units(run: Run, features: pd.DataFrame, newest: np.ndarray) ->
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     sys.exit(main(sys.argv[1:], today=datetime.datetime.now(tz=datetime.UTC).date()))

@@ -1,6 +1,8 @@
 """From what the network said to the frames that are written and assessed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ironore_lightning.config.evaluation import EvaluationSettings
+from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
 from ironore_lightning.evaluation.distributions import (
     LEVELS,
@@ -31,6 +34,9 @@ if TYPE_CHECKING:  # lightning takes two seconds to import, which a summary does
     from ironore_lightning.data.datamodule import WindowDataModule
 
 Floats = NDArray[np.float64]
+
+BOUNDS = tuple(f"{side}_{round(100 * one)}" for one in COVERAGES for side in ("lower", "upper"))
+"""Columns of the intervals."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +107,65 @@ def build_forecasts(
     )
 
 
+def read_forecasts(folder: Path) -> Forecasts:
+    """Read back what a finished run forecast.
+
+    Raises:
+        ConfigError: Naming the file that is missing, or is no table of a run.
+    """
+    predictions = _read_table(folder / "predictions.csv")
+    for name in ("segment", "actual", "forecast", *BOUNDS, "is_roll"):
+        if name not in predictions:
+            raise ConfigError(f"{folder / 'predictions.csv'}: holds no column {name}")
+    if not np.isfinite(predictions[["actual", "forecast"]]).all(axis=None):
+        raise ConfigError(f"{folder / 'predictions.csv'}: a value is missing")
+    test = predictions["date"][predictions["segment"] == "test"].reset_index(drop=True)
+    beside = []
+    for name in ("baselines", "density"):
+        table = _read_table(folder / f"{name}.csv")
+        if not table["date"].equals(test):
+            raise ConfigError(f"{folder / name}.csv: its days are not the test days of its run")
+        beside.append(table.drop(columns="date"))
+    return Forecasts(predictions, *beside)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read dates, words and numbers; whatever else a cell holds is refused."""
+    try:
+        table = pd.read_csv(path, dtype={"date": str, "segment": str, "is_roll": bool})
+        numbers = table.columns.difference(["date", "segment", "is_roll"], sort=False)
+        table = table.astype(dict.fromkeys(numbers, np.float64))
+        return table.assign(date=pd.to_datetime(table["date"], format="ISO8601"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{path}: is no table of a finished run: {reason}") from None
+
+
+def mean_forecast(members: Sequence[Forecasts]) -> pd.DataFrame:
+    """Return the predictions of the first member with the mean forecast of all; bounds are its own.
+
+    Raises:
+        ConfigError: If they forecast different days.
+    """
+    first = members[0].predictions
+    for other in members[1:]:
+        if not other.predictions[["date", "segment"]].equals(first[["date", "segment"]]):
+            raise ConfigError(
+                "the runs were trained and tested on different days, so their forecasts have no "
+                "mean"
+            )
+    said = [member.predictions["forecast"] for member in members]
+    return first.assign(forecast=np.mean(said, axis=0))
+
+
 def conformal_bounds(predictions: pd.DataFrame, adaptation: float, *, horizon: int) -> pd.DataFrame:
     """Bound the test rows by the forecast's own earlier errors.
 
     Args:
-        predictions: All rows in time order: `segment`, `actual`, `forecast`.
+        predictions: All rows in time order: `segment`, `actual`, `forecast`. Outcomes not known yet
+            may be NaN at the end.
         adaptation: Step of the adaptive level.
         horizon: Days that a forecast reaches.
 

@@ -52,7 +52,8 @@ def build_split(
 
     Raises:
         DataError: If there are fewer rows than one window needs.
-        ConfigError: If a segment is left without a sample, or there is no such fold.
+        ConfigError: If a segment is left without a sample, training has fewer of them than days
+            in the horizon, or there is no such fold.
 
     References:
         Purging: Lopez de Prado (2018), "Advances in Financial Machine Learning", chapter 7.
@@ -73,7 +74,7 @@ def build_split(
             val=range(val_start, max(test_start - purged, val_start)),
             test=range(test_start, dated),
         )
-    _require_samples(split, target, sequence_length=sequence_length, purged=purged)
+    _require_samples(split, target, sequence_length=sequence_length, horizon=horizon)
     return split
 
 
@@ -113,16 +114,22 @@ def count_walk_forward_folds(num_samples: int, *, initial: int, step: int, purge
 
 
 def _require_samples(
-    split: Split, target: pd.DataFrame, *, sequence_length: int, purged: int
+    split: Split, target: pd.DataFrame, *, sequence_length: int, horizon: int
 ) -> None:
     dated = int(target["date"].notna().sum())
     for segment in SEGMENTS:
         rows = split.rows(segment)
-        if not len(sample_origins(target, rows, sequence_length)):
+        found = len(sample_origins(target, rows, sequence_length))
+        if not found:
             raise ConfigError(
                 f"split: the {segment} segment holds no sample: {len(rows)} of {dated} rows are "
-                f"its own, {purged} before a border overlap it (target.horizon), and a window "
+                f"its own, {horizon - 1} before a border overlap it (target.horizon), and a window "
                 f"reads {sequence_length}"
+            )
+        if segment == "train" and found < horizon:
+            raise ConfigError(
+                f"split: the train segment holds {found} samples, fewer than the {horizon} days of "
+                "target.horizon; no outcome would be known when validation begins"
             )
 
 

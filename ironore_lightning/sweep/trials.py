@@ -5,12 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.forecasting import conformal_bounds
+from ironore_lightning.forecasting import conformal_bounds, mean_forecast, read_forecasts
 from ironore_lightning.status import COMPLETE
 from ironore_lightning.sweep.runs import RUN_KEYS, Run, varying
 
@@ -152,12 +151,8 @@ def join(runs: Sequence[Run]) -> Joined:
 
 def _join_seeds(runs: Sequence[Run]) -> Joined:
     """Average the forecasts of several seeds of one fold; one seed keeps its own intervals."""
-    frames = [pd.read_csv(run.folder / "predictions.csv", parse_dates=["date"]) for run in runs]
-    mean = frames[0].assign(forecast=np.mean([one["forecast"] for one in frames], axis=0))
-    baselines, density = (
-        pd.read_csv(runs[0].folder / f"{name}.csv").drop(columns="date")
-        for name in ("baselines", "density")
-    )
+    members = [read_forecasts(run.folder) for run in runs]
+    mean, density = mean_forecast(members), members[0].density
     if len(runs) > 1:
         config = runs[0].config
         assert config is not None
@@ -166,7 +161,7 @@ def _join_seeds(runs: Sequence[Run]) -> Joined:
         density = density.drop(columns=["pinball model", "crps model"])
     test = mean[mean["segment"] == "test"].assign(fold=runs[0].fold)
     validation = mean.loc[mean["segment"] == "val", ["date", "actual", "forecast"]]
-    return Joined(test, baselines, density, validation)
+    return Joined(test, members[0].baselines, density, validation)
 
 
 def _trial_key(run: Run) -> str:
