@@ -135,27 +135,29 @@ def _read_table(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype={"date": str, "segment": str, "is_roll": bool})
         numbers = table.columns.difference(["date", "segment", "is_roll"], sort=False)
         table = table.astype(dict.fromkeys(numbers, np.float64))
-        return table.assign(date=pd.to_datetime(table["date"], format="ISO8601"))
+        table["date"] = pd.to_datetime(table["date"], format="ISO8601")
+        if not (table["date"].diff().dropna() > pd.Timedelta(0)).all():
+            raise ValueError("its days do not follow each other")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{path}: is no table of a finished run: {reason}") from None
+    return table
 
 
 def mean_forecast(members: Sequence[Forecasts]) -> pd.DataFrame:
     """Return the predictions of the first member with the mean forecast of all; bounds are its own.
 
     Raises:
-        ConfigError: If they forecast different days.
+        ConfigError: If they forecast different days, or something else on the same ones.
     """
-    first = members[0].predictions
-    for other in members[1:]:
-        if not other.predictions[["date", "segment"]].equals(first[["date", "segment"]]):
-            raise ConfigError(
-                "the runs were trained and tested on different days, so their forecasts have no "
-                "mean"
-            )
+    first, what = members[0].predictions, ["date", "segment", "actual"]
+    if not all(other.predictions[what].equals(first[what]) for other in members[1:]):
+        raise ConfigError(
+            "run: the runs were trained and tested on different days or data, so their forecasts "
+            "have no mean"
+        )
     said = [member.predictions["forecast"] for member in members]
     return first.assign(forecast=np.mean(said, axis=0))
 

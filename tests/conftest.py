@@ -142,7 +142,8 @@ def write_run(compose) -> Callable[..., Path]:
             "evaluation": {"scores": {"rmse": 1.0, "direction_accuracy": 50.0, "r2_zero": 0.0}},
         }
         (folder / "final_results.json").write_text(json.dumps(results), encoding="utf-8")
-        (folder / "provenance.json").write_text(json.dumps({"input_sha256": {"a": "b"}}))
+        made_of = {"input_sha256": {"a": "b"}, "table_sha256": "c"}
+        (folder / "provenance.json").write_text(json.dumps(made_of))
         _made(folder / ".hydra" / "overrides.yaml").write_text(json.dumps(list(overrides)))
         write_status(folder, state="complete", objective=objective, minute=minute)
         return folder

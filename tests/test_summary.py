@@ -103,12 +103,19 @@ def test_the_joined_folds_are_assessed_by_the_function_of_a_single_run(
     assert sum(year.num_days for year in choice.years) == 180
 
 
-def test_different_losses_are_no_common_measure(write_trial, noise):
+def test_different_losses_are_no_common_measure(write_trial, noise, market):
+    def forecast(seed):
+        return np.full(NUM_DAYS, 0.01 * seed)
+
     write_trial("0.1", 1.0, noise(0) * 4)
     folder = write_trial("0.2", 9.0, noise(1) * 0, "training.loss=mae")
     summary = summarize(folder)
     assert summary.ranked_by == "validation RMSE"
     assert summary.ranking["trial"].iloc[0] == "dropout=0.2, loss=mae"
+    errors = [market[250:350] - forecast(seed)[250:350] for seed in (0, 1)]
+    rmse = [float((error**2).mean() ** 0.5) for error in errors]
+    assert summary.ranking["validation"].iloc[0] == pytest.approx(np.mean(rmse))
+    assert summary.ranking["spread"].iloc[0] == pytest.approx(np.std(rmse, ddof=1))
 
 
 def test_the_ledger_holds_every_trial_side_by_side(write_trial, noise, market):
@@ -121,20 +128,40 @@ def test_the_ledger_holds_every_trial_side_by_side(write_trial, noise, market):
     assert ledger["dropout=0.2"].tolist() == pytest.approx((noise(1)[350:] + 0.005).tolist())
 
 
-def test_trials_with_other_first_days_are_discounted_on_common_days(write_run, market, tmp_path):
-    for name, border in (("0.1", 350), ("0.2", 360)):
+@pytest.mark.parametrize("borders", [(250, 360), (240, 350)], ids=["tested", "validated"])
+def test_trials_of_other_days_have_no_best(write_run, market, tmp_path, borders):
+    for name, own in (("0.1", BORDERS), ("0.2", borders)):
         write_run(
             tmp_path / name,
             ["model=tiny", f"model.dropout={name}"],
             market,
             market * 0.1,
             objective=float(name),
-            borders=(250, border),
+            borders=own,
         )
+    summary = report(tmp_path)
+    assert summary.choice is None
+    said = "No best can be named: dropout=0.1 and dropout=0.2 are not validated and tested on the"
+    assert summary.sentence.startswith(said)
+    assert len(pd.read_csv(tmp_path / "summary.csv")) == 2
+
+
+def test_seeds_of_data_that_moved_on_are_never_averaged(write_run, market, tmp_path):
+    for seed, day in ((0, 0), (1, 1)):
+        folder = write_run(
+            tmp_path / str(seed),
+            ["model=tiny", f"seed={seed}"],
+            market[day:],
+            market[day : day + 400],
+            objective=1.0,
+            borders=BORDERS,
+        )
+        path = folder / "provenance.json"
+        made_of = json.loads(path.read_text())
+        path.write_text(json.dumps({**made_of, "table_sha256": f"of day {day}"}))
     summary = summarize(tmp_path)
-    assert len(summary.ledger) == 150
-    assert int(summary.ledger["dropout=0.2"].isna().sum()) == 10
-    assert summary.choice.assessment.scores.num_days == 150
+    assert [trial.name for trial in summary.trials] == ["ironore", "ironore (2)"]
+    assert "differ in what happened on the same days" in summary.sentence
 
 
 def test_runs_of_different_targets_have_no_best(write_trial, noise):
@@ -181,22 +208,145 @@ def test_pruned_trials_count_as_looked_at(write_trial, noise):
     assert (discount.num_trials, discount.num_scored) == (5, 1)
 
 
-def test_trials_that_lack_folds_are_not_ranked(write_run, market, noise, tmp_path):
-    for name, folds in (("0.1", 2), ("0.2", 1)):
-        for fold in range(folds):
+@pytest.fixture
+def write_folds(write_run, market, noise, tmp_path):
+    """Write folds of 60 days of a trial, each with the objective it is given."""
+
+    def write(name, objectives, seed=0):
+        for fold, objective in objectives.items():
             stop = 250 + 60 * fold
+            setting = [f"model.dropout={name}", "split=walk_forward", f"split.fold={fold}"]
             write_run(
-                tmp_path / f"{name}-{fold}",
-                ["model=tiny", f"model.dropout={name}", "split=walk_forward", f"split.fold={fold}"],
+                tmp_path / f"{name}-{fold}-{seed}",
+                ["model=tiny", *setting, f"seed={seed}"],
                 market,
                 noise(0)[: stop + 60],
-                objective=float(name),
+                objective=objective,
                 borders=(stop - 50, stop),
             )
-    summary = summarize(tmp_path)
+        return tmp_path
+
+    return write
+
+
+def test_trials_that_lack_folds_are_not_ranked(write_folds):
+    write_folds("0.1", {0: 0.1, 1: 0.1})
+    summary = summarize(write_folds("0.2", {0: 0.2}))
     assert list(summary.ranking["trial"]) == ["dropout=0.1"]
     assert "1 trials lack folds" in summary.notes[0]
     assert summary.choice.discount.num_trials == 2
+
+
+def test_later_folds_choose_nothing_since_they_validate_on_tested_days(write_folds):
+    write_folds("0.1", {0: 2.0, 1: 0.1, 2: 0.1})
+    summary = summarize(write_folds("0.2", {0: 1.0, 1: 9.0, 2: 9.0}))
+    assert summary.choice.trial.name == "dropout=0.2"
+    assert list(summary.ranking["validation"]) == [1.0, 2.0]
+    assert "ranked by the validation segment of fold 0 alone" in summary.notes[0]
+    tested = set(summary.choice.joined.days["date"])
+    assert not tested & set(summary.choice.joined.validation["date"])
+
+
+def test_a_fold_with_more_seeds_weighs_no_more(write_folds):
+    write_folds("0.1", {0: 3.0, 1: 3.0})
+    for seed in (1, 2, 3):
+        write_folds("0.1", {1: 0.1}, seed=seed)
+    summary = summarize(write_folds("0.2", {0: 2.0, 1: 2.0}))
+    assert list(summary.ranking["trial"]) == ["dropout=0.2", "dropout=0.1"]
+    assert any("some folds have fewer seeds" in note for note in summary.notes)
+
+
+def test_trials_of_other_folds_have_no_best(write_folds):
+    write_folds("0.1", {0: 1.0, 1: 1.0})
+    summary = summarize(write_folds("0.2", {2: 2.0, 3: 2.0}))
+    assert summary.sentence == "No best can be named: no trial has all the folds that there are."
+
+
+def test_a_gap_between_folds_is_told(write_folds):
+    summary = summarize(write_folds("0.1", {0: 1.0, 3: 1.0}))
+    assert "no run of fold 1, 2; the joined days have a gap" in summary.notes
+
+
+DAMAGE = {
+    "predictions missing": lambda run: (run / "predictions.csv").unlink(),
+    "predictions empty": lambda run: (run / "predictions.csv").write_text(""),
+    "predictions cut": lambda run: cut(run / "predictions.csv", 9000),
+    "predictions of bytes": lambda run: (run / "predictions.csv").write_bytes(b"\x00\xff" * 99),
+    "a word in predictions": lambda run: edit(run / "predictions.csv", 5, "forecast", "x"),
+    "a hole in predictions": lambda run: edit(run / "predictions.csv", 5, "forecast", ""),
+    "a word in is_roll": lambda run: edit(run / "predictions.csv", 5, "is_roll", "x"),
+    "a day twice": lambda run: edit(run / "predictions.csv", 5, "date", "2021-01-04"),
+    "baselines missing": lambda run: (run / "baselines.csv").unlink(),
+    "baselines reversed": lambda run: backwards(run / "baselines.csv"),
+    "baselines cut": lambda run: cut(run / "baselines.csv", 500),
+    "density a folder": lambda run: as_folder(run / "density.csv"),
+    "provenance garbled": lambda run: (run / "provenance.json").write_text("{"),
+    "provenance empty": lambda run: (run / "provenance.json").write_text("{}"),
+    "no objective": lambda run: write_status(run, state="complete", objective=None),
+    "an objective that is no number": lambda run: write_status(
+        run, state="complete", objective=float("nan")
+    ),
+    "no training": lambda run: drop(run / "final_results.json", "training"),
+    "no evaluation": lambda run: drop(run / "final_results.json", "evaluation"),
+}
+
+
+def cut(path, length):
+    path.write_bytes(path.read_bytes()[:length])
+
+
+def edit(path, row, column, value):
+    frame = pd.read_csv(path, dtype=str)
+    frame.loc[row, column] = value
+    frame.to_csv(path, index=False)
+
+
+def backwards(path):
+    pd.read_csv(path).iloc[::-1].to_csv(path, index=False)
+
+
+def as_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def drop(path, key):
+    values = json.loads(path.read_text())
+    values.pop(key)
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_run_is_listed_as_failed_and_the_others_are_summarised(
+    write_trial, noise, damage
+):
+    write_trial("0.1", 1.0, noise(0))
+    folder = write_trial("0.2", 2.0, noise(1))
+    damage(folder / "0.1,seed=0")
+    summary = report(folder)
+    assert summary.counts == "4 runs: 3 complete, 1 failed"
+    (bad,) = [run for run in summary.runs if run.status.state == "failed"]
+    assert bad.name == "0.1,seed=0"
+    assert bad.status.error.startswith("its results cannot be read: ")
+    assert "\n" not in bad.status.error
+    assert summary.choice.trial.name == "dropout=0.1"
+    assert summary.choice.trial.seeds == (1,)
+
+
+@pytest.mark.parametrize("name", ["actual", "date", "is_roll"])
+def test_a_trial_may_be_called_as_a_column_of_the_ledger(write_run, market, noise, tmp_path, name):
+    setting = ["model=tiny", f"name={name}"]
+    write_run(tmp_path / "a", setting, market, noise(0), objective=1.0, borders=BORDERS)
+    summary = report(tmp_path)
+    assert list(summary.ledger) == ["date", "actual", "is_roll", f"{name} (2)"]
+    assert summary.choice is not None
+
+
+def test_runs_that_differ_in_name_only_are_one_trial(write_run, market, noise, tmp_path):
+    for name in ("a", "b"):
+        setting = ["model=tiny", f"name={name}"]
+        write_run(tmp_path / name, setting, market, noise(0), objective=1.0, borders=BORDERS)
+    assert summarize(tmp_path).choice.discount.num_trials == 1
 
 
 def test_nothing_complete_is_nothing_to_judge(tmp_path):

@@ -150,8 +150,7 @@ def test_seeds_are_averaged_and_folds_follow_each_other(walk, market):
     assert joined.baselines["expanding mean"].tolist() == pytest.approx(
         [0.01 * day for day in range(40)] * 2
     )
-    assert len(joined.validation) == 80
-    assert set(joined.validation["actual"]) == set(market[160:240])
+    assert joined.validation["actual"].tolist() == pytest.approx(market[160:200].tolist())
 
 
 def test_the_intervals_of_a_mean_are_made_of_its_own_errors(walk, market):
@@ -202,6 +201,7 @@ def test_later_days_change_no_earlier_day_of_a_joined_series(walk):
         frame = pd.read_csv(path)
         frame.loc[260:, ["actual", "forecast"]] = 7.0
         frame.to_csv(path, index=False)
-    after = join(trial.runs).days
+    (later,) = gather_trials(read_runs(walk))
+    after = join(later.runs).days
     assert not after.iloc[60:].equals(before.iloc[60:])
     pd.testing.assert_frame_equal(after.iloc[:60], before.iloc[:60], check_exact=True)

@@ -1,7 +1,6 @@
 """The files and lines that a summary of many runs leaves."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,7 @@ from ironore_lightning.report.style import counted, write_figures
 from ironore_lightning.report.tuning import Tuning, tuning_figures
 from ironore_lightning.status import COMPLETE, PRUNED, machine_errors
 from ironore_lightning.sweep.runs import Run, varying
-from ironore_lightning.sweep.summary import Choice, Summary, summarize
+from ironore_lightning.sweep.summary import Choice, Summary, summarize, validation
 from ironore_lightning.terminal import say
 
 SHOWN_TRIALS = 5
@@ -76,7 +75,7 @@ def run_table(summary: Summary) -> pd.DataFrame:
     rows = []
     for run in summary.runs:
         trial = trial_of.get(run.folder)
-        scores = run.results.get("evaluation", {}).get("scores", {})
+        scores = run.results.evaluation.scores.model_dump() if run.results else {}
         rows.append(
             {
                 "rank": rank.get(trial.name) if trial else None,
@@ -217,7 +216,7 @@ def _searched(summary: Summary) -> pd.DataFrame:
         {
             "number": number,
             "state": run.status.state,
-            "objective": math.nan if run.status.objective is None else run.status.objective,
+            "objective": validation(run, summary.ranked_by),
             "trial": trial_of.get(run.folder, run.name),
             **{key: _value(run, key) for key in keys},
         }
@@ -231,7 +230,8 @@ def _value(run: Run, key: str) -> object:
     """Read what a run's command line set, or what its settings were where that said nothing."""
     text = run.overrides.get(key)
     if text is None:
-        return _flat(run.results.get("settings", {})).get(key, "default")
+        settings = run.config.model_dump(mode="json") if run.config else {}
+        return _flat(settings).get(key, "default")
     try:
         return json.loads(text)
     except ValueError:

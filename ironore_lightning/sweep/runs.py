@@ -1,16 +1,18 @@
 """The runs below a folder, as their files tell: complete, failed, pruned, running, interrupted."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel
 
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.config.samples import WalkForwardSplit
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.forecasting import Forecasts, read_forecasts
 from ironore_lightning.record import read_json
 from ironore_lightning.status import (
     COMPLETE,
@@ -22,11 +24,55 @@ from ironore_lightning.status import (
     read_status,
 )
 
+Part = TypeVar("Part")
+
 RUN_KEYS = ("seed", "split.fold")
 """What tells the runs of one trial apart."""
 
 
-@dataclass(frozen=True)
+class Training(BaseModel):
+    """How the fit of a complete run went."""
+
+    num_parameters: int
+    seconds: float
+    best_score: float
+
+
+class TestScores(BaseModel):
+    """What a complete run reached on its test segment; None where undefined."""
+
+    rmse: float
+    direction_accuracy: float | None
+    r2_zero: float | None
+
+
+class Evaluation(BaseModel):
+    """What is read of a run's evaluation."""
+
+    scores: TestScores
+
+
+class Results(BaseModel):
+    """What is read of `final_results.json`."""
+
+    settings: Config
+    training: Training
+    evaluation: Evaluation
+
+
+class Sources(BaseModel):
+    """What a run was made of, of `provenance.json`.
+
+    Attributes:
+        input_sha256: Digests of the raw files, by name.
+        table_sha256: Digest of the table that was cut into samples.
+    """
+
+    input_sha256: dict[str, str]
+    table_sha256: str
+
+
+@dataclass(frozen=True, eq=False)
 class Run:
     """One run folder.
 
@@ -35,16 +81,23 @@ class Run:
         name: Its path below the folder that is summarised.
         status: How far it is.
         overrides: What its command line set, by key; empty where that was not kept.
-        config: Its settings; None unless it is complete.
-        results: Its `final_results.json`; empty unless it is complete.
+        results: Of a complete run.
+        sources: Likewise.
+        forecasts: Likewise.
     """
 
     folder: Path
     name: str
     status: Status
     overrides: dict[str, str]
-    config: Config | None
-    results: dict[str, Any]
+    results: Results | None = None
+    sources: Sources | None = None
+    forecasts: Forecasts | None = None
+
+    @property
+    def config(self) -> Config | None:
+        """Settings of a complete run."""
+        return self.results.settings if self.results else None
 
     @property
     def seed(self) -> int | None:
@@ -62,7 +115,7 @@ class Run:
         """Time that processes worked on it; of the fit alone where that was not kept."""
         if self.status.seconds is not None:
             return self.status.seconds
-        return self.results["training"]["seconds"] if self.results else None
+        return self.results.training.seconds if self.results else None
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -80,6 +133,12 @@ def read_runs(folder: Path) -> list[Run]:
     return sorted(runs, key=lambda run: (run.status.started or "", run.name))
 
 
+def known(part: Part | None) -> Part:
+    """Return what a complete run has."""
+    assert part is not None, "the run is not complete"
+    return part
+
+
 def run_folders(folder: Path) -> set[Path]:
     """Return the folders of all runs below a folder."""
     return {path.parent for name in (STATUS_FILE, RESULTS_FILE) for path in folder.rglob(name)}
@@ -92,21 +151,33 @@ def varying(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def _read_run(folder: Path, top: Path) -> Run:
-    status, config, results, overrides = Status(INTERRUPTED), None, {}, {}
+    run = Run(folder, str(folder.relative_to(top)), Status(INTERRUPTED), {})
     try:
-        overrides = _read_overrides(folder)
-        status = read_status(folder)
-        if status.state == COMPLETE or not (folder / STATUS_FILE).exists():
-            results = read_json(folder / RESULTS_FILE)
-            config = Config.model_validate(results["settings"])
-            if status.state != COMPLETE:  # of a version that kept no status
-                status = Status(COMPLETE, objective=results["training"]["best_score"])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        results = {}
-        status = Status(FAILED, error=f"its results cannot be read: {reason}", exit_status=1)
-    name = str(folder.relative_to(top))
-    return Run(folder, name, status, overrides, config, results)
+        run = replace(run, overrides=_read_overrides(folder))
+        run = replace(run, status=read_status(folder))
+        if run.status.state == COMPLETE or not (folder / STATUS_FILE).exists():
+            run = _read_complete(run)
+    except (OSError, ValueError) as error:
+        reason = "; ".join(str(error).splitlines()[:3])
+        failed = Status(FAILED, error=f"its results cannot be read: {reason}", exit_status=1)
+        run = replace(run, status=failed)
+    return run
+
+
+def _read_complete(run: Run) -> Run:
+    results = Results.model_validate(read_json(run.folder / RESULTS_FILE))
+    status = run.status
+    if status.state != COMPLETE:  # of a version that kept no status
+        status = Status(COMPLETE, objective=results.training.best_score)
+    if status.objective is None or not math.isfinite(status.objective):
+        raise ValueError(f"its objective is {status.objective}")
+    return replace(
+        run,
+        status=status,
+        results=results,
+        sources=Sources.model_validate(read_json(run.folder / "provenance.json")),
+        forecasts=read_forecasts(run.folder),
+    )
 
 
 def _read_overrides(folder: Path) -> dict[str, str]:

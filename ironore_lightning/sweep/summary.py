@@ -1,10 +1,9 @@
 """What many runs are worth together: ranked by validation, the best tested, looking paid for."""
 
-import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from ironore_lightning.evaluation.selection import Discount, discount_for_lookin
 from ironore_lightning.evaluation.verdict import direction_label, direction_sentence
 from ironore_lightning.status import COMPLETE, FAILED, PRUNED
 from ironore_lightning.sweep.runs import Run, read_runs
-from ironore_lightning.sweep.trials import Joined, Trial, gather_trials, join
+from ironore_lightning.sweep.trials import LEDGER_KEYS, Joined, Trial, gather_trials, join
 
 BY_ERROR = "validation RMSE"
 """What ranks trials whose objectives are different losses."""
@@ -53,10 +52,11 @@ class Summary:
         runs: All of them, in the order in which they were started.
         trials: What the complete ones make.
         ranking: A row a trial, best validation first: `trial`, `validation`, `spread` (over seeds,
-            NaN with one), `num_runs`, `num_seeds`, `num_folds`, `seconds`, `num_parameters`.
+            NaN with one), `num_runs`, `num_seeds`, `num_folds`, `seconds`, `num_parameters`. Of a
+            walk-forward the first fold validates: later ones validate on test days of earlier ones.
         ranked_by: What `validation` is.
         ledger: A row a test day: `date`, `actual`, `is_roll`, and the forecast of each ranked
-            trial, NaN where it has none.
+            trial.
         choice: None where none can be made.
         notes: What a reader must know besides.
         sentence: What it is all worth.
@@ -94,48 +94,56 @@ def summarize(folder: Path) -> Summary:
     """
     runs = read_runs(folder)
     trials = gather_trials(runs)
-    most = max((len(trial.folds) for trial in trials), default=0)
-    whole = {trial.name: trial for trial in trials if len(trial.folds) == most}
-    joined = {name: join(trial.runs) for name, trial in whole.items()}
+    folds = {fold for trial in trials for fold in trial.folds}
+    whole = {trial.name: trial for trial in trials if set(trial.folds) == folds}
     ranked_by = _ranked_by(list(whole.values()))
-    ranking = _rank(whole, joined, ranked_by)
+    ranking = _rank(whole, ranked_by)
     notes = _notes(runs, trials, whole)
-    choice, ledger = None, pd.DataFrame()
+    choice, ledger = None, pd.DataFrame(columns=[*LEDGER_KEYS])
     try:
-        ledger = _ledger(whole, joined, list(ranking["trial"]))
-        sentence = "No run is complete, so there is nothing to judge."
-        if not ranking.empty:
-            best = str(ranking["trial"].iloc[0])
-            num_trials = len(trials) + sum(run.status.state == PRUNED for run in runs)
-            choice = _choose(whole[best], joined[best], ledger, num_trials=num_trials)
-            assessment = choice.assessment
-            sentence = f"{direction_sentence(assessment.scores)} {assessment.evidence.sentence}"
+        joined = {name: join(whole[name].runs) for name in ranking["trial"]}
+        ledger = _ledger(whole, joined)
+        num_trials = len(trials) + sum(run.status.state == PRUNED for run in runs)
+        choice = _choose(whole, joined, ledger, num_trials=num_trials)
+        assessment = choice.assessment
+        sentence = f"{direction_sentence(assessment.scores)} {assessment.evidence.sentence}"
     except ConfigError as error:
         sentence = f"No best can be named: {error}."
+    if not trials:
+        sentence = "No run is complete, so there is nothing to judge."
     return Summary(folder, runs, trials, ranking, ranked_by, ledger, choice, notes, sentence)
 
 
-def _choose(trial: Trial, joined: Joined, ledger: pd.DataFrame, *, num_trials: int) -> Choice:
-    """Open the test days of the chosen trial, and discount them for all the others."""
-    target, settings = trial.config.target, trial.config.evaluation
-    common = ledger.dropna()
-    forecasts = common.drop(columns=["date", "actual", "is_roll"])
+def _choose(
+    trials: Mapping[str, Trial],
+    joined: Mapping[str, Joined],
+    ledger: pd.DataFrame,
+    *,
+    num_trials: int,
+) -> Choice:
+    """Open the test days of the first trial, and discount them for all the others."""
+    name, own = next(iter(joined.items()))
+    trial, target, settings = (
+        trials[name],
+        trials[name].config.target,
+        trials[name].config.evaluation,
+    )
     discount = discount_for_looking(
-        common["actual"].to_numpy(np.float64),
-        {str(name): one.to_numpy(np.float64) for name, one in forecasts.items()},
-        chosen=trial.name,
+        ledger["actual"].to_numpy(np.float64),
+        {other: ledger[other].to_numpy(np.float64) for other in joined},
+        chosen=name,
         num_trials=num_trials,
-        is_roll=common["is_roll"].to_numpy(dtype=bool),
+        is_roll=ledger["is_roll"].to_numpy(dtype=bool),
         kind=target.kind,
         horizon=target.horizon,
         reps=settings.bootstrap_repetitions,
         seed=settings.bootstrap_seed,
     )
-    scores = evaluate(joined.days, kind=target.kind)
+    scores = evaluate(own.days, kind=target.kind)
     assessment = assess(
-        joined.days,
-        joined.baselines,
-        joined.density,
+        own.days,
+        own.baselines,
+        own.density,
         settings,
         kind=target.kind,
         horizon=target.horizon,
@@ -144,7 +152,7 @@ def _choose(trial: Trial, joined: Joined, ledger: pd.DataFrame, *, num_trials: i
     )
     seeds = trial.seeds if len(trial.seeds) > 1 else ()
     by_seed = {seed: evaluate(join(trial.of_seed(seed)).days, kind=target.kind) for seed in seeds}
-    return Choice(trial, joined, assessment, discount, by_seed, skill_years(joined.days))
+    return Choice(trial, own, assessment, discount, by_seed, skill_years(own.days))
 
 
 def _ranked_by(trials: Sequence[Trial]) -> str:
@@ -162,24 +170,16 @@ def _ranked_by(trials: Sequence[Trial]) -> str:
     return next(iter(objectives))[0] if len(objectives) == 1 else BY_ERROR
 
 
-def _rank(
-    trials: Mapping[str, Trial], joined: Mapping[str, Joined], ranked_by: str
-) -> pd.DataFrame:
-    """Order trials by validation, smallest first."""
+def _rank(trials: Mapping[str, Trial], ranked_by: str) -> pd.DataFrame:
+    """Order trials by validation of their first fold, smallest first."""
     rows = []
     for name, trial in trials.items():
-        by_seed = [
-            float(np.mean([run.status.objective for run in trial.of_seed(seed)]))
-            for seed in trial.seeds
-        ]
-        mean = float(np.mean([run.status.objective for run in trial.runs]))
-        if ranked_by == BY_ERROR:
-            rows_of_val = joined[name].validation
-            mean = float(((rows_of_val["actual"] - rows_of_val["forecast"]) ** 2).mean() ** 0.5)
+        first = [run for run in trial.runs if run.fold == trial.folds[0]]
+        by_seed = [validation(run, ranked_by) for run in first]
         rows.append(
             {
                 "trial": name,
-                "validation": mean,
+                "validation": float(np.mean(by_seed)),
                 "spread": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else np.nan,
                 "num_runs": len(trial.runs),
                 "num_seeds": len(trial.seeds),
@@ -193,41 +193,43 @@ def _rank(
     return frame.sort_values("validation", kind="stable", ignore_index=True)
 
 
-def _ledger(
-    trials: Mapping[str, Trial], joined: Mapping[str, Joined], order: Sequence[str]
-) -> pd.DataFrame:
+def validation(run: Run, ranked_by: str) -> float:
+    """Return what ranks a run; NaN of one that was stopped before that was known."""
+    if ranked_by != BY_ERROR:
+        return math.nan if run.status.objective is None else run.status.objective
+    if run.forecasts is None:
+        return math.nan
+    rows = run.forecasts.predictions
+    rows = rows[rows["segment"] == "val"]
+    return float(((rows["actual"] - rows["forecast"]) ** 2).mean() ** 0.5)
+
+
+def _ledger(trials: Mapping[str, Trial], joined: Mapping[str, Joined]) -> pd.DataFrame:
     """Put the test forecasts of all trials side by side.
 
     Raises:
-        ConfigError: If two trials do not forecast the same thing.
+        ConfigError: If there is none, if two do not forecast the same thing, or if they are not
+            validated and tested on the same days.
     """
-    targets = {trial.config.target.model_dump_json() for trial in trials.values()}
+    targets = {trials[name].config.target.model_dump_json() for name in joined}
     if len(targets) > 1:
         raise ConfigError("the runs differ in their target, so they forecast different things")
-    frames = [
-        joined[name]
-        .days[["date", "actual", "is_roll", "forecast"]]
-        .rename(
-            columns={"actual": f"actual {number}", "is_roll": f"is_roll {number}", "forecast": name}
-        )
-        for number, name in enumerate(order)
-    ]
-    if not frames:
-        return pd.DataFrame(columns=["date", "actual", "is_roll"])
-    merged = reduce(lambda one, other: one.merge(other, on="date", how="outer"), frames)
-    merged = merged.sort_values("date", ignore_index=True)
-    actual = merged[[f"actual {number}" for number in range(len(order))]]
-    if not np.allclose(actual.max(axis=1), actual.min(axis=1), rtol=0, atol=1e-9):
-        raise ConfigError("the runs differ in what happened on the same days, so in their data")
-    is_roll = merged[[f"is_roll {number}" for number in range(len(order))]]
-    known = pd.DataFrame(
-        {
-            "date": merged["date"],
-            "actual": actual.bfill(axis=1).iloc[:, 0],
-            "is_roll": is_roll.bfill(axis=1).iloc[:, 0].astype(bool),
-        }
-    )
-    return pd.concat([known, merged[list(order)]], axis=1)
+    if not joined:
+        raise ConfigError("no trial has all the folds that there are")
+    first_name, first = next(iter(joined.items()))
+    for name, own in joined.items():
+        for one, other in ((first.days, own.days), (first.validation, own.validation)):
+            if list(one["date"]) != list(other["date"]):
+                raise ConfigError(
+                    f"{first_name} and {name} are not validated and tested on the same days; set "
+                    "panel.start and split=by_date, so that no choice moves them"
+                )
+            if not np.allclose(one["actual"], other["actual"], rtol=0, atol=1e-9):
+                raise ConfigError(
+                    "the runs differ in what happened on the same days, so in their data"
+                )
+    forecasts = pd.DataFrame({name: own.days["forecast"] for name, own in joined.items()})
+    return pd.concat([first.days[[*LEDGER_KEYS]], forecasts], axis=1)
 
 
 def _notes(
@@ -244,15 +246,18 @@ def _notes(
         notes.append(
             f"{len(trials) - len(whole)} trials lack folds that others have; they are not ranked"
         )
+    folds = next(iter(whole.values())).folds if whole else ()
+    if len(folds) > 1:
+        notes.append(
+            f"trials are ranked by the validation segment of fold {folds[0]} alone, since later "
+            "folds validate on test days of earlier ones"
+        )
+    if missing := sorted({*range(folds[0], folds[-1])} - {*folds} if folds else ()):
+        notes.append(f"no run of fold {', '.join(map(str, missing))}; the joined days have a gap")
     for trial in whole.values():
         if len(trial.runs) < len(trial.folds) * len({run.seed for run in trial.runs}):
             notes.append(f"{trial.name}: some folds have fewer seeds than others")
-    tables = {json.dumps(_inputs(run), sort_keys=True) for run in runs if run.results}
-    if len(tables) > 1:
+    files = [run.sources.input_sha256 for run in runs if run.sources]
+    if any(one != files[0] for one in files):
         notes.append("the runs were made of different input files")
     return tuple(notes)
-
-
-def _inputs(run: Run) -> object:
-    path = run.folder / "provenance.json"
-    return json.loads(path.read_text(encoding="utf-8"))["input_sha256"] if path.exists() else None

@@ -2,16 +2,19 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.forecasting import conformal_bounds, mean_forecast, read_forecasts
+from ironore_lightning.forecasting import conformal_bounds, mean_forecast
 from ironore_lightning.status import COMPLETE
-from ironore_lightning.sweep.runs import RUN_KEYS, Run, varying
+from ironore_lightning.sweep.runs import RUN_KEYS, Run, known, varying
+
+LEDGER_KEYS = ("date", "actual", "is_roll")
+"""Columns of the ledger beside the trials."""
 
 LONG_NUMBER = 8
 """Characters beyond which a number in a trial's name is rounded."""
@@ -32,9 +35,7 @@ class Trial:
     @property
     def config(self) -> Config:
         """Settings of its first run."""
-        config = self.runs[0].config
-        assert config is not None
-        return config
+        return known(self.runs[0].config)
 
     @property
     def folds(self) -> tuple[int, ...]:
@@ -55,7 +56,7 @@ class Trial:
     @property
     def num_parameters(self) -> int:
         """Trainable numbers of its network."""
-        return int(self.runs[0].results["training"]["num_parameters"])
+        return known(self.runs[0].results).training.num_parameters
 
     def of_seed(self, seed: int) -> tuple[Run, ...]:
         """Return the runs of one seed."""
@@ -70,7 +71,8 @@ class Joined:
         days: Test days in time order, as `assess` reads them, with `fold` and `segment`.
         baselines: Of the same days.
         density: Likewise; the model's own losses only where there is one seed.
-        validation: `date`, `actual` and `forecast` of the validation segments, fold after fold.
+        validation: `date`, `actual` and `forecast` of the validation segment of the first fold.
+            Those of later folds hold test days of earlier ones.
     """
 
     days: pd.DataFrame
@@ -80,18 +82,18 @@ class Joined:
 
 
 def gather_trials(runs: Sequence[Run]) -> list[Trial]:
-    """Group complete runs by everything but seed and fold, in the order in which they started.
+    """Group complete runs by table and settings but seed and fold, in the order they started.
 
     Of two complete runs with the same settings the first one counts.
     """
-    complete = [run for run in runs if run.status.state == COMPLETE and run.config]
+    complete = [run for run in runs if run.status.state == COMPLETE]
     groups: dict[str, dict[tuple[int | None, int], Run]] = {}
     for run in complete:
         groups.setdefault(_trial_key(run), {}).setdefault((run.seed, run.fold), run)
     keys = [key for key in varying(complete) if key not in RUN_KEYS]
     trials: dict[str, Trial] = {}
     for group in groups.values():
-        name = unique_name(trial_name(next(iter(group.values())), keys), trials)
+        name = unique_name(trial_name(next(iter(group.values())), keys), {*trials, *LEDGER_KEYS})
         trials[name] = Trial(name, tuple(group.values()))
     return list(trials.values())
 
@@ -113,7 +115,7 @@ def _rounded(value: str) -> str:
     return f"{float(value):.4g}" if is_long else value
 
 
-def unique_name(name: str, taken: Mapping[str, object]) -> str:
+def unique_name(name: str, taken: Collection[str]) -> str:
     """Number a name that is taken: rounding, or a changed file in `conf/`, hid the difference."""
     number = 2
     candidate = name
@@ -135,12 +137,11 @@ def join(runs: Sequence[Run]) -> Joined:
     for run in sorted(runs, key=lambda run: (run.fold, run.seed or 0)):
         by_fold.setdefault(run.fold, []).append(run)
     parts = [_join_seeds(fold_runs) for fold_runs in by_fold.values()]
-    joined = Joined(
-        *(
-            pd.concat([getattr(part, name) for part in parts], ignore_index=True)
-            for name in ("days", "baselines", "density", "validation")
-        )
+    days, baselines, density = (
+        pd.concat([getattr(part, name) for part in parts], ignore_index=True)
+        for name in ("days", "baselines", "density")
     )
+    joined = Joined(days, baselines, density, parts[0].validation)
     if not joined.days["date"].is_monotonic_increasing or not joined.days["date"].is_unique:
         raise ConfigError(
             f"{runs[0].folder.parent}: the test segments of the folds overlap, so they have no "
@@ -151,11 +152,10 @@ def join(runs: Sequence[Run]) -> Joined:
 
 def _join_seeds(runs: Sequence[Run]) -> Joined:
     """Average the forecasts of several seeds of one fold; one seed keeps its own intervals."""
-    members = [read_forecasts(run.folder) for run in runs]
+    members = [known(run.forecasts) for run in runs]
     mean, density = mean_forecast(members), members[0].density
     if len(runs) > 1:
-        config = runs[0].config
-        assert config is not None
+        config = known(runs[0].config)
         bounds = conformal_bounds(mean, config.evaluation.adaptation, horizon=config.target.horizon)
         mean[bounds.columns] = bounds
         density = density.drop(columns=["pinball model", "crps model"])
@@ -165,8 +165,7 @@ def _join_seeds(runs: Sequence[Run]) -> Joined:
 
 
 def _trial_key(run: Run) -> str:
-    """Write down all settings that make a trial."""
-    settings = json.loads(json.dumps(run.results["settings"]))
-    settings.pop("seed")
+    """Write down all that makes a trial: its table and its settings, names apart."""
+    settings = known(run.config).model_dump(mode="json", exclude={"seed", "name", "report"})
     settings["split"].pop("fold", None)
-    return json.dumps(settings, sort_keys=True)
+    return json.dumps([known(run.sources).table_sha256, settings], sort_keys=True)
