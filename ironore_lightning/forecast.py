@@ -1,6 +1,7 @@
 """Forecast the next trading day: ``python -m ironore_lightning.forecast run=FOLDER``.
 
-Several folders of finished runs (``run=A,B``) give the mean forecast of their networks.
+Several folders of finished runs (``run=A run=B`` or ``run=A,B``) give the mean forecast of their
+networks.
 ``data.root=DIR`` reads newer files in place of the run's own; ``output_dir=DIR`` takes
 `forecast.json`.
 """
@@ -129,16 +130,33 @@ def read_options(arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: If a key is unknown or the run is missing.
     """
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"run": []}
     for argument in arguments:
         key, found, value = argument.partition("=")
         if key not in KEYS or not found:
             raise ConfigError(f"{argument}: expected one of {', '.join(f'{key}=' for key in KEYS)}")
-        options[key] = value
-    if not options.get("run"):
+        if key == "run":
+            options["run"] += _folders(value)
+        else:
+            options[key] = value
+    if not any(options["run"]):
         raise ConfigError("run: the folder of a finished run is missing, as in run=outputs/...")
-    options["run"] = options["run"].strip("[]").split(",")
+    if len({Path(one).resolve() for one in options["run"]}) < len(options["run"]):
+        raise ConfigError("run: a folder is named twice, so it would count twice in the mean")
     return options
+
+
+def _folders(text: str) -> list[str]:
+    """Split at commas, but for those in the name of a folder, as a multirun's have."""
+    if Path(text).is_dir():
+        return [text]
+    found, rest = [], text.removeprefix("[").removesuffix("]").split(",")
+    while rest:
+        lengths = range(len(rest), 0, -1)
+        length = next((n for n in lengths if Path(",".join(rest[:n])).is_dir()), 1)
+        found.append(",".join(rest[:length]))
+        rest = rest[length:]
+    return found
 
 
 def read_run(folder: Path, root: str | None) -> Run:
@@ -185,7 +203,7 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
     panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
     target = build_target(panel, config.target)
     said = [speak(run, panel) for run in runs]
-    forecast = pd.concat([one["forecast"] for one in said], axis=1).dropna().mean(axis=1)
+    forecast = pd.concat([one["forecast"] for one in said], axis=1, join="inner").mean(axis=1)
     bounds: dict[str, float | None]
     if len(runs) == 1 and "lower_80" in said[0]:
         newest_row = said[0].drop(columns="forecast").iloc[-1]

@@ -185,4 +185,46 @@ def test_a_folder_of_another_version_is_a_line(tmp_path):
 
 def test_several_folders_can_be_listed():
     assert read_options(["run=[a,b]"])["run"] == ["a", "b"]
+    assert read_options(["run=a", "run=b"])["run"] == ["a", "b"]
     assert read_options(["run=a,b", "output_dir=c"]) == {"run": ["a", "b"], "output_dir": "c"}
+
+
+def test_commas_in_the_folders_of_a_multirun_divide_nothing(tmp_path):
+    first, second = tmp_path / "seed=0,model.dropout=0.1", tmp_path / "seed=1,model.dropout=0.1"
+    for folder in (first, second):
+        folder.mkdir()
+    assert read_options([f"run={first}"])["run"] == [str(first)]
+    assert read_options([f"run={first},{second}"])["run"] == [str(first), str(second)]
+    assert read_options([f"run=[{second},elsewhere]"])["run"] == [str(second), "elsewhere"]
+
+
+def test_a_run_has_one_voice(run, capsys):
+    assert main([f"run={run[0]},{run[0]}/."], today=TODAY) == 2
+    assert capsys.readouterr().err.startswith("ConfigError: run: a folder is named twice")
+
+
+def test_a_target_with_holes_is_forecast_as_its_run_was_tested(make_run):
+    """The return of the day that changes the specification is none, as that of a holiday."""
+    hole = "panel.break_days=[{leg:price_65_m1,day:2025-07-01}]"
+    folder, result = make_run(hole)
+    said = forecast_next([read_run(folder, None)], today=TODAY)
+    last = result.forecasts.predictions.iloc[-1]
+    assert "2025-07-01" not in set(result.forecasts.predictions["date"].astype(str))
+    width = said.bounds["upper_80"] - said.bounds["lower_80"]
+    assert width == pytest.approx(last["upper_80"] - last["lower_80"], rel=0.2)
+
+
+def test_runs_that_were_tested_on_other_days_have_no_mean(make_run):
+    shared = ("split=walk_forward", "split.fold=3")
+    folders = [make_run(*shared, f"window.sequence_length={length}")[0] for length in (10, 20)]
+    with pytest.raises(ConfigError, match="trained and tested on different days"):
+        forecast_next([read_run(one, None) for one in folders], today=TODAY)
+
+
+def test_a_broken_table_of_a_member_is_a_line_with_its_name(make_run, run, tmp_path, capsys):
+    folder = tmp_path / "broken"
+    shutil.copytree(make_run("seed=2")[0], folder)
+    (folder / "predictions.csv").unlink()
+    assert main([f"run={run[0]},{folder}"], today=TODAY) == 2
+    said = capsys.readouterr().err
+    assert said == f"ConfigError: {folder / 'predictions.csv'}: there is no such file\n"

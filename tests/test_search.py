@@ -91,6 +91,10 @@ REFUSED = {
     "++seed=0,1": "++seed: a search may not choose it",
     "monitor=val/loss,val/mae": "monitor: a search may not choose it: trials that minimise",
     "split.fold=range(0,9)": "split.fold: a search may not choose it: trials of different days",
+    "panel.start=2022-03-30,2024-06-03": "panel.start: a search may not choose it: trials of diff",
+    "futures=second,first": "futures: a search may not choose it: trials that forecast different",
+    "evaluation.costs_bp=[5],[0]": "evaluation.costs_bp: a search may not choose it: it judges",
+    "name=a,b": "name: a search may not choose it: it changes nothing",
     "x=tag(log,interval(0,1))": "x: cannot be searched: `low > 0` must hold",
     "x=tag(log,interval(-1,1))": "x: cannot be searched: `low > 0` must hold",
     "x=tag(log,int(interval(0,8)))": "x: cannot be searched: `low >= 1` must hold",
@@ -332,6 +336,14 @@ def test_the_study_hears_what_became_of_each_trial_and_all_of_them_count(folder)
     assert open_study(folder, chosen, space).trials == again.trials
 
 
+def test_a_search_that_goes_on_otherwise_is_refused(folder):
+    space = space_of(*SPACE)
+    open_study(folder, settings(n_trials=3), space)
+    open_study(folder, settings(n_trials=9, n_jobs=2), space)
+    with pytest.raises(ConfigError, match=r"differs in hydra.sweeper.pruner, hydra.sweeper.seed;"):
+        open_study(folder, settings(seed=5, pruner="median"), space)
+
+
 def test_a_search_with_other_settings_beside_its_space_is_refused(folder):
     space = space_of(*SPACE)
     fixed = ["model=tiny", "monitor=val/loss"]
@@ -493,6 +505,20 @@ def test_a_search_hands_its_trials_to_the_launcher_and_tells_what_their_folders_
         *(f"trial_{number}" for number in range(5)),
     ]
     assert search("model=tiny", params=params, n_trials=5).batches == []
+
+
+@pytest.mark.parametrize("first", [0, 4096], ids=["no study", "damaged pages"])
+def test_a_study_that_cannot_be_read_is_a_line(search, tmp_path, first):
+    search("model.dropout=interval(0,1)", "model.num_layers=1", n_trials=2)
+    path = tmp_path / "study.db"
+    content = bytearray(path.read_bytes())
+    for page in range(first, len(content), 4096):
+        content[page : page + 200] = b"x" * 200
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        search("model.dropout=interval(0,1)", "model.num_layers=1", n_trials=4)
+    assert str(caught.value).startswith(f"{path}: cannot be used as a study: ")
+    assert "\n" not in str(caught.value)
 
 
 def test_the_command_line_narrows_the_space_and_later_values_win(search):

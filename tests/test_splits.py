@@ -219,6 +219,11 @@ def test_a_segment_whose_rows_all_lack_a_target_is_empty():
         build(target_of(100, missing=range(70, 85)))
 
 
+def test_fewer_training_samples_than_days_in_the_horizon_are_refused_before_any_training():
+    with pytest.raises(ConfigError, match="train segment holds 2 samples, fewer than the 10 days"):
+        build(target_of(140, horizon=10), by_date("2022-05-25", "2022-07-19"), horizon=10)
+
+
 def test_a_purge_longer_than_a_segment_empties_it():
     with pytest.raises(ConfigError, match="the val segment holds no sample: 0 of 100 rows"):
         build(target_of(100, horizon=20), horizon=20)

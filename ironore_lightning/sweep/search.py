@@ -34,6 +34,13 @@ REFUSED = {
     "split": "trials of different days have no best; search on one split, then walk forward",
     "target": "trials that forecast different things have no best",
     "data": "trials on different data have no best",
+    "futures": "trials that forecast different contracts have no best",
+    "panel": "trials of different days have no best",
+    "evaluation": "it judges trials, and makes none better",
+    "thresholds": "it judges trials, and makes none better",
+    "hardware": "it changes how fast a trial is, and not how good",
+    "name": "it changes nothing",
+    "report": "it changes nothing",
     "training.loss": "it is the objective itself; with monitor=val/rmse it may be searched",
     "model.head": "its loss is the objective itself; with monitor=val/rmse it may be searched",
 }
@@ -99,18 +106,19 @@ class OptunaSweeper(Sweeper):
     def _run_trials(
         self, folder: Path, space: Mapping[str, "BaseDistribution"], fixed: Sequence[str]
     ) -> None:
-        from ironore_lightning.sweep.study import ask, open_study, tell
+        from ironore_lightning.sweep.study import ask, open_study, study_errors, tell
 
-        study = open_study(folder, self.settings, space, fixed)
-        while trials := ask(study, self.settings, space):
-            batch = [[*fixed, *_overrides(trial, space)] for trial in trials]
-            self.validate_batch_is_legal(batch)
-            results = self.launcher.launch(batch, initial_job_idx=trials[0].number)
-            for trial, result in zip(trials, results, strict=True):
-                assert result.hydra_cfg is not None
-                run = Path(result.hydra_cfg.hydra.runtime.output_dir)
-                tell(study, trial, read_status(run))
-        _report(study)
+        with study_errors(folder):
+            study = open_study(folder, self.settings, space, fixed)
+            while trials := ask(study, self.settings, space):
+                batch = [[*fixed, *_overrides(trial, space)] for trial in trials]
+                self.validate_batch_is_legal(batch)
+                results = self.launcher.launch(batch, initial_job_idx=trials[0].number)
+                for trial, result in zip(trials, results, strict=True):
+                    assert result.hydra_cfg is not None
+                    run = Path(result.hydra_cfg.hydra.runtime.output_dir)
+                    tell(study, trial, read_status(run))
+            _report(study)
 
 
 def search_space(overrides: Sequence[Override], *, monitor: str) -> dict[str, "BaseDistribution"]:

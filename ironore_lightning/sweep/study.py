@@ -1,7 +1,8 @@
 """The Optuna study of a search: kept in the sweep's folder, asked, told, and continued."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from ironore_lightning.sweep.settings import SearchSettings
 try:
     import optuna
     from optuna.distributions import BaseDistribution, distribution_to_json
+    from optuna.exceptions import StorageInternalError
     from optuna.trial import Trial, TrialState
     from optuna_integration import PyTorchLightningPruningCallback
     from sqlalchemy.exc import DatabaseError
@@ -29,6 +31,9 @@ FILE = "study.db"
 NAME = "search"
 SPACE = "space"
 ERROR = "error"
+
+KEPT = ("sampler", "seed", "pruner", "startup_trials", "warmup_epochs")
+"""Settings that a search goes on with; more trials may be asked for, and more at once."""
 
 LOCK_SECONDS = 60
 """How long a process waits for another one that writes to the study."""
@@ -87,6 +92,7 @@ def open_study(
     study.sampler = _sampler(settings, offset=len(study.trials))
     wanted = {key: distribution_to_json(one) for key, one in space.items()}
     wanted |= dict(one.partition("=")[::2] for one in fixed)
+    wanted |= {f"hydra.sweeper.{key}": str(getattr(settings, key)) for key in KEPT}
     _require_same_search(study, wanted, folder)
     study_id = storage.get_study_id_from_name(NAME)
     for trial in study.trials:
@@ -94,6 +100,21 @@ def open_study(
             trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
             storage.set_trial_state_values(trial_id, TrialState.WAITING)
     return study
+
+
+@contextmanager
+def study_errors(folder: Path) -> Iterator[None]:
+    """Say in a line what is wrong with a study's file.
+
+    Raises:
+        ConfigError: If the file is none, is damaged, or cannot be written.
+    """
+    try:
+        yield
+    except (DatabaseError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = getattr(cause, "orig", cause)
+        raise ConfigError(f"{folder / FILE}: cannot be used as a study: {reason}") from None
 
 
 def ask(
@@ -118,11 +139,12 @@ def tell(study: optuna.Study, trial: Trial, status: Status) -> None:
 
 def pruning(folder: Path, number: int, settings: SearchSettings, monitor: str) -> Pruning:
     """Return what asks the study after every epoch whether a trial shall go on."""
-    storage = _storage(folder)
-    study = optuna.load_study(study_name=NAME, storage=storage, pruner=_pruner(settings))
-    study_id = storage.get_study_id_from_name(NAME)
-    trial = Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
-    known_epochs = len(study.trials[number].intermediate_values)
+    with study_errors(folder):
+        storage = _storage(folder)
+        study = optuna.load_study(study_name=NAME, storage=storage, pruner=_pruner(settings))
+        study_id = storage.get_study_id_from_name(NAME)
+        trial = Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
+        known_epochs = len(study.trials[number].intermediate_values)
     return Pruning(trial, monitor, known_epochs=known_epochs)
 
 
@@ -141,12 +163,9 @@ def _storage(folder: Path) -> optuna.storages.RDBStorage:
     # SQLite frees its locks with the process that held them, however that ended. A path inside
     # the URL would have to be free of its signs.
     connect = partial(sqlite3.connect, folder / FILE, timeout=LOCK_SECONDS)
-    try:
-        return optuna.storages.RDBStorage(
-            "sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool}
-        )
-    except DatabaseError as error:
-        raise ConfigError(f"{folder / FILE}: holds no study: {error.orig}") from None
+    return optuna.storages.RDBStorage(
+        "sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool}
+    )
 
 
 def _sampler(settings: SearchSettings, *, offset: int) -> optuna.samplers.BaseSampler:
