@@ -139,11 +139,11 @@ def test_trials_of_other_days_have_no_best(write_run, market, tmp_path, borders)
             objective=float(name),
             borders=own,
         )
-    summary = report(tmp_path)
+    summary = summarize(tmp_path)
     assert summary.choice is None
     said = "No best can be named: dropout=0.1 and dropout=0.2 are not validated and tested on the"
     assert summary.sentence.startswith(said)
-    assert len(pd.read_csv(tmp_path / "summary.csv")) == 2
+    assert len(run_table(summary)) == 2
 
 
 def test_seeds_of_data_that_moved_on_are_never_averaged(write_run, market, tmp_path):
@@ -323,7 +323,7 @@ def test_a_damaged_run_is_listed_as_failed_and_the_others_are_summarised(
     write_trial("0.1", 1.0, noise(0))
     folder = write_trial("0.2", 2.0, noise(1))
     damage(folder / "0.1,seed=0")
-    summary = report(folder)
+    summary = summarize(folder)
     assert summary.counts == "4 runs: 3 complete, 1 failed"
     (bad,) = [run for run in summary.runs if run.status.state == "failed"]
     assert bad.name == "0.1,seed=0"
@@ -337,7 +337,7 @@ def test_a_damaged_run_is_listed_as_failed_and_the_others_are_summarised(
 def test_a_trial_may_be_called_as_a_column_of_the_ledger(write_run, market, noise, tmp_path, name):
     setting = ["model=tiny", f"name={name}"]
     write_run(tmp_path / "a", setting, market, noise(0), objective=1.0, borders=BORDERS)
-    summary = report(tmp_path)
+    summary = summarize(tmp_path)
     assert list(summary.ledger) == ["date", "actual", "is_roll", f"{name} (2)"]
     assert summary.choice is not None
 

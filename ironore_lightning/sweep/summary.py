@@ -247,7 +247,7 @@ def _notes(
             f"{len(trials) - len(whole)} trials lack folds that others have; they are not ranked"
         )
     folds = next(iter(whole.values())).folds if whole else ()
-    if len(folds) > 1:
+    if len(folds) > 1 and len(whole) > 1:
         notes.append(
             f"trials are ranked by the validation segment of fold {folds[0]} alone, since later "
             "folds validate on test days of earlier ones"
