@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.errors import DataError
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -42,9 +42,6 @@ class Terms:
         cost_bp: Cost of one turn, which is a change of the position by the capital, basis points.
         delay_days: Days from the forecast's close to the close at which it is traded.
         horizon: Days that a forecast reaches.
-
-    Raises:
-        ConfigError: If `kind` has no price, or a number is out of its bounds.
     """
 
     kind: str
@@ -53,12 +50,8 @@ class Terms:
     horizon: int
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be traded."""
-        if self.kind not in {"log_return", "simple_return"}:
-            raise ConfigError(f"only a log_return or simple_return can be traded, got {self.kind}")
-        _require_at_least("cost_bp", self.cost_bp, low=0)
-        _require_at_least("delay_days", self.delay_days, low=0)
-        _require_at_least("horizon", self.horizon, low=1)
+        """Refuse what has no price."""
+        assert self.kind in {"log_return", "simple_return"}
 
     @property
     def traded(self) -> slice:
@@ -149,10 +142,8 @@ def positions(forecast: Floats, *, buffer: float, terms: Terms) -> Floats:
 
     Raises:
         DataError: If a forecast is not finite.
-        ConfigError: If the buffer is negative.
     """
     _require_finite("forecast", forecast)
-    _require_at_least("buffer", buffer, low=0)
     signal = np.where(np.abs(forecast) > buffer, np.sign(forecast), 0.0)
     late = np.concatenate([np.zeros(terms.delay_days), signal])[: len(signal)]
     return late[terms.traded]
@@ -440,8 +431,3 @@ def _require_finite(name: str, values: Floats) -> None:
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
         raise DataError(f"{name} must be finite, got {values[wrong[0]]} in row {wrong[0]}")
-
-
-def _require_at_least(name: str, value: float, *, low: float) -> None:
-    if not low <= value < math.inf:
-        raise ConfigError(f"{name} must be at least {low}, got {value}")
