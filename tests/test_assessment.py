@@ -207,9 +207,7 @@ def test_the_tests_are_those_of_their_names():
     found = skill_tests(forecast, actual, horizon=3)
     against_zero = {"benchmark": zero, "horizon": 3}
     assert found["clark_west"] == clark_west(forecast, actual, **against_zero)
-    assert found["diebold_mariano"] == diebold_mariano(
-        forecast, actual, **against_zero, loss="squared", side="better"
-    )
+    assert found["diebold_mariano"] == diebold_mariano(forecast, actual, **against_zero)
     apart, moved = forecast[::3], actual[::3]
     assert found["pesaran_timmermann"] == pesaran_timmermann(apart, moved)
     assert found["anatolyev_gerko"] == anatolyev_gerko(apart, moved)

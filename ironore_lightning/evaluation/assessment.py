@@ -148,13 +148,9 @@ def skill_tests(forecast: Floats, actual: Floats, *, horizon: int) -> dict[str, 
     moved = int(np.count_nonzero(actual[apart]))
     rate = base_rate(actual[apart]) or 50.0
     return {
-        "diebold_mariano": diebold_mariano(
-            forecast, actual, benchmark=zero, horizon=horizon, loss="squared", side="better"
-        ),
+        "diebold_mariano": diebold_mariano(forecast, actual, benchmark=zero, horizon=horizon),
         "clark_west": clark_west(forecast, actual, benchmark=zero, horizon=horizon),
-        "giacomini_white": giacomini_white(
-            forecast, actual, benchmark=zero, horizon=horizon, loss="squared"
-        ),
+        "giacomini_white": giacomini_white(forecast, actual, benchmark=zero, horizon=horizon),
         "pesaran_timmermann": pesaran_timmermann(forecast[apart], actual[apart]),
         "anatolyev_gerko": anatolyev_gerko(forecast[apart], actual[apart]),
         "binomial": binomial_test(hits, moved, base_rate=rate),
@@ -258,7 +254,7 @@ def _among_all(
         losses, size=SET_SIZE, block_size=block, reps=reps, seed=seed
     )
     superior = superior_ability(others, benchmark=zero, block_size=block, reps=reps, seed=seed)
-    return confidence_set, superior.consistent
+    return confidence_set, superior.p_value
 
 
 def _interval_scores(days: pd.DataFrame, coverage: float) -> IntervalScores:

@@ -133,9 +133,7 @@ def _row(
     squared, absolute = _losses(forecast, actual)
     zero_squared, zero_absolute = _losses(zero, actual)
     mean_squared, _ = _losses(mean, actual)
-    beats_zero = diebold_mariano(
-        forecast, actual, benchmark=zero, horizon=horizon, loss="squared", side="better"
-    )
+    beats_zero = diebold_mariano(forecast, actual, benchmark=zero, horizon=horizon)
     rmse_ratio = _over(squared, zero_squared)
     return Row(
         name=name,

@@ -47,26 +47,6 @@ MIN_BLOCKS, MAX_BLOCKS, MIN_BLOCK_DAYS = 4, 16, 16
 
 
 @dataclass(frozen=True)
-class Overfitting:
-    """How the best trial of one half of the days did on the other half, over all halves.
-
-    Attributes:
-        probability: Share of the halves whose best trial was not above the median of the trials
-            on the other half (PBO). Near 0 choosing carried over, 1/2 is pure noise.
-        loss_share: Share of the halves whose best trial lost on average on the other half.
-        num_blocks: Blocks that the days were cut into (S).
-        num_halves: Ways to take half of them.
-        num_days: Days used, a multiple of `num_blocks`.
-    """
-
-    probability: float
-    loss_share: float
-    num_blocks: int
-    num_halves: int
-    num_days: int
-
-
-@dataclass(frozen=True)
 class Discount:
     """What is left of the chosen trial once it is known among how many it was chosen.
 
@@ -89,8 +69,8 @@ class Discount:
             skill passes 0.95 in 2 % (131 days) to 6 % (600 days) of the cases.
         minimum_track_record_days: Days that a single trial, chosen among none, with these profits
             would need for a Sharpe ratio above zero with a confidence of 95 %.
-        overfitting: Probability of backtest overfitting, see `Overfitting.probability`, of the
-            daily gain in squared error over the forecast of zero.
+        overfitting: Probability of backtest overfitting, see `backtest_overfitting`, of the daily
+            gain in squared error over the forecast of zero.
         cscv_blocks: Blocks that the days were cut into for it.
         notes: Why something is None, or to be taken with care.
     """
@@ -222,7 +202,7 @@ def minimum_track_record(
     return periods if isfinite(periods) else None
 
 
-def backtest_overfitting(performance: Floats, *, num_blocks: int) -> Overfitting | None:
+def backtest_overfitting(performance: Floats, *, num_blocks: int) -> float | None:
     """Choose the best trial on every half of the days, and see where it ranks on the other.
 
     Days are cut into contiguous blocks, and every half of the blocks is taken once. A trial is
@@ -237,7 +217,9 @@ def backtest_overfitting(performance: Floats, *, num_blocks: int) -> Overfitting
         num_blocks: Even. Where T is no multiple of it, the earliest days are left out.
 
     Returns:
-        None for one trial, for trials that are all the same, or for halves of less than two days.
+        Share of the halves whose best trial was not above the median of the trials on the other
+        half (PBO): near 0 choosing carried over, 1/2 is pure noise. None for one trial, for trials
+        that are all the same, or for halves of less than two days.
 
     References:
         Bailey, Borwein, Lopez de Prado & Zhu (2017), "The probability of backtest overfitting",
@@ -260,8 +242,7 @@ def backtest_overfitting(performance: Floats, *, num_blocks: int) -> Overfitting
     doubled_rank = 2 * num_below + num_equal + 1
     # ln(w / (1 - w)) <= 0 for w = rank / (N + 1), in whole numbers.
     is_low = doubled_rank <= performance.shape[1] + 1
-    loss_share = float((earned < 0).mean())
-    return Overfitting(float(is_low.mean()), loss_share, num_blocks, len(inside), num_days)
+    return float(is_low.mean())
 
 
 def num_cscv_blocks(num_days: int) -> int | None:
@@ -352,7 +333,8 @@ def _discount(trials: _Trials, *, luck: _Noted, ability: _Noted, money: _Deflati
     num_trials, num_scored = trials.num_trials, len(trials.forecasts)
     known = f"superior ability and overfitting know {num_scored} of {num_trials} trials"
     unseen = known if num_trials > num_scored else ""
-    overfitting, note = _overfitting(trials)
+    overfitting = _overfitting(trials)
+    is_known = overfitting.number is not None
     return Discount(
         num_trials=num_trials,
         num_scored=num_scored,
@@ -363,9 +345,11 @@ def _discount(trials: _Trials, *, luck: _Noted, ability: _Noted, money: _Deflati
         expected_best_sharpe=money.expected_best_sharpe,
         deflated_sharpe=money.deflated_sharpe,
         minimum_track_record_days=money.minimum_track_record_days,
-        overfitting=overfitting.probability if overfitting else None,
-        cscv_blocks=overfitting.num_blocks if overfitting else None,
-        notes=tuple(filter(None, (unseen, luck.note, ability.note, *money.notes, note))),
+        overfitting=overfitting.number,
+        cscv_blocks=num_cscv_blocks(len(trials.actual)) if is_known else None,
+        notes=tuple(
+            filter(None, (unseen, luck.note, ability.note, *money.notes, overfitting.note))
+        ),
     )
 
 
@@ -387,7 +371,7 @@ def _ability(trials: _Trials, *, reps: int, seed: int) -> _Noted:
     losses = {name: (trials.actual - one) ** 2 for name, one in trials.forecasts.items()}
     block = block_length((zero - losses[trials.chosen])[:, None], horizon=trials.horizon)
     found = superior_ability(losses, benchmark=zero, block_size=block, reps=reps, seed=seed)
-    return _Noted(found.consistent, f"superior ability {found.note}" if found.note else "")
+    return _Noted(found.p_value, f"superior ability {found.note}" if found.note else "")
 
 
 def _profits(trials: _Trials, *, is_roll: Flags, kind: str) -> dict[str, Floats]:
@@ -443,21 +427,23 @@ def _deflated(profit: Floats, bar: float, horizon: int) -> _Deflation:
     )
 
 
-def _overfitting(trials: _Trials) -> tuple[Overfitting | None, str]:
+def _overfitting(trials: _Trials) -> _Noted:
     """Cross-validate the choice by squared error, the loss by which trials are chosen."""
     actual, num_scored = trials.actual, len(trials.forecasts)
     if num_scored == 1:
-        return None, "overfitting undefined: nothing was chosen among"
+        return _Noted(None, "overfitting undefined: nothing was chosen among")
     blocks = num_cscv_blocks(len(actual))
     if blocks is None:
-        return None, f"overfitting undefined: fewer than {MIN_BLOCKS * MIN_BLOCK_DAYS} days"
+        return _Noted(None, f"overfitting undefined: fewer than {MIN_BLOCKS * MIN_BLOCK_DAYS} days")
     # Equals a^2 - (a - f)^2, without its cancellation.
     gains = np.column_stack([one * (2 * actual - one) for one in trials.forecasts.values()])
     found = backtest_overfitting(gains, num_blocks=blocks)
     if found is None:
-        return None, "overfitting undefined: all trials are equally good on every day"
+        return _Noted(None, "overfitting undefined: all trials are equally good on every day")
     is_coarse = num_scored < MIN_RANKED_TRIALS
-    return found, f"overfitting coarse: ranks among {num_scored} trials" if is_coarse else ""
+    return _Noted(
+        found, f"overfitting coarse: ranks among {num_scored} trials" if is_coarse else ""
+    )
 
 
 def _ratios_of_halves(performance: Floats, num_blocks: int) -> Floats:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from math import ceil, isfinite, sqrt
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +26,6 @@ ROUNDING = 1e-12
 """Values that differ by less than this share of the largest are the same but for rounding."""
 
 Floats = NDArray[np.float64]
-Loss = Literal["squared", "absolute"]
-Side = Literal["both", "better"]
 
 
 @dataclass(frozen=True)
@@ -94,19 +91,17 @@ class ConfidenceSet:
 class SuperiorAbility:
     """How often the best of as many worthless models does as well as the best one did.
 
-    The p-value to quote is `consistent`, the others are its bounds; the note says why all are None.
+    The p-value is Hansen's consistent one; the note says why it is None.
     """
 
-    lower: float | None
-    consistent: float | None
-    upper: float | None
+    p_value: float | None
     note: str
 
 
 def diebold_mariano(
-    forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int, loss: Loss, side: Side
+    forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int
 ) -> Outcome:
-    """Ask whether two forecasts lost equally, with the correction for small samples.
+    """Ask whether a forecast's squared errors are the smaller ones, corrected for few days.
 
     The variance uses Bartlett weights up to lag ``horizon - 1``, which cannot turn negative as the
     rectangular ones can; at horizon 1 both are the plain variance.
@@ -116,12 +111,10 @@ def diebold_mariano(
         actual: Shape (N,), per cent.
         benchmark: The other forecast, shape (N,), per cent.
         horizon: Days ahead that both reach.
-        loss: Of one error.
-        side: Whether the p-value counts "both" sides or only that on which the model is "better".
 
     Returns:
-        A statistic that is negative where the model lost less, against Student's t with N - 1
-        degrees of freedom.
+        A statistic that is negative where the model lost less; one-sided p-value, against
+        Student's t with N - 1 degrees of freedom.
 
     References:
         Diebold & Mariano (1995), "Comparing predictive accuracy", Journal of Business & Economic
@@ -129,17 +122,14 @@ def diebold_mariano(
         mean squared errors", International Journal of Forecasting 13(2).
     """
     num_days = len(actual)
-    difference = _loss(forecast, actual, loss=loss) - _loss(benchmark, actual, loss=loss)
+    difference = (actual - forecast) ** 2 - (actual - benchmark) ** 2
     if reason := _why_undefined(difference, num_needed=horizon + 1):
         return _undefined(reason, num_days)
     from statsmodels.tsa.stattools import diebold_mariano_test
 
-    criterion = "mse" if loss == "squared" else "mae"
-    options = {"criterion": criterion, "lags": horizon - 1, "horizon": horizon, "harvey_adj": True}
-    tested = diebold_mariano_test(actual, forecast, benchmark, **options)
-    statistic = float(tested.statistic)
-    better = float(student.cdf(statistic, df=num_days - 1))
-    return Outcome(statistic, better if side == "better" else float(tested.pvalue), "", num_days)
+    options = {"criterion": "mse", "lags": horizon - 1, "horizon": horizon, "harvey_adj": True}
+    statistic = float(diebold_mariano_test(actual, forecast, benchmark, **options).statistic)
+    return Outcome(statistic, float(student.cdf(statistic, df=num_days - 1)), "", num_days)
 
 
 def clark_west(forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int) -> Outcome:
@@ -174,9 +164,9 @@ def clark_west(forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: 
 
 
 def giacomini_white(
-    forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int, loss: Loss
+    forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int
 ) -> Outcome:
-    """Ask whether the loss difference is zero and cannot be foreseen from its own past.
+    """Ask whether squared errors differ, or their difference can be foreseen from its own past.
 
     Meant for models fitted on a rolling window; wants about a hundred days.
 
@@ -185,7 +175,6 @@ def giacomini_white(
         actual: Shape (N,), per cent.
         benchmark: The other forecast, shape (N,), per cent.
         horizon: Days ahead that both reach, and by which the conditioning difference is older.
-        loss: Of one error.
 
     Returns:
         A statistic without a direction, against chi-squared with 2 degrees of freedom: one for the
@@ -195,7 +184,7 @@ def giacomini_white(
         Giacomini & White (2006), "Tests of conditional predictive ability", Econometrica 74(6).
     """
     num_days = len(actual)
-    difference = _loss(forecast, actual, loss=loss) - _loss(benchmark, actual, loss=loss)
+    difference = (actual - forecast) ** 2 - (actual - benchmark) ** 2
     if reason := _why_undefined(difference, num_needed=horizon + 3):
         return _undefined(reason, num_days)
     difference /= np.abs(difference).max()  # the statistic does not depend on the scale
@@ -426,27 +415,21 @@ def superior_ability(
         Statistics 23(4). White (2000), "A reality check for data snooping", Econometrica 68(5).
     """
     if len(benchmark) < MIN_BOOTSTRAP_DAYS:
-        return SuperiorAbility(None, None, None, TOO_FEW_DAYS)
+        return SuperiorAbility(None, TOO_FEW_DAYS)
     gains = [benchmark - loss for loss in losses.values() if not _is_constant(benchmark - loss)]
     if not gains:
-        return SuperiorAbility(None, None, None, "undefined: no loss difference ever changes")
+        return SuperiorAbility(None, "undefined: no loss difference ever changes")
     from arch.bootstrap import SPA
 
     # arch takes `studentize`, yet compares plain means: a wild model would drown a good one.
     studentized = np.column_stack([gain / gain.std() for gain in gains])
     test = SPA(np.zeros(len(benchmark)), -studentized, block_size, reps, seed=seed)
     test.compute()
-    lower, consistent, upper = (float(test.pvalues[p]) for p in ("lower", "consistent", "upper"))
-    return SuperiorAbility(lower, consistent, upper, "")
+    return SuperiorAbility(float(test.pvalues["consistent"]), "")
 
 
 def _undefined(reason: str, num_days: int) -> Outcome:
     return Outcome(None, None, f"undefined: {reason}", num_days)
-
-
-def _loss(forecast: Floats, actual: Floats, *, loss: Loss) -> Floats:
-    error = actual - forecast
-    return error**2 if loss == "squared" else np.abs(error)
 
 
 def _is_constant(values: Floats) -> bool:
