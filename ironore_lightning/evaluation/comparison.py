@@ -108,7 +108,9 @@ def correlation(values: Floats, others: Floats) -> float | None:
     """Return Pearson's correlation; None where one of the two never changes."""
     if len(values) == 0 or np.ptp(values) == 0 or np.ptp(others) == 0:
         return None
-    return float(np.corrcoef(values, others)[0, 1])
+    # Of very small or large numbers the squares would leave the range of floats.
+    scaled = [series / np.abs(series).max() for series in (values, others)]
+    return float(np.corrcoef(scaled)[0, 1])
 
 
 def as_table(rows: list[Row]) -> pd.DataFrame:

@@ -12,9 +12,10 @@ from torchmetrics.functional import (
     mean_absolute_error,
     mean_absolute_percentage_error,
     mean_squared_error,
-    pearson_corrcoef,
     r2_score,
 )
+
+from ironore_lightning.evaluation.comparison import correlation
 
 GUESSING_COVERAGE = 0.95
 """Share of coin tossers who end inside the band of guessing."""
@@ -125,7 +126,6 @@ def evaluate(predictions: pd.DataFrame, *, kind: str) -> Scores:
     hits, days = (int(count) for count in direction_hits(forecast, actual))
     low, high = guessing_band(days) if days else (None, None)
     varies = bool((actual != actual[0]).any())
-    both_vary = varies and bool((forecast != forecast[0]).any())
     has_price = kind != "given"
     return Scores(
         num_days=len(actual),
@@ -142,7 +142,7 @@ def evaluate(predictions: pd.DataFrame, *, kind: str) -> Scores:
         guessing_high=high,
         r2=float(r2_score(forecast, actual)) if varies else None,
         r2_zero=_r2_zero(forecast, actual),
-        correlation=float(pearson_corrcoef(forecast, actual)) if both_vary else None,
+        correlation=correlation(forecast.numpy(), actual.numpy()),
         mape=_price_mape(forecast, actual, kind=kind) if has_price else None,
         naive_mape=_price_mape(zero, actual, kind=kind) if has_price else None,
     )
