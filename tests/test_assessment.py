@@ -187,7 +187,25 @@ def test_a_given_target_has_no_price_to_trade(judge):
     found = judge(*make_market(skill=0.2), kind="given")
     assert found.trading == []
     assert found.scores.mape is None
+    assert found.bootstrap.sharpe.note == "undefined: the target has no price"
     as_json(found)
+
+
+@pytest.mark.parametrize("kind", ["log_return", "simple_return"])
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_the_resampled_sharpe_ratio_is_that_of_the_sign_strategy_without_costs(
+    judge, horizon, kind
+):
+    found = judge(*make_market(skill=0.2), kind=kind, horizon=horizon)
+    (sign,) = [
+        one for one in found.trading if (one.name, one.delay_days, one.cost_bp) == ("sign", 0, 0.0)
+    ]
+    assert sign.num_periods == len(range(0, NUM_DAYS, horizon))
+    resampled = found.bootstrap.sharpe
+    assert resampled.estimate == sign.sharpe
+    assert resampled.low < sign.sharpe < resampled.high
+    width = 2 * 1.96 * sign.sharpe_error
+    assert resampled.high - resampled.low == pytest.approx(width, rel=0.2)
 
 
 def test_overlapping_outcomes_are_taken_apart_for_the_sign_tests(judge):

@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import binom, kurtosis, norm, rankdata, skew
 
 from ironore_lightning.errors import DataError
+from ironore_lightning.evaluation.resampling import superior_ability
 from ironore_lightning.evaluation.selection import (
     backtest_overfitting,
     discount_for_looking,
@@ -21,7 +22,6 @@ from ironore_lightning.evaluation.selection import (
     num_cscv_blocks,
     probabilistic_sharpe,
 )
-from ironore_lightning.evaluation.significance import superior_ability
 from ironore_lightning.evaluation.trading import Terms, positions, trading_result
 
 CASES = json.loads((Path(__file__).parent / "reference_cases.json").read_text(encoding="utf-8"))

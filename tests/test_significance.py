@@ -2,29 +2,25 @@
 
 import json
 from dataclasses import astuple
-from math import isfinite, sqrt
+from math import sqrt
 from pathlib import Path
 
 import numpy as np
 import pytest
+from degenerate_days import BY_DEGENERATION, exactly, luck, require_finite_or_explained
 from scipy.stats import beta, norm
 from scipy.stats import t as student
 from statsmodels.tsa.stattools import diebold_mariano_test
 
 from ironore_lightning.evaluation.significance import (
-    MIN_BOOTSTRAP_DAYS,
     anatolyev_gerko,
     binomial_test,
-    block_length,
-    bootstrap_intervals,
     clark_west,
     clopper_pearson,
     diebold_mariano,
     giacomini_white,
     holm,
-    model_confidence_set,
     pesaran_timmermann,
-    superior_ability,
 )
 
 CASES = json.loads((Path(__file__).parent / "reference_cases.json").read_text(encoding="utf-8"))
@@ -39,10 +35,6 @@ OUR_DM_ROWS = [
 ]
 
 
-def exactly(value):
-    return pytest.approx(value, rel=1e-8, abs=1e-8)
-
-
 def series(num_days):
     """Return what happened and three forecasts of it, all in closed form."""
     day = np.arange(1, num_days + 1, dtype=np.float64)
@@ -52,10 +44,6 @@ def series(num_days):
         "f2": 0.3 * np.cos(0.9 * day) - 0.1,
         "zero": np.zeros(num_days),
     }
-
-
-def luck(seed, *shape):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def compare(test, num_days, *, model="f1", benchmark, horizon=1, **options):
@@ -140,15 +128,6 @@ def test_the_exact_test_of_131_days_agrees_with_r():
     for share, hits in ((50, 66), (55, 73), (60, 79)):
         found = binomial_test(hits, 131, base_rate=50.0)
         assert found.p_value == pytest.approx(case[f"P_da_ge_{share}"], abs=5e-5)
-
-
-def test_the_block_length_agrees_with_the_published_example():
-    case = PUBLISHED["block_length_arch"]
-    values = np.random.RandomState(0).standard_normal(10_100)
-    for row in range(1, len(values)):
-        values[row] += 0.3 * values[row - 1]
-    assert 13 < case["stationary"] < 14
-    assert block_length(values[100:, None], horizon=1) == 14
 
 
 def test_diebold_mariano_is_corrected_and_compared_with_student():
@@ -241,33 +220,6 @@ def test_a_market_of_one_sign_has_no_pesaran_timmermann_but_pays_unequally():
     assert anatolyev_gerko(forecast, actual).p_value is not None
 
 
-DEGENERATE = {
-    "no day": ([], [], []),
-    "one day": ([1.0], [2.0], [0.0]),
-    "two days": ([1.0, -1.0], [2.0, -3.0], [0.0, 0.0]),
-    "two equal days": ([1.0, 1.0], [1.0, 1.0], [1.0, 1.0]),
-    "all constant": ([1.0] * 60, [2.0] * 60, [0.0] * 60),
-    "same as the benchmark": (list(luck(0, 60)), list(luck(1, 60)), list(luck(0, 60))),
-    "no move at all": (list(luck(0, 60)), [0.0] * 60, [0.0] * 60),
-    "one move only": (list(luck(0, 60)), [1.0, *[0.0] * 59], [0.0] * 60),
-    "forecast of zero": ([0.0] * 60, list(luck(1, 60)), [0.0] * 60),
-    "perfect forecast": (list(luck(1, 60)), list(luck(1, 60)), [0.0] * 60),
-    "one loss of many": ([1.0, *[0.0] * 59], [2.0, *[1.0] * 59], [0.0] * 60),
-    "constant but for rounding": ([0.1 + 0.2] * 60, [0.3, -0.3] * 30, [0.0] * 60),
-}
-BY_DEGENERATION = pytest.mark.parametrize(
-    ("forecast", "actual", "benchmark"),
-    [tuple(map(np.array, days)) for days in DEGENERATE.values()],
-    ids=DEGENERATE,
-)
-
-
-def require_finite_or_explained(numbers, note):
-    assert all(number is None or isfinite(number) for number in numbers)
-    assert note == "" or note.startswith("undefined: ")
-    assert (None in numbers) == (note != "")
-
-
 @BY_DEGENERATION
 @pytest.mark.parametrize("horizon", [1, 3], ids=["h1", "h3"])
 def test_what_is_undefined_is_none_with_a_reason(forecast, actual, benchmark, horizon):
@@ -283,19 +235,6 @@ def test_what_is_undefined_is_none_with_a_reason(forecast, actual, benchmark, ho
     for outcome in outcomes:
         require_finite_or_explained([outcome.statistic, outcome.p_value], outcome.note)
         assert outcome.num_days == len(actual)
-
-
-@BY_DEGENERATION
-def test_intervals_of_degenerate_days_are_none_with_a_reason(forecast, actual, benchmark):
-    found = bootstrap_intervals(forecast, actual, horizon=1, coverage=0.95, reps=50, seed=0)
-    for interval in (found.direction_accuracy, found.rmse_ratio, found.sharpe):
-        numbers = [interval.estimate, interval.low, interval.high]
-        require_finite_or_explained(numbers, interval.note)
-    losses = {"model": (actual - forecast) ** 2, "benchmark": (actual - benchmark) ** 2}
-    kept = model_confidence_set(losses, size=0.1, block_size=1, reps=50, seed=0)
-    require_finite_or_explained(list(kept.p_values.values()), kept.note)
-    best = superior_ability(losses, benchmark=losses["benchmark"], block_size=1, reps=50, seed=0)
-    require_finite_or_explained([best.p_value], best.note)
 
 
 def test_no_day_that_moved_has_no_share():
@@ -322,58 +261,6 @@ def test_the_exact_interval_reaches_the_end_where_all_or_none_were_hit():
     assert (none.low, every.low, every.high) == (0.0, exactly(100 * 0.025 ** (1 / 10)), 100.0)
 
 
-def draw_intervals(*, seed, num_days=1000, horizon=1):
-    forecast, actual = luck(0, 2, num_days)
-    options = {"horizon": horizon, "coverage": 0.95, "reps": 500, "seed": seed}
-    return bootstrap_intervals(forecast, actual, **options)
-
-
-def test_on_independent_days_the_bootstrap_is_as_wide_as_theory_says():
-    found, (forecast, actual) = draw_intervals(seed=0), luck(0, 2, 1000)
-    exact = clopper_pearson(int((forecast * actual > 0).sum()), 1000, coverage=0.95)
-    assert found.direction_accuracy.estimate == exactly(exact.estimate)
-    assert found.direction_accuracy.low == pytest.approx(exact.low, abs=1.0)
-    assert found.direction_accuracy.high == pytest.approx(exact.high, abs=1.0)
-    profit, sharpe = np.sign(forecast) * actual, found.sharpe
-    assert sharpe.estimate == exactly(profit.mean() / profit.std(ddof=1) * sqrt(252))
-    assert sharpe.high - sharpe.low == pytest.approx(2 * 1.96 * sqrt(252 / 1000), rel=0.1)
-    ratio, by_hand = found.rmse_ratio, ((actual - forecast) ** 2).sum() / (actual**2).sum()
-    assert 1.2 < ratio.low < ratio.estimate < ratio.high
-    assert ratio.estimate == exactly(sqrt(by_hand))
-
-
-def test_days_that_hang_together_make_longer_blocks_and_wider_intervals():
-    forecast, actual = np.repeat(luck(5, 2, 100), 10, axis=1)
-    options = {"horizon": 1, "coverage": 0.95, "reps": 500, "seed": 0}
-    together, apart = bootstrap_intervals(forecast, actual, **options), draw_intervals(seed=0)
-    assert together.block_length >= 5 > apart.block_length
-    widths = [one.sharpe.high - one.sharpe.low for one in (together, apart)]
-    assert widths[0] > 1.5 * widths[1]
-
-
-def test_no_block_is_shorter_than_the_horizon():
-    overlapping = draw_intervals(seed=0, horizon=20)
-    assert overlapping.block_length >= 20
-    daily = draw_intervals(seed=0).sharpe.estimate
-    assert overlapping.sharpe.estimate == exactly(daily / sqrt(20))
-    assert block_length(np.array([[1.0, -1.0, *[0.0] * 58]]).T, horizon=1) == 20  # the most
-    assert block_length(np.ones((100, 1)), horizon=3) == 3
-    assert block_length(luck(0, 10, 1), horizon=2) == 2
-
-
-def test_a_day_without_a_move_is_not_counted_in_the_interval_of_direction():
-    actual = np.where(luck(0, 60) > 0, luck(1, 60), 0.0)
-    found = bootstrap_intervals(luck(2, 60), actual, horizon=1, coverage=0.95, reps=50, seed=0)
-    share = (actual * luck(2, 60) > 0).sum() / (actual != 0).sum()
-    assert found.direction_accuracy.estimate == exactly(100 * share)
-
-
-def test_too_few_days_have_a_score_but_no_bootstrap():
-    found = draw_intervals(seed=0, num_days=MIN_BOOTSTRAP_DAYS - 1).sharpe
-    assert found.estimate is not None
-    assert astuple(found)[1:] == (None, None, "undefined: fewer than 50 days")
-
-
 def test_holm_worked_out_by_hand():
     # In order: 3 * 0.01, 2 * 0.03, then 1 * 0.04, which may not fall below the one before.
     adjusted = holm({"a": 0.01, "b": 0.04, "none": None, "c": 0.03})
@@ -386,82 +273,6 @@ def test_holm_never_exceeds_one_and_accepts_nothing():
     assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
     assert holm({"a": None}) == {"a": None}
     assert holm({}) == {}
-
-
-def keep(losses, *, seed=0):
-    return model_confidence_set(losses, size=0.1, block_size=3, reps=300, seed=seed)
-
-
-def outdo(losses, *, seed=0, benchmark=None):
-    benchmark = luck(7, 300) ** 2 if benchmark is None else benchmark
-    return superior_ability(losses, benchmark=benchmark, block_size=3, reps=300, seed=seed)
-
-
-def some_losses():
-    """Return the losses of four bad models of one quality, as wild as squared errors are."""
-    return dict(zip("abcd", luck(2, 4, 300) ** 2, strict=True))
-
-
-def test_the_confidence_set_finds_the_better_model():
-    found = keep({**some_losses(), "good": 0.3 * luck(3, 300) ** 2})
-    assert found.kept == ("good",)
-    assert found.p_values["good"] == 1.0
-    assert max(found.p_values[name] for name in "abcd") <= 0.1
-
-
-def test_the_confidence_set_keeps_models_of_one_quality():
-    assert keep(some_losses()).kept == ("a", "b", "c", "d")
-
-
-def test_identical_models_are_all_kept():
-    loss = luck(3, 300) ** 2
-    found = astuple(keep({"one": loss, "two": loss.copy()}))
-    reason = "undefined: every model has the same losses"
-    assert found == (("one", "two"), {"one": None, "two": None}, reason)
-
-
-def test_twins_among_others_share_their_p_value():
-    good = 0.3 * luck(3, 300) ** 2
-    found = keep({"good": good, **some_losses(), "twin": good.copy(), "e": luck(2, 4, 300)[0] ** 2})
-    assert found.kept == ("good", "twin")
-    assert found.p_values["a"] == found.p_values["e"] < 0.1
-
-
-def test_models_a_constant_apart_form_no_set():
-    loss = luck(3, 300) ** 2
-    found = keep({"one": loss, "two": loss + 1, "three": luck(4, 300) ** 2})
-    assert found.kept == ("one", "two", "three")
-    assert found.note == "undefined: two models' losses differ by a constant"
-
-
-def test_what_is_resampled_depends_on_its_seed_alone():
-    assert draw_intervals(seed=3) == draw_intervals(seed=3) != draw_intervals(seed=4)
-    for resample in (keep, outdo):
-        first, again, other = (resample(some_losses(), seed=seed) for seed in (1, 1, 2))
-        assert first == again != other
-
-
-def test_superior_ability_sees_a_clearly_better_model_among_bad_ones():
-    assert outdo({**some_losses(), "good": 0.3 * luck(3, 300) ** 2}).p_value < 0.01
-
-
-def test_superior_ability_sees_nothing_in_models_of_one_quality():
-    assert outdo(some_losses()).p_value > 0.1
-
-
-def test_a_wild_model_does_not_hide_a_good_one():
-    benchmark = np.full(300, 10.0)
-    gain = 0.02 + 0.1 * luck(3, 300)
-    losses = {"good": benchmark - gain, "wild": benchmark - 5 * luck(8, 300)}
-    assert outdo(losses, benchmark=benchmark).p_value < 0.02
-
-
-def test_superior_ability_leaves_out_models_that_are_the_benchmark():
-    benchmark = luck(7, 300) ** 2
-    found = outdo({"same": benchmark.copy()}, benchmark=benchmark)
-    assert astuple(found) == (None, "undefined: no loss difference ever changes")
-    with_the_same = {"same": benchmark.copy(), **some_losses()}
-    assert outdo(with_the_same) == outdo(some_losses())
 
 
 @pytest.fixture(scope="module")

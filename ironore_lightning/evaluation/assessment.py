@@ -12,23 +12,25 @@ from ironore_lightning.evaluation.comparison import COVERAGE, Row, base_rate, co
 from ironore_lightning.evaluation.evidence import Evidence, Findings, weigh
 from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
 from ironore_lightning.evaluation.metrics import Scores, evaluate
-from ironore_lightning.evaluation.selection import Discount
-from ironore_lightning.evaluation.significance import (
+from ironore_lightning.evaluation.resampling import (
     BootstrapIntervals,
     ConfidenceSet,
+    block_length,
+    bootstrap_intervals,
+    model_confidence_set,
+    superior_ability,
+)
+from ironore_lightning.evaluation.selection import Discount
+from ironore_lightning.evaluation.significance import (
     Outcome,
     anatolyev_gerko,
     binomial_test,
-    block_length,
-    bootstrap_intervals,
     clark_west,
     diebold_mariano,
     giacomini_white,
-    model_confidence_set,
     pesaran_timmermann,
-    superior_ability,
 )
-from ironore_lightning.evaluation.trading import SIGN, TradingResult, trading_table
+from ironore_lightning.evaluation.trading import SIGN, TradingResult, gross_profit, trading_table
 
 Floats = NDArray[np.float64]
 
@@ -112,7 +114,7 @@ def assess(
         label: The original's word for the direction accuracy.
         discount: For all that was tried, where these days are those of a multirun.
     """
-    actual, forecast = (days[name].to_numpy(np.float64) for name in ("actual", "forecast"))
+    forecast, actual, _ = _columns(days)
     forecasts = {MODEL: forecast, **{str(name): one.to_numpy() for name, one in baselines.items()}}
     table = compare(actual, forecasts, horizon=horizon)
     tests = skill_tests(forecast, actual, horizon=horizon)
@@ -126,7 +128,7 @@ def assess(
         scores=evaluate(days, kind=kind),
         table=table,
         tests=tests,
-        bootstrap=_resampled(forecast, actual, settings, horizon=horizon),
+        bootstrap=_resampled(days, settings, kind=kind, horizon=horizon),
         confidence_set=confidence_set,
         superior_ability_p=superior_p,
         intervals=[_interval_scores(days, coverage) for coverage in COVERAGES],
@@ -230,11 +232,14 @@ def net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None
 
 
 def _resampled(
-    forecast: Floats, actual: Floats, settings: EvaluationSettings, *, horizon: int
+    days: pd.DataFrame, settings: EvaluationSettings, *, kind: str, horizon: int
 ) -> BootstrapIntervals:
+    forecast, actual, is_roll = _columns(days)
+    has_price = kind != "given"
     return bootstrap_intervals(
         forecast,
         actual,
+        gross_profit(forecast, actual, is_roll, kind=kind, horizon=horizon) if has_price else None,
         horizon=horizon,
         coverage=COVERAGE,
         reps=settings.bootstrap_repetitions,
@@ -282,11 +287,15 @@ def _trading(
     if kind == "given":
         return []
     return trading_table(
-        days["forecast"].to_numpy(),
-        days["actual"].to_numpy(),
-        days["is_roll"].to_numpy(dtype=bool),
+        *_columns(days),
         kind=kind,
         buffer=settings.trade_buffer,
         costs_bp=settings.costs_bp,
         horizon=horizon,
     )
+
+
+def _columns(days: pd.DataFrame) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return forecast, actual and rolls, shape (N,) each."""
+    forecast, actual = (days[name].to_numpy(np.float64) for name in ("forecast", "actual"))
+    return forecast, actual, days["is_roll"].to_numpy(dtype=bool)

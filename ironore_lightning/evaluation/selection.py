@@ -6,6 +6,7 @@ are in per cent, one row a day, in time order. What is undefined on the days at 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from math import ceil, e, expm1, isfinite, log1p, sqrt
 from typing import NamedTuple
@@ -14,17 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from ironore_lightning.evaluation.significance import (
-    ROUNDING,
-    binomial_test,
-    block_length,
-    superior_ability,
-)
+from ironore_lightning.evaluation.resampling import block_length, superior_ability
+from ironore_lightning.evaluation.significance import ROUNDING, binomial_test
 from ironore_lightning.evaluation.trading import (
     TRADING_DAYS,
-    Terms,
-    daily_profit,
-    positions,
+    gross_profit,
+    moments,
     sharpe_error,
 )
 
@@ -105,14 +101,6 @@ class _Noted(NamedTuple):
 
     number: float | None
     note: str = ""
-
-
-class _Moments(NamedTuple):
-    """Of the profits of one period; the kurtosis of the normal law is 3."""
-
-    sharpe: float
-    skewness: float
-    kurtosis: float
 
 
 class _Deflation(NamedTuple):
@@ -378,10 +366,10 @@ def _profits(trials: _Trials, *, is_roll: Flags, kind: str) -> dict[str, Floats]
     """Trade the sign of every forecast without costs; nothing where there is no price."""
     if kind == "given":
         return {}
-    terms = Terms(kind, cost_bp=0.0, delay_days=0, horizon=trials.horizon)
-    actual, forecasts = trials.actual, trials.forecasts
-    signs = {name: positions(one, buffer=0.0, terms=terms) for name, one in forecasts.items()}
-    return {name: daily_profit(one, actual, is_roll, terms=terms) for name, one in signs.items()}
+    traded = partial(
+        gross_profit, actual=trials.actual, is_roll=is_roll, kind=kind, horizon=trials.horizon
+    )
+    return {name: traded(forecast) for name, forecast in trials.forecasts.items()}
 
 
 def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
@@ -392,7 +380,7 @@ def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
         return _Deflation(notes=(f"Sharpe ratios undefined: fewer than {MIN_PERIODS} profits",))
     table = np.column_stack(list(profits.values()))
     effective = effective_trials(table) * trials.num_trials / len(profits)
-    sharpes = [_moments(one).sharpe for one in table[:, _varies(table)].T]
+    sharpes = [found.sharpe for found in map(moments, table.T) if found]
     variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 0.0
     # Variance is small already between trials alike; their effective number would let luck pass.
     bar = expected_best_sharpe(variance=variance, num_trials=trials.num_trials)
@@ -406,20 +394,20 @@ def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
 def _deflated(profit: Floats, bar: float, horizon: int) -> _Deflation:
     """Compare profits, shape (P,), with the Sharpe ratio of one period that luck would show."""
     annual = sqrt(TRADING_DAYS / horizon)
-    if not _varies(profit[:, None]).all():
+    found = moments(profit)
+    if found is None:
         note = "Sharpe ratio undefined: the profit of the chosen trial never changes"
         return _Deflation(expected_best_sharpe=annual * bar, notes=(note,))
-    sharpe, skewness, kurtosis = _moments(profit)
-    shape = {"skewness": skewness, "kurtosis": kurtosis}
-    probability = probabilistic_sharpe(sharpe, benchmark=bar, num_periods=len(profit), **shape)
-    periods = minimum_track_record(sharpe, benchmark=0.0, confidence=CONFIDENCE, **shape)
+    shape = found._asdict()
+    probability = probabilistic_sharpe(**shape, benchmark=bar, num_periods=len(profit))
+    periods = minimum_track_record(**shape, benchmark=0.0, confidence=CONFIDENCE)
     notes = []
     if probability is None:
         notes.append("deflated Sharpe ratio undefined: its standard error is zero")
     if periods is None:
         notes.append("minimum track record undefined: the Sharpe ratio is not above zero")
     return _Deflation(
-        sharpe=annual * sharpe,
+        sharpe=annual * found.sharpe,
         expected_best_sharpe=annual * bar,
         deflated_sharpe=probability,
         minimum_track_record_days=None if periods is None else ceil(periods) * horizon,
@@ -465,17 +453,6 @@ def _ratios_of_halves(performance: Floats, num_blocks: int) -> Floats:
     ratios: Floats = np.zeros_like(mean)
     np.divide(mean, np.sqrt(variance), out=ratios, where=variance > 0)
     return ratios
-
-
-def _moments(profit: Floats) -> _Moments:
-    """Return the moments of profits that vary, shape (P,)."""
-    scaled = profit / np.abs(profit).max()
-    centred = (scaled - scaled.mean()) / scaled.std()
-    return _Moments(
-        sharpe=float(scaled.mean() / scaled.std(ddof=1)),
-        skewness=float((centred**3).mean()),
-        kurtosis=float((centred**4).mean()),
-    )
 
 
 def _varies(table: Floats) -> Flags:
