@@ -8,7 +8,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ironore_lightning.config.evaluation import EvaluationSettings
-from ironore_lightning.evaluation.comparison import COVERAGE, Row, base_rate, compare
+from ironore_lightning.evaluation.comparison import (
+    COVERAGE,
+    Row,
+    base_rate,
+    compare,
+    count_hits,
+    gain,
+    mean_losses,
+)
 from ironore_lightning.evaluation.evidence import Evidence, Findings, weigh
 from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
 from ironore_lightning.evaluation.metrics import Scores, evaluate
@@ -123,7 +131,7 @@ def assess(
     confidence_set, superior_p = _among_all(losses, settings, horizon=horizon)
     trading = _trading(days, settings, kind=kind, horizon=horizon)
     after_costs = net_sharpe(trading, settings.strong_cost_bp)
-    findings = collect_findings(table, tests, blocks, actual, after_costs)
+    findings = collect_findings(table, tests, blocks, num_days=len(days), after_costs=after_costs)
     return Assessment(
         scores=evaluate(days, kind=kind),
         table=table,
@@ -146,8 +154,7 @@ def skill_tests(forecast: Floats, actual: Floats, *, horizon: int) -> dict[str, 
     """
     zero = np.zeros_like(actual)
     apart = slice(None, None, horizon)
-    hits = int(np.count_nonzero(forecast[apart] * actual[apart] > 0))
-    moved = int(np.count_nonzero(actual[apart]))
+    hits, moved = count_hits(forecast[apart], actual[apart])
     rate = base_rate(actual[apart]) or 50.0
     return {
         "diebold_mariano": diebold_mariano(forecast, actual, benchmark=zero, horizon=horizon),
@@ -171,15 +178,16 @@ def skill_years(days: pd.DataFrame) -> list[Block]:
 
 
 def _skill(days: pd.DataFrame) -> Block:
-    actual, forecast = days["actual"].to_numpy(), days["forecast"].to_numpy()
-    moved = np.count_nonzero(actual)
-    total = (actual**2).sum()
+    actual, forecast = (days[name].to_numpy(np.float64) for name in ("actual", "forecast"))
+    hits, moved = count_hits(forecast, actual)
+    squared, _ = mean_losses(forecast, actual)
+    zero_squared, _ = mean_losses(np.zeros_like(actual), actual)
     return Block(
         first_date=f"{days['date'].iloc[0]:%Y-%m-%d}",
         last_date=f"{days['date'].iloc[-1]:%Y-%m-%d}",
         num_days=len(days),
-        accuracy=100 * int((actual * forecast > 0).sum()) / moved if moved else None,
-        r2_zero=float(1 - ((actual - forecast) ** 2).sum() / total) if total else None,
+        accuracy=100 * hits / moved if moved else None,
+        r2_zero=gain(squared, zero_squared),
     )
 
 
@@ -187,7 +195,8 @@ def collect_findings(
     table: Sequence[Row],
     tests: dict[str, Outcome],
     blocks: Sequence[Block],
-    actual: Floats,
+    *,
+    num_days: int,
     after_costs: float | None,
 ) -> Findings:
     """Gather what a grade is made of.
@@ -196,27 +205,18 @@ def collect_findings(
         table: Of `compare`, the model first.
         tests: Of `skill_tests`.
         blocks: Of `skill_blocks`.
-        actual: Shape (N,), per cent.
+        num_days: Days scored (N).
         after_costs: Sharpe ratio of the sign strategy.
     """
     model, *baselines = table
     stronger = sorted((row for row in baselines if row.rmse < model.rmse), key=lambda row: row.rmse)
-    rate = base_rate(actual)
+    rate = model.base_rate
     above = [rate is not None and (block.accuracy or 0) > rate for block in blocks]
     return Findings(
-        num_days=len(actual),
-        hits=model.hits,
-        moved_days=model.moved_days,
-        accuracy=model.accuracy,
-        accuracy_low=model.accuracy_low,
-        accuracy_high=model.accuracy_high,
-        base_rate=rate,
+        num_days=num_days,
+        model=model,
         pesaran_timmermann=tests["pesaran_timmermann"].p_value,
         anatolyev_gerko=tests["anatolyev_gerko"].p_value,
-        clark_west=tests["clark_west"].p_value,
-        r2_zero=model.r2_zero,
-        r2_mean=model.r2_mean,
-        ic=model.ic,
         block_share=sum(above) / len(above) if above else None,
         net_sharpe=after_costs,
         stronger=tuple(row.name for row in stronger),
