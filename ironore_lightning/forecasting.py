@@ -259,8 +259,9 @@ def _density_losses(density: dict[str, Distribution], actual: Floats) -> pd.Data
     for name, distribution in density.items():
         quantiles = distribution.quantile(LEVELS)
         columns[f"pinball {name}"] = pinball_losses(actual, quantiles, LEVELS).mean(axis=1)
-        is_exact = not isinstance(distribution, Quantiles)
         columns[f"crps {name}"] = (
-            distribution.crps(actual) if is_exact else np.full(len(actual), np.nan)
+            np.full(len(actual), np.nan)
+            if isinstance(distribution, Quantiles)
+            else distribution.crps(actual)
         )
     return pd.DataFrame(columns)

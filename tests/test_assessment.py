@@ -15,7 +15,7 @@ from ironore_lightning.evaluation.assessment import (
     skill_tests,
     skill_years,
 )
-from ironore_lightning.evaluation.comparison import base_rate, compare
+from ironore_lightning.evaluation.comparison import compare
 from ironore_lightning.evaluation.significance import (
     anatolyev_gerko,
     binomial_test,
@@ -187,7 +187,25 @@ def test_a_given_target_has_no_price_to_trade(judge):
     found = judge(*make_market(skill=0.2), kind="given")
     assert found.trading == []
     assert found.scores.mape is None
+    assert found.bootstrap.sharpe.note == "undefined: the target has no price"
     as_json(found)
+
+
+@pytest.mark.parametrize("kind", ["log_return", "simple_return"])
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_the_resampled_sharpe_ratio_is_that_of_the_sign_strategy_without_costs(
+    judge, horizon, kind
+):
+    found = judge(*make_market(skill=0.2), kind=kind, horizon=horizon)
+    (sign,) = [
+        one for one in found.trading if (one.name, one.delay_days, one.cost_bp) == ("sign", 0, 0.0)
+    ]
+    assert sign.num_periods == len(range(0, NUM_DAYS, horizon))
+    resampled = found.bootstrap.sharpe
+    assert resampled.estimate == sign.sharpe
+    assert resampled.low < sign.sharpe < resampled.high
+    width = 2 * 1.96 * sign.sharpe_error
+    assert resampled.high - resampled.low == pytest.approx(width, rel=0.2)
 
 
 def test_overlapping_outcomes_are_taken_apart_for_the_sign_tests(judge):
@@ -207,9 +225,7 @@ def test_the_tests_are_those_of_their_names():
     found = skill_tests(forecast, actual, horizon=3)
     against_zero = {"benchmark": zero, "horizon": 3}
     assert found["clark_west"] == clark_west(forecast, actual, **against_zero)
-    assert found["diebold_mariano"] == diebold_mariano(
-        forecast, actual, **against_zero, loss="squared", side="better"
-    )
+    assert found["diebold_mariano"] == diebold_mariano(forecast, actual, **against_zero)
     apart, moved = forecast[::3], actual[::3]
     assert found["pesaran_timmermann"] == pesaran_timmermann(apart, moved)
     assert found["anatolyev_gerko"] == anatolyev_gerko(apart, moved)
@@ -248,41 +264,43 @@ def parts():
     }
     table = compare(actual, forecasts, horizon=1)
     tests = skill_tests(forecast, actual, horizon=1)
-    return table, tests, skill_blocks(make_days(actual, forecast), 5), actual, 0.5
+    return table, tests, skill_blocks(make_days(actual, forecast), 5)
 
 
 def test_findings_are_collected_from_table_tests_and_blocks(parts):
-    table, tests, *_ = parts
-    found = collect_findings(*parts)
-    assert (found.num_days, found.hits, found.moved_days) == (12, 8, 12)
-    assert found.accuracy == found.base_rate == pytest.approx(200 / 3)
-    assert (found.accuracy_low, found.accuracy_high) == (
-        table[0].accuracy_low,
-        table[0].accuracy_high,
-    )
-    assert found.clark_west == tests["clark_west"].p_value
+    table, tests, _ = parts
+    found = collect_findings(*parts, num_days=12, after_costs=0.5)
+    assert (found.num_days, found.net_sharpe) == (12, 0.5)
+    assert found.model is table[0]
+    assert (found.model.hits, found.model.moved_days) == (8, 12)
+    assert found.model.accuracy == found.model.base_rate == pytest.approx(200 / 3)
+    assert found.model.clark_west_p == tests["clark_west"].p_value
     assert found.pesaran_timmermann == tests["pesaran_timmermann"].p_value
     assert found.anatolyev_gerko == tests["anatolyev_gerko"].p_value
-    assert (found.r2_zero, found.r2_mean) == (table[0].r2_zero, table[0].r2_mean)
-    assert found.net_sharpe == 0.5
 
 
 def test_a_block_counts_if_it_exceeds_the_base_rate_of_all_days(parts):
+    table, tests, blocks = parts
+
+    def share(blocks):
+        return collect_findings(table, tests, blocks, num_days=12, after_costs=None).block_share
+
     # The blocks have 5 and 3 of 5 signs, and always saying up has two thirds.
-    assert collect_findings(*parts).block_share == 0.5
-    table, tests, blocks, actual, _ = parts
-    unknown = [replace(block, accuracy=None) for block in blocks]
-    assert collect_findings(table, tests, unknown, actual, None).block_share == 0.0
-    assert collect_findings(table, tests, [], actual, None).block_share is None
-    level = [replace(block, accuracy=base_rate(actual)) for block in blocks]
-    assert collect_findings(table, tests, level, actual, None).block_share == 0.0
+    assert share(blocks) == 0.5
+    assert share([replace(block, accuracy=None) for block in blocks]) == 0.0
+    assert share([]) is None
+    assert share([replace(block, accuracy=table[0].base_rate) for block in blocks]) == 0.0
 
 
 def test_stronger_baselines_are_named_strongest_first(parts):
+    table, tests, blocks = parts
+
+    def stronger(table):
+        return collect_findings(table, tests, blocks, num_days=12, after_costs=None).stronger
+
     # Squared errors: 28 for the model, 21 for zero, 0.21 for ridge.
-    assert collect_findings(*parts).stronger == ("ridge", "zero")
-    table, *others = parts
-    assert collect_findings([table[0], replace(table[0], name="twin")], *others).stronger == ()
+    assert stronger(table) == ("ridge", "zero")
+    assert stronger([table[0], replace(table[0], name="twin")]) == ()
 
 
 def test_years_are_cut_by_the_calendar():

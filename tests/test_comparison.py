@@ -159,6 +159,13 @@ def test_a_correlation_with_a_constant_is_undefined():
     assert correlation(varied, -2 * varied) == pytest.approx(-1.0)
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e200], ids=str)
+def test_a_correlation_does_not_depend_on_the_unit(unit):
+    actual, forecasts = noise()
+    expected = correlation(forecasts["model"], actual)
+    assert correlation(unit * forecasts["model"], unit * actual) == pytest.approx(expected)
+
+
 def test_a_table_has_a_line_a_forecaster():
     table = as_table(compare(*noise(), horizon=1))
     assert list(table.index) == ["model", "zero", "expanding mean", "coin"]

@@ -13,7 +13,6 @@ from ironore_lightning.evaluation.distributions import (
     Normal,
     Quantiles,
     StudentT,
-    ensemble_crps,
     pinball_losses,
 )
 
@@ -132,28 +131,6 @@ def test_binary_fractions_do_not_push_a_level_out_of_range():
 def test_one_quantile_is_enough():
     forecast = Quantiles([0.5], np.array([[2.0]]))
     np.testing.assert_array_equal(forecast.quantile([0.5]), [[2.0]])
-    np.testing.assert_array_equal(forecast.crps(days(3)), [1.0])
-
-
-def test_score_of_quantiles_is_twice_their_mean_pinball_loss():
-    forecast = Quantiles([0.25, 0.5], np.array([[0.0, 1.0]]))
-    # 2 above: 0.25 * 2 and 0.5 * 1; below: 0.75 * 1 and 0.5 * 2
-    np.testing.assert_allclose(forecast.crps(days(2)), [0.5 + 0.5])
-    np.testing.assert_allclose(forecast.crps(days(-1)), [0.75 + 1.0])
-
-
-def test_score_of_many_quantiles_nears_the_exact_one():
-    exact = Normal(days(0, 0), days(1, 1))
-    levels = (np.arange(2000) + 0.5) / 2000
-    approximate = Quantiles(levels, exact.quantile(levels))
-    np.testing.assert_allclose(approximate.crps(days(0, 2)), exact.crps(days(0, 2)), rtol=1e-3)
-
-
-def test_score_of_nineteen_quantiles_is_some_5_per_cent_too_large():
-    actual = np.random.default_rng(0).normal(size=5000)
-    exact = Normal(np.zeros(5000), np.ones(5000))
-    coarse = Quantiles(LEVELS, exact.quantile(LEVELS)).crps(actual).mean()
-    assert coarse / exact.crps(actual).mean() == pytest.approx(1.048, abs=0.003)
 
 
 @pytest.mark.parametrize("row", PUBLISHED["pinball_sklearn"]["rows"], ids=str)
@@ -172,30 +149,6 @@ def test_pinball_loss_of_every_level_is_that_of_scikit_learn():
     ]
     assert losses.shape == (131, 19)
     np.testing.assert_allclose(losses.mean(axis=0), expected, rtol=1e-12)
-
-
-def test_score_of_an_ensemble_is_its_definition():
-    case = PUBLISHED["crps_sample"]
-    actual, members = days(case["y"]), days(*case["x"])[None]
-    assert ensemble_crps(actual, members, fair=False) == pytest.approx(case["edf"], abs=1e-12)
-    assert ensemble_crps(actual, members, fair=True) == pytest.approx(case["fair"], abs=1e-12)
-
-
-def test_score_of_an_ensemble_is_the_same_sum_over_all_pairs():
-    generator = np.random.default_rng(0)
-    actual, members = generator.normal(size=7), generator.normal(size=(7, 10))
-    pairs = np.abs(members[:, :, None] - members[:, None, :]).sum(axis=(1, 2))
-    error = np.abs(members - actual[:, None]).mean(axis=1)
-    for fair, count in ((False, 100), (True, 90)):
-        score = ensemble_crps(actual, members, fair=fair)
-        np.testing.assert_allclose(score, error - pairs / (2 * count), rtol=0, atol=1e-12)
-
-
-def test_an_ensemble_of_one_scores_its_absolute_error_and_is_not_fair():
-    members = np.array([[1.0]])
-    np.testing.assert_array_equal(ensemble_crps(days(3), members, fair=False), [2])
-    with pytest.raises(ValueError, match="2 or more members, got 1"):
-        ensemble_crps(days(3), members, fair=True)
 
 
 @pytest.mark.parametrize(

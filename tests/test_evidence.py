@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
+from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.evidence import (
     GRADES,
     RIVALS,
@@ -15,18 +16,28 @@ from ironore_lightning.evaluation.selection import Discount
 
 CONVINCING = Findings(
     num_days=600,
-    hits=336,
-    moved_days=600,
-    accuracy=56.0,
-    accuracy_low=51.9,
-    accuracy_high=60.0,
-    base_rate=51.2,
+    model=Row(
+        name="model",
+        rmse=1.4,
+        mae=1.0,
+        rmse_ratio=0.99,
+        mae_ratio=0.99,
+        r2_zero=0.02,
+        r2_mean=0.021,
+        hits=336,
+        moved_days=600,
+        accuracy=56.0,
+        accuracy_low=51.9,
+        accuracy_high=60.0,
+        base_rate=51.2,
+        ic=0.15,
+        rank_ic=0.15,
+        clark_west_p=0.001,
+        clark_west_holm_p=0.01,
+        diebold_mariano_p=0.01,
+    ),
     pesaran_timmermann=0.004,
     anatolyev_gerko=0.002,
-    clark_west=0.001,
-    r2_zero=0.02,
-    r2_mean=0.021,
-    ic=0.15,
     block_share=7 / 9,
     net_sharpe=1.2,
     stronger=(),
@@ -49,7 +60,14 @@ SURVIVING = Discount(
 )
 """What is left after the discount, and suffices for the highest grade."""
 
+OF_THE_MODEL = {field.name for field in fields(Row)}
 SIGN_TESTS = ("pesaran_timmermann", "anatolyev_gerko")
+
+
+def findings_with(**changes):
+    """Replace some of the convincing findings, those of the model's line among them."""
+    model = {name: changes.pop(name) for name in OF_THE_MODEL & set(changes)}
+    return replace(CONVINCING, model=replace(CONVINCING.model, **model), **changes)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +80,7 @@ def grade(settings):
     """Weigh convincing findings, of which some are replaced."""
 
     def weigh_changed(**changes):
-        return weigh(replace(CONVINCING, **changes), settings, label="GOOD")
+        return weigh(findings_with(**changes), settings, label="GOOD")
 
     return weigh_changed
 
@@ -89,8 +107,8 @@ def test_what_satisfies_every_rule_is_supported(grade):
 def test_grades_rise_in_their_order(grade, grade_search):
     rising = [
         grade(num_days=20),
-        grade(clark_west=0.4),
-        grade(clark_west=0.05),
+        grade(clark_west_p=0.4),
+        grade(clark_west_p=0.05),
         grade(),
         grade_search(),
     ]
@@ -121,9 +139,10 @@ def test_a_forecast_of_one_sign_is_insufficient(grade):
 
 
 def test_nothing_known_at_all_is_insufficient_and_has_a_line(settings):
-    names = [field.name for field in fields(Findings)]
-    unknown = {**dict.fromkeys(names), "num_days": 70, "hits": 0, "moved_days": 0, "stronger": ()}
-    evidence = weigh(Findings(**unknown), settings, label="POOR")
+    scores = {**dict.fromkeys(OF_THE_MODEL), "hits": 0, "moved_days": 0}
+    nothing = dict.fromkeys((*SIGN_TESTS, "block_share", "net_sharpe"))
+    unknown = findings_with(num_days=70, **scores, **nothing)
+    evidence = weigh(unknown, settings, label="POOR")
     assert evidence.grade == "INSUFFICIENT"
     assert evidence.line == (
         "direction undefined (0/0) POOR, evidence INSUFFICIENT: Clark-West p undefined"
@@ -140,9 +159,9 @@ def test_both_reasons_are_named(grade):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"clark_west": 0.091}, "Clark-West p 0.091, 0.09 is needed"),
-        ({"clark_west": 0.21}, "Clark-West p 0.210, 0.09 is needed"),
-        ({"clark_west": None}, "Clark-West p undefined, 0.09 is needed"),
+        ({"clark_west_p": 0.091}, "Clark-West p 0.091, 0.09 is needed"),
+        ({"clark_west_p": 0.21}, "Clark-West p 0.210, 0.09 is needed"),
+        ({"clark_west_p": None}, "Clark-West p undefined, 0.09 is needed"),
         ({"r2_zero": 0.0}, "R2 against zero 0.0000"),
         ({"r2_zero": -0.01}, "R2 against zero -0.0100"),
         ({"r2_zero": None}, "R2 against zero undefined"),
@@ -173,7 +192,7 @@ def test_one_sign_test_is_enough_for_a_hint(grade, passing):
 
 
 def test_every_missing_condition_is_named(grade):
-    evidence = grade(pesaran_timmermann=0.3, anatolyev_gerko=0.4, clark_west=0.5, r2_zero=-0.1)
+    evidence = grade(pesaran_timmermann=0.3, anatolyev_gerko=0.4, clark_west_p=0.5, r2_zero=-0.1)
     assert evidence.missing == (
         "Anatolyev-Gerko p 0.400 and Pesaran-Timmermann p 0.300, 0.18 is needed of one",
         "Clark-West p 0.500, 0.09 is needed",
@@ -192,7 +211,7 @@ def test_every_missing_condition_is_named(grade):
             {"pesaran_timmermann": 0.06, "anatolyev_gerko": 0.051},
             "Anatolyev-Gerko p 0.051 and Pesaran-Timmermann p 0.060, 0.05 is needed of one",
         ),
-        ({"clark_west": 0.026}, "Clark-West p 0.026, 0.025 is needed"),
+        ({"clark_west_p": 0.026}, "Clark-West p 0.026, 0.025 is needed"),
         ({"r2_mean": 0.0}, "R2 against the expanding mean 0.0000"),
         ({"r2_mean": None}, "R2 against the expanding mean undefined"),
         ({"block_share": 4 / 9}, "44 % of the blocks above the base rate"),
@@ -230,12 +249,12 @@ def test_p_values_on_the_line_pass(grade, settings):
         (settings.suggestive_p, "SUGGESTIVE"),
     ):
         signs = dict.fromkeys(SIGN_TESTS, SIGN_ALLOWANCE * level)
-        assert grade(**signs, clark_west=level).earned == earned
+        assert grade(**signs, clark_west_p=level).earned == earned
 
 
 def test_the_thresholds_are_those_of_the_settings(compose):
     strict = compose("evaluation.supported_p=0.0005", "evaluation.block_share=0.9").evaluation
-    evidence = weigh(replace(CONVINCING, clark_west=1e-5), strict, label="GOOD")
+    evidence = weigh(findings_with(clark_west_p=1e-5), strict, label="GOOD")
     assert evidence.earned == "SUGGESTIVE"
     assert evidence.missing == (
         "Anatolyev-Gerko p 0.002 and Pesaran-Timmermann p 0.004, 0.001 is needed of one",
@@ -285,7 +304,7 @@ def test_all_that_is_suspicious_is_named(grade):
 
 
 def test_suspicion_does_not_hide_what_was_earned(grade):
-    evidence = grade(ic=0.3, clark_west=0.3)
+    evidence = grade(ic=0.3, clark_west_p=0.3)
     assert (evidence.grade, evidence.earned) == ("SUSPECT", "NONE")
     assert evidence.missing == ("Clark-West p 0.300, 0.09 is needed",)
 
@@ -302,7 +321,7 @@ def test_one_line_says_it_all(grade):
         accuracy_low=46.79,
         accuracy_high=64.41,
         base_rate=100 * 67 / 131,
-        clark_west=0.21,
+        clark_west_p=0.21,
         stronger=("ridge", "zero"),
     )
     assert evidence.line == (
@@ -321,7 +340,7 @@ def test_the_line_says_where_the_interval_lies(grade, low, high, relation):
 
 
 def test_a_small_p_value_is_not_written_as_zero(grade):
-    assert grade(clark_west=1e-9).line.endswith("; Clark-West p < 0.01")
+    assert grade(clark_west_p=1e-9).line.endswith("; Clark-West p < 0.01")
 
 
 def test_a_forecast_without_a_sign_has_a_line(grade):
@@ -366,7 +385,7 @@ def test_each_part_of_the_discount_alone_keeps_it_at_supported(grade_search, cha
     ],
 )
 def test_few_days_or_costs_keep_it_at_supported(grade_search, change, named):
-    evidence = grade_search(replace(CONVINCING, **change))
+    evidence = grade_search(findings_with(**change))
     assert (evidence.earned, evidence.missing) == ("SUPPORTED", (named,))
 
 
@@ -384,5 +403,5 @@ def test_where_nothing_was_chosen_overfitting_is_no_question(grade_search):
 
 
 def test_the_discount_lifts_nothing_that_had_not_earned_it(grade_search):
-    assert grade_search(replace(CONVINCING, clark_west=0.4)).earned == "NONE"
-    assert grade_search(replace(CONVINCING, ic=0.4)).grade == "SUSPECT"
+    assert grade_search(findings_with(clark_west_p=0.4)).earned == "NONE"
+    assert grade_search(findings_with(ic=0.4)).grade == "SUSPECT"

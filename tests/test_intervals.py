@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ironore_lightning.evaluation import intervals as intervals_module
 from ironore_lightning.evaluation.intervals import (
     COVERAGES,
     SMALLEST_VOLATILITY,
@@ -67,9 +68,9 @@ def constant_intervals(scores, actual, **settings):
 
 
 def test_volatility_of_four_days_worked_out_by_hand():
-    volatility = ewma_volatility(days(1, -2, 3, 99), horizon=1, decay=0.5)
-    # weights, newest first: 1; 2/3 1/3; 4/7 2/7 1/7
-    expected = [1, (2 * 4 + 1) / 3, (4 * 9 + 2 * 4 + 1) / 7]
+    volatility = ewma_volatility(days(1, -2, 3, 99), horizon=1)
+    # A day weighs 0.94 of the one after it.
+    expected = [1, (4 + 0.94) / 1.94, (9 + 0.94 * 4 + 0.94**2) / (1.94 + 0.94**2)]
     assert np.isnan(volatility[0])
     np.testing.assert_allclose(volatility[1:], np.sqrt(expected), rtol=1e-12)
 
@@ -184,11 +185,10 @@ def test_where_every_miss_rate_is_too_low_the_interval_is_its_forecast():
     assert (intervals.upper[intervals.miss_rate == 1] == 0).all()
 
 
-def test_without_adaptation_the_interval_is_plain_split_conformal():
+def test_without_adaptation_the_interval_is_plain_split_conformal(monkeypatch):
+    monkeypatch.setattr(intervals_module, "SCORE_WINDOW", 9)
     scores, actual = np.arange(1.0, 20.0), np.full(5, 100.0)
-    intervals = constant_intervals(
-        scores, actual, coverage=0.8, horizon=1, adaptation=0.0, window=9
-    )
+    intervals = constant_intervals(scores, actual, coverage=0.8, horizon=1, adaptation=0.0)
     np.testing.assert_allclose(intervals.miss_rate, 0.2)
     # the 8th smallest of the last nine
     np.testing.assert_allclose(intervals.upper, [18, 19, 100, 100, 100], rtol=1e-8)
@@ -203,8 +203,6 @@ def test_90_per_cent_of_fewer_than_nine_known_scores_is_nothing(num_scores, hori
     )
     expected = [True] * missing + [False] * (12 - missing)
     assert np.isnan(intervals.lower).tolist() == np.isnan(intervals.upper).tolist() == expected
-    note = f"no 90 % interval on {missing} of 12 days: it takes 9 known scores"
-    assert intervals.note == (note if missing else "")
 
 
 def test_days_without_an_interval_teach_nothing():
@@ -419,25 +417,9 @@ def test_a_call_for_no_days_returns_no_intervals():
         np.ones(20), days(), coverage=0.9, horizon=1, adaptation=ADAPTATION
     )
     assert len(intervals.lower) == len(intervals.upper) == 0
-    assert intervals.note == ""
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"coverage": 1.0}, "coverage must be above 0 and below 1, got 1.0"),
-        ({"window": 8}, "a 90 % interval needs a window of 9 or more scores, got 8"),
-        ({"volatility": days(0)}, "volatility must be above 0 on every day, got 0.0"),
-        ({"volatility": days(np.nan)}, "volatility must be above 0 on every day"),
-    ],
-    ids=str,
-)
-def test_settings_that_cannot_be_are_refused(change, message):
-    settings = {"coverage": 0.9, "horizon": 1, "adaptation": ADAPTATION, "volatility": days(1)}
-    with pytest.raises(ValueError, match=message):
-        adaptive_intervals(np.ones(20), actual=days(0), forecast=days(0), **{**settings, **change})
-
-
-def test_a_decay_of_one_is_refused():
-    with pytest.raises(ValueError, match="decay must be above 0 and below 1, got 1"):
-        ewma_volatility(days(1, 2), horizon=1, decay=1)
+@pytest.mark.parametrize("level", [0.0, np.nan], ids=str)
+def test_a_volatility_that_is_none_is_refused(level):
+    with pytest.raises(ValueError, match=f"volatility must be above 0 on every day, got {level}"):
+        scaled_scores(days(0), days(0), days(level))

@@ -475,9 +475,10 @@ def test_the_same_predictions_give_the_same_bytes(five_bounded_days, tmp_path):
 
 @pytest.mark.parametrize(
     ("module", "ours"),
-    [(plots, {"ironore_lightning.report.style"}), (style, {"ironore_lightning.record"})],
+    [(plots, {"evaluation.comparison", "report.style"}), (style, {"record"})],
+    ids=["plots", "style"],
 )
-def test_neither_pyplot_nor_more_of_ours_than_the_style_is_needed(module, ours):
+def test_neither_pyplot_nor_more_of_ours_than_a_score_and_the_style_is_needed(module, ours):
     imported = {
         node.module if isinstance(node, ast.ImportFrom) else alias.name
         for node in ast.walk(ast.parse(inspect.getsource(module)))
@@ -485,4 +486,6 @@ def test_neither_pyplot_nor_more_of_ours_than_the_style_is_needed(module, ours):
         for alias in node.names
     }
     assert len(imported) >= 8
-    assert {name for name in imported if "pyplot" in name or "ironore" in name} == ours
+    assert {name for name in imported if "pyplot" in name or "ironore" in name} == {
+        f"ironore_lightning.{name}" for name in ours
+    }

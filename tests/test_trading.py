@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kurtosis, norm, skew
 
-from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.errors import DataError
 from ironore_lightning.evaluation.trading import (
     BUY_AND_HOLD,
     FLAT,
@@ -437,27 +437,6 @@ def test_a_curve_moves_on_the_day_on_which_an_outcome_is_complete():
 
 
 # --- what is refused --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"kind": "given"}, "only a log_return or simple_return can be traded, got given"),
-        ({"cost_bp": -1.0}, "cost_bp must be at least 0, got -1"),
-        ({"cost_bp": math.nan}, "cost_bp must be at least 0, got nan"),
-        ({"delay_days": -1}, "delay_days must be at least 0, got -1"),
-        ({"horizon": 0}, "horizon must be at least 1, got 0"),
-    ],
-    ids=["kind", "cost", "cost that is no number", "delay", "horizon"],
-)
-def test_terms_that_cannot_be_traded_are_refused(changes, message):
-    with pytest.raises(ConfigError, match=message):
-        terms(**changes)
-
-
-def test_a_negative_buffer_is_refused():
-    with pytest.raises(ConfigError, match=r"buffer must be at least 0, got -0\.1"):
-        positions(FORECAST, buffer=-0.1, terms=terms())
 
 
 def test_a_forecast_or_return_that_is_no_number_is_refused():

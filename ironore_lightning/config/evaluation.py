@@ -1,6 +1,6 @@
 """Where the labels change, what counts as evidence, and how a run speaks."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -86,7 +86,7 @@ class EvaluationSettings(Settings):
     """Step by which the intervals' level follows its misses (gamma); 0 is plain split conformal."""
     trade_buffer: float = Field(ge=0)
     """Size of a forecast, per cent, below which the threshold strategy stays flat."""
-    costs_bp: tuple[float, ...] = Field(strict=False, min_length=1)
+    costs_bp: tuple[Annotated[float, Field(ge=0)], ...] = Field(strict=False, min_length=1)
     """Costs of a turn to show, in basis points of the notional."""
 
     @model_validator(mode="after")

@@ -8,27 +8,37 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ironore_lightning.config.evaluation import EvaluationSettings
-from ironore_lightning.evaluation.comparison import COVERAGE, Row, base_rate, compare
+from ironore_lightning.evaluation.comparison import (
+    COVERAGE,
+    Row,
+    base_rate,
+    compare,
+    count_hits,
+    gain,
+    mean_losses,
+)
 from ironore_lightning.evaluation.evidence import Evidence, Findings, weigh
 from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
 from ironore_lightning.evaluation.metrics import Scores, evaluate
-from ironore_lightning.evaluation.selection import Discount
-from ironore_lightning.evaluation.significance import (
+from ironore_lightning.evaluation.resampling import (
     BootstrapIntervals,
     ConfidenceSet,
+    block_length,
+    bootstrap_intervals,
+    model_confidence_set,
+    superior_ability,
+)
+from ironore_lightning.evaluation.selection import Discount
+from ironore_lightning.evaluation.significance import (
     Outcome,
     anatolyev_gerko,
     binomial_test,
-    block_length,
-    bootstrap_intervals,
     clark_west,
     diebold_mariano,
     giacomini_white,
-    model_confidence_set,
     pesaran_timmermann,
-    superior_ability,
 )
-from ironore_lightning.evaluation.trading import SIGN, TradingResult, trading_table
+from ironore_lightning.evaluation.trading import SIGN, TradingResult, gross_profit, trading_table
 
 Floats = NDArray[np.float64]
 
@@ -112,7 +122,7 @@ def assess(
         label: The original's word for the direction accuracy.
         discount: For all that was tried, where these days are those of a multirun.
     """
-    actual, forecast = (days[name].to_numpy(np.float64) for name in ("actual", "forecast"))
+    forecast, actual, _ = _columns(days)
     forecasts = {MODEL: forecast, **{str(name): one.to_numpy() for name, one in baselines.items()}}
     table = compare(actual, forecasts, horizon=horizon)
     tests = skill_tests(forecast, actual, horizon=horizon)
@@ -121,12 +131,12 @@ def assess(
     confidence_set, superior_p = _among_all(losses, settings, horizon=horizon)
     trading = _trading(days, settings, kind=kind, horizon=horizon)
     after_costs = net_sharpe(trading, settings.strong_cost_bp)
-    findings = collect_findings(table, tests, blocks, actual, after_costs)
+    findings = collect_findings(table, tests, blocks, num_days=len(days), after_costs=after_costs)
     return Assessment(
         scores=evaluate(days, kind=kind),
         table=table,
         tests=tests,
-        bootstrap=_resampled(forecast, actual, settings, horizon=horizon),
+        bootstrap=_resampled(days, settings, kind=kind, horizon=horizon),
         confidence_set=confidence_set,
         superior_ability_p=superior_p,
         intervals=[_interval_scores(days, coverage) for coverage in COVERAGES],
@@ -144,17 +154,12 @@ def skill_tests(forecast: Floats, actual: Floats, *, horizon: int) -> dict[str, 
     """
     zero = np.zeros_like(actual)
     apart = slice(None, None, horizon)
-    hits = int(np.count_nonzero(forecast[apart] * actual[apart] > 0))
-    moved = int(np.count_nonzero(actual[apart]))
+    hits, moved = count_hits(forecast[apart], actual[apart])
     rate = base_rate(actual[apart]) or 50.0
     return {
-        "diebold_mariano": diebold_mariano(
-            forecast, actual, benchmark=zero, horizon=horizon, loss="squared", side="better"
-        ),
+        "diebold_mariano": diebold_mariano(forecast, actual, benchmark=zero, horizon=horizon),
         "clark_west": clark_west(forecast, actual, benchmark=zero, horizon=horizon),
-        "giacomini_white": giacomini_white(
-            forecast, actual, benchmark=zero, horizon=horizon, loss="squared"
-        ),
+        "giacomini_white": giacomini_white(forecast, actual, benchmark=zero, horizon=horizon),
         "pesaran_timmermann": pesaran_timmermann(forecast[apart], actual[apart]),
         "anatolyev_gerko": anatolyev_gerko(forecast[apart], actual[apart]),
         "binomial": binomial_test(hits, moved, base_rate=rate),
@@ -173,15 +178,16 @@ def skill_years(days: pd.DataFrame) -> list[Block]:
 
 
 def _skill(days: pd.DataFrame) -> Block:
-    actual, forecast = days["actual"].to_numpy(), days["forecast"].to_numpy()
-    moved = np.count_nonzero(actual)
-    total = (actual**2).sum()
+    actual, forecast = (days[name].to_numpy(np.float64) for name in ("actual", "forecast"))
+    hits, moved = count_hits(forecast, actual)
+    squared, _ = mean_losses(forecast, actual)
+    zero_squared, _ = mean_losses(np.zeros_like(actual), actual)
     return Block(
         first_date=f"{days['date'].iloc[0]:%Y-%m-%d}",
         last_date=f"{days['date'].iloc[-1]:%Y-%m-%d}",
         num_days=len(days),
-        accuracy=100 * int((actual * forecast > 0).sum()) / moved if moved else None,
-        r2_zero=float(1 - ((actual - forecast) ** 2).sum() / total) if total else None,
+        accuracy=100 * hits / moved if moved else None,
+        r2_zero=gain(squared, zero_squared),
     )
 
 
@@ -189,7 +195,8 @@ def collect_findings(
     table: Sequence[Row],
     tests: dict[str, Outcome],
     blocks: Sequence[Block],
-    actual: Floats,
+    *,
+    num_days: int,
     after_costs: float | None,
 ) -> Findings:
     """Gather what a grade is made of.
@@ -198,27 +205,18 @@ def collect_findings(
         table: Of `compare`, the model first.
         tests: Of `skill_tests`.
         blocks: Of `skill_blocks`.
-        actual: Shape (N,), per cent.
+        num_days: Days scored (N).
         after_costs: Sharpe ratio of the sign strategy.
     """
     model, *baselines = table
     stronger = sorted((row for row in baselines if row.rmse < model.rmse), key=lambda row: row.rmse)
-    rate = base_rate(actual)
+    rate = model.base_rate
     above = [rate is not None and (block.accuracy or 0) > rate for block in blocks]
     return Findings(
-        num_days=len(actual),
-        hits=model.hits,
-        moved_days=model.moved_days,
-        accuracy=model.accuracy,
-        accuracy_low=model.accuracy_low,
-        accuracy_high=model.accuracy_high,
-        base_rate=rate,
+        num_days=num_days,
+        model=model,
         pesaran_timmermann=tests["pesaran_timmermann"].p_value,
         anatolyev_gerko=tests["anatolyev_gerko"].p_value,
-        clark_west=tests["clark_west"].p_value,
-        r2_zero=model.r2_zero,
-        r2_mean=model.r2_mean,
-        ic=model.ic,
         block_share=sum(above) / len(above) if above else None,
         net_sharpe=after_costs,
         stronger=tuple(row.name for row in stronger),
@@ -234,11 +232,14 @@ def net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None
 
 
 def _resampled(
-    forecast: Floats, actual: Floats, settings: EvaluationSettings, *, horizon: int
+    days: pd.DataFrame, settings: EvaluationSettings, *, kind: str, horizon: int
 ) -> BootstrapIntervals:
+    forecast, actual, is_roll = _columns(days)
+    has_price = kind != "given"
     return bootstrap_intervals(
         forecast,
         actual,
+        gross_profit(forecast, actual, is_roll, kind=kind, horizon=horizon) if has_price else None,
         horizon=horizon,
         coverage=COVERAGE,
         reps=settings.bootstrap_repetitions,
@@ -258,7 +259,7 @@ def _among_all(
         losses, size=SET_SIZE, block_size=block, reps=reps, seed=seed
     )
     superior = superior_ability(others, benchmark=zero, block_size=block, reps=reps, seed=seed)
-    return confidence_set, superior.consistent
+    return confidence_set, superior.p_value
 
 
 def _interval_scores(days: pd.DataFrame, coverage: float) -> IntervalScores:
@@ -286,11 +287,15 @@ def _trading(
     if kind == "given":
         return []
     return trading_table(
-        days["forecast"].to_numpy(),
-        days["actual"].to_numpy(),
-        days["is_roll"].to_numpy(dtype=bool),
+        *_columns(days),
         kind=kind,
         buffer=settings.trade_buffer,
         costs_bp=settings.costs_bp,
         horizon=horizon,
     )
+
+
+def _columns(days: pd.DataFrame) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return forecast, actual and rolls, shape (N,) each."""
+    forecast, actual = (days[name].to_numpy(np.float64) for name in ("forecast", "actual"))
+    return forecast, actual, days["is_roll"].to_numpy(dtype=bool)

@@ -93,13 +93,6 @@ class Spread:
     scale: Floats
     degrees: float | None
 
-    @property
-    def deviation(self) -> Floats:
-        """Standard deviation, shape (N,), per cent: scale * sqrt(degrees / (degrees - 2))."""
-        if self.degrees is None:
-            return self.scale
-        return np.asarray(self.scale * np.sqrt(self.degrees / (self.degrees - 2)))
-
 
 class GarchParameters(NamedTuple):
     """The variance after a return y and a variance v is ``constant + weight * y**2 + decay * v``.

@@ -108,7 +108,26 @@ def correlation(values: Floats, others: Floats) -> float | None:
     """Return Pearson's correlation; None where one of the two never changes."""
     if len(values) == 0 or np.ptp(values) == 0 or np.ptp(others) == 0:
         return None
-    return float(np.corrcoef(values, others)[0, 1])
+    # Of very small or large numbers the squares would leave the range of floats.
+    scaled = [series / np.abs(series).max() for series in (values, others)]
+    return float(np.corrcoef(scaled)[0, 1])
+
+
+def count_hits(forecast: Floats, actual: Floats) -> tuple[int, int]:
+    """Count days whose sign was forecast, and days that moved."""
+    hits = (actual != 0) & (np.sign(forecast) == np.sign(actual))
+    return int(np.count_nonzero(hits)), int(np.count_nonzero(actual))
+
+
+def mean_losses(forecast: Floats, actual: Floats) -> tuple[float, float]:
+    """Return the mean squared and the mean absolute error."""
+    error = actual - forecast
+    return float((error**2).mean()), float(np.abs(error).mean())
+
+
+def gain(loss: float, base: float) -> float | None:
+    """Return 1 - loss over that of a benchmark, which is R2 of squared errors."""
+    return 1 - loss / base if base > 0 else None
 
 
 def as_table(rows: list[Row]) -> pd.DataFrame:
@@ -126,16 +145,13 @@ def _row(
     horizon: int,
 ) -> Row:
     zero = np.zeros_like(actual)
-    hits = int(np.count_nonzero(forecast * actual > 0))
-    moved = int(np.count_nonzero(actual))
+    hits, moved = count_hits(forecast, actual)
     has_sign = bool(forecast.any())
     interval = clopper_pearson(hits, moved, coverage=COVERAGE)
-    squared, absolute = _losses(forecast, actual)
-    zero_squared, zero_absolute = _losses(zero, actual)
-    mean_squared, _ = _losses(mean, actual)
-    beats_zero = diebold_mariano(
-        forecast, actual, benchmark=zero, horizon=horizon, loss="squared", side="better"
-    )
+    squared, absolute = mean_losses(forecast, actual)
+    zero_squared, zero_absolute = mean_losses(zero, actual)
+    mean_squared, _ = mean_losses(mean, actual)
+    beats_zero = diebold_mariano(forecast, actual, benchmark=zero, horizon=horizon)
     rmse_ratio = _over(squared, zero_squared)
     return Row(
         name=name,
@@ -143,8 +159,8 @@ def _row(
         mae=absolute,
         rmse_ratio=None if rmse_ratio is None else rmse_ratio**0.5,
         mae_ratio=_over(absolute, zero_absolute),
-        r2_zero=_gain(squared, zero_squared),
-        r2_mean=_gain(squared, mean_squared),
+        r2_zero=gain(squared, zero_squared),
+        r2_mean=gain(squared, mean_squared),
         hits=hits,
         moved_days=moved,
         accuracy=interval.estimate if has_sign else None,
@@ -159,14 +175,5 @@ def _row(
     )
 
 
-def _losses(forecast: Floats, actual: Floats) -> tuple[float, float]:
-    error = actual - forecast
-    return float((error**2).mean()), float(np.abs(error).mean())
-
-
 def _over(value: float, base: float) -> float | None:
     return value / base if base > 0 else None
-
-
-def _gain(value: float, base: float) -> float | None:
-    return 1 - value / base if base > 0 else None

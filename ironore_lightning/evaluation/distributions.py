@@ -148,21 +148,6 @@ class Quantiles:
         weight = (inside - known[left]) / gap
         return np.asarray((1 - weight) * self.values[:, left] + weight * self.values[:, right])
 
-    def crps(self, actual: Floats) -> Floats:
-        """Approximate the continuous ranked probability score by 2 * mean pinball loss, (N,).
-
-        The mean over a grid is not the integral: of a standard normal, 19 levels make it some 5 %
-        larger. Compare it with the same sum of another forecast, not with an exact score.
-
-        Args:
-            actual: Returns, shape (N,), per cent.
-
-        References:
-            Gneiting & Ranjan (2011), "Comparing Density Forecasts Using Threshold- and
-            Quantile-Weighted Scoring Rules", Journal of Business & Economic Statistics 29(3).
-        """
-        return np.asarray(2 * pinball_losses(actual, self.values, self.levels).mean(axis=1))
-
 
 Distribution = Normal | StudentT | Quantiles
 
@@ -181,29 +166,6 @@ def pinball_losses(actual: Floats, values: Floats, levels: Sequence[float]) -> F
     share = _levels(levels)
     error = actual[:, None] - values
     return np.asarray(np.maximum(share * error, (share - 1) * error))
-
-
-def ensemble_crps(actual: Floats, members: Floats, *, fair: bool) -> Floats:
-    """Return the continuous ranked probability score of ensembles, shape (N,), per cent.
-
-    Args:
-        actual: Returns, shape (N,), per cent.
-        members: Forecasts of the members, shape (N, M), per cent.
-        fair: Whether to score the distribution that the members are drawn from, which does not
-            depend on their number, or that of the members themselves. Fair needs two members.
-
-    References:
-        Ferro (2014), "Fair scores for ensemble forecasts", Quarterly Journal of the Royal
-        Meteorological Society 140(683).
-    """
-    count = members.shape[1]
-    if count < 1 + fair:
-        raise ValueError(f"ensemble needs {1 + fair} or more members, got {count}")
-    rank = np.arange(1, count + 1)
-    # Half the sum of |x_i - x_j| over all pairs (i, j), in both orders.
-    half_differences = (np.sort(members, axis=1) * (2 * rank - count - 1)).sum(axis=1)
-    error = np.abs(members - actual[:, None]).mean(axis=1)
-    return np.asarray(error - half_differences / (count * (count - fair)))
 
 
 def _levels(levels: Sequence[float]) -> Floats:

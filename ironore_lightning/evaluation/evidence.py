@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ironore_lightning.config.evaluation import EvaluationSettings
+from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.selection import Discount
 
 GRADES = ("INSUFFICIENT", "NONE", "SUGGESTIVE", "SUPPORTED", "STRONG")
@@ -15,36 +16,18 @@ class Findings:
 
     Attributes:
         num_days: Days scored (N).
-        hits: Days whose sign was forecast.
-        moved_days: Days that moved.
-        accuracy: Their share, per cent.
-        accuracy_low: Lower end of its exact 95 % interval, per cent.
-        accuracy_high: Upper end.
-        base_rate: Accuracy of the better constant sign on the same days, per cent.
+        model: Its line of the table.
         pesaran_timmermann: One-sided p; None also where a forecast never changes sign.
         anatolyev_gerko: One-sided p.
-        clark_west: One-sided p against zero.
-        r2_zero: Against zero; above 0 is closer than doing nothing.
-        r2_mean: Against the expanding mean.
-        ic: Correlation of forecast and outcome.
         block_share: Share of blocks whose accuracy exceeds the base rate.
         net_sharpe: Annual, of the sign strategy after `strong_cost_bp`; None without a price.
         stronger: Names of the baselines with a smaller RMSE on the same days, strongest first.
     """
 
     num_days: int
-    hits: int
-    moved_days: int
-    accuracy: float | None
-    accuracy_low: float | None
-    accuracy_high: float | None
-    base_rate: float | None
+    model: Row
     pesaran_timmermann: float | None
     anatolyev_gerko: float | None
-    clark_west: float | None
-    r2_zero: float | None
-    r2_mean: float | None
-    ic: float | None
     block_share: float | None
     net_sharpe: float | None
     stronger: tuple[str, ...]
@@ -147,7 +130,7 @@ def _insufficient(findings: Findings, settings: EvaluationSettings) -> tuple[str
 
 def _without_skill(findings: Findings, level: float) -> tuple[str, ...]:
     """Name the tests against luck that do not pass, Clark-West at `level`."""
-    profit, hits = findings.anatolyev_gerko, findings.pesaran_timmermann
+    model, profit, hits = findings.model, findings.anatolyev_gerko, findings.pesaran_timmermann
     sign_level = SIGN_ALLOWANCE * level
     lacking = []
     if not (_passes(profit, sign_level) or _passes(hits, sign_level)):
@@ -155,18 +138,18 @@ def _without_skill(findings: Findings, level: float) -> tuple[str, ...]:
             f"Anatolyev-Gerko {_p_value(profit, 3)} and Pesaran-Timmermann {_p_value(hits, 3)}, "
             f"{sign_level:g} is needed of one"
         )
-    if not _passes(findings.clark_west, level):
-        lacking.append(f"Clark-West {_p_value(findings.clark_west, 3)}, {level:g} is needed")
-    if (findings.r2_zero or 0) <= 0:
-        lacking.append(f"R2 against zero {_number(findings.r2_zero)}")
+    if not _passes(model.clark_west_p, level):
+        lacking.append(f"Clark-West {_p_value(model.clark_west_p, 3)}, {level:g} is needed")
+    if (model.r2_zero or 0) <= 0:
+        lacking.append(f"R2 against zero {_number(model.r2_zero)}")
     return tuple(lacking)
 
 
 def _without_lead(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
     """Name the rivals that are not beaten, and days that are not spread."""
-    lacking = []
-    if (findings.r2_mean or 0) <= 0:
-        lacking.append(f"R2 against the expanding mean {_number(findings.r2_mean)}")
+    lacking, model = [], findings.model
+    if (model.r2_mean or 0) <= 0:
+        lacking.append(f"R2 against the expanding mean {_number(model.r2_mean)}")
     lacking += [f"weaker than {name}" for name in findings.stronger if name in RIVALS]
     if findings.block_share is None:
         lacking.append("no whole block of days")
@@ -205,14 +188,14 @@ def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
     """Say what is too good to be true, if something is; on few days luck goes as far."""
     if findings.num_days < settings.min_days:
         return None
-    found = []
+    found, model = [], findings.model
     enough = findings.num_days >= settings.suspect_days
-    if enough and (findings.accuracy or 0) >= settings.suspect_accuracy:
-        found.append(f"direction {findings.accuracy:.1f} % on {findings.num_days} days")
-    if (findings.ic or 0) >= settings.suspect_ic:
-        found.append(f"correlation {findings.ic:.2f}")
-    if (findings.r2_zero or 0) >= settings.suspect_r2:
-        found.append(f"R2 against zero {findings.r2_zero:.3f}")
+    if enough and (model.accuracy or 0) >= settings.suspect_accuracy:
+        found.append(f"direction {model.accuracy:.1f} % on {findings.num_days} days")
+    if (model.ic or 0) >= settings.suspect_ic:
+        found.append(f"correlation {model.ic:.2f}")
+    if (model.r2_zero or 0) >= settings.suspect_r2:
+        found.append(f"R2 against zero {model.r2_zero:.3f}")
     if not found:
         return None
     return (
@@ -222,25 +205,25 @@ def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
 
 
 def _line(findings: Findings, grade: str, *, label: str) -> str:
-    parts, accuracy = [], "undefined"
-    if findings.accuracy is not None:  # then a day moved, and these are known as well
-        assert findings.accuracy_low is not None
-        assert findings.accuracy_high is not None
-        assert findings.base_rate is not None
-        accuracy, relation = f"{findings.accuracy:.1f} %", "covers"
-        if findings.accuracy_low > findings.base_rate:
+    model, parts, accuracy = findings.model, [], "undefined"
+    if model.accuracy is not None:  # then a day moved, and these are known as well
+        assert model.accuracy_low is not None
+        assert model.accuracy_high is not None
+        assert model.base_rate is not None
+        accuracy, relation = f"{model.accuracy:.1f} %", "covers"
+        if model.accuracy_low > model.base_rate:
             relation = "lies above"
-        elif findings.accuracy_high < findings.base_rate:
+        elif model.accuracy_high < model.base_rate:
             relation = "lies below"
         parts.append(
-            f"95 % interval {findings.accuracy_low:.1f} to {findings.accuracy_high:.1f} {relation} "
-            f"the base rate {findings.base_rate:.1f}"
+            f"95 % interval {model.accuracy_low:.1f} to {model.accuracy_high:.1f} {relation} "
+            f"the base rate {model.base_rate:.1f}"
         )
-    parts.append(f"Clark-West {_p_value(findings.clark_west, 2)}")
+    parts.append(f"Clark-West {_p_value(model.clark_west_p, 2)}")
     if findings.stronger:
         parts.append(f"weaker than {findings.stronger[0]}")
     return (
-        f"direction {accuracy} ({findings.hits}/{findings.moved_days}) "
+        f"direction {accuracy} ({model.hits}/{model.moved_days}) "
         f"{label}, evidence {grade}: {'; '.join(parts)}"
     )
 

@@ -33,18 +33,14 @@ class Intervals:
     """One interval a day, each made of what was known at its origin.
 
     Attributes:
-        coverage_nominal: Share of the days that they promise to hold.
         lower: Shape (N,), per cent; NaN where no interval can be given.
         upper: Likewise.
         miss_rate: Miss rate that was asked for on each day, shape (N,), between 0 and 1.
-        note: Why some days have no interval; empty where all have one.
     """
 
-    coverage_nominal: float
     lower: Floats
     upper: Floats
     miss_rate: Floats
-    note: str
 
 
 @dataclass(frozen=True)
@@ -100,38 +96,29 @@ class IntervalScores:
     note: str
 
 
-def ewma_volatility(
-    outcomes: Floats,
-    *,
-    horizon: int,
-    decay: float = DECAY,
-    smallest: float = SMALLEST_VOLATILITY,
-) -> Floats:
+def ewma_volatility(outcomes: Floats, *, horizon: int) -> Floats:
     """Return the volatility known at each origin, shape (N,), per cent.
 
     The outcome of sample i is known at the origin of sample i + horizon, so entry i uses
     ``outcomes[: i - horizon + 1]`` and the first `horizon` entries are NaN. Volatility is the root
     of the weighted mean square of the known outcomes, with weights that sum to 1 from the first
-    one on: it needs no start value, and entry `horizon` is the first outcome's size.
+    one on: it needs no start value, and entry `horizon` is the first outcome's size. Days without a
+    move are given `SMALLEST_VOLATILITY`, for a scale must not be zero.
 
     Args:
         outcomes: Returns over `horizon` days, by origin, shape (N,), per cent. Those not known yet
             may be NaN at the end.
         horizon: Samples until an outcome is known (H).
-        decay: Weight of a square relative to the next one, above 0 and below 1.
-        smallest: Per cent; days without a move are given this, for a scale must not be zero.
 
     References:
         J.P. Morgan & Reuters (1996), "RiskMetrics Technical Document", 4th edition, chapter 5.
     """
-    if not 0 < decay < 1:
-        raise ValueError(f"decay must be above 0 and below 1, got {decay}")
     volatility = np.full(len(outcomes), np.nan)
     known = outcomes[: max(len(outcomes) - horizon, 0)]
     if len(known):
-        weighted = lfilter([1 - decay], [1, -decay], known**2)
-        weights = 1 - decay ** np.arange(1, len(known) + 1)
-        volatility[horizon:] = np.maximum(np.sqrt(weighted / weights), smallest)
+        weighted = lfilter([1 - DECAY], [1, -DECAY], known**2)
+        weights = 1 - DECAY ** np.arange(1, len(known) + 1)
+        volatility[horizon:] = np.maximum(np.sqrt(weighted / weights), SMALLEST_VOLATILITY)
     return volatility
 
 
@@ -162,7 +149,6 @@ def adaptive_intervals(
     coverage: float,
     horizon: int,
     adaptation: float,
-    window: int = SCORE_WINDOW,
 ) -> Intervals:
     """Put intervals around forecasts by adaptive conformal inference, day after day.
 
@@ -176,7 +162,6 @@ def adaptive_intervals(
         horizon: Samples until an outcome is known (H).
         adaptation: How far a day moves the miss rate that is asked for (gamma, 0.005 in the
             paper); 0 is plain split conformal.
-        window: Scores to read an interval from, at most.
 
     References:
         Gibbs & Candes (2021), "Adaptive Conformal Inference Under Distribution Shift", Advances in
@@ -184,19 +169,16 @@ def adaptive_intervals(
         "Distribution-Free Predictive Inference for Regression", Journal of the American
         Statistical Association 113(523).
     """
-    _require_room(coverage, window)
     scores = np.concatenate([calibration_scores, scaled_scores(actual, forecast, volatility)])
     quantiles, miss_rate = _adaptive_quantiles(
         scores,
         num_days=len(actual),
         coverage=coverage,
         horizon=horizon,
-        window=window,
         adaptation=adaptation,
     )
     half_width = quantiles * volatility * (1 + ROUNDING)
-    note = _missing_note(int(np.isnan(quantiles).sum()), len(actual), coverage)
-    return Intervals(coverage, forecast - half_width, forecast + half_width, miss_rate, note)
+    return Intervals(forecast - half_width, forecast + half_width, miss_rate)
 
 
 def winkler_scores(actual: Floats, *, lower: Floats, upper: Floats, coverage: float) -> Floats:
@@ -295,24 +277,8 @@ def interval_scores(
     )
 
 
-def _require_room(coverage: float, window: int) -> None:
-    if not 0 < coverage < 1:
-        raise ValueError(f"coverage must be above 0 and below 1, got {coverage}")
-    if window < fewest_scores(coverage):
-        raise ValueError(
-            f"a {100 * coverage:g} % interval needs a window of {fewest_scores(coverage)} or more "
-            f"scores, got {window}"
-        )
-
-
 def _adaptive_quantiles(
-    scores: Floats,
-    *,
-    num_days: int,
-    coverage: float,
-    horizon: int,
-    window: int,
-    adaptation: float,
+    scores: Floats, *, num_days: int, coverage: float, horizon: int, adaptation: float
 ) -> tuple[Floats, Floats]:
     """Return the quantile of the scores known on each day, and the miss rate it was asked for.
 
@@ -324,7 +290,6 @@ def _adaptive_quantiles(
         num_days: Days (N).
         coverage: Share of the days to hold.
         horizon: Samples until a score is known (H).
-        window: Scores to read a quantile from, at most.
         adaptation: How fast to learn from misses.
     """
     quantiles, miss_rate = np.full((2, num_days), np.nan)
@@ -336,7 +301,7 @@ def _adaptive_quantiles(
             miss = bool(scores[num_before + settled] > quantiles[settled])
             asked = min(max(asked + adaptation * (1 - coverage - miss), 0.0), 1.0)
         num_known = max(num_before + settled + 1, 0)
-        latest = scores[max(num_known - window, 0) : num_known]
+        latest = scores[max(num_known - SCORE_WINDOW, 0) : num_known]
         miss_rate[day] = asked
         if num_known >= fewest_scores(coverage):
             quantiles[day] = _conformal_quantile(latest, asked)
@@ -352,15 +317,6 @@ def _conformal_quantile(scores: Floats, miss_rate: float) -> float:
     """
     rank = math.ceil((len(scores) + 1) * (1 - miss_rate) - ROUNDING)
     return float(np.sort(scores)[min(rank, len(scores)) - 1]) if rank > 0 else 0.0
-
-
-def _missing_note(num_missing: int, num_days: int, coverage: float) -> str:
-    if not num_missing:
-        return ""
-    return (
-        f"no {100 * coverage:g} % interval on {num_missing} of {num_days} days: it takes "
-        f"{fewest_scores(coverage)} known scores"
-    )
 
 
 def _log_likelihood(hits: int, misses: int, miss_rate: float) -> float:

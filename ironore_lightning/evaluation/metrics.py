@@ -8,16 +8,20 @@ import torch
 from scipy.stats import binom
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
-from torchmetrics.functional import (
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    pearson_corrcoef,
-    r2_score,
+
+from ironore_lightning.evaluation.comparison import (
+    Floats,
+    correlation,
+    count_hits,
+    gain,
+    mean_losses,
 )
 
 GUESSING_COVERAGE = 0.95
 """Share of coin tossers who end inside the band of guessing."""
+
+SMALLEST_PRICE = 1e-6
+"""Of the price before; a percentage of less than that says nothing."""
 
 
 @dataclass(frozen=True)
@@ -119,20 +123,19 @@ def evaluate(predictions: pd.DataFrame, *, kind: str) -> Scores:
         kind: `target.kind`, which says how a price follows from a return; a `given` target has no
             price, and so no MAPE.
     """
-    actual = torch.from_numpy(predictions["actual"].to_numpy(dtype=np.float64).copy())
-    forecast = torch.from_numpy(predictions["forecast"].to_numpy(dtype=np.float64).copy())
-    zero = torch.zeros_like(actual)
-    hits, days = (int(count) for count in direction_hits(forecast, actual))
+    actual, forecast = (predictions[name].to_numpy(np.float64) for name in ("actual", "forecast"))
+    zero = np.zeros_like(actual)
+    squared, absolute = mean_losses(forecast, actual)
+    zero_squared, zero_absolute = mean_losses(zero, actual)
+    hits, days = count_hits(forecast, actual)
     low, high = guessing_band(days) if days else (None, None)
-    varies = bool((actual != actual[0]).any())
-    both_vary = varies and bool((forecast != forecast[0]).any())
-    has_price = kind != "given"
+    varies, has_price = bool(np.ptp(actual)), kind != "given"
     return Scores(
         num_days=len(actual),
-        rmse=float(mean_squared_error(forecast, actual, squared=False)),
-        mae=float(mean_absolute_error(forecast, actual)),
-        zero_rmse=float(mean_squared_error(zero, actual, squared=False)),
-        zero_mae=float(mean_absolute_error(zero, actual)),
+        rmse=squared**0.5,
+        mae=absolute,
+        zero_rmse=zero_squared**0.5,
+        zero_mae=zero_absolute,
         direction_accuracy=100 * hits / days if days else None,
         direction_hits=hits,
         direction_days=days,
@@ -140,9 +143,9 @@ def evaluate(predictions: pd.DataFrame, *, kind: str) -> Scores:
         up_share=100 * int((actual > 0).sum()) / days if days else None,
         guessing_low=low,
         guessing_high=high,
-        r2=float(r2_score(forecast, actual)) if varies else None,
-        r2_zero=_r2_zero(forecast, actual),
-        correlation=float(pearson_corrcoef(forecast, actual)) if both_vary else None,
+        r2=gain(squared, float(actual.var())) if varies else None,
+        r2_zero=gain(squared, zero_squared),
+        correlation=correlation(forecast, actual),
         mape=_price_mape(forecast, actual, kind=kind) if has_price else None,
         naive_mape=_price_mape(zero, actual, kind=kind) if has_price else None,
     )
@@ -159,16 +162,11 @@ def guessing_band(num_days: int) -> tuple[float, float]:
     return 100 * low / num_days, 100 * high / num_days
 
 
-def _r2_zero(forecast: Tensor, actual: Tensor) -> float | None:
-    total = (actual**2).sum()
-    return float(1 - ((actual - forecast) ** 2).sum() / total) if total > 0 else None
-
-
-def _price_mape(forecast: Tensor, actual: Tensor, *, kind: str) -> float:
+def _price_mape(forecast: Floats, actual: Floats, *, kind: str) -> float:
     """Score the price one return later, whose starting level cancels, in per cent."""
-    forecast_price, price = (_growth(one / 100, kind=kind) for one in (forecast, actual))
-    return 100 * float(mean_absolute_percentage_error(forecast_price, price))
+    rebuilt, price = (_growth(one / 100, kind=kind) for one in (forecast, actual))
+    return 100 * float((np.abs(rebuilt - price) / np.maximum(np.abs(price), SMALLEST_PRICE)).mean())
 
 
-def _growth(simple_or_log: Tensor, *, kind: str) -> Tensor:
-    return simple_or_log.exp() if kind == "log_return" else 1 + simple_or_log
+def _growth(simple_or_log: Floats, *, kind: str) -> Floats:
+    return np.exp(simple_or_log) if kind == "log_return" else 1 + simple_or_log

@@ -6,6 +6,7 @@ are in per cent, one row a day, in time order. What is undefined on the days at 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from math import ceil, e, expm1, isfinite, log1p, sqrt
 from typing import NamedTuple
@@ -14,17 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from ironore_lightning.evaluation.significance import (
-    ROUNDING,
-    binomial_test,
-    block_length,
-    superior_ability,
-)
+from ironore_lightning.evaluation.resampling import block_length, superior_ability
+from ironore_lightning.evaluation.significance import ROUNDING, binomial_test
 from ironore_lightning.evaluation.trading import (
     TRADING_DAYS,
-    Terms,
-    daily_profit,
-    positions,
+    gross_profit,
+    moments,
     sharpe_error,
 )
 
@@ -44,26 +40,6 @@ MIN_RANKED_TRIALS = 10
 
 MIN_BLOCKS, MAX_BLOCKS, MIN_BLOCK_DAYS = 4, 16, 16
 """Of the cross-validation; 16 blocks make 12,870 halves."""
-
-
-@dataclass(frozen=True)
-class Overfitting:
-    """How the best trial of one half of the days did on the other half, over all halves.
-
-    Attributes:
-        probability: Share of the halves whose best trial was not above the median of the trials
-            on the other half (PBO). Near 0 choosing carried over, 1/2 is pure noise.
-        loss_share: Share of the halves whose best trial lost on average on the other half.
-        num_blocks: Blocks that the days were cut into (S).
-        num_halves: Ways to take half of them.
-        num_days: Days used, a multiple of `num_blocks`.
-    """
-
-    probability: float
-    loss_share: float
-    num_blocks: int
-    num_halves: int
-    num_days: int
 
 
 @dataclass(frozen=True)
@@ -89,8 +65,8 @@ class Discount:
             skill passes 0.95 in 2 % (131 days) to 6 % (600 days) of the cases.
         minimum_track_record_days: Days that a single trial, chosen among none, with these profits
             would need for a Sharpe ratio above zero with a confidence of 95 %.
-        overfitting: Probability of backtest overfitting, see `Overfitting.probability`, of the
-            daily gain in squared error over the forecast of zero.
+        overfitting: Probability of backtest overfitting, see `backtest_overfitting`, of the daily
+            gain in squared error over the forecast of zero.
         cscv_blocks: Blocks that the days were cut into for it.
         notes: Why something is None, or to be taken with care.
     """
@@ -125,14 +101,6 @@ class _Noted(NamedTuple):
 
     number: float | None
     note: str = ""
-
-
-class _Moments(NamedTuple):
-    """Of the profits of one period; the kurtosis of the normal law is 3."""
-
-    sharpe: float
-    skewness: float
-    kurtosis: float
 
 
 class _Deflation(NamedTuple):
@@ -222,7 +190,7 @@ def minimum_track_record(
     return periods if isfinite(periods) else None
 
 
-def backtest_overfitting(performance: Floats, *, num_blocks: int) -> Overfitting | None:
+def backtest_overfitting(performance: Floats, *, num_blocks: int) -> float | None:
     """Choose the best trial on every half of the days, and see where it ranks on the other.
 
     Days are cut into contiguous blocks, and every half of the blocks is taken once. A trial is
@@ -237,7 +205,9 @@ def backtest_overfitting(performance: Floats, *, num_blocks: int) -> Overfitting
         num_blocks: Even. Where T is no multiple of it, the earliest days are left out.
 
     Returns:
-        None for one trial, for trials that are all the same, or for halves of less than two days.
+        Share of the halves whose best trial was not above the median of the trials on the other
+        half (PBO): near 0 choosing carried over, 1/2 is pure noise. None for one trial, for trials
+        that are all the same, or for halves of less than two days.
 
     References:
         Bailey, Borwein, Lopez de Prado & Zhu (2017), "The probability of backtest overfitting",
@@ -260,8 +230,7 @@ def backtest_overfitting(performance: Floats, *, num_blocks: int) -> Overfitting
     doubled_rank = 2 * num_below + num_equal + 1
     # ln(w / (1 - w)) <= 0 for w = rank / (N + 1), in whole numbers.
     is_low = doubled_rank <= performance.shape[1] + 1
-    loss_share = float((earned < 0).mean())
-    return Overfitting(float(is_low.mean()), loss_share, num_blocks, len(inside), num_days)
+    return float(is_low.mean())
 
 
 def num_cscv_blocks(num_days: int) -> int | None:
@@ -352,7 +321,8 @@ def _discount(trials: _Trials, *, luck: _Noted, ability: _Noted, money: _Deflati
     num_trials, num_scored = trials.num_trials, len(trials.forecasts)
     known = f"superior ability and overfitting know {num_scored} of {num_trials} trials"
     unseen = known if num_trials > num_scored else ""
-    overfitting, note = _overfitting(trials)
+    overfitting = _overfitting(trials)
+    is_known = overfitting.number is not None
     return Discount(
         num_trials=num_trials,
         num_scored=num_scored,
@@ -363,9 +333,11 @@ def _discount(trials: _Trials, *, luck: _Noted, ability: _Noted, money: _Deflati
         expected_best_sharpe=money.expected_best_sharpe,
         deflated_sharpe=money.deflated_sharpe,
         minimum_track_record_days=money.minimum_track_record_days,
-        overfitting=overfitting.probability if overfitting else None,
-        cscv_blocks=overfitting.num_blocks if overfitting else None,
-        notes=tuple(filter(None, (unseen, luck.note, ability.note, *money.notes, note))),
+        overfitting=overfitting.number,
+        cscv_blocks=num_cscv_blocks(len(trials.actual)) if is_known else None,
+        notes=tuple(
+            filter(None, (unseen, luck.note, ability.note, *money.notes, overfitting.note))
+        ),
     )
 
 
@@ -387,17 +359,17 @@ def _ability(trials: _Trials, *, reps: int, seed: int) -> _Noted:
     losses = {name: (trials.actual - one) ** 2 for name, one in trials.forecasts.items()}
     block = block_length((zero - losses[trials.chosen])[:, None], horizon=trials.horizon)
     found = superior_ability(losses, benchmark=zero, block_size=block, reps=reps, seed=seed)
-    return _Noted(found.consistent, f"superior ability {found.note}" if found.note else "")
+    return _Noted(found.p_value, f"superior ability {found.note}" if found.note else "")
 
 
 def _profits(trials: _Trials, *, is_roll: Flags, kind: str) -> dict[str, Floats]:
     """Trade the sign of every forecast without costs; nothing where there is no price."""
     if kind == "given":
         return {}
-    terms = Terms(kind, cost_bp=0.0, delay_days=0, horizon=trials.horizon)
-    actual, forecasts = trials.actual, trials.forecasts
-    signs = {name: positions(one, buffer=0.0, terms=terms) for name, one in forecasts.items()}
-    return {name: daily_profit(one, actual, is_roll, terms=terms) for name, one in signs.items()}
+    traded = partial(
+        gross_profit, actual=trials.actual, is_roll=is_roll, kind=kind, horizon=trials.horizon
+    )
+    return {name: traded(forecast) for name, forecast in trials.forecasts.items()}
 
 
 def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
@@ -408,7 +380,7 @@ def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
         return _Deflation(notes=(f"Sharpe ratios undefined: fewer than {MIN_PERIODS} profits",))
     table = np.column_stack(list(profits.values()))
     effective = effective_trials(table) * trials.num_trials / len(profits)
-    sharpes = [_moments(one).sharpe for one in table[:, _varies(table)].T]
+    sharpes = [found.sharpe for found in map(moments, table.T) if found]
     variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 0.0
     # Variance is small already between trials alike; their effective number would let luck pass.
     bar = expected_best_sharpe(variance=variance, num_trials=trials.num_trials)
@@ -422,20 +394,20 @@ def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
 def _deflated(profit: Floats, bar: float, horizon: int) -> _Deflation:
     """Compare profits, shape (P,), with the Sharpe ratio of one period that luck would show."""
     annual = sqrt(TRADING_DAYS / horizon)
-    if not _varies(profit[:, None]).all():
+    found = moments(profit)
+    if found is None:
         note = "Sharpe ratio undefined: the profit of the chosen trial never changes"
         return _Deflation(expected_best_sharpe=annual * bar, notes=(note,))
-    sharpe, skewness, kurtosis = _moments(profit)
-    shape = {"skewness": skewness, "kurtosis": kurtosis}
-    probability = probabilistic_sharpe(sharpe, benchmark=bar, num_periods=len(profit), **shape)
-    periods = minimum_track_record(sharpe, benchmark=0.0, confidence=CONFIDENCE, **shape)
+    shape = found._asdict()
+    probability = probabilistic_sharpe(**shape, benchmark=bar, num_periods=len(profit))
+    periods = minimum_track_record(**shape, benchmark=0.0, confidence=CONFIDENCE)
     notes = []
     if probability is None:
         notes.append("deflated Sharpe ratio undefined: its standard error is zero")
     if periods is None:
         notes.append("minimum track record undefined: the Sharpe ratio is not above zero")
     return _Deflation(
-        sharpe=annual * sharpe,
+        sharpe=annual * found.sharpe,
         expected_best_sharpe=annual * bar,
         deflated_sharpe=probability,
         minimum_track_record_days=None if periods is None else ceil(periods) * horizon,
@@ -443,21 +415,23 @@ def _deflated(profit: Floats, bar: float, horizon: int) -> _Deflation:
     )
 
 
-def _overfitting(trials: _Trials) -> tuple[Overfitting | None, str]:
+def _overfitting(trials: _Trials) -> _Noted:
     """Cross-validate the choice by squared error, the loss by which trials are chosen."""
     actual, num_scored = trials.actual, len(trials.forecasts)
     if num_scored == 1:
-        return None, "overfitting undefined: nothing was chosen among"
+        return _Noted(None, "overfitting undefined: nothing was chosen among")
     blocks = num_cscv_blocks(len(actual))
     if blocks is None:
-        return None, f"overfitting undefined: fewer than {MIN_BLOCKS * MIN_BLOCK_DAYS} days"
+        return _Noted(None, f"overfitting undefined: fewer than {MIN_BLOCKS * MIN_BLOCK_DAYS} days")
     # Equals a^2 - (a - f)^2, without its cancellation.
     gains = np.column_stack([one * (2 * actual - one) for one in trials.forecasts.values()])
     found = backtest_overfitting(gains, num_blocks=blocks)
     if found is None:
-        return None, "overfitting undefined: all trials are equally good on every day"
+        return _Noted(None, "overfitting undefined: all trials are equally good on every day")
     is_coarse = num_scored < MIN_RANKED_TRIALS
-    return found, f"overfitting coarse: ranks among {num_scored} trials" if is_coarse else ""
+    return _Noted(
+        found, f"overfitting coarse: ranks among {num_scored} trials" if is_coarse else ""
+    )
 
 
 def _ratios_of_halves(performance: Floats, num_blocks: int) -> Floats:
@@ -479,17 +453,6 @@ def _ratios_of_halves(performance: Floats, num_blocks: int) -> Floats:
     ratios: Floats = np.zeros_like(mean)
     np.divide(mean, np.sqrt(variance), out=ratios, where=variance > 0)
     return ratios
-
-
-def _moments(profit: Floats) -> _Moments:
-    """Return the moments of profits that vary, shape (P,)."""
-    scaled = profit / np.abs(profit).max()
-    centred = (scaled - scaled.mean()) / scaled.std()
-    return _Moments(
-        sharpe=float(scaled.mean() / scaled.std(ddof=1)),
-        skewness=float((centred**3).mean()),
-        kurtosis=float((centred**4).mean()),
-    )
 
 
 def _varies(table: Floats) -> Flags:

@@ -1,4 +1,4 @@
-"""What luck could have done: tests, intervals and corrections for forecasts of returns.
+"""What luck could have done: tests and corrections for forecasts of returns.
 
 All functions are pure. Returns and forecasts are in per cent, one row a day, in time order. What is
 undefined on the days at hand is None, and the note says why.
@@ -6,29 +6,17 @@ undefined on the days at hand is None, and the note says why.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
-from math import ceil, isfinite, sqrt
-from typing import Literal
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, chi2, norm
 from scipy.stats import t as student
 
-TRADING_DAYS_PER_YEAR = 252
-"""Days over which a Sharpe ratio is annualised."""
-
-MIN_BOOTSTRAP_DAYS = 50
-"""Days below which a bootstrap of blocks has too few blocks to be trusted."""
-
-TOO_FEW_DAYS = f"undefined: fewer than {MIN_BOOTSTRAP_DAYS} days"
-
 ROUNDING = 1e-12
 """Values that differ by less than this share of the largest are the same but for rounding."""
 
 Floats = NDArray[np.float64]
-Loss = Literal["squared", "absolute"]
-Side = Literal["both", "better"]
 
 
 @dataclass(frozen=True)
@@ -58,55 +46,10 @@ class Interval:
     note: str
 
 
-@dataclass(frozen=True)
-class BootstrapIntervals:
-    """Scores of the same resampled days.
-
-    Attributes:
-        direction_accuracy: Per cent of the days that moved whose sign was forecast.
-        rmse_ratio: RMSE over that of the forecast of zero; below 1 is the claim.
-        sharpe: Annualised, before costs, of holding the sign of the forecast.
-        block_length: Mean days in one block.
-    """
-
-    direction_accuracy: Interval
-    rmse_ratio: Interval
-    sharpe: Interval
-    block_length: int
-
-
-@dataclass(frozen=True)
-class ConfidenceSet:
-    """The models that cannot be told from the best.
-
-    Attributes:
-        kept: Names in the order given.
-        p_values: Of every model, small where it can be told from the best.
-        note: Why p-values are None and every model is kept; empty where they are not.
-    """
-
-    kept: tuple[str, ...]
-    p_values: Mapping[str, float | None]
-    note: str
-
-
-@dataclass(frozen=True)
-class SuperiorAbility:
-    """How often the best of as many worthless models does as well as the best one did.
-
-    The p-value to quote is `consistent`, the others are its bounds; the note says why all are None.
-    """
-
-    lower: float | None
-    consistent: float | None
-    upper: float | None
-    note: str
-
-
 def diebold_mariano(
-    forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int, loss: Loss, side: Side
+    forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int
 ) -> Outcome:
-    """Ask whether two forecasts lost equally, with the correction for small samples.
+    """Ask whether a forecast's squared errors are the smaller ones, corrected for few days.
 
     The variance uses Bartlett weights up to lag ``horizon - 1``, which cannot turn negative as the
     rectangular ones can; at horizon 1 both are the plain variance.
@@ -116,12 +59,10 @@ def diebold_mariano(
         actual: Shape (N,), per cent.
         benchmark: The other forecast, shape (N,), per cent.
         horizon: Days ahead that both reach.
-        loss: Of one error.
-        side: Whether the p-value counts "both" sides or only that on which the model is "better".
 
     Returns:
-        A statistic that is negative where the model lost less, against Student's t with N - 1
-        degrees of freedom.
+        A statistic that is negative where the model lost less; one-sided p-value, against
+        Student's t with N - 1 degrees of freedom.
 
     References:
         Diebold & Mariano (1995), "Comparing predictive accuracy", Journal of Business & Economic
@@ -129,17 +70,14 @@ def diebold_mariano(
         mean squared errors", International Journal of Forecasting 13(2).
     """
     num_days = len(actual)
-    difference = _loss(forecast, actual, loss=loss) - _loss(benchmark, actual, loss=loss)
+    difference = (actual - forecast) ** 2 - (actual - benchmark) ** 2
     if reason := _why_undefined(difference, num_needed=horizon + 1):
         return _undefined(reason, num_days)
     from statsmodels.tsa.stattools import diebold_mariano_test
 
-    criterion = "mse" if loss == "squared" else "mae"
-    options = {"criterion": criterion, "lags": horizon - 1, "horizon": horizon, "harvey_adj": True}
-    tested = diebold_mariano_test(actual, forecast, benchmark, **options)
-    statistic = float(tested.statistic)
-    better = float(student.cdf(statistic, df=num_days - 1))
-    return Outcome(statistic, better if side == "better" else float(tested.pvalue), "", num_days)
+    options = {"criterion": "mse", "lags": horizon - 1, "horizon": horizon, "harvey_adj": True}
+    statistic = float(diebold_mariano_test(actual, forecast, benchmark, **options).statistic)
+    return Outcome(statistic, float(student.cdf(statistic, df=num_days - 1)), "", num_days)
 
 
 def clark_west(forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int) -> Outcome:
@@ -174,9 +112,9 @@ def clark_west(forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: 
 
 
 def giacomini_white(
-    forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int, loss: Loss
+    forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int
 ) -> Outcome:
-    """Ask whether the loss difference is zero and cannot be foreseen from its own past.
+    """Ask whether squared errors differ, or their difference can be foreseen from its own past.
 
     Meant for models fitted on a rolling window; wants about a hundred days.
 
@@ -185,7 +123,6 @@ def giacomini_white(
         actual: Shape (N,), per cent.
         benchmark: The other forecast, shape (N,), per cent.
         horizon: Days ahead that both reach, and by which the conditioning difference is older.
-        loss: Of one error.
 
     Returns:
         A statistic without a direction, against chi-squared with 2 degrees of freedom: one for the
@@ -195,7 +132,7 @@ def giacomini_white(
         Giacomini & White (2006), "Tests of conditional predictive ability", Econometrica 74(6).
     """
     num_days = len(actual)
-    difference = _loss(forecast, actual, loss=loss) - _loss(benchmark, actual, loss=loss)
+    difference = (actual - forecast) ** 2 - (actual - benchmark) ** 2
     if reason := _why_undefined(difference, num_needed=horizon + 3):
         return _undefined(reason, num_days)
     difference /= np.abs(difference).max()  # the statistic does not depend on the scale
@@ -258,7 +195,7 @@ def anatolyev_gerko(forecast: Floats, actual: Floats) -> Outcome:
     num_days = len(actual)
     if not _changes_sign(forecast):
         return _undefined("forecast never changes sign", num_days)
-    if _is_constant(actual):
+    if is_constant(actual):
         return _undefined("actual never changes", num_days)
     signs = np.sign(forecast)
     excess = (signs * actual).mean() - signs.mean() * actual.mean()
@@ -303,64 +240,6 @@ def clopper_pearson(hits: int, num_days: int, *, coverage: float) -> Interval:
     return Interval(100 * hits / num_days, 100 * float(found.low), 100 * float(found.high), "")
 
 
-def block_length(series: Floats, *, horizon: int) -> int:
-    """Return the mean block, in days, that suits the stationary bootstrap of all these series.
-
-    Args:
-        series: One column for each, shape (T, K).
-        horizon: Days over which returns overlap; no block is shorter.
-
-    Returns:
-        The longest optimum of the columns, rounded up. A column that never changes has none.
-
-    References:
-        Politis & White (2004), "Automatic block-length selection for the dependent bootstrap",
-        Econometric Reviews 23(1), as corrected in 28(4).
-    """
-    if len(series) < MIN_BOOTSTRAP_DAYS:
-        return horizon
-    from arch.bootstrap import optimal_block_length
-
-    columns = [column for column in series.T if not _is_constant(column)]
-    with np.errstate(all="ignore"):  # a column may rest for so long that it has no correlations
-        optima = [float(optimal_block_length(one)["stationary"].iloc[0]) for one in columns]
-    return ceil(max([horizon, *filter(isfinite, optima)]))
-
-
-def bootstrap_intervals(
-    forecast: Floats, actual: Floats, *, horizon: int, coverage: float, reps: int, seed: int
-) -> BootstrapIntervals:
-    """Cut equal tails off the scores of resampled blocks of days, which keep what hangs together.
-
-    Args:
-        forecast: Shape (N,), per cent.
-        actual: Shape (N,), per cent.
-        horizon: Days over which each return runs.
-        coverage: Share of such intervals that hold the truth, between 0 and 1.
-        reps: Resamples.
-        seed: Of the resamples.
-
-    References:
-        Politis & Romano (1994), "The stationary bootstrap", Journal of the American Statistical
-        Association 89(428).
-    """
-    hits, profit = forecast * actual > 0, np.sign(forecast) * actual
-    gain = actual**2 - (actual - forecast) ** 2
-    block = block_length(np.column_stack([hits, profit, gain]), horizon=horizon)
-    estimates = _scores(forecast, actual, horizon=horizon)
-    draws: Floats = np.empty((0, len(estimates)))
-    if len(actual) >= MIN_BOOTSTRAP_DAYS:
-        from arch.bootstrap import StationaryBootstrap
-
-        bootstrap = StationaryBootstrap(block, forecast, actual, seed=seed)
-        draws = bootstrap.apply(_scores, reps, extra_kwargs={"horizon": horizon})
-    accuracy, ratio, sharpe = (
-        _percentiles(estimate, drawn, coverage=coverage)
-        for estimate, drawn in zip(estimates.tolist(), draws.T, strict=True)
-    )
-    return BootstrapIntervals(accuracy, ratio, sharpe, block)
-
-
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
     """Raise p-values so that the smallest of several is as honest as a single one.
 
@@ -380,77 +259,13 @@ def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
     return {**p_values, **dict(zip(defined, map(float, adjusted), strict=True))}
 
 
-def model_confidence_set(
-    losses: Mapping[str, Floats], *, size: float, block_size: int, reps: int, seed: int
-) -> ConfidenceSet:
-    """Keep the models that cannot be told from the best of them.
-
-    Args:
-        losses: By name, each of shape (T,); models with the same losses share one p-value.
-        size: A model is kept if its p-value is above this share.
-        block_size: Mean days in one block.
-        reps: Resamples.
-        seed: Of the resamples.
-
-    References:
-        Hansen, Lunde & Nason (2011), "The model confidence set", Econometrica 79(2).
-    """
-    names = tuple(losses)
-    table = np.column_stack(list(losses.values()))
-    distinct, places = np.unique(table, axis=1, return_inverse=True)
-    if note := _why_no_set(distinct):
-        return ConfidenceSet(names, dict.fromkeys(names), note)
-    from arch.bootstrap import MCS
-
-    confidence_set = MCS(distinct, size, reps, block_size, method="R", seed=seed)
-    confidence_set.compute()
-    found = confidence_set.pvalues["Pvalue"]
-    p_values = {name: float(found[place]) for name, place in zip(names, places.flat, strict=True)}
-    return ConfidenceSet(tuple(name for name in names if p_values[name] > size), {**p_values}, "")
-
-
-def superior_ability(
-    losses: Mapping[str, Floats], *, benchmark: Floats, block_size: int, reps: int, seed: int
-) -> SuperiorAbility:
-    """Ask whether the best of all models tried beats the benchmark, given how many were tried.
-
-    Args:
-        losses: Of every model ever tried, by name, each of shape (T,).
-        benchmark: Losses of the benchmark, such as the forecast of zero, shape (T,).
-        block_size: Mean days in one block.
-        reps: Resamples.
-        seed: Of the resamples.
-
-    References:
-        Hansen (2005), "A test for superior predictive ability", Journal of Business & Economic
-        Statistics 23(4). White (2000), "A reality check for data snooping", Econometrica 68(5).
-    """
-    if len(benchmark) < MIN_BOOTSTRAP_DAYS:
-        return SuperiorAbility(None, None, None, TOO_FEW_DAYS)
-    gains = [benchmark - loss for loss in losses.values() if not _is_constant(benchmark - loss)]
-    if not gains:
-        return SuperiorAbility(None, None, None, "undefined: no loss difference ever changes")
-    from arch.bootstrap import SPA
-
-    # arch takes `studentize`, yet compares plain means: a wild model would drown a good one.
-    studentized = np.column_stack([gain / gain.std() for gain in gains])
-    test = SPA(np.zeros(len(benchmark)), -studentized, block_size, reps, seed=seed)
-    test.compute()
-    lower, consistent, upper = (float(test.pvalues[p]) for p in ("lower", "consistent", "upper"))
-    return SuperiorAbility(lower, consistent, upper, "")
+def is_constant(values: Floats) -> bool:
+    """Say whether values, shape (N,), differ by no more than rounding."""
+    return len(values) == 0 or bool(np.ptp(values) <= ROUNDING * np.abs(values).max())
 
 
 def _undefined(reason: str, num_days: int) -> Outcome:
     return Outcome(None, None, f"undefined: {reason}", num_days)
-
-
-def _loss(forecast: Floats, actual: Floats, *, loss: Loss) -> Floats:
-    error = actual - forecast
-    return error**2 if loss == "squared" else np.abs(error)
-
-
-def _is_constant(values: Floats) -> bool:
-    return len(values) == 0 or bool(np.ptp(values) <= ROUNDING * np.abs(values).max())
 
 
 def _changes_sign(values: Floats) -> bool:
@@ -460,40 +275,4 @@ def _changes_sign(values: Floats) -> bool:
 def _why_undefined(difference: Floats, *, num_needed: int) -> str:
     if len(difference) < num_needed:
         return f"needs at least {num_needed} days"
-    return "the loss difference never changes" if _is_constant(difference) else ""
-
-
-def _why_no_set(distinct: Floats) -> str:
-    """Say why no confidence set can be formed of losses of shape (T, K); empty if it can."""
-    num_days, num_models = distinct.shape
-    if num_days < MIN_BOOTSTRAP_DAYS:
-        return TOO_FEW_DAYS
-    if num_models == 1:
-        return "undefined: every model has the same losses"
-    constant = any(_is_constant(one - other) for one, other in combinations(distinct.T, 2))
-    return "undefined: two models' losses differ by a constant" if constant else ""
-
-
-def _scores(forecast: Floats, actual: Floats, *, horizon: int) -> Floats:
-    """Return direction accuracy, RMSE ratio and Sharpe ratio, NaN where undefined."""
-    hits, moved = (forecast * actual > 0).sum(), (actual != 0).sum()
-    squares = ((actual - forecast) ** 2).sum(), (actual**2).sum()
-    profit = np.sign(forecast) * actual
-    spread = 0.0 if _is_constant(profit) else profit.std(ddof=1)
-    periods = TRADING_DAYS_PER_YEAR / horizon
-    ratios = (100 * hits, moved), squares, (sqrt(periods) * profit.sum(), len(profit) * spread)
-    accuracy, ratio, sharpe = (top / bottom if bottom > 0 else np.nan for top, bottom in ratios)
-    return np.array([accuracy, np.sqrt(ratio), sharpe])
-
-
-def _percentiles(estimate: float, draws: Floats, *, coverage: float) -> Interval:
-    """Cut equal tails off the draws, shape (reps,), of which there are none on too few days."""
-    if not isfinite(estimate):
-        return Interval(None, None, None, "undefined: the score is undefined on these days")
-    if not len(draws):
-        return Interval(estimate, None, None, TOO_FEW_DAYS)
-    if not np.isfinite(draws).all():
-        return Interval(estimate, None, None, "undefined: the score is undefined on some resamples")
-    tail = (1 - coverage) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return Interval(estimate, float(low), float(high), "")
+    return "the loss difference never changes" if is_constant(difference) else ""

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.errors import DataError
+from ironore_lightning.evaluation.significance import is_constant
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -26,8 +27,9 @@ ONE_DAY_LATER = ", one day later"
 """What a strategy executed one day later has behind its name in the equity curves."""
 
 START_CAPITAL = 100.0
+
 TRADING_DAYS = 252
-"""Trading days a year."""
+"""Days a year, over which a Sharpe ratio is annualised."""
 
 LARGEST_RETURN = 1000.0
 """A larger move, per cent, is a mistake of the unit; nothing traded ever moved as much."""
@@ -42,9 +44,6 @@ class Terms:
         cost_bp: Cost of one turn, which is a change of the position by the capital, basis points.
         delay_days: Days from the forecast's close to the close at which it is traded.
         horizon: Days that a forecast reaches.
-
-    Raises:
-        ConfigError: If `kind` has no price, or a number is out of its bounds.
     """
 
     kind: str
@@ -53,12 +52,8 @@ class Terms:
     horizon: int
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be traded."""
-        if self.kind not in {"log_return", "simple_return"}:
-            raise ConfigError(f"only a log_return or simple_return can be traded, got {self.kind}")
-        _require_at_least("cost_bp", self.cost_bp, low=0)
-        _require_at_least("delay_days", self.delay_days, low=0)
-        _require_at_least("horizon", self.horizon, low=1)
+        """Refuse what has no price."""
+        assert self.kind in {"log_return", "simple_return"}
 
     @property
     def traded(self) -> slice:
@@ -125,6 +120,14 @@ class _Book:
     profit: Floats
 
 
+class Moments(NamedTuple):
+    """Of profits that vary: Sharpe ratio of one period, skewness, kurtosis (3 if normal)."""
+
+    sharpe: float
+    skewness: float
+    kurtosis: float
+
+
 class _Strategy(NamedTuple):
     name: str
     terms: Terms
@@ -149,10 +152,8 @@ def positions(forecast: Floats, *, buffer: float, terms: Terms) -> Floats:
 
     Raises:
         DataError: If a forecast is not finite.
-        ConfigError: If the buffer is negative.
     """
     _require_finite("forecast", forecast)
-    _require_at_least("buffer", buffer, low=0)
     signal = np.where(np.abs(forecast) > buffer, np.sign(forecast), 0.0)
     late = np.concatenate([np.zeros(terms.delay_days), signal])[: len(signal)]
     return late[terms.traded]
@@ -183,6 +184,22 @@ def daily_profit(position: Floats, actual: Floats, is_roll: Flags, *, terms: Ter
         DataError: If a return is not finite or beyond 1000 %, or the shapes differ.
     """
     return 100 * _trade(position, actual, is_roll, terms).profit
+
+
+def gross_profit(
+    forecast: Floats, actual: Floats, is_roll: Flags, *, kind: str, horizon: int
+) -> Floats:
+    """Return the profit of the sign strategy in each period before costs, shape (P,), per cent.
+
+    Args:
+        forecast: As in `trading_table`, like all others.
+        actual: Likewise.
+        is_roll: Likewise.
+        kind: Likewise.
+        horizon: Likewise.
+    """
+    terms = Terms(kind, cost_bp=0.0, delay_days=0, horizon=horizon)
+    return daily_profit(positions(forecast, buffer=0.0, terms=terms), actual, is_roll, terms=terms)
 
 
 def capital(profit: Floats) -> Floats:
@@ -318,6 +335,19 @@ def drawdown(path: Floats) -> Floats:
     return below
 
 
+def moments(profit: Floats) -> Moments | None:
+    """Return the moments of profits, shape (P,); None of fewer than two, or if none differs."""
+    if len(profit) <= 1 or is_constant(profit):
+        return None
+    scaled = profit / np.abs(profit).max()
+    centred = (scaled - scaled.mean()) / scaled.std()
+    return Moments(
+        sharpe=float(scaled.mean() / scaled.std(ddof=1)),
+        skewness=float((centred**3).mean()),
+        kurtosis=float((centred**4).mean()),
+    )
+
+
 def sharpe_error(sharpe: float, *, skewness: float, kurtosis: float, num_periods: int) -> float:
     """Return the standard error of a Sharpe ratio that is not annualised.
 
@@ -401,26 +431,18 @@ def _changes(position: Floats) -> Floats:
 def _annual_volatility(profit: Floats, horizon: int) -> float | None:
     if len(profit) <= 1:
         return None
-    # Rounding can make a constant vary.
-    spread = 0.0 if np.ptp(profit) == 0 else float(profit.std(ddof=1))
+    spread = 0.0 if is_constant(profit) else float(profit.std(ddof=1))
     return math.sqrt(TRADING_DAYS / horizon) * spread
 
 
 def _sharpe(profit: Floats, horizon: int) -> tuple[float | None, float | None]:
     """Return the annual Sharpe ratio and its standard error, or nothing if nothing varies."""
-    if len(profit) <= 1 or np.ptp(profit) == 0:
+    found = moments(profit)
+    if found is None:
         return None, None
-    scaled = profit / np.abs(profit).max()
-    ratio = float(scaled.mean() / scaled.std(ddof=1))
-    centred = (scaled - scaled.mean()) / scaled.std()
-    error = sharpe_error(
-        ratio,
-        skewness=float((centred**3).mean()),
-        kurtosis=float((centred**4).mean()),
-        num_periods=len(profit),
-    )
+    error = sharpe_error(**found._asdict(), num_periods=len(profit))
     annual = math.sqrt(TRADING_DAYS / horizon)
-    return annual * ratio, annual * error
+    return annual * found.sharpe, annual * error
 
 
 def _hit_rate(book: _Book) -> float | None:
@@ -440,8 +462,3 @@ def _require_finite(name: str, values: Floats) -> None:
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
         raise DataError(f"{name} must be finite, got {values[wrong[0]]} in row {wrong[0]}")
-
-
-def _require_at_least(name: str, value: float, *, low: float) -> None:
-    if not low <= value < math.inf:
-        raise ConfigError(f"{name} must be at least {low}, got {value}")

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from ironore_lightning.evaluation.comparison import correlation
 from ironore_lightning.report.style import (
     ACTUAL,
     BAND,
@@ -210,13 +211,13 @@ def _direction_text(days: _Days) -> str:
     """Say in words what the scatter shows."""
     hits, counted = int(days.hit.sum()), int(days.moved.sum())
     ups = int((days.actual > 0).sum())
-    correlation = _correlation(days.actual, days.forecast)
+    alike = correlation(days.actual, days.forecast)
     moves = _mean(np.abs(days.actual))
     size = f"{100 * _mean(np.abs(days.forecast)) / moves:.1f} %" if moves else "undefined"
     return (
         f"sign right: {_share(hits, counted)}\n"
         f"always up: {_share(ups, counted)}\n"
-        f"correlation: {'undefined' if correlation is None else f'{correlation:+.3f}'}\n"
+        f"correlation: {'undefined' if alike is None else f'{alike:+.3f}'}\n"
         f"mean size, forecast / actual: {size}\n"
         f"n = {len(days.day)}"
     )
@@ -305,18 +306,18 @@ def _draw_residual_histogram(axes: Axes, residual: Values) -> None:
 
 
 def _draw_correlogram(axes: Axes, residual: Values) -> None:
-    correlation = _autocorrelation(residual)
+    found = _autocorrelation(residual)
     reach = NORMAL_95 / np.sqrt(len(residual))
     band = "95 % band of white noise"
     axes.axhspan(-reach, reach, color=BAND, alpha=0.5, linewidth=0, label=band)
     axes.axhline(0, color=REFERENCE, linewidth=0.8)
-    if correlation.size:
-        lags = np.arange(1, len(correlation) + 1)
-        axes.vlines(lags, 0, correlation, color=ACTUAL, linewidth=2.5)
-        axes.plot(lags, correlation, "o", color=ACTUAL, markersize=5)
+    if found.size:
+        lags = np.arange(1, len(found) + 1)
+        axes.vlines(lags, 0, found, color=ACTUAL, linewidth=2.5)
+        axes.plot(lags, found, "o", color=ACTUAL, markersize=5)
     else:
         note(axes, "undefined: the residuals do not vary")
-    highest = min(1.3, max(1.5 * reach, 1.3 * np.abs(correlation).max(initial=0.0)))
+    highest = min(1.3, max(1.5 * reach, 1.3 * np.abs(found).max(initial=0.0)))
     axes.set_ylim(-highest, highest)
     axes.set_xlim(0.2, MAX_LAG + 0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -382,14 +383,6 @@ def _spread(values: Values) -> float:
 
 def _share(part: int, days: int) -> str:
     return f"{part} of {days} days = {100 * part / days:.1f} %" if days else "no day to count"
-
-
-def _correlation(first: Values, second: Values) -> float | None:
-    """Return Pearson's correlation, or nothing if a series does not vary."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    scaled = [values / np.abs(values).max() for values in (first, second)]
-    return float(np.corrcoef(scaled)[0, 1])
 
 
 def _autocorrelation(values: Values) -> Values:

@@ -184,7 +184,10 @@ def find(
         table = [rows[model], *rivals_of(model, rows.values())]
         tests = skill_tests(forecast, actual, horizon=1)
         blocks = skill_blocks(days.assign(forecast=forecast), settings.block_days)
-        yield model, collect_findings(table, tests, blocks, actual)
+        yield (
+            model,
+            collect_findings(table, tests, blocks, num_days=len(days), after_costs=None),
+        )
 
 
 def rivals_of(model: str, rows: Iterable[Row]) -> list[Row]:
@@ -200,8 +203,8 @@ def summarise(awards: Sequence[Award]) -> pd.DataFrame:
             "kind": award.kind,
             "n": award.num_days,
             "model": award.model,
-            "hits": award.findings.hits,
-            "moved": award.findings.moved_days,
+            "hits": award.findings.model.hits,
+            "moved": award.findings.model.moved_days,
             "INSUFFICIENT": award.evidence.earned == "INSUFFICIENT",
             "NONE": award.evidence.earned == "NONE",
             "SUGGESTIVE": GRADES.index(award.evidence.earned) >= GRADES.index("SUGGESTIVE"),

@@ -1,0 +1,251 @@
+"""What other days might have said: scores, and the best of many, on resampled blocks of days.
+
+All functions are pure. Returns, forecasts and profits are in per cent, in time order. What is
+undefined on the days at hand is None, and the note says why.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from math import ceil, isfinite, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ironore_lightning.evaluation.significance import Interval, is_constant
+from ironore_lightning.evaluation.trading import TRADING_DAYS, moments
+
+MIN_BOOTSTRAP_DAYS = 50
+"""Days, or profits, below which a bootstrap of blocks has too few blocks to be trusted."""
+
+TOO_FEW_DAYS = f"undefined: fewer than {MIN_BOOTSTRAP_DAYS} days"
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BootstrapIntervals:
+    """Scores of resampled days, and the Sharpe ratio of resampled profits.
+
+    Attributes:
+        direction_accuracy: Per cent of the days that moved whose sign was forecast.
+        rmse_ratio: RMSE over that of the forecast of zero; below 1 is the claim.
+        sharpe: Annual, before costs, of the sign strategy, as in `trading`.
+        block_length: Mean days in one block, of profits the periods that hold as many.
+    """
+
+    direction_accuracy: Interval
+    rmse_ratio: Interval
+    sharpe: Interval
+    block_length: int
+
+
+@dataclass(frozen=True)
+class ConfidenceSet:
+    """The models that cannot be told from the best.
+
+    Attributes:
+        kept: Names in the order given.
+        p_values: Of every model, small where it can be told from the best.
+        note: Why p-values are None and every model is kept; empty where they are not.
+    """
+
+    kept: tuple[str, ...]
+    p_values: Mapping[str, float | None]
+    note: str
+
+
+@dataclass(frozen=True)
+class SuperiorAbility:
+    """How often the best of as many worthless models does as well as the best one did.
+
+    The p-value is Hansen's consistent one; the note says why it is None.
+    """
+
+    p_value: float | None
+    note: str
+
+
+def block_length(series: Floats, *, horizon: int) -> int:
+    """Return the mean block, in days, that suits the stationary bootstrap of all these series.
+
+    Args:
+        series: One column for each, shape (T, K).
+        horizon: Days over which returns overlap; no block is shorter.
+
+    Returns:
+        The longest optimum of the columns, rounded up. A column that never changes has none.
+
+    References:
+        Politis & White (2004), "Automatic block-length selection for the dependent bootstrap",
+        Econometric Reviews 23(1), as corrected in 28(4).
+    """
+    if len(series) < MIN_BOOTSTRAP_DAYS:
+        return horizon
+    from arch.bootstrap import optimal_block_length
+
+    columns = [column for column in series.T if not is_constant(column)]
+    with np.errstate(all="ignore"):  # a column may rest for so long that it has no correlations
+        optima = [float(optimal_block_length(one)["stationary"].iloc[0]) for one in columns]
+    return ceil(max([horizon, *filter(isfinite, optima)]))
+
+
+def bootstrap_intervals(
+    forecast: Floats,
+    actual: Floats,
+    profit: Floats | None,
+    *,
+    horizon: int,
+    coverage: float,
+    reps: int,
+    seed: int,
+) -> BootstrapIntervals:
+    """Cut equal tails off the scores of resampled blocks of days, which keep what hangs together.
+
+    Args:
+        forecast: Shape (N,), per cent.
+        actual: Shape (N,), per cent.
+        profit: Of the sign strategy before costs in every period of `horizon` days, none of which
+            overlaps with another, shape (P,), per cent; None where there is no price.
+        horizon: Days over which each return runs.
+        coverage: Share of such intervals that hold the truth, between 0 and 1.
+        reps: Resamples.
+        seed: Of the resamples.
+
+    References:
+        Politis & Romano (1994), "The stationary bootstrap", Journal of the American Statistical
+        Association 89(428).
+    """
+    hits, gain = forecast * actual > 0, actual**2 - (actual - forecast) ** 2
+    earned = np.sign(forecast) * actual
+    block = block_length(np.column_stack([hits, earned, gain]), horizon=horizon)
+    cut = partial(_cut_tails, coverage=coverage, reps=reps, seed=seed)
+    accuracy, ratio = cut(_scores, forecast, actual, block=block, unit="days")
+    if profit is None:
+        unknown = Interval(None, None, None, "undefined: the target has no price")
+        return BootstrapIntervals(accuracy, ratio, unknown, block)
+    annual = partial(_annual_sharpe, horizon=horizon)
+    # What hangs together is seen better on all days than on the few periods made of them.
+    (sharpe,) = cut(annual, profit, block=ceil(block / horizon), unit="profits")
+    return BootstrapIntervals(accuracy, ratio, sharpe, block)
+
+
+def model_confidence_set(
+    losses: Mapping[str, Floats], *, size: float, block_size: int, reps: int, seed: int
+) -> ConfidenceSet:
+    """Keep the models that cannot be told from the best of them.
+
+    Args:
+        losses: By name, each of shape (T,); models with the same losses share one p-value.
+        size: A model is kept if its p-value is above this share.
+        block_size: Mean days in one block.
+        reps: Resamples.
+        seed: Of the resamples.
+
+    References:
+        Hansen, Lunde & Nason (2011), "The model confidence set", Econometrica 79(2).
+    """
+    names = tuple(losses)
+    table = np.column_stack(list(losses.values()))
+    distinct, places = np.unique(table, axis=1, return_inverse=True)
+    if note := _why_no_set(distinct):
+        return ConfidenceSet(names, dict.fromkeys(names), note)
+    from arch.bootstrap import MCS
+
+    confidence_set = MCS(distinct, size, reps, block_size, method="R", seed=seed)
+    confidence_set.compute()
+    found = confidence_set.pvalues["Pvalue"]
+    p_values = {name: float(found[place]) for name, place in zip(names, places.flat, strict=True)}
+    return ConfidenceSet(tuple(name for name in names if p_values[name] > size), {**p_values}, "")
+
+
+def superior_ability(
+    losses: Mapping[str, Floats], *, benchmark: Floats, block_size: int, reps: int, seed: int
+) -> SuperiorAbility:
+    """Ask whether the best of all models tried beats the benchmark, given how many were tried.
+
+    Args:
+        losses: Of every model ever tried, by name, each of shape (T,).
+        benchmark: Losses of the benchmark, such as the forecast of zero, shape (T,).
+        block_size: Mean days in one block.
+        reps: Resamples.
+        seed: Of the resamples.
+
+    References:
+        Hansen (2005), "A test for superior predictive ability", Journal of Business & Economic
+        Statistics 23(4). White (2000), "A reality check for data snooping", Econometrica 68(5).
+    """
+    if len(benchmark) < MIN_BOOTSTRAP_DAYS:
+        return SuperiorAbility(None, TOO_FEW_DAYS)
+    gains = [benchmark - loss for loss in losses.values() if not is_constant(benchmark - loss)]
+    if not gains:
+        return SuperiorAbility(None, "undefined: no loss difference ever changes")
+    from arch.bootstrap import SPA
+
+    # arch takes `studentize`, yet compares plain means: a wild model would drown a good one.
+    studentized = np.column_stack([gain / gain.std() for gain in gains])
+    test = SPA(np.zeros(len(benchmark)), -studentized, block_size, reps, seed=seed)
+    test.compute()
+    return SuperiorAbility(float(test.pvalues["consistent"]), "")
+
+
+def _why_no_set(distinct: Floats) -> str:
+    """Say why no confidence set can be formed of losses of shape (T, K); empty if it can."""
+    num_days, num_models = distinct.shape
+    if num_days < MIN_BOOTSTRAP_DAYS:
+        return TOO_FEW_DAYS
+    if num_models == 1:
+        return "undefined: every model has the same losses"
+    constant = any(is_constant(one - other) for one, other in combinations(distinct.T, 2))
+    return "undefined: two models' losses differ by a constant" if constant else ""
+
+
+def _scores(forecast: Floats, actual: Floats) -> Floats:
+    """Return direction accuracy and RMSE ratio, NaN where undefined."""
+    hits, moved = (forecast * actual > 0).sum(), (actual != 0).sum()
+    squares = ((actual - forecast) ** 2).sum(), (actual**2).sum()
+    ratios = (100 * hits, moved), squares
+    accuracy, ratio = (top / bottom if bottom > 0 else np.nan for top, bottom in ratios)
+    return np.array([accuracy, np.sqrt(ratio)])
+
+
+def _annual_sharpe(profit: Floats, *, horizon: int) -> Floats:
+    found = moments(profit)
+    return np.array([sqrt(TRADING_DAYS / horizon) * found.sharpe if found else np.nan])
+
+
+def _cut_tails(
+    score: Callable[..., Floats],
+    *rows: Floats,
+    block: int,
+    coverage: float,
+    reps: int,
+    seed: int,
+    unit: str,
+) -> list[Interval]:
+    """Bound every score of some rows, which are counted in a unit, by those of their resamples."""
+    estimates = score(*rows)
+    draws: Floats = np.empty((0, len(estimates)))
+    if len(rows[0]) >= MIN_BOOTSTRAP_DAYS:
+        from arch.bootstrap import StationaryBootstrap
+
+        draws = StationaryBootstrap(block, *rows, seed=seed).apply(score, reps)
+    return [
+        _percentiles(estimate, drawn, coverage=coverage, unit=unit)
+        for estimate, drawn in zip(estimates.tolist(), draws.T, strict=True)
+    ]
+
+
+def _percentiles(estimate: float, draws: Floats, *, coverage: float, unit: str) -> Interval:
+    """Cut equal tails off the draws, shape (reps,), of which there are none of too few rows."""
+    if not isfinite(estimate):
+        return Interval(None, None, None, "undefined: the score is undefined on these days")
+    if not len(draws):
+        note = f"undefined: fewer than {MIN_BOOTSTRAP_DAYS} {unit}"
+        return Interval(estimate, None, None, note)
+    if not np.isfinite(draws).all():
+        return Interval(estimate, None, None, "undefined: the score is undefined on some resamples")
+    tail = (1 - coverage) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Interval(estimate, float(low), float(high), "")
