@@ -358,7 +358,7 @@ def predict(
 def judge(forecasts: Forecasts, facts: TrainingFacts, config: Config, folder: Path) -> RunResult:
     """Assess the test segment and say what the forecasts are worth."""
     test = forecasts.predictions[forecasts.predictions["segment"] == "test"]
-    scores = evaluate(test, kind=config.target.kind)
+    scores = evaluate(test, kind=config.target.kind, horizon=config.target.horizon)
     labels = label(
         scores,
         config.thresholds,

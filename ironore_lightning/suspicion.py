@@ -212,7 +212,7 @@ def _has_skill(forecast: Array, actual: Array, horizon: int) -> bool:
     p_value = clark_west(forecast, actual, benchmark=zeros, horizon=horizon).p_value
     if p_value is None or not days:
         return False
-    return p_value < SKILL_P and 100 * hits / days > guessing_band(days)[1]
+    return p_value < SKILL_P and 100 * hits / days > guessing_band(days, horizon=horizon)[1]
 
 
 @dataclass(frozen=True)

@@ -255,6 +255,15 @@ def test_the_exact_interval_of_131_days(hits, low, high):
     assert found.high == exactly(100 * beta.ppf(0.975, hits + 1, 131 - hits))
 
 
+def test_overlapping_days_widen_the_exact_interval_to_that_of_days_apart():
+    found, apart = (
+        clopper_pearson(66, 120, coverage=0.95, horizon=5),
+        clopper_pearson(13, 24, coverage=0.95),
+    )
+    assert found.estimate == 55.0
+    assert (found.low, found.high) == (apart.low, apart.high)
+
+
 def test_the_exact_interval_reaches_the_end_where_all_or_none_were_hit():
     none, every = (clopper_pearson(hits, 10, coverage=0.95) for hits in (0, 10))
     # The lower end p of ten out of ten solves p^10 = 0.025.

@@ -69,6 +69,7 @@ def rank(runs):
         num_runs=complete.groupby("trial").size().reindex(ranking["trial"]).to_numpy(),
         num_seeds=seeds.size().reindex(ranking["trial"]).to_numpy(),
         num_folds=complete["split.fold"].nunique() if "split.fold" in complete else 1,
+        horizon=1,
         seconds=1234.5,
         num_parameters=40000,
     )
@@ -93,6 +94,7 @@ def make_tuning(assessed, runs, *, parameters=None, title="a search"):
         days=days,
         assessment=assessment,
         num_folds=int(ranking["num_folds"].max()),
+        horizon=1,
     )
 
 

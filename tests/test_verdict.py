@@ -12,7 +12,9 @@ from ironore_lightning.evaluation.verdict import direction_sentence, epoch_speed
 def scores_with(hits, days=100):
     actual = [1.0] * days
     forecast = [1.0 + day / days for day in range(hits)] + [-1.0] * (days - hits)
-    return evaluate(pd.DataFrame({"actual": actual, "forecast": forecast}), kind="log_return")
+    return evaluate(
+        pd.DataFrame({"actual": actual, "forecast": forecast}), kind="log_return", horizon=1
+    )
 
 
 def words(thresholds, scores, *, num_parameters=1, training_seconds=1.0):
@@ -114,5 +116,7 @@ def test_beating_the_coin_is_nothing_where_a_constant_does_as_well():
 
 
 def test_no_move_at_all_says_that_there_was_no_direction():
-    scores = evaluate(pd.DataFrame({"actual": [0.0], "forecast": [1.0]}), kind="log_return")
+    scores = evaluate(
+        pd.DataFrame({"actual": [0.0], "forecast": [1.0]}), kind="log_return", horizon=1
+    )
     assert "there was no direction to forecast" in direction_sentence(scores)

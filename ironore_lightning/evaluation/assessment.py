@@ -133,7 +133,7 @@ def assess(
     after_costs = net_sharpe(trading, settings.strong_cost_bp)
     findings = collect_findings(table, tests, blocks, num_days=len(days), after_costs=after_costs)
     return Assessment(
-        scores=evaluate(days, kind=kind),
+        scores=evaluate(days, kind=kind, horizon=horizon),
         table=table,
         tests=tests,
         bootstrap=_resampled(days, settings, kind=kind, horizon=horizon),

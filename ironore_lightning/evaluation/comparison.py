@@ -36,7 +36,7 @@ class Row:
         hits: Days whose sign was forecast.
         moved_days: Days that moved.
         accuracy: Their share, per cent; None for a forecast that is zero on all days.
-        accuracy_low: Lower end of its exact 95 % interval, per cent.
+        accuracy_low: Lower end of its exact 95 % interval, per cent, on days that do not overlap.
         accuracy_high: Upper end.
         base_rate: Accuracy of the better constant sign, per cent.
         ic: Pearson correlation of forecast and outcome.
@@ -147,7 +147,7 @@ def _row(
     zero = np.zeros_like(actual)
     hits, moved = count_hits(forecast, actual)
     has_sign = bool(forecast.any())
-    interval = clopper_pearson(hits, moved, coverage=COVERAGE)
+    interval = clopper_pearson(hits, moved, coverage=COVERAGE, horizon=horizon)
     squared, absolute = mean_losses(forecast, actual)
     zero_squared, zero_absolute = mean_losses(zero, actual)
     mean_squared, _ = mean_losses(mean, actual)

@@ -38,10 +38,11 @@ class Scores:
             move is not counted; a forecast of exactly zero has no sign and is a miss.
         direction_hits: Days whose sign was forecast.
         direction_days: Days that moved.
+        days_apart: As many of them have outcomes that do not overlap.
         zero_forecast_days: Counted days on which the forecast was exactly zero.
         up_share: Per cent of `direction_days` that went up.
-        guessing_low: Direction accuracy, per cent, below which 2.5 % of coin tossers fall.
-        guessing_high: Direction accuracy, per cent, above which 2.5 % of coin tossers rise.
+        guessing_low: Accuracy on `days_apart`, per cent, below which 2.5 % of coin tossers fall.
+        guessing_high: Likewise, above which 2.5 % of coin tossers rise.
         r2: Against the mean of these very days, which nobody knew in advance.
         r2_zero: Against the forecast of zero.
         correlation: Pearson, of forecast and actual.
@@ -57,6 +58,7 @@ class Scores:
     direction_accuracy: float | None
     direction_hits: int
     direction_days: int
+    days_apart: int
     zero_forecast_days: int
     up_share: float | None
     guessing_low: float | None
@@ -115,20 +117,21 @@ def epoch_metrics(*, prefix: str) -> MetricCollection:
     )
 
 
-def evaluate(predictions: pd.DataFrame, *, kind: str) -> Scores:
+def evaluate(predictions: pd.DataFrame, *, kind: str, horizon: int) -> Scores:
     """Score a frame of forecasts.
 
     Args:
         predictions: One row a day, with the columns `actual` and `forecast`, per cent.
         kind: `target.kind`, which says how a price follows from a return; a `given` target has no
             price, and so no MAPE.
+        horizon: Days that a forecast reaches.
     """
     actual, forecast = (predictions[name].to_numpy(np.float64) for name in ("actual", "forecast"))
     zero = np.zeros_like(actual)
     squared, absolute = mean_losses(forecast, actual)
     zero_squared, zero_absolute = mean_losses(zero, actual)
     hits, days = count_hits(forecast, actual)
-    low, high = guessing_band(days) if days else (None, None)
+    low, high = guessing_band(days, horizon=horizon) if days else (None, None)
     varies, has_price = bool(np.ptp(actual)), kind != "given"
     return Scores(
         num_days=len(actual),
@@ -139,6 +142,7 @@ def evaluate(predictions: pd.DataFrame, *, kind: str) -> Scores:
         direction_accuracy=100 * hits / days if days else None,
         direction_hits=hits,
         direction_days=days,
+        days_apart=days // horizon,
         zero_forecast_days=int(((forecast == 0) & (actual != 0)).sum()),
         up_share=100 * int((actual > 0).sum()) / days if days else None,
         guessing_low=low,
@@ -151,15 +155,18 @@ def evaluate(predictions: pd.DataFrame, *, kind: str) -> Scores:
     )
 
 
-def guessing_band(num_days: int) -> tuple[float, float]:
+def guessing_band(num_days: int, *, horizon: int) -> tuple[float, float]:
     """Return the direction accuracies, per cent, between which 95 % of coin tossers end.
+
+    Where outcomes overlap (horizon > 1), on as many days as do not, and on one at the least.
 
     References:
         The 2.5 % and 97.5 % quantiles of the binomial distribution with p = 1/2.
     """
     tail = (1 - GUESSING_COVERAGE) / 2
-    low, high = (float(binom.ppf(share, num_days, 0.5)) for share in (tail, 1 - tail))
-    return 100 * low / num_days, 100 * high / num_days
+    apart = max(num_days // horizon, 1)
+    low, high = (float(binom.ppf(share, apart, 0.5)) for share in (tail, 1 - tail))
+    return 100 * low / apart, 100 * high / apart
 
 
 def _price_mape(forecast: Floats, actual: Floats, *, kind: str) -> float:

@@ -222,12 +222,16 @@ def binomial_test(hits: int, num_days: int, *, base_rate: float) -> Outcome:
     return Outcome(float(hits), float(tested.pvalue), "", num_days)
 
 
-def clopper_pearson(hits: int, num_days: int, *, coverage: float) -> Interval:
+def clopper_pearson(hits: int, num_days: int, *, coverage: float, horizon: int = 1) -> Interval:
     """Return the direction accuracy, per cent, with its exact interval.
+
+    Outcomes over several days overlap, and so many of them tell as much as one: the interval is
+    that of the same accuracy on as many days as do not.
 
     Args:
         hits: Days whose sign was forecast.
         num_days: Days that moved.
+        horizon: Days that a forecast reaches.
         coverage: Share of such intervals that hold the truth, at the least; between 0 and 1.
 
     References:
@@ -236,7 +240,9 @@ def clopper_pearson(hits: int, num_days: int, *, coverage: float) -> Interval:
     """
     if num_days == 0:
         return Interval(None, None, None, "undefined: no day moved")
-    found = binomtest(hits, num_days).proportion_ci(confidence_level=coverage, method="exact")
+    apart = max(num_days // horizon, 1)
+    test = binomtest(round(hits * apart / num_days), apart)
+    found = test.proportion_ci(confidence_level=coverage, method="exact")
     return Interval(100 * hits / num_days, 100 * float(found.low), 100 * float(found.high), "")
 
 

@@ -92,10 +92,12 @@ def direction_sentence(scores: Scores) -> str:
     mostly_up = scores.up_share >= 100 - scores.up_share
     constant = "up" if mostly_up else "down"
     share = scores.up_share if mostly_up else 100 - scores.up_share
+    same = scores.days_apart == scores.direction_days
+    where = "as many days" if same else f"the {scores.days_apart} whose returns do not overlap"
     found = (
         f"Direction was right on {scores.direction_hits} of {scores.direction_days} test days "
         f"({scores.direction_accuracy:.1f} %); guessing reaches {scores.guessing_low:.1f} to "
-        f"{scores.guessing_high:.1f} % on as many days, and always saying {constant} reaches "
+        f"{scores.guessing_high:.1f} % on {where}, and always saying {constant} reaches "
         f"{share:.1f} %"
     )
     if scores.direction_accuracy > scores.guessing_high:

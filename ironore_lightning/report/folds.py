@@ -91,7 +91,11 @@ def _draw_skill(tuning: Tuning) -> Figure:
             lower.axis("off")
             continue
         _draw_accuracy(
-            upper, stretches, rate, title=f"Direction in {counted(len(stretches), kind)}"
+            upper,
+            stretches,
+            rate,
+            horizon=tuning.horizon,
+            title=f"Direction in {counted(len(stretches), kind)}",
         )
         _draw_r2(lower, stretches)
     for axes in panels[:, 1]:
@@ -106,10 +110,10 @@ def _stretch(days: pd.DataFrame, block: Block, *, name: str) -> _Stretch:
 
 
 def _draw_accuracy(
-    axes: Axes, stretches: Sequence[_Stretch], rate: float | None, *, title: str
+    axes: Axes, stretches: Sequence[_Stretch], rate: float | None, *, horizon: int, title: str
 ) -> None:
     """Draw the direction accuracy of each stretch over what coin tossers get on as many days."""
-    bands = [guessing_band(max(each.moved_days, 1)) for each in stretches]
+    bands = [guessing_band(max(each.moved_days, 1), horizon=horizon) for each in stretches]
     place = np.arange(len(stretches))
     low, high = np.array(bands).T
     label = "95 % band of a coin on as many days"

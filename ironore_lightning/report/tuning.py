@@ -94,13 +94,13 @@ class Tuning:
         runs: A row a run in the order of their start: `number`, `state` (complete or pruned),
             `objective` (may be NaN), `trial`, and a column for each of `parameters`.
         parameters: Dotted names of the settings that vary over the runs.
-        series: `date`, `actual`, then up to five columns of forecasts, those of the best trials by
-            validation, best first (per cent); NaN where a trial has none.
+        series: `date`, `actual`, then the forecasts of up to five trials, best first, per cent.
         settings: The chosen trial's settings by dotted name.
         days: Its joined test days: `date`, `actual`, `forecast`, `lower_80`, `upper_80`,
             `lower_90`, `upper_90` (per cent), `is_roll`, `segment` (test) and `fold`.
         assessment: Of `days`.
         num_folds: Folds that were joined.
+        horizon: Days that a forecast reaches.
     """
 
     title: str
@@ -113,6 +113,7 @@ class Tuning:
     days: pd.DataFrame
     assessment: Assessment
     num_folds: int
+    horizon: int
 
 
 def tuning_figures(tuning: Tuning) -> dict[str, Figure]:

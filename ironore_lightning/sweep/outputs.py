@@ -205,6 +205,7 @@ def _tuning(summary: Summary, choice: Choice) -> Tuning:
         days=choice.joined.days,
         assessment=choice.assessment,
         num_folds=len(choice.trial.folds),
+        horizon=choice.trial.config.target.horizon,
     )
 
 

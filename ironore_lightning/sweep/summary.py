@@ -139,7 +139,8 @@ def _choose(
         reps=settings.bootstrap_repetitions,
         seed=settings.bootstrap_seed,
     )
-    scores = evaluate(own.days, kind=target.kind)
+    kind, horizon = target.kind, target.horizon
+    scores = evaluate(own.days, kind=kind, horizon=horizon)
     assessment = assess(
         own.days,
         own.baselines,
@@ -151,7 +152,8 @@ def _choose(
         discount=discount,
     )
     seeds = trial.seeds if len(trial.seeds) > 1 else ()
-    by_seed = {seed: evaluate(join(trial.of_seed(seed)).days, kind=target.kind) for seed in seeds}
+    alone = {seed: join(trial.of_seed(seed)).days for seed in seeds}
+    by_seed = {seed: evaluate(days, kind=kind, horizon=horizon) for seed, days in alone.items()}
     return Choice(trial, own, assessment, discount, by_seed, skill_years(own.days))
 
 
