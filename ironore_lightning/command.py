@@ -23,7 +23,7 @@ from ironore_lightning.errors import (
     exit_status,
     machine_error,
 )
-from ironore_lightning.terminal import open_missing_streams, silence
+from ironore_lightning.terminal import TEST_RESULTS, open_missing_streams, silence
 from ironore_lightning.usage import help_text, is_help_wanted
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,25 @@ class BelowError(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether `record` is no error."""
         return record.levelno < logging.ERROR
+
+
+class WhileChoosing(logging.Filter):
+    """Keep the test results of the runs of a multirun off the console; their logs have them.
+
+    Who saw those of all runs would choose by them, and the grade counts on validation choosing.
+
+    Args:
+        mode: Hydra's.
+    """
+
+    def __init__(self, mode: RunMode | None) -> None:
+        """Remember whether there are several runs to choose from."""
+        super().__init__()
+        self.is_multirun = mode == RunMode.MULTIRUN
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether `record` may be seen."""
+        return not (self.is_multirun and record.name == TEST_RESULTS)
 
 
 def run_command(

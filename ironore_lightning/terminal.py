@@ -6,6 +6,10 @@ import sys
 from typing import TextIO
 
 
+TEST_RESULTS = "ironore_lightning.test_results"
+"""Logger of what a run says of its test segment."""
+
+
 class Console(logging.StreamHandler[TextIO]):
     """Log to standard output; where that is gone the run goes on, for its own log has every line.
 
