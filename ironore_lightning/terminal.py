@@ -5,7 +5,6 @@ import os
 import sys
 from typing import TextIO
 
-
 TEST_RESULTS = "ironore_lightning.test_results"
 """Logger of what a run says of its test segment."""
 

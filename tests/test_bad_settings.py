@@ -87,6 +87,9 @@ BAD = {
     "resume=nowhere": "resume takes the run's own settings, and nothing beside them; leave out: hy",
     "-m model.hidden_size=interval(1,9)": "model.hidden_size=interval(1,9): a grid needs values",
     "-m monitor=test/rmse seed=0,1": "monitor: 'test/rmse' would choose by the test segment",
+    "-m model=tiny seed=0,a": "seed: input should be a valid integer, got 'a'",
+    "-m model=tiny,bilsm": "model=bilsm: there is no such member; did you mean 'bilstm'?",
+    "-m data=sample,original": "data: data.root is missing: data=original needs the folder of its",
     "-m hydra/sweeper=optuna": "hydra.sweeper.params: there is nothing to search; give a setting",
     "-m hydra/sweeper=optuna seed=choice(1,2)": "seed: a search may not choose it: the luckiest",
 }
