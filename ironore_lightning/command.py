@@ -16,14 +16,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ironore_lightning.errors import (
     FAILED,
-    WRONG_INPUT,
+    ConfigError,
     IronOreError,
     RunPruned,
     closest,
     exit_status,
+    last_words,
     machine_error,
 )
-from ironore_lightning.terminal import TEST_RESULTS, open_missing_streams, silence
+from ironore_lightning.terminal import TEST_RESULTS, open_streams, say, silence
 from ironore_lightning.usage import help_text, is_help_wanted
 
 log = logging.getLogger(__name__)
@@ -86,36 +87,34 @@ def run_command(
     from ironore_lightning.sweep.plugins import register
 
     register()
-    open_missing_streams()
+    open_streams()
     try:
         sys.argv[1:] = arguments(sys.argv[1:])
         if is_help_wanted(sys.argv[1:]):
-            sys.stdout.write(help_text(config_name, sys.argv[1:]))
+            say(help_text(config_name, sys.argv[1:]))
         else:
             main()
-        sys.stdout.flush()
+        say("")  # what Hydra printed is written before we leave
     except BrokenPipeError:  # whoever read the output has seen enough
         silence(sys.stdout)
         sys.exit(FAILED)
-    except (Exception, KeyboardInterrupt) as error:
-        lines, status = _last_words(error)
-        sys.stderr.writelines(f"{line}\n" for line in lines)
-        sys.exit(status)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        sys.exit(last_words(_in_our_words(error)))
 
 
-def _last_words(error: BaseException) -> tuple[list[str], int]:
-    """Return what to say of an error, and the exit status; raise what is a mistake in the code."""
+def _in_our_words(error: Exception) -> IronOreError:
+    """Return what a user can cause as an error of ours; raise what is a mistake in the code."""
     if isinstance(error, IronOreError):
-        return ([] if error.is_said else error.lines), exit_status(error)
+        return error
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return [f"ConfigError: {_one_line(error)}"], WRONG_INPUT
+        return ConfigError(_one_line(error))
     if isinstance(refused := _refusal(error), OSError):
-        return machine_error(refused, otherwise="the disk").lines, FAILED
-    if isinstance(error, KeyboardInterrupt):
-        return ["interrupted"], INTERRUPTED
+        return machine_error(refused, otherwise="the disk")
     if _is_raised_by_hydra(error):
-        given = " ".join(sys.argv[1:])
-        return [f"ConfigError: {' '.join(str(error).split())}, in: {given}"], WRONG_INPUT
+        return ConfigError(f"{' '.join(str(error).split())}, in: {' '.join(sys.argv[1:])}")
     raise error
 
 
@@ -133,7 +132,7 @@ def run_job(job: Callable[[], Result]) -> Result:
     try:
         return job()
     except IronOreError as error:
-        _say(error)
+        _log(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         sys.exit(exit_status(error))
@@ -150,13 +149,13 @@ def run_one_of_many(job: Callable[[], float]) -> float:
     except RunPruned as pruned:
         log.info("%s", pruned)
     except IronOreError as error:
-        _say(error)
+        _log(error)
     except Exception:
         log.exception("this run failed, by a mistake in the code")
     return math.nan
 
 
-def _say(error: IronOreError) -> None:
+def _log(error: IronOreError) -> None:
     error.is_said = True
     with suppress(OSError):  # the log of a run may be what cannot be written
         for line in error.lines:
