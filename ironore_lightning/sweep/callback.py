@@ -1,7 +1,6 @@
 """What is done around all runs of a multirun: settings and cores are looked at, and the summary."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from omegaconf import DictConfig
 
 from ironore_lightning.config.experiment import require_validation_metric
 from ironore_lightning.errors import FAILED, ConfigError, IronOreError, last_words
+from ironore_lightning.hardware import usable_cores
 from ironore_lightning.imports import quick_imports
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,7 @@ class ManyRuns(Callback):
         except ValueError as error:
             sys.exit(last_words(ConfigError(f"monitor: {error}")))
         jobs = config.hydra.launcher.get("n_jobs") or 1
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        cores = cores or 1
+        cores = usable_cores()
         if jobs < 0:  # as joblib counts: -1 is all cores, -2 all but one
             jobs = max(cores + 1 + jobs, 1)
         threads = config.hardware.threads
