@@ -174,10 +174,12 @@ def _is_raised_by_hydra(error: BaseException) -> bool:
 def _one_line(error: Exception) -> str:
     """Say in our words what Hydra says in several lines."""
     text = " ".join(str(error).split())
-    if found := UNKNOWN_KEY.search(text):
-        # The settings take a fifth of a second to import, which --help and TAB do not have.
-        from ironore_lightning.composition import unknown_key
+    # The settings take a fifth of a second to import, which --help and TAB do not have.
+    from ironore_lightning.composition import unknown_key, unresolved
 
+    if isinstance(error, OmegaConfBaseException):
+        return unresolved(error)
+    if found := UNKNOWN_KEY.search(text):
         return unknown_key(found["key"])
     if found := UNKNOWN_MEMBER.search(text):
         members = found["members"].split()
