@@ -16,14 +16,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ironore_lightning.errors import (
     FAILED,
-    WRONG_INPUT,
+    ConfigError,
     IronOreError,
     RunPruned,
     closest,
     exit_status,
+    last_words,
     machine_error,
 )
-from ironore_lightning.terminal import open_missing_streams, silence
+from ironore_lightning.terminal import TEST_RESULTS, open_streams, say, silence
 from ironore_lightning.usage import help_text, is_help_wanted
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,25 @@ class BelowError(logging.Filter):
         return record.levelno < logging.ERROR
 
 
+class WhileChoosing(logging.Filter):
+    """Keep the test results of the runs of a multirun off the console; their logs have them.
+
+    Who saw those of all runs would choose by them, and the grade counts on validation choosing.
+
+    Args:
+        mode: Hydra's.
+    """
+
+    def __init__(self, mode: RunMode | None) -> None:
+        """Remember whether there are several runs to choose from."""
+        super().__init__()
+        self.is_multirun = mode == RunMode.MULTIRUN
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether `record` may be seen."""
+        return not (self.is_multirun and record.name == TEST_RESULTS)
+
+
 def run_command(
     main: Callable[[], object],
     config_name: str,
@@ -67,36 +87,34 @@ def run_command(
     from ironore_lightning.sweep.plugins import register
 
     register()
-    open_missing_streams()
+    open_streams()
     try:
         sys.argv[1:] = arguments(sys.argv[1:])
         if is_help_wanted(sys.argv[1:]):
-            sys.stdout.write(help_text(config_name, sys.argv[1:]))
+            say(help_text(config_name, sys.argv[1:]))
         else:
             main()
-        sys.stdout.flush()
+        say("")  # what Hydra printed is written before we leave
     except BrokenPipeError:  # whoever read the output has seen enough
         silence(sys.stdout)
         sys.exit(FAILED)
-    except (Exception, KeyboardInterrupt) as error:
-        lines, status = _last_words(error)
-        sys.stderr.writelines(f"{line}\n" for line in lines)
-        sys.exit(status)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        sys.exit(last_words(_in_our_words(error)))
 
 
-def _last_words(error: BaseException) -> tuple[list[str], int]:
-    """Return what to say of an error, and the exit status; raise what is a mistake in the code."""
+def _in_our_words(error: Exception) -> IronOreError:
+    """Return what a user can cause as an error of ours; raise what is a mistake in the code."""
     if isinstance(error, IronOreError):
-        return ([] if error.is_said else error.lines), exit_status(error)
+        return error
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return [f"ConfigError: {_one_line(error)}"], WRONG_INPUT
+        return ConfigError(_one_line(error))
     if isinstance(refused := _refusal(error), OSError):
-        return machine_error(refused, otherwise="the disk").lines, FAILED
-    if isinstance(error, KeyboardInterrupt):
-        return ["interrupted"], INTERRUPTED
+        return machine_error(refused, otherwise="the disk")
     if _is_raised_by_hydra(error):
-        given = " ".join(sys.argv[1:])
-        return [f"ConfigError: {' '.join(str(error).split())}, in: {given}"], WRONG_INPUT
+        return ConfigError(f"{' '.join(str(error).split())}, in: {' '.join(sys.argv[1:])}")
     raise error
 
 
@@ -114,7 +132,7 @@ def run_job(job: Callable[[], Result]) -> Result:
     try:
         return job()
     except IronOreError as error:
-        _say(error)
+        _log(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         sys.exit(exit_status(error))
@@ -131,13 +149,13 @@ def run_one_of_many(job: Callable[[], float]) -> float:
     except RunPruned as pruned:
         log.info("%s", pruned)
     except IronOreError as error:
-        _say(error)
+        _log(error)
     except Exception:
         log.exception("this run failed, by a mistake in the code")
     return math.nan
 
 
-def _say(error: IronOreError) -> None:
+def _log(error: IronOreError) -> None:
     error.is_said = True
     with suppress(OSError):  # the log of a run may be what cannot be written
         for line in error.lines:
@@ -156,10 +174,12 @@ def _is_raised_by_hydra(error: BaseException) -> bool:
 def _one_line(error: Exception) -> str:
     """Say in our words what Hydra says in several lines."""
     text = " ".join(str(error).split())
-    if found := UNKNOWN_KEY.search(text):
-        # The settings take a fifth of a second to import, which --help and TAB do not have.
-        from ironore_lightning.composition import unknown_key
+    # The settings take a fifth of a second to import, which --help and TAB do not have.
+    from ironore_lightning.composition import unknown_key, unresolved
 
+    if isinstance(error, OmegaConfBaseException):
+        return unresolved(error)
+    if found := UNKNOWN_KEY.search(text):
         return unknown_key(found["key"])
     if found := UNKNOWN_MEMBER.search(text):
         members = found["members"].split()

@@ -25,7 +25,7 @@ def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
     try:
         tree = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(" ".join(str(error).split())) from error
+        raise ConfigError(unresolved(error)) from error
     assert isinstance(tree, dict)
     tree = {key: value for key, value in tree.items() if key not in besides}
     try:
@@ -33,6 +33,12 @@ def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
         raise ConfigError("\n".join(_describe(mistake, tree) for mistake in mistakes)) from None
+
+
+def unresolved(error: OmegaConfBaseException) -> str:
+    """Say which key has a value that stands for another one, which is not there."""
+    message = str(error).splitlines()[0]
+    return f"{error.full_key}: {message}" if error.full_key else message
 
 
 def unknown_key(key: str) -> str:

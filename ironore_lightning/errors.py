@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import sys
 from collections.abc import Iterable
 
 FAILED = 1
@@ -50,6 +51,13 @@ class RunPruned(Exception):  # noqa: N818 - nothing went wrong
 def exit_status(error: Exception) -> int:
     """Return 2 for wrong settings or data and 1 for a run that failed."""
     return WRONG_INPUT if isinstance(error, ConfigError | DataError) else FAILED
+
+
+def last_words(error: IronOreError) -> int:
+    """Tell a person who has not been told yet, and return the exit status."""
+    if not error.is_said:
+        sys.stderr.writelines(f"{line}\n" for line in error.lines)
+    return exit_status(error)
 
 
 ADVICE = (

@@ -44,6 +44,7 @@ from ironore_lightning.report.console import (
     report_constants,
     report_scores,
     report_segments,
+    report_validation,
     report_verdict,
     summary_lines,
 )
@@ -429,7 +430,7 @@ def write_results(result: RunResult, datamodule: WindowDataModule, config: Confi
 def report_result(result: RunResult, datamodule: WindowDataModule, config: Config) -> None:
     """Print scores and summary; the last line says what the run is worth."""
     scores = result.assessment.scores
-    log.info("files: %s", result.folder)
+    report_validation(result.facts, config.monitor, result.folder)
     report_scores(scores)
     report_assessment(result.assessment)
     lines = summary_lines(

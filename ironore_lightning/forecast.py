@@ -24,7 +24,7 @@ from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.scaling import Scaler
 from ironore_lightning.data.windows import WindowDataset
-from ironore_lightning.errors import ConfigError, DataError, IronOreError, exit_status
+from ironore_lightning.errors import ConfigError, DataError, IronOreError, last_words
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import COVERAGES
 from ironore_lightning.forecasting import (
@@ -38,7 +38,7 @@ from ironore_lightning.model.checkpoints import read_checkpoint, require_network
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.record import column_digests, read_json, write_json
 from ironore_lightning.status import machine_errors
-from ironore_lightning.terminal import say
+from ironore_lightning.terminal import open_streams, say
 
 KEYS = ("run", "data.root", "output_dir")
 
@@ -109,6 +109,7 @@ class Tomorrow:
 
 def main(arguments: Sequence[str], *, today: datetime.date) -> int:
     """Forecast, print a line, write `forecast.json`, and return the exit status."""
+    open_streams()
     try:
         options = read_options(arguments)
         runs = [read_run(Path(folder), options.get("data.root")) for folder in options["run"]]
@@ -118,8 +119,7 @@ def main(arguments: Sequence[str], *, today: datetime.date) -> int:
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / "forecast.json", asdict(tomorrow))
     except IronOreError as error:
-        sys.stderr.writelines(f"{line}\n" for line in error.lines)
-        return exit_status(error)
+        return last_words(error)
     say(describe(tomorrow))
     return 0
 

@@ -1,8 +1,10 @@
-"""The machine: is it there, and is the process set up for it?"""
+"""The machine: is it there, and is the process set up for it?
+
+Torch is imported late, for whoever only counts cores.
+"""
 
 import ctypes
-
-import torch
+import os
 
 from ironore_lightning.config.training import HardwareSettings
 from ironore_lightning.errors import ConfigError
@@ -20,6 +22,8 @@ def set_up_process(settings: HardwareSettings) -> None:
         ConfigError: If the accelerator, or as many devices, are not there.
     """
     require_devices(settings)
+    import torch
+
     torch.set_num_threads(settings.threads)
     # Vanishing LSTM gradients over long windows are denormal, and those are slow.
     torch.set_flush_denormal(True)
@@ -41,8 +45,24 @@ def _keep_freed_memory() -> None:
         mallopt(option, KEPT_BYTES)
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def require_devices(settings: HardwareSettings) -> None:
-    """Raise `ConfigError` unless the asked-for devices can be seen by torch."""
+    """Raise `ConfigError` unless the asked-for cores are there and torch sees the cards."""
+    if settings.accelerator == "cpu":
+        if settings.devices > usable_cores():
+            raise ConfigError(
+                f"hardware.devices: {settings.devices} were asked for, but this process may use "
+                f"{usable_cores()} core(s)"
+            )
+        return
+    import torch
+
     advice = "choose hardware=cpu"
     if settings.accelerator == "gpu":
         available = torch.cuda.device_count()

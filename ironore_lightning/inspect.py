@@ -17,7 +17,8 @@ import pandas as pd
 from ironore_lightning.data.files import listed, quoted, read_bytes
 from ironore_lightning.data.pickles import read_pickled_contracts
 from ironore_lightning.data.tables import MISSING_MARKS, read_raw_table
-from ironore_lightning.errors import DataError
+from ironore_lightning.errors import DataError, last_words
+from ironore_lightning.terminal import open_streams, say
 
 _FORMATS = {
     ".pkl": "pickle",
@@ -32,6 +33,7 @@ _FORMATS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Describe the file that the command line names; returns the exit status."""
+    open_streams()
     parser = argparse.ArgumentParser(
         prog="python -m ironore_lightning.inspect",
         description="Say what is in a raw file, without running anything in it.",
@@ -41,9 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         lines = describe(path)
     except DataError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    sys.stdout.write("\n".join(lines) + "\n")
+        return last_words(error)
+    say("\n".join(lines) + "\n")
     return 0
 
 

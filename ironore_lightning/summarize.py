@@ -7,26 +7,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ironore_lightning.errors import WRONG_INPUT, IronOreError, exit_status
+from ironore_lightning.errors import WRONG_INPUT, IronOreError, last_words
+from ironore_lightning.terminal import open_streams, say
 
 USAGE = "usage: python -m ironore_lightning.summarize DIR\n"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Summarise a folder, print the verdict last, and return the exit status."""
+    open_streams()
     if len(arguments) != 1:
         sys.stderr.write(USAGE)
         return WRONG_INPUT
     if arguments[0] in {"-h", "--help"}:
-        sys.stdout.write(f"{__doc__}\n{USAGE}")
+        say(f"{__doc__}\n{USAGE}")
         return 0
     from ironore_lightning.sweep.outputs import report
 
     try:
         report(Path(arguments[0]))
     except IronOreError as error:
-        sys.stderr.writelines(f"{line}\n" for line in error.lines)
-        return exit_status(error)
+        return last_words(error)
     return 0
 
 

@@ -1,9 +1,13 @@
-"""Standard output that may be gone: a closed pipe, a full device, no terminal at all."""
+"""Standard output that may be gone or narrow: a closed pipe, a full device, another alphabet."""
 
+import io
 import logging
 import os
 import sys
 from typing import TextIO
+
+TEST_RESULTS = "ironore_lightning.test_results"
+"""Logger of what a run says of its test segment."""
 
 
 class Console(logging.StreamHandler[TextIO]):
@@ -12,16 +16,18 @@ class Console(logging.StreamHandler[TextIO]):
     Python's own handler would print a traceback for each line.
     """
 
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """Log to `stream`; a worker of a multirun has opened none itself."""
+        super().__init__(stream)
+        _accept_every_character(self.stream)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Be silent from now on, and say so unless a reader has simply seen enough."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
             return
-        silence(self.stream)
-        if not isinstance(error, BrokenPipeError):
-            reason = (error.strerror or str(error)).lower()
-            sys.stderr.write(f"warning: standard output: {reason}; the log has every line\n")
+        _give_up(self.stream, error, "; the log has every line")
 
 
 class RunLog(logging.FileHandler):
@@ -37,19 +43,23 @@ class RunLog(logging.FileHandler):
 
 
 def say(text: str) -> None:
-    """Write to standard output, where somebody may have stopped to read."""
+    """Write to standard output, which may be full, or whose reader may have seen enough."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
-        silence(sys.stdout)
+    except OSError as error:
+        _give_up(sys.stdout, error)
 
 
-def open_missing_streams() -> None:
-    """Give a process that was started without standard output or error somewhere to write."""
+def open_streams() -> None:
+    """Let standard output and error take whatever is written, if only to lose it.
+
+    A process may be started without them, and a console may lack a character.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        _accept_every_character(getattr(sys, name))
 
 
 def silence(stream: TextIO) -> None:
@@ -57,3 +67,17 @@ def silence(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def _accept_every_character(stream: TextIO) -> None:
+    """Write a question mark for what the stream's encoding does not have."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+
+
+def _give_up(stream: TextIO, error: OSError, remark: str = "") -> None:
+    """Silence a stream, and say so unless its reader has simply left."""
+    silence(stream)
+    if not isinstance(error, BrokenPipeError):
+        reason = (error.strerror or str(error)).lower()
+        sys.stderr.write(f"warning: standard output: {reason}{remark}\n")

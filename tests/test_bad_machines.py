@@ -307,6 +307,16 @@ def test_a_run_ends_well_without_standard_output(train, monkeypatch, tmp_path, o
     assert "guessing reaches" in (tmp_path / "training.log").read_text(encoding="utf-8")
 
 
+def test_a_console_that_is_not_utf_8_shows_the_verdict(train, monkeypatch, tmp_path):
+    with (tmp_path / "said").open("w", encoding="latin-1") as narrow:
+        monkeypatch.setattr(sys, "stdout", narrow)
+        code, said = train(*QUICK, f"hydra.run.dir={tmp_path / 'run'}")
+    assert (code, said) == (0, "")
+    shown = (tmp_path / "said").read_text(encoding="latin-1")
+    assert "? FAST" in shown
+    assert "guessing reaches" in shown.splitlines()[-1]
+
+
 # --- a kill while files are written ---------------------------------------------------------------
 
 WRITE_FOREVER = """

@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
+from omegaconf import OmegaConf, open_dict
 
 from ironore_lightning import status
 from ironore_lightning.config.samples import WalkForwardSplit
@@ -24,7 +25,7 @@ from ironore_lightning.sweep.grid import (
     GridSweeper,
     combinations,
     folder_name,
-    one_of_each_member,
+    with_values,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -312,19 +313,58 @@ def test_a_wrong_member_is_refused_wherever_it_stands(sweep, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_member_and_no_other_value_is_composed_beforehand():
-    jobs = [
-        [f"seed={seed}", f"model={model}", f"features={features}"]
-        for seed in (0, 1)
-        for model in ("a", "b", "c")
-        for features in ("x", "y")
+def test_the_wrong_settings_of_all_jobs_are_refused_together_and_each_once(sweep, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        sweep("seed=0,a,1", "model=tiny,bilstm", "model.hidden_size=8,0", params={})
+    assert str(caught.value).splitlines() == [
+        "model.hidden_size: input should be greater than or equal to 1, got 0",
+        "seed: input should be a valid integer, got 'a'",
     ]
-    assert one_of_each_member(jobs, groups={"model", "features"}) == [
-        ["seed=0", "model=a", "features=x"],
-        ["seed=0", "model=a", "features=y"],
-        ["seed=0", "model=b", "features=x"],
-        ["seed=0", "model=c", "features=x"],
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_values_that_are_wrong_only_beside_each_other_are_refused(sweep):
+    with pytest.raises(ConfigError) as caught:
+        sweep("split.train=0.7,0.65", "split.val=0.15,0.2", params={})
+    assert str(caught.value).splitlines() == [
+        "split: train + val + test must be 1, they sum to 1.05",
+        "split: train + val + test must be 1, they sum to 0.95",
     ]
+
+
+def test_each_choice_of_members_is_composed_once_however_many_jobs_there_are(
+    sweep, hydra_context, monkeypatch
+):
+    loader = hydra_context.config_loader
+    composed, compose = [], loader.load_sweep_config
+    monkeypatch.setattr(
+        loader, "load_sweep_config", lambda *given: composed.append(given[1]) or compose(*given)
+    )
+    jobs = sweep("seed=range(0,54)", "model=tiny,bilstm", params={}).jobs
+    assert len(jobs) == 108
+    assert [job[:2] for job in composed] == [["seed=0", "model=tiny"], ["seed=0", "model=bilstm"]]
+
+
+def checked(composed, *overrides):
+    return OmegaConf.to_container(with_values(composed, parse(*overrides)))
+
+
+def test_values_are_set_as_hydra_sets_them(hydra_context):
+    loader = hydra_context.config_loader
+    config = loader.load_configuration("config", [], RunMode.MULTIRUN)
+    first = ("seed=1", "features.names=[a]", "+new.key=1", "~report", "model.dropout=null")
+    other = ("seed=2", "features.names=[b,c]", "+new.key={x:1}", "~report", "model.dropout='0.5'")
+    composed, wanted = (loader.load_sweep_config(config, list(one)) for one in (first, other))
+    for one in (composed, wanted):
+        with open_dict(one):
+            del one["hydra"]
+    before = OmegaConf.to_container(composed)
+    assert checked(composed, *other) == OmegaConf.to_container(wanted) != before
+    assert OmegaConf.to_container(composed) == before
+
+
+def test_what_only_hydra_knows_of_a_job_is_left_to_that_job(sweep):
+    assert len(sweep("data.root=${hydra:job.num}", "seed=1,2", params={}).jobs) == 2
 
 
 # --- all folds ------------------------------------------------------------------------------------
@@ -439,28 +479,3 @@ def test_a_split_without_folds_is_refused_in_a_line(expand, overrides, line):
         expand(*overrides, "split.fold=all")
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
-
-
-# --- the real command -----------------------------------------------------------------------------
-
-
-def test_a_multirun_may_not_choose_by_the_test_segment(run_command, tmp_path):
-    folder = tmp_path / "sweep"
-    arguments = ("monitor=test/rmse", "model=tiny", "seed=0,1", f"hydra.sweep.dir={folder}")
-    process = run_command("train.py", "-m", *arguments)
-    assert process.returncode == 2
-    assert process.stderr.startswith("ConfigError: monitor: 'test/rmse' would choose by the test")
-    assert process.stderr.count("\n") == 1
-    assert process.stdout == ""
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_sweep_that_is_refused_says_why_in_a_line(run_command, tmp_path):
-    folder = tmp_path / "sweep"
-    arguments = ("seed=interval(0,1)", f"hydra.sweep.dir={folder}")
-    process = run_command("train.py", "-m", *arguments)
-    assert process.returncode == 2
-    line = "ConfigError: seed=interval(0,1): a grid needs values; an interval is for"
-    assert process.stderr.startswith(line)
-    assert process.stderr.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []

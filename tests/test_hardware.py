@@ -1,5 +1,7 @@
 """The machine."""
 
+import os
+
 import pytest
 import torch
 
@@ -30,6 +32,14 @@ def test_more_cards_than_there_are_are_refused(compose, monkeypatch):
     require_devices(compose("hardware=gpu").hardware)
     with pytest.raises(ConfigError, match=r"hardware.devices: 2 were asked for, but torch sees 1"):
         require_devices(compose("hardware=multi_gpu").hardware)
+
+
+def test_more_processes_than_cores_are_refused(compose, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
+    require_devices(compose("hardware.devices=2").hardware)
+    line = r"hardware.devices: 3 were asked for, but this process may use 2 core"
+    with pytest.raises(ConfigError, match=line):
+        require_devices(compose("hardware.devices=3").hardware)
 
 
 def test_an_apple_gpu_that_is_not_there_is_named(compose, monkeypatch):

@@ -80,17 +80,19 @@ def test_two_joblib_workers_share_the_runs(by_joblib):
     assert sorted(started)[1] < min(ended)  # the second began before the first was done
 
 
-def test_the_same_joblib_command_with_more_runs_repeats_none_and_outlives_a_wrong_one(
+def test_the_same_joblib_command_with_more_runs_repeats_none_and_outlives_a_failed_one(
     by_joblib, make_sweep, tmp_path
 ):
     shutil.copytree(by_joblib[0], tmp_path, dirs_exist_ok=True)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("seed=*/predictions.csv")}
-    process = make_sweep(tmp_path, *TWO_WORKERS, "seed=-1,0,1,2,3,4", status=2)
+    (tmp_path / "seed=5").mkdir()
+    (tmp_path / "seed=5" / "checkpoints").write_text("no folder", encoding="utf-8")
+    process = make_sweep(tmp_path, *TWO_WORKERS, "seed=5,0,1,2,3,4", status=1)
     complete = {f"seed={seed}": "complete" for seed in range(5)}
-    assert states(tmp_path) == {"seed=-1": "failed", **complete}
+    assert states(tmp_path) == {"seed=5": "failed", **complete}
     assert len(before) == 4
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert "ConfigError: seed: input should be greater" in process.stderr
+    assert process.stderr.startswith(f"MachineError: {tmp_path / 'seed=5'}")
     assert "Traceback" not in process.stderr
 
 
@@ -100,7 +102,8 @@ def test_submitit_on_this_machine_leaves_what_one_process_leaves(make_sweep, one
     assert "guessing reaches" in process.stdout.splitlines()[-1]
     outputs = sorted(tmp_path.glob(".submitit/*/*_log.out"))
     assert len(outputs) == 2
-    assert all("guessing reaches" in path.read_text(encoding="utf-8") for path in outputs)
+    said = [path.read_text(encoding="utf-8") for path in outputs]
+    assert all("best val/loss: " in one and "guessing reaches" not in one for one in said)
 
 
 def test_ray_leaves_what_one_process_leaves(make_sweep, one_by_one, tmp_path):

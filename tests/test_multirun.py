@@ -52,7 +52,9 @@ def grid(run_command, tmp_path_factory):
     return folder, run_command(*GRID, f"hydra.sweep.dir={folder}")
 
 
-def test_one_wrong_setting_takes_no_other_run_down_and_the_exit_status_says_so(grid):
+def test_a_setting_that_the_data_cannot_fill_takes_no_other_run_down_and_the_exit_status_says_so(
+    grid,
+):
     folder, process = grid
     states = [status["state"] for status in statuses(folder).values()]
     assert sorted(states) == ["complete"] * 4 + ["failed"] * 4
@@ -93,6 +95,17 @@ def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
     page = (folder / "summary.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 5
     assert summary["sentence"][:40] in page
+
+
+def test_the_console_shows_of_each_run_its_validation_and_test_scores_only_of_the_chosen(grid):
+    folder, process = grid
+    logs = [path.read_text(encoding="utf-8") for path in folder.glob("*/training.log")]
+    complete = [log for log in logs if "guessing reaches" in log]
+    assert len(complete) == 4
+    assert all("R2 (zero)" in log for log in complete)
+    assert process.stdout.count("best val/loss: ") == process.stdout.count("files: ") - 1 == 4
+    assert process.stdout.count("guessing reaches") == 1
+    assert "R2 (zero)" not in process.stdout
 
 
 def test_the_same_command_repeats_nothing_that_is_finished(grid, run_command):

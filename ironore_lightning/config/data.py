@@ -76,7 +76,7 @@ class DataSettings(Settings):
 
     name: str
     """Name of the member, for the reports."""
-    root: str | None
+    root: str | None = Field(min_length=1)
     """Folder of the files. The sample market is simulated into it, or into a temporary folder."""
     contracts: dict[str, ContractsSettings]
     """Futures curves by the name of the price leg that is made of them."""

@@ -119,7 +119,7 @@ class WalkForwardSplit(Settings):
 class WindowSettings(Settings):
     """Geometry of one sample."""
 
-    sequence_length: int = Field(ge=1, le=1000)
+    sequence_length: int = Field(ge=2, le=1000)
     """Trading days that the model reads (L)."""
 
 

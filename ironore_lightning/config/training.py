@@ -46,8 +46,8 @@ class HardwareSettings(Settings):
     """Where it runs."""
 
     accelerator: Literal["cpu", "gpu", "mps"]
-    devices: int = Field(ge=1)
-    """Processes (cpu) or cards (gpu); more than one trains with ddp."""
+    devices: int = Field(ge=1, le=1024)
+    """Processes (cpu), at most one a core, or cards (gpu); more than one trains with ddp."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     """Mixed precision gives other numbers; it is worth trying where the processor has AMX."""
     threads: int = Field(ge=1, le=1024)

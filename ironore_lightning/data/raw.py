@@ -45,7 +45,8 @@ def read_raw(settings: DataSettings) -> RawData:
     Raises:
         DataError: If a file is missing or wrong, has a hole, or ends long before or after the
             others.
-        ConfigError: If the sample market would be written into a folder that holds something.
+        ConfigError: If the sample market would be written into a folder that holds something
+            or cannot be made.
     """
     if settings.sample is None:
         return _read_folder(settings, Path(settings.root or "."))
@@ -66,6 +67,11 @@ def _keep(folder: Path, root: Path) -> None:
             f"data.root: {root} exists and is not empty, and the sample market is written only "
             "into a new folder; to read files that are there, choose data=original"
         )
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = str(error.strerror).lower()
+        raise ConfigError(f"data.root: {root} cannot be made: {reason}") from None
     shutil.copytree(folder, root, dirs_exist_ok=True)
 
 

@@ -22,8 +22,10 @@ from ironore_lightning.evaluation.comparison import as_table
 from ironore_lightning.evaluation.metrics import Scores
 from ironore_lightning.evaluation.trading import TradingResult
 from ironore_lightning.evaluation.verdict import Labels, epoch_speed, loss_trend
+from ironore_lightning.terminal import TEST_RESULTS
 
 log = logging.getLogger(__name__)
+test_log = logging.getLogger(TEST_RESULTS)
 
 EMOJI = {
     "IMPROVING": "📈",
@@ -177,6 +179,12 @@ def report_constants(training_rows: pd.DataFrame) -> None:
         log.warning("%s: the same on all training rows, so it tells nothing", ", ".join(same))
 
 
+def report_validation(facts: TrainingFacts, monitor: str, folder: Path) -> None:
+    """Print what validation made of the fit, and where its files are."""
+    log.info("best %s: %.4f, in epoch %d", monitor, facts.best_score, facts.best_epoch)
+    log.info("files: %s", folder)
+
+
 def report_scores(scores: Scores) -> None:
     """Print the test scores beside those of doing nothing."""
     rows = [
@@ -188,9 +196,9 @@ def report_scores(scores: Scores) -> None:
         ("correlation", scores.correlation, None),
         ("MAPE of the price, %", scores.mape, scores.naive_mape),
     ]
-    log.info("%-22s %10s %14s", f"test, {scores.num_days} days", "model", "zero forecast")
+    test_log.info("%-22s %10s %14s", f"test, {scores.num_days} days", "model", "zero forecast")
     for name, model, zero in rows:
-        log.info("%-22s %10s %14s", name, _number(model), _number(zero))
+        test_log.info("%-22s %10s %14s", name, _number(model), _number(zero))
 
 
 def report_assessment(assessment: Assessment) -> None:
@@ -205,7 +213,7 @@ def report_assessment(assessment: Assessment) -> None:
     columns += ["95 %", "ic", "rank_ic", "clark_west_holm_p"]
     _print_table(f"same {assessment.scores.num_days} days", table[columns])
     names = ", ".join(assessment.confidence_set.kept)
-    log.info("cannot be told from the best by squared error: %s", names)
+    test_log.info("cannot be told from the best by squared error: %s", names)
     tests = {name: (one.statistic, one.p_value, one.note) for name, one in assessment.tests.items()}
     _print_table("tests of skill", _frame(tests, ["statistic", "p", "note"]))
     intervals = {
@@ -247,14 +255,14 @@ def _print_table(title: str, table: pd.DataFrame) -> None:
     if table.empty:
         return
     text = table.astype(object).where(table.notna(), "–")
-    log.info("")
+    test_log.info("")
     for line in (
         text.rename_axis(title)
         .reset_index()
         .to_string(index=False, float_format=lambda value: f"{value:.3f}")
         .splitlines()
     ):
-        log.info(line)
+        test_log.info(line)
 
 
 def summary_lines(
@@ -305,8 +313,8 @@ def summary_lines(
 def report_verdict(lines: list[str], sentence: str, *, emoji: bool) -> None:
     """Print the summary and, last, the sentence that says what the run is worth."""
     for line in lines:
-        log.info(line)
-    log.info(_with_symbol("verdict", sentence, emoji=emoji))
+        test_log.info(line)
+    test_log.info(_with_symbol("verdict", sentence, emoji=emoji))
 
 
 def _with_symbol(symbol: str, text: str, *, emoji: bool) -> str:

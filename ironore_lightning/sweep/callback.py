@@ -1,7 +1,6 @@
 """What is done around all runs of a multirun: settings and cores are looked at, and the summary."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -9,7 +8,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from ironore_lightning.config.experiment import require_validation_metric
-from ironore_lightning.errors import FAILED, WRONG_INPUT, IronOreError, exit_status
+from ironore_lightning.errors import FAILED, ConfigError, IronOreError, last_words
+from ironore_lightning.hardware import usable_cores
 from ironore_lightning.imports import quick_imports
 
 log = logging.getLogger(__name__)
@@ -23,11 +23,9 @@ class ManyRuns(Callback):
         try:
             require_validation_metric(str(config.monitor))
         except ValueError as error:
-            sys.stderr.write(f"ConfigError: monitor: {error}\n")
-            sys.exit(WRONG_INPUT)
+            sys.exit(last_words(ConfigError(f"monitor: {error}")))
         jobs = config.hydra.launcher.get("n_jobs") or 1
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        cores = cores or 1
+        cores = usable_cores()
         if jobs < 0:  # as joblib counts: -1 is all cores, -2 all but one
             jobs = max(cores + 1 + jobs, 1)
         threads = config.hardware.threads
@@ -51,8 +49,7 @@ class ManyRuns(Callback):
         try:
             summary = report(Path(config.hydra.sweep.dir))
         except IronOreError as error:
-            sys.stderr.writelines(f"{line}\n" for line in error.lines)
-            sys.exit(exit_status(error))
+            sys.exit(last_words(error))
         except Exception:
             log.exception("the summary failed, by a mistake in the code; the runs are complete")
             sys.exit(FAILED)

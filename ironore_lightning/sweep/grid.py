@@ -1,9 +1,11 @@
 """Every combination of the values asked for, each in a folder named by what tells it apart."""
 
+import copy
 import hashlib
 import itertools
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,7 +14,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.status import hold
@@ -22,6 +24,9 @@ LONGEST_NAME = 120
 
 SINGLE = "run"
 """Folder of the one job of a multirun over nothing."""
+
+KEYS_OF_COMMANDS = ("output_dir", "run")
+"""What `prepare` and `audit` take beside the settings of a run."""
 
 
 class GridSweeper(Sweeper):
@@ -54,7 +59,8 @@ class GridSweeper(Sweeper):
             arguments: Overrides; `split.fold=all` stands for all folds that the data have.
 
         Raises:
-            ConfigError: If a value cannot be enumerated, or another sweep works in the folder.
+            ConfigError: If a value cannot be enumerated, a setting of a job is wrong, or another
+                sweep works in the folder.
         """
         assert self.config is not None
         assert self.hydra_context is not None
@@ -65,12 +71,51 @@ class GridSweeper(Sweeper):
         every = with_all_folds([*params, *arguments], self.config, self.hydra_context)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         jobs = combinations(parser.parse_overrides(every))
-        groups = self.config.hydra.runtime.choices
-        self.validate_batch_is_legal(one_of_each_member(jobs, groups=groups))
+        self.require_right_settings(jobs)
         folder = Path(self.config.hydra.sweep.dir)
         with hold(folder):
             OmegaConf.save(self.config, folder / "multirun.yaml")
             self.launcher.launch(jobs, initial_job_idx=0)
+
+    def require_right_settings(self, jobs: Sequence[list[str]]) -> None:
+        """Check the settings of every job before the first one starts.
+
+        Composing takes a tenth of a second, so it is done once for all jobs of the same members of
+        groups: they differ in values only.
+
+        Raises:
+            ConfigError: With the mistakes of all jobs, each line once.
+        """
+        assert self.config is not None
+        # The settings take time to import, which --help and TAB do not have.
+        from ironore_lightning.composition import to_config
+
+        groups = self.config.hydra.runtime.choices
+        composed: dict[tuple[str, ...], DictConfig] = {}
+        mistakes: dict[str, None] = {}
+        for job in jobs:
+            members = tuple(one for one in job if one.partition("=")[0] in groups)
+            if members not in composed:
+                composed[members] = self._compose(job)
+            own = [_parsed(one) for one in job if one not in members]
+            values = [one for one in own if not one.key_or_group.startswith("hydra")]
+            if any("${hydra:" in str(one.value()) for one in values):
+                continue  # what Hydra says of a job is known when that runs
+            try:
+                to_config(with_values(composed[members], values), besides=KEYS_OF_COMMANDS)
+            except ConfigError as error:
+                mistakes |= dict.fromkeys(str(error).splitlines())
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
+
+    def _compose(self, job: list[str]) -> DictConfig:
+        """Return the settings of one job as its run will have them."""
+        assert self.config is not None
+        assert self.hydra_context is not None
+        composed = self.hydra_context.config_loader.load_sweep_config(self.config, job)
+        with open_dict(composed):
+            del composed["hydra"]
+        return composed
 
 
 def combinations(overrides: Sequence[Override]) -> list[list[str]]:
@@ -101,20 +146,23 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
     ]
 
 
-def one_of_each_member(jobs: Sequence[list[str]], *, groups: Container[str]) -> list[list[str]]:
-    """Choose jobs that have every member of a group among them, to be composed beforehand.
+def with_values(composed: DictConfig, overrides: Iterable[Override]) -> DictConfig:
+    """Return composed settings with other values, as Hydra would set them.
 
-    A job that differs from these in values only can be composed if they can, and composing takes
-    a sixth of a second.
+    Args:
+        composed: Settings that have the keys of `overrides`, and lack those that these remove.
+        overrides: Of a job, but for members of groups.
     """
-    seen: set[str] = set()
-    chosen: list[list[str]] = []
-    for job in jobs:
-        members = {override for override in job if override.partition("=")[0] in groups}
-        if not chosen or not members <= seen:
-            chosen.append(job)
-            seen |= members
-    return chosen
+    changed = copy.deepcopy(composed)
+    for override in overrides:
+        if not override.is_delete():
+            OmegaConf.update(changed, override.key_or_group, override.value(), force_add=True)
+    return changed
+
+
+@cache  # many jobs share them
+def _parsed(override: str) -> Override:
+    return OverridesParser.create().parse_override(override)
 
 
 def folder_name(overrides: Iterable[str]) -> str:

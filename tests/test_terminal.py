@@ -1,0 +1,111 @@
+"""What commands print, where standard output is gone, full, or knows few characters."""
+
+import datetime
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from ironore_lightning import forecast, inspect, summarize
+from ironore_lightning.errors import ConfigError, last_words
+from ironore_lightning.terminal import Console, open_streams, say
+
+TODAY = datetime.date(2026, 1, 2)
+FULL = Path("/dev/full")
+needs_a_full_device = pytest.mark.skipif(not FULL.exists(), reason="there is no full device")
+
+
+@pytest.fixture
+def finished(write_run, tmp_path):
+    """A folder of one run of 100 days."""
+    returns = [(-1.0) ** day * (1 + day % 7) for day in range(100)]
+    write_run(tmp_path / "runs" / "a", [], returns, returns[::-1], objective=1.0, borders=(20, 30))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def commands(finished, tmp_path):
+    """Commands that do not go through Hydra, each with an exit status."""
+    (tmp_path / "铁矿石.csv").write_text("Date,价格\n2/1/2024,1.5\n", encoding="utf-8")
+    return {
+        "inspect": (lambda: inspect.main([str(tmp_path / "铁矿石.csv")]), 0),
+        "summarize": (lambda: summarize.main([str(finished)]), 0),
+        "forecast": (lambda: forecast.main(["run=nowhere"], today=TODAY), 2),
+    }
+
+
+NAMES = ("inspect", "summarize", "forecast")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_command_ends_as_ever_without_any_stream(commands, name, monkeypatch):
+    run, status = commands[name]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        patch.setattr(sys, "stderr", None)
+        assert run() == status
+        for stream in (sys.stdout, sys.stderr):
+            stream.close()
+
+
+@needs_a_full_device
+@pytest.mark.parametrize("name", NAMES[:2])
+def test_a_full_output_is_one_line_and_the_command_ends_as_ever(
+    commands, name, monkeypatch, capsys
+):
+    run, status = commands[name]
+    with FULL.open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert run() == status
+    said = capsys.readouterr().err
+    assert said == "warning: standard output: no space left on device\n"
+
+
+def test_a_reader_who_has_left_is_no_reason_for_a_line(monkeypatch, capsys):
+    class Left:
+        def write(self, _):
+            raise BrokenPipeError
+
+        def fileno(self):
+            return own.fileno()
+
+    with Path("/dev/null").open("w", encoding="utf-8") as own:
+        monkeypatch.setattr(sys, "stdout", Left())
+        say("text")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_console_cannot_write_is_a_question_mark(
+    commands, name, encoding, monkeypatch, tmp_path
+):
+    run, status = commands[name]
+    with (tmp_path / "said").open("w", encoding=encoding) as narrow:
+        monkeypatch.setattr(sys, "stdout", narrow)
+        say("")
+        assert run() == status
+    said = (tmp_path / "said").read_text(encoding=encoding)
+    assert {"inspect": "'??': 1 filled", "summarize": "evidence"}[name] in said
+
+
+def test_a_log_loses_a_character_and_no_line(tmp_path):
+    with (tmp_path / "said").open("w", encoding="latin-1") as narrow:
+        Console(narrow).emit(logging.makeLogRecord({"msg": "📈 IMPROVING"}))
+    assert (tmp_path / "said").read_text(encoding="latin-1") == "? IMPROVING\n"
+
+
+def test_streams_that_are_there_stay():
+    before = sys.stdout, sys.stderr
+    open_streams()
+    assert (sys.stdout, sys.stderr) == before
+
+
+def test_an_error_is_told_once_with_its_kind(capsys):
+    error = ConfigError("one: wrong\ntwo: wrong")
+    assert last_words(error) == 2
+    assert capsys.readouterr().err == "ConfigError: one: wrong\nConfigError: two: wrong\n"
+    error.is_said = True
+    assert last_words(error) == 2
+    assert capsys.readouterr().err == ""
