@@ -21,8 +21,8 @@ def main(composed: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
 
     def job() -> float:
-        with attempt(folder) as this:
-            config = to_config(composed)
+        with attempt(folder, resume="resume" in composed) as this:
+            config = to_config(composed, besides={"resume"})
             settings = config.model_dump(mode="json")
             objective = this.finished(settings)
             if objective is None:

@@ -13,7 +13,6 @@ from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from ironore_lightning.config.experiment import Config
@@ -31,7 +30,9 @@ from ironore_lightning.hardware import set_up_process
 from ironore_lightning.model.checkpoints import (
     Checkpoints,
     PatientCheckpointIO,
+    blamed,
     read_checkpoint,
+    require_alike,
     require_network,
 )
 from ironore_lightning.model.forecaster import Forecaster
@@ -140,7 +141,11 @@ def train(
     callbacks: Sequence[Callback],
     checkpoint: Path | None,
 ) -> tuple[Forecaster, TrainingFacts, Tensor]:
-    """Fit a network, and return it with what its best epoch says of every sample, shape (N, P)."""
+    """Fit a network, and return it with what its best epoch says of every sample, shape (N, P).
+
+    Raises:
+        SystemExit: With 130 after Ctrl-C and 143 after SIGTERM.
+    """
     seed_everything(config.seed, verbose=False)
     forecaster = build_forecaster(datamodule, config)
     try:
@@ -154,9 +159,11 @@ def train(
             checkpoint=checkpoint,
         )
         return forecaster, facts, predict(trainer, forecaster, datamodule, folder)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):  # the first error is the one to tell
             rank_zero_only(close_session)(logger.log_dir, None, (), step=0)
+        if isinstance(error, SystemExit):  # lightning says 1 of Ctrl-C, and nothing of SIGTERM
+            raise SystemExit(130 if error.code == 1 else 143) from error
         raise
 
 
@@ -191,8 +198,13 @@ def build_logger(folder: Path, checkpoint: Path | None) -> TensorBoardLogger:
 
 
 def require_same_data(datamodule: WindowDataModule, folder: Path) -> None:
-    """Raise `DataError` if the table is not the one that an interrupted run was training on."""
-    made_of = read_json(folder / "provenance.json")
+    """Raise unless the table is known to be the one that an interrupted run was training on."""
+    try:
+        made_of = read_json(folder / "provenance.json")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{folder}: cannot go on without knowing its data: {error.filename} is missing"
+        ) from None
     if table_digest(datamodule.features, datamodule.target) != made_of.get("table_sha256"):
         raise DataError(
             f"{folder}: the data have changed since this run was interrupted, so it cannot go on; "
@@ -203,9 +215,12 @@ def require_same_data(datamodule: WindowDataModule, folder: Path) -> None:
 def require_own_checkpoints(datamodule: WindowDataModule, config: Config, folder: Path) -> None:
     """Raise `ConfigError` unless both checkpoints of an interrupted run are whole and its own."""
     network = build_forecaster(datamodule, config)
-    for name in ("last", "best"):
-        path = folder / "checkpoints" / f"{name}.ckpt"
-        require_network(path, read_checkpoint(path), network)
+    last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
+    contents = {path: read_checkpoint(path) for path in (last, best)}
+    for path, content in contents.items():
+        require_network(path, content, network)
+    with blamed(last):
+        require_alike(last, contents[last], contents[best])
 
 
 def build_datamodule(raw: RawData, config: Config) -> WindowDataModule:
@@ -292,8 +307,8 @@ def fit(
         checkpoint: To go on from; what follows is what would have followed without a stop.
 
     Raises:
+        ConfigError: If the checkpoint cannot be taken up.
         TrainingError: If a loss is no number.
-        SystemExit: With 130 after Ctrl-C and 143 after SIGTERM; lightning would say 1 and 0.
     """
     stopping = EarlyStopping(config.monitor, patience=config.training.patience)
     checkpoints = Checkpoints(folder / "checkpoints", config.monitor)
@@ -306,12 +321,9 @@ def fit(
         [stopping, report, *callbacks, checkpoints],
         num_batches=len(datamodule.train_dataloader()),
     )
-    if checkpoint is None or not _has_stopped(checkpoint, stopping):
-        try:
+    with blamed(checkpoint, until=lambda: checkpoints.has_started):
+        if checkpoint is None or not _has_stopped(checkpoint, stopping):
             trainer.fit(forecaster, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit as stopped:
-            was_terminated = isinstance(stopped, SIGTERMException)
-            raise SystemExit(143 if was_terminated else 130) from stopped
     return trainer, _facts(folder / "checkpoints", forecaster, checkpoints, stopping, report)
 
 
@@ -324,35 +336,32 @@ def _facts(
 ) -> TrainingFacts:
     """Read from the checkpoints how a fit went, whichever process made which part of it."""
     kept, ended = (read_checkpoint(folder / f"{name}.ckpt") for name in ("best", "last"))
-    return TrainingFacts(
-        num_epochs=ended["epoch"] + 1,
-        best_epoch=kept["epoch"] + 1,
-        best_score=float(kept["callbacks"][checkpoints.state_key]["best_model_score"]),
-        stopped_early=ended["callbacks"][stopping.state_key]["stopped_epoch"] > 0,
-        seconds=float(ended["callbacks"][report.state_key]["seconds"]),
-        num_parameters=sum(one.numel() for one in forecaster.parameters() if one.requires_grad),
-    )
+    with blamed(folder / "last.ckpt"):
+        return TrainingFacts(
+            num_epochs=ended["epoch"] + 1,
+            best_epoch=kept["epoch"] + 1,
+            best_score=float(kept["callbacks"][checkpoints.state_key]["best_model_score"]),
+            stopped_early=ended["callbacks"][stopping.state_key]["stopped_epoch"] > 0,
+            seconds=float(ended["callbacks"][report.state_key]["seconds"]),
+            num_parameters=sum(one.numel() for one in forecaster.parameters() if one.requires_grad),
+        )
 
 
 def _has_stopped(checkpoint: Path, stopping: EarlyStopping) -> bool:
     """Return whether patience had run out when a checkpoint was written."""
-    callbacks = read_checkpoint(checkpoint)["callbacks"]
-    try:
-        return int(callbacks[stopping.state_key]["stopped_epoch"]) > 0
-    except (KeyError, TypeError) as error:
-        raise ConfigError(f"{checkpoint}: is no checkpoint of this run: {error}") from None
+    stopped_epoch: int = read_checkpoint(checkpoint)["callbacks"][stopping.state_key][
+        "stopped_epoch"
+    ]
+    return stopped_epoch > 0
 
 
 def predict(
     trainer: Trainer, forecaster: Forecaster, datamodule: WindowDataModule, folder: Path
 ) -> Tensor:
     """Let the checkpoint that validation chose speak of every sample, shape (N, P)."""
-    batches: Any = trainer.predict(
-        forecaster,
-        datamodule=datamodule,
-        ckpt_path=folder / "checkpoints" / "best.ckpt",
-        weights_only=True,
-    )
+    best = read_checkpoint(folder / "checkpoints" / "best.ckpt")
+    forecaster.load_state_dict(best["state_dict"])
+    batches: Any = trainer.predict(forecaster, datamodule=datamodule)
     return torch.cat(batches)
 
 

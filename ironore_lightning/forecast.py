@@ -34,7 +34,7 @@ from ironore_lightning.forecasting import (
     read_forecasts,
     to_distribution,
 )
-from ironore_lightning.model.checkpoints import read_checkpoint, require_network
+from ironore_lightning.model.checkpoints import read_checkpoint, require_network, require_numbers
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.record import column_digests, read_json, write_json
 from ironore_lightning.status import machine_errors
@@ -285,6 +285,9 @@ def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster,
     for one in (center, spread):
         if not isinstance(one, torch.Tensor) or one.shape != (num_features,):
             raise ConfigError(f"{path}: holds no scaler of {num_features} columns")
+        require_numbers(path, "its scaler", one, torch.float64)
+    if not (spread > 0).all():
+        raise ConfigError(f"{path}: its scaler has a spread that is not above zero")
     return forecaster, Scaler(center=center.numpy(), spread=spread.numpy())
 
 

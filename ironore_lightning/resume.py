@@ -42,6 +42,7 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
     quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
     return [
         *_read_settings(overrides),
+        "+resume=true",  # go on, or say why not: nothing begins anew that could be lost
         "hydra.mode=RUN",  # some members start many runs; this is one of them
         "hydra.output_subdir=null",  # what is in .hydra stays, and is never half written
         f"hydra.run.dir='{quoted}'",

@@ -43,11 +43,13 @@ PATIENCE_SECONDS = 5.0
 CURABLE = tuple(f"{kind.__name__}: " for kind in (ConfigError, DataError, MachineError))
 """How the errors begin after which a run can go on: what they speak of is not the run."""
 
+BEFORE_A_CHECKPOINT = ("tensorboard", "provenance.json")
+"""What a run writes before its first epoch has ended."""
+
 LEFT_BY_A_RUN = (
+    *BEFORE_A_CHECKPOINT,
     "checkpoints",
-    "tensorboard",
     "plots",
-    "provenance.json",
     "predictions.csv",
     "baselines.csv",
     "density.csv",
@@ -95,11 +97,17 @@ class Attempt:
     Attributes:
         folder: Of the run.
         status: What it is now; before `start`, what an earlier try left.
+
+    Args:
+        folder: Of the run.
+        resume: Whether it may only go on: then its status stays until `start`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, resume: bool = False) -> None:
         """Look at what is there."""
         self.folder = folder
+        self.resume = resume
+        self.has_started = False
         self.began = time.monotonic()
         self.status = _read(folder)
 
@@ -130,9 +138,15 @@ class Attempt:
         Returns:
             The last checkpoint of an interrupted try with the same settings, to go on from; or
             None, when everything that a broken try has left is removed.
+
+        Raises:
+            ConfigError: If it was to go on and cannot.
         """
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         checkpoint = self.folder / "checkpoints" / "last.ckpt"
+        if self.resume:
+            _require_way_on(self.folder, self.status, digest)
+        self.has_started = True
         if self.status.can_go_on and self.status.settings == digest and checkpoint.exists():
             if not is_secondary_process():
                 log.info("%s was interrupted and goes on from its last epoch", self.folder)
@@ -140,19 +154,9 @@ class Attempt:
                 self._become(replace(going, exit_status=None))
             return checkpoint
         if not is_secondary_process():
-            self._remove_leftovers()
+            _remove_leftovers(self.folder, self.status)
             self._become(Status(RUNNING, settings=digest, started=_now()))
         return None
-
-    def _remove_leftovers(self) -> None:
-        if not (self.folder / STATUS_FILE).exists():
-            return
-        if self.status.state in {RUNNING, INTERRUPTED} and (self.folder / LOG_FILE).exists():
-            os.truncate(self.folder / LOG_FILE, 0)  # its lines come again; of a failure they stay
-        for name in LEFT_BY_A_RUN:
-            path = self.folder / name
-            is_folder = path.is_dir() and not path.is_symlink()
-            shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
 
     def complete(self, objective: float) -> None:
         """Say that everything is written.
@@ -164,7 +168,7 @@ class Attempt:
 
     def stop(self, error: BaseException) -> None:
         """Say why the run did not end; a finished run of the same folder stays finished."""
-        if self.status.state == COMPLETE:
+        if self.status.state == COMPLETE or (self.resume and not self.has_started):
             return
         if isinstance(error, RunPruned):
             self._become(replace(self.status, state=PRUNED, error=str(error), exit_status=0))
@@ -187,15 +191,19 @@ class Attempt:
 
 
 @contextmanager
-def attempt(folder: Path) -> Iterator[Attempt]:
+def attempt(folder: Path, *, resume: bool = False) -> Iterator[Attempt]:
     """Hold a run folder, and write how the run ended however it ends.
+
+    Args:
+        folder: Of the run.
+        resume: Whether what is there may only go on.
 
     Raises:
         ConfigError: If another process works in the folder, or its status cannot be read.
         MachineError: For whatever the operating system refused.
     """
     with nullcontext() if is_secondary_process() else hold(folder):
-        this = Attempt(folder)
+        this = Attempt(folder, resume=resume)
         try:
             with machine_errors(folder):
                 yield this
@@ -268,6 +276,43 @@ def _read(folder: Path) -> Status:
         where = ".".join(str(part) for part in mistake["loc"]) or "the whole"
         raise ConfigError(f"{path} holds no status of a run: {where}: {mistake['msg']}") from None
     return status
+
+
+def _remove_leftovers(folder: Path, status: Status) -> None:
+    if not (folder / STATUS_FILE).exists():
+        return
+    if status.state in {RUNNING, INTERRUPTED} and (folder / LOG_FILE).exists():
+        os.truncate(folder / LOG_FILE, 0)  # its lines come again; of a failure they stay
+    for name in LEFT_BY_A_RUN:
+        path = folder / name
+        is_folder = path.is_dir() and not path.is_symlink()
+        shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
+
+
+def _require_way_on(folder: Path, status: Status, digest: str) -> None:
+    """Raise `ConfigError` where going on would mean to throw away what there is of a run."""
+    if reason := _obstacle(folder, status, digest):
+        raise ConfigError(
+            f"resume: {folder} cannot go on: {reason}; nothing was removed; start it anew with its "
+            "own command, whose settings .hydra/overrides.yaml holds"
+        )
+
+
+def _obstacle(folder: Path, status: Status, digest: str) -> str | None:
+    """Say why a run cannot go on; one that was stopped before its first epoch ended begins anew."""
+    if status.state == COMPLETE:
+        return f"it has finished, but {RESULTS_FILE} is missing"
+    if not status.can_go_on:
+        return f"it ended by itself ({status.state}: {' '.join((status.error or '').split())})"
+    checkpoints = folder / "checkpoints"
+    has_begun = (checkpoints / "last.ckpt").exists()
+    if status.settings != digest and (has_begun or status.settings is not None):
+        return "its settings are not those that it was started with; has conf/ been changed?"
+    later = [folder / name for name in LEFT_BY_A_RUN if name not in BEFORE_A_CHECKPOINT]
+    left = [*checkpoints.glob("*.ckpt"), *(path for path in later if path != checkpoints)]
+    if not has_begun and any(path.exists() for path in left):
+        return "checkpoints/last.ckpt is missing"
+    return None
 
 
 def _is_held(folder: Path) -> bool:

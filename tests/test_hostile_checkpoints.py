@@ -274,6 +274,34 @@ def test_broken_results_are_a_line(kind, name, train, finished, capsys):
         assert said.startswith(("ConfigError: ", "DataError: "))
 
 
+def lose_results(folder):
+    change(folder / "status.json", state="complete", objective=1.0)
+    (folder / "final_results.json").unlink()
+
+
+LOST = {
+    "results": lose_results,
+    "last checkpoint": lambda folder: (folder / "checkpoints" / "last.ckpt").unlink(),
+    "settings": lambda folder: (folder / ".hydra" / "overrides.yaml").write_text("- model=tiny\n"),
+    "its good end": lambda folder: change(folder / "status.json", state="failed", error="E: x"),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_run_that_cannot_go_on_is_not_begun_anew_by_the_command(lost, train, cut):
+    LOST[lost](cut)
+    before = {path: path.read_bytes() for path in cut.rglob("*") if path.is_file()}
+    code, said = train(f"resume={cut}")
+    assert code == 2, said
+    assert said.startswith(f"ConfigError: resume: {cut} cannot go on: "), said
+    assert said.count("\n") == 1
+    log = cut / "training.log"
+    assert log.read_bytes().startswith(before[log])  # the refusal follows
+    assert {path: path.read_bytes() for path in before if path != log} == {
+        path: content for path, content in before.items() if path != log
+    }
+
+
 FOREIGN = {
     "no YAML": (b"[1,", "cannot be read: "),
     "empty": (b"", "holds no list of settings"),

@@ -114,8 +114,9 @@ def test_a_run_goes_on_with_its_own_arguments_as_one_run(tmp_path):
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "overrides.yaml").write_text("- experiment=walk_forward\n- split.fold=2\n")
     (folder / "status.json").write_text("{}")
-    *own, mode, output_subdir, where = own_arguments([f"resume={folder}"])
+    *own, resume, mode, output_subdir, where = own_arguments([f"resume={folder}"])
     assert own == ["experiment=walk_forward", "split.fold=2"]
+    assert resume == "+resume=true"
     assert mode == "hydra.mode=RUN"
     assert output_subdir == "hydra.output_subdir=null"
     assert where == f"hydra.run.dir='{tmp_path}/it\\'s=1,b'"

@@ -413,6 +413,71 @@ def test_what_cannot_go_on_starts_anew(tmp_path, case):
     assert written(tmp_path)["error"] is None
 
 
+OBSTACLES = {
+    "no results": ("complete", {}, "it has finished, but final_results.json is missing"),
+    "failed": ("failed", {"error": "TrainingError: a\nb"}, "(failed: TrainingError: a b)"),
+    "pruned": ("pruned", {"error": "after epoch 3"}, "ended by itself (pruned: after epoch 3)"),
+    "unknown settings": ("interrupted", {"settings": None}, "its settings are not those"),
+    "other settings": ("running", {"settings": "0" * 64}, "its settings are not those"),
+}
+
+
+def refusal(folder):
+    """Try to go on, and return the line that says why not; nothing may have been touched."""
+
+    def go_on():
+        with attempt(folder, resume=True) as this:
+            assert this.finished(SETTINGS) is None
+            this.start(SETTINGS)
+
+    before = content(folder)
+    with pytest.raises(ConfigError) as caught:
+        go_on()
+    assert content(folder) == before
+    assert len(caught.value.lines) == 1
+    assert str(caught.value).startswith(f"resume: {folder} cannot go on: ")
+    assert "start it anew with its own command" in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("case", OBSTACLES)
+def test_what_is_to_go_on_and_cannot_is_refused_and_stays_as_it_is(tmp_path, case):
+    fail(tmp_path, KeyboardInterrupt())
+    leave(tmp_path, [*LEFT_BY_A_RUN[:-1], "checkpoints/last.ckpt", "training.log"])
+    state, change, said = OBSTACLES[case]
+    write_json(tmp_path / "status.json", {**written(tmp_path), "state": state, **change})
+    assert said in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("left", ["checkpoints/best.ckpt", "predictions.csv", "plots"])
+def test_a_run_that_lost_its_last_checkpoint_does_not_begin_anew_by_going_on(tmp_path, left):
+    fail(tmp_path, KeyboardInterrupt())
+    leave(tmp_path, ["tensorboard", left])
+    assert "checkpoints/last.ckpt is missing" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("after_start", [True, False])
+def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_anew(tmp_path, after_start):
+    fail(tmp_path, KeyboardInterrupt(), after_start=after_start)
+    leave(tmp_path, ["tensorboard", "provenance.json"])
+    (tmp_path / "checkpoints").mkdir()
+    with attempt(tmp_path, resume=True) as this:
+        assert this.start(SETTINGS) is None
+        assert written(tmp_path)["state"] == RUNNING
+    assert sorted(content(tmp_path)) == [".lock", "status.json"]
+
+
+def test_what_happens_before_a_run_goes_on_leaves_its_status(tmp_path):
+    fail(tmp_path, KeyboardInterrupt())
+    leave(tmp_path, ["checkpoints/last.ckpt"])
+    before = content(tmp_path)
+    with pytest.raises(ConfigError, match="seed: no"), attempt(tmp_path, resume=True):
+        raise ConfigError("seed: no")
+    assert content(tmp_path) == before
+    with attempt(tmp_path, resume=True) as this:
+        assert this.start(SETTINGS) == tmp_path / "checkpoints" / "last.ckpt"
+
+
 def test_without_a_last_checkpoint_a_run_that_was_cut_off_starts_anew(tmp_path):
     fail(tmp_path, KeyboardInterrupt())
     leave(tmp_path, ["checkpoints/best.ckpt"])

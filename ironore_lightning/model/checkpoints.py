@@ -6,7 +6,8 @@ import math
 import os
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
-from ironore_lightning.errors import ConfigError
+from ironore_lightning.errors import ConfigError, IronOreError
 from ironore_lightning.record import write_bytes
 
 SECONDS_BETWEEN_WRITES = 5.0
@@ -36,6 +37,10 @@ PARTS = {
     RANDOM_STATE: Tensor,
 }
 """What every checkpoint of a run holds."""
+
+
+MAY_DIFFER = (".stopping_reason", ".stopping_reason_message", ".pytorch-lightning_version")
+"""What two checkpoints of one run may say in other words: patience ran out, lightning is newer."""
 
 
 class Checkpoints(ModelCheckpoint):
@@ -61,12 +66,17 @@ class Checkpoints(ModelCheckpoint):
         self.last = folder / "last.ckpt"
         self.written = -math.inf  # the first epoch is due at once
         self.random_state: Tensor | None = None
+        self.has_started = False  # from here on an error is none of a checkpoint
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the random state back; what was drawn while setting up is forgotten."""
         super().on_train_start(trainer, pl_module)
-        if self.random_state is None:
-            return
+        if self.random_state is not None:
+            self._put_random_state_back(trainer)
+        self.has_started = True
+
+    def _put_random_state_back(self, trainer: Trainer) -> None:
+        assert self.random_state is not None
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.set_rng_state(self.random_state, trainer.strategy.root_device)
         else:
@@ -136,16 +146,8 @@ class PatientCheckpointIO(TorchCheckpointIO):
         map_location: Any = None,  # noqa: ANN401 - as in lightning
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
-        """Read one, and where it says that the best one lies, in a folder that may have moved.
-
-        Lightning would forget which epoch was the best, and take the next one for that.
-        """
-        content = super().load_checkpoint(path, map_location, weights_only)
-        home = os.path.realpath(Path(path).parent)
-        for state in content["callbacks"].values():
-            if isinstance(state, dict) and isinstance(state.get("dirpath"), str):
-                state.update(_moved(state, state["dirpath"], home))
-        return content
+        """Read one as carefully as anywhere."""
+        return read_checkpoint(Path(path))
 
 
 def _write(checkpoint: dict[str, Any], path: Path) -> None:
@@ -159,17 +161,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read tensors and plain values; a pickle that names anything else is refused unread.
 
     Torch stores its archives uncompressed. One that claims to hold more than its own size would
-    fill the memory, and is refused as well.
+    fill the memory, and is refused as well. Torch does not look at the checksums that it writes.
+
+    Where it says that the best one lies, its folder may have moved since. Lightning would forget
+    which epoch was the best, and take the next one for that.
 
     Raises:
         ConfigError: Naming the file, if it is missing or no checkpoint of this package.
     """
     try:
         raw = path.read_bytes()  # once, for a run that goes on may write the next one meanwhile
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > len(raw):
-            raise ConfigError(f"{path}: refused, it would unpack to {unpacked:,} bytes")
+        _require_whole(path, raw)
         content: dict[str, Any] = torch.load(io.BytesIO(raw), weights_only=True, map_location="cpu")
     except ConfigError:
         raise
@@ -181,7 +183,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     for key, kind in PARTS.items():
         if not isinstance(content, dict) or not isinstance(content.get(key), kind):
             raise ConfigError(f"{path}: is no checkpoint of a run, it holds no {key}")
+    _bring_home(content, os.path.realpath(path.parent))
     return content
+
+
+def _require_whole(path: Path, raw: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > len(raw):
+            raise ConfigError(f"{path}: refused, it would unpack to {unpacked:,} bytes")
+        if (damaged := archive.testzip()) is not None:
+            raise ConfigError(f"{path}: is damaged: {damaged} is not what was written")
+
+
+def _bring_home(content: Mapping[str, Any], folder: str) -> None:
+    for state in content["callbacks"].values():
+        if isinstance(state, dict) and isinstance(state.get("dirpath"), str):
+            state.update(_moved(state, state["dirpath"], folder))
 
 
 def _moved(value: Any, old: str, new: str) -> Any:  # noqa: ANN401 - of any shape
@@ -194,14 +212,78 @@ def _moved(value: Any, old: str, new: str) -> Any:  # noqa: ANN401 - of any shap
 
 def require_network(path: Path, content: Mapping[str, Any], network: nn.Module) -> None:
     """Raise `ConfigError` unless the weights of a checkpoint are those of such a network."""
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {
-        str(name): tuple(value.shape) if isinstance(value, Tensor) else None
-        for name, value in content["state_dict"].items()
-    }
-    for name in sorted({*wanted, *found}):
-        if wanted.get(name) != found.get(name):
+    wanted = network.state_dict()
+    for name in sorted({*wanted, *map(str, content["state_dict"])}):
+        shapes = [
+            tuple(one.shape) if isinstance(one, Tensor) else None
+            for one in (content["state_dict"].get(name), wanted.get(name))
+        ]
+        if shapes[0] != shapes[1] or shapes[1] is None:
             raise ConfigError(
-                f"{path}: holds another network: {name} has the shape {found.get(name)}, "
-                f"expected {wanted.get(name)}"
+                f"{path}: holds another network: {name} has the shape {shapes[0]}, "
+                f"expected {shapes[1]}"
             )
+        require_numbers(path, name, content["state_dict"][name], wanted[name].dtype)
+
+
+def require_numbers(path: Path, name: str, found: Tensor, kind: torch.dtype) -> None:
+    """Raise `ConfigError` unless a tensor of a checkpoint is dense, of a kind, and finite."""
+    stored = (found.dtype, found.layout, found.device.type)
+    if stored != (kind, torch.strided, "cpu"):
+        said = ", ".join(map(str, stored))
+        raise ConfigError(f"{path}: {name} is stored as {said}; expected {kind}, dense")
+    if not torch.isfinite(found).all():
+        raise ConfigError(f"{path}: {name} holds a number that is not finite")
+
+
+def require_alike(path: Path, content: object, model: object, place: str = "") -> None:
+    """Raise `ConfigError` unless a checkpoint is built like another one of the same run.
+
+    Lightning and torch take whatever they find, and fail somewhere in the next epochs.
+    """
+    if place.endswith(MAY_DIFFER):
+        return
+    forms = [_form(one) for one in (content, model)]
+    if forms[0] != forms[1]:
+        where = " ".join(place.removeprefix(".").split()) or "the whole"
+        raise ConfigError(f"{path}: cannot go on: {where} is {forms[0]}, expected {forms[1]}")
+    if isinstance(content, dict) and isinstance(model, dict):
+        for key, value in content.items():
+            require_alike(path, value, model[key], f"{place}.{key}")
+    elif isinstance(content, list | tuple) and isinstance(model, list | tuple):
+        for number, (one, other) in enumerate(zip(content, model, strict=True)):
+            require_alike(path, one, other, f"{place}.{number}")
+
+
+def _form(value: object) -> str:
+    """Say what a value is, but for its numbers."""
+    kind = type(value).__name__
+    if isinstance(value, Tensor):
+        return f"{kind} {tuple(value.shape)} of {value.dtype}, {value.layout} on {value.device}"
+    if isinstance(value, dict):
+        return f"{kind} of {sorted(map(repr, value))}"
+    if isinstance(value, str):
+        return repr(value)
+    return f"{kind} of {len(value)}" if isinstance(value, list | tuple) else kind
+
+
+@contextmanager
+def blamed(path: Path | None, *, until: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Say of whatever goes wrong that a checkpoint cannot be taken up.
+
+    Args:
+        path: Of the checkpoint; without one, errors stay as they are.
+        until: Whether it has been taken up, so that errors stay as they are.
+
+    Raises:
+        ConfigError: Naming the checkpoint.
+    """
+    try:
+        yield
+    except (IronOreError, OSError):
+        raise
+    except Exception as error:  # what comes of a wrong value is as manifold as values are
+        if path is None or until():
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{path}: cannot go on: {type(error).__name__}: {reason}") from error
