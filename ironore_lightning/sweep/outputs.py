@@ -105,7 +105,10 @@ def summary_lines(summary: Summary) -> list[str]:
         ranking = summary.ranking.head(LISTED_TRIALS)
         lines += ["", f"trials by {summary.ranked_by} on validation, lower is better:"]
         shown = ranking[["trial", "validation", "spread", "num_runs", "seconds"]]
-        lines += shown.to_string(index=False, na_rep="–", justify="left").splitlines()
+        width = int(shown["trial"].str.len().max())
+        shown = shown.assign(trial=shown["trial"].str.ljust(width))
+        shown = shown.rename(columns={"trial": "trial".ljust(width)})
+        lines += shown.to_string(index=False, na_rep="–").splitlines()
         if len(summary.ranking) > LISTED_TRIALS:
             lines.append(f"and {len(summary.ranking) - LISTED_TRIALS} more in summary.csv")
     if summary.choice is not None:
