@@ -486,3 +486,14 @@ def test_neither_pyplot_nor_more_of_ours_than_the_style_is_needed(module, ours):
     }
     assert len(imported) >= 8
     assert {name for name in imported if "pyplot" in name or "ironore" in name} == ours
+
+
+@pytest.mark.parametrize(
+    "wanted", ["nonsense", "tkagg", "module://matplotlib.backends.backend_svg"]
+)
+def test_the_backend_that_the_environment_names_cannot_stop_a_run(run_command, monkeypatch, wanted):
+    monkeypatch.setenv("MPLBACKEND", wanted)
+    code = "import ironore_lightning, matplotlib; print(matplotlib.rcParams['backend'])"
+    process = run_command("-c", code)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() == (wanted if wanted.startswith("module://") else "agg")
