@@ -89,10 +89,10 @@ def run_command(
     register()
     open_streams()
     try:
-        sys.argv[1:] = arguments(sys.argv[1:])
         if is_help_wanted(sys.argv[1:]):
             say(help_text(config_name, sys.argv[1:]))
         else:
+            sys.argv[1:] = arguments(sys.argv[1:])
             main()
         say("")  # what Hydra printed is written before we leave
     except BrokenPipeError:  # whoever read the output has seen enough

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 from lightning import Callback, Trainer, seed_everything
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -262,11 +263,22 @@ def build_forecaster(datamodule: WindowDataModule, config: Config) -> Forecaster
 
 
 def build_trainer(
-    config: Config, logger: TensorBoardLogger, callbacks: list[Callback], *, num_batches: int
+    config: Config,
+    logger: TensorBoardLogger,
+    callbacks: list[Callback],
+    *,
+    folder: Path,
+    num_batches: int,
 ) -> Trainer:
-    """Set lightning up for the configured machine, quiet but for our own callbacks."""
+    """Set lightning up for the configured machine, quiet but for our own callbacks.
+
+    Slurm is none of its business: it would go on from any `hpc_ckpt_*.ckpt` in the working
+    directory, write one there, and queue the job again. Of the two settings against that, the
+    environment stops the writing, and `folder` has no such file to read.
+    """
     hardware = config.hardware
     return Trainer(
+        default_root_dir=folder,
         accelerator=hardware.accelerator,
         devices=hardware.devices,
         strategy="ddp" if hardware.devices > 1 else "auto",
@@ -277,7 +289,7 @@ def build_trainer(
         logger=logger,
         log_every_n_steps=max(num_batches // hardware.devices, 1),
         callbacks=callbacks,
-        plugins=[PatientCheckpointIO()],
+        plugins=[PatientCheckpointIO(), LightningEnvironment()],
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the sampler shares its batches out itself
         enable_progress_bar=False,
@@ -319,6 +331,7 @@ def fit(
         config,
         logger,
         [stopping, report, *callbacks, checkpoints],
+        folder=folder / "checkpoints",
         num_batches=len(datamodule.train_dataloader()),
     )
     with blamed(checkpoint, until=lambda: checkpoints.has_started):

@@ -28,6 +28,10 @@ PACKAGES = (
     "numpy",
     "pandas",
     "scikit-learn",
+    "scipy",
+    "statsmodels",
+    "arch",
+    "matplotlib",
 )
 PROJECT = Path(__file__).resolve().parent.parent
 

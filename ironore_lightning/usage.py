@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Template
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -20,15 +20,22 @@ def help_text(config_name: str, arguments: Sequence[str]) -> str:
 
     Args:
         config_name: Of the command, in `conf/`.
-        arguments: Of the command line; its overrides show in the settings.
+        arguments: Of the command line; its overrides show in the settings, if they are any.
     """
     overrides = [argument for argument in arguments if not argument.startswith("-")]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = compose(config_name, overrides=overrides, return_hydra_config=True)
+    try:
+        composed = _compose(config_name, overrides)
+    except Exception:  # whatever else stands there, somebody has asked for help
+        composed = _compose(config_name, [])
     template = Template(composed.hydra.help.template)
     with open_dict(composed):
         del composed["hydra"]
     return template.substitute(APP_CONFIG_GROUPS=_groups(), CONFIG=OmegaConf.to_yaml(composed))
+
+
+def _compose(config_name: str, overrides: list[str]) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(config_name, overrides=overrides, return_hydra_config=True)
 
 
 def _groups() -> str:

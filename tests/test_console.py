@@ -47,7 +47,9 @@ def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(tm
 
 def test_lightning_says_nothing_of_itself_but_may_warn(caplog):
     quieten_lightning()
+    quieten_lightning()  # as every run of a multirun does
     log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    assert len(log.filters) == len(set(log.filters)) == 1
     with caplog.at_level(logging.INFO):
         log.info("advertisement")
         log.warning("something is wrong")

@@ -2,16 +2,20 @@
 
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hydra import compose as compose_settings
+from hydra import initialize_config_dir
 
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.prepare import write_tables
 
+ROOT = Path(__file__).parents[1]
 NAN = np.nan
 FILES = ["consolidated_features.csv", "continuous_futures.csv", "data_report.json"]
 CURVE = """date,2024-02,2024-03
@@ -298,9 +302,8 @@ def test_the_command_writes_the_tables_into_its_folder(run_command, tmp_path):
     assert not list(raw.glob("*.log"))
 
 
-def test_without_a_folder_the_tables_go_below_outputs(run_command, tmp_path):
-    run = run_command("-m", "ironore_lightning.prepare", *write_small(tmp_path), cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
-    (folder,) = (tmp_path / "outputs" / "ironore").iterdir()
+def test_without_a_folder_the_tables_go_below_outputs():
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        folder = Path(compose_settings("prepare").output_dir)
+    assert folder.parent == Path("outputs") / "ironore"
     assert folder.name.startswith("prepared_")
-    assert sorted(path.name for path in folder.iterdir()) == [*FILES, "prepare.log"]

@@ -126,6 +126,8 @@ def test_provenance_names_command_code_versions_and_data(finished):
     assert "train.py" in made_of["command"][1]
     assert set(made_of["git"]) == {"commit", "dirty"}
     assert made_of["packages"]["torch"] == torch.__version__
+    judging = {"scipy", "statsmodels", "arch", "matplotlib"}  # what the grade and pictures rest on
+    assert judging <= set(made_of["packages"])
     assert len(made_of["input_sha256"]) == 6
     digests = [*made_of["input_sha256"].values(), made_of["table_sha256"]]
     assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests)

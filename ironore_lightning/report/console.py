@@ -158,11 +158,16 @@ def quieten_lightning() -> None:
     """Leave out what lightning says of itself: advertisements, and what our own lines say."""
     # A filter and not a level: lightning sets the level back.
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
-        logging.getLogger(name).addFilter(lambda record: record.levelno > logging.INFO)
+        logging.getLogger(name).addFilter(_is_worth_saying)
     # lightning 2.6 calls something that torch 2.13 is about to rename.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
     # It is not when a run goes on.
     warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """Return whether lightning warns; one function, which a logger takes as a filter once."""
+    return record.levelno > logging.INFO
 
 
 def report_segments(table: pd.DataFrame) -> None:
