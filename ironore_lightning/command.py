@@ -4,9 +4,10 @@ import logging
 import math
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from hydra.core.hydra_config import HydraConfig
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 INTERRUPTED = 130
+TERMINATED = 143
 
 UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
 AMBIGUOUS = re.compile(
@@ -55,7 +57,7 @@ def run_command(
     config_name: str,
     arguments: Callable[[list[str]], list[str]] = list,
 ) -> None:
-    """Run a Hydra command and exit with 0 done, 1 failed, 2 wrong input, 130 interrupted.
+    """Run a Hydra command; exit with 0 done, 1 failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM.
 
     Args:
         main: A function under `hydra.main`.
@@ -73,7 +75,8 @@ def run_command(
         if is_help_wanted(sys.argv[1:]):
             sys.stdout.write(help_text(config_name, sys.argv[1:]))
         else:
-            main()
+            with ending_when_told():
+                main()
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough
         silence(sys.stdout)
@@ -82,6 +85,24 @@ def run_command(
         lines, status = _last_words(error)
         sys.stderr.writelines(f"{line}\n" for line in lines)
         sys.exit(status)
+
+
+@contextmanager
+def ending_when_told() -> Iterator[None]:
+    """End by an exception on SIGTERM, as Python does on Ctrl-C, so that a run can write its end.
+
+    During a fit lightning calls this after its own handler. A SIGTERM that whoever started the
+    command wants to be ignored stays so.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _last_words(error: BaseException) -> tuple[list[str], int]:
