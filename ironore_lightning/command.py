@@ -4,9 +4,10 @@ import logging
 import math
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from hydra.core.hydra_config import HydraConfig
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 INTERRUPTED = 130
+TERMINATED = 143
 
 UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
 AMBIGUOUS = re.compile(
@@ -75,7 +77,7 @@ def run_command(
     config_name: str,
     arguments: Callable[[list[str]], list[str]] = list,
 ) -> None:
-    """Run a Hydra command and exit with 0 done, 1 failed, 2 wrong input, 130 interrupted.
+    """Run a Hydra command; exit with 0 done, 1 failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM.
 
     Args:
         main: A function under `hydra.main`.
@@ -93,7 +95,8 @@ def run_command(
             say(help_text(config_name, sys.argv[1:]))
         else:
             sys.argv[1:] = arguments(sys.argv[1:])
-            main()
+            with ending_when_told():
+                main()
         say("")  # what Hydra printed is written before we leave
     except BrokenPipeError:  # whoever read the output has seen enough
         silence(sys.stdout)
@@ -103,6 +106,24 @@ def run_command(
         sys.exit(INTERRUPTED)
     except Exception as error:
         sys.exit(last_words(_in_our_words(error)))
+
+
+@contextmanager
+def ending_when_told() -> Iterator[None]:
+    """End by an exception on SIGTERM, as Python does on Ctrl-C, so that a run can write its end.
+
+    During a fit lightning calls this after its own handler. A SIGTERM that whoever started the
+    command wants to be ignored stays so.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _in_our_words(error: Exception) -> IronOreError:

@@ -334,8 +334,14 @@ def fit(
         folder=folder / "checkpoints",
         num_batches=len(datamodule.train_dataloader()),
     )
+    is_over = False
     with blamed(checkpoint, until=lambda: checkpoints.has_started):
-        if checkpoint is None or not _has_stopped(checkpoint, stopping):
+        if checkpoint is not None:
+            states = read_checkpoint(checkpoint)["callbacks"]
+            report.load_state_dict(states[report.state_key])
+            report.cut_log()
+            is_over = states[stopping.state_key]["stopped_epoch"] > 0
+        if not is_over:
             trainer.fit(forecaster, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
     return trainer, _facts(folder / "checkpoints", forecaster, checkpoints, stopping, report)
 
@@ -358,14 +364,6 @@ def _facts(
             seconds=float(ended["callbacks"][report.state_key]["seconds"]),
             num_parameters=sum(one.numel() for one in forecaster.parameters() if one.requires_grad),
         )
-
-
-def _has_stopped(checkpoint: Path, stopping: EarlyStopping) -> bool:
-    """Return whether patience had run out when a checkpoint was written."""
-    stopped_epoch: int = read_checkpoint(checkpoint)["callbacks"][stopping.state_key][
-        "stopped_epoch"
-    ]
-    return stopped_epoch > 0
 
 
 def predict(

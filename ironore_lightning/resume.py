@@ -39,7 +39,14 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
             f"resume: {folder} holds no run that could go on; one that was stopped before it "
             f"started begins with its own command and hydra.run.dir={folder}"
         )
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    if "${" in str(folder.absolute()):  # wherever the name goes, something else would stand there
+        raise ConfigError(
+            f"resume: {folder} holds ${{ in its name, which settings cannot; rename it"
+        )
+    # Before a quotation mark backslashes count, and nowhere else.
+    quoted = re.sub(
+        r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), str(folder)
+    )
     return [
         *_read_settings(overrides),
         "+resume=true",  # go on, or say why not: nothing begins anew that could be lost

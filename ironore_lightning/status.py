@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -229,15 +230,17 @@ def hold(folder: Path) -> Iterator[None]:
 
     Raises:
         ConfigError: If another process holds it.
+        MachineError: If the folder or its lock cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=PATIENCE_SECONDS)
-    except Timeout:
-        raise ConfigError(
-            f"{folder}: another process works in this folder; wait for it or choose another one"
-        ) from None
+    with machine_errors(folder / ".lock"):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=PATIENCE_SECONDS)
+        except Timeout:
+            raise ConfigError(
+                f"{folder}: another process works in this folder; wait for it or choose another one"
+            ) from None
     try:
         yield
     finally:
@@ -245,8 +248,15 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def is_secondary_process() -> bool:
-    """Return whether lightning started this process to help another one, which keeps the record."""
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+    """Return whether lightning started this process to help another one, which keeps the record.
+
+    Raises:
+        ConfigError: If whoever else set the variable set no number.
+    """
+    rank = os.environ.get("LOCAL_RANK", "0")
+    if not re.fullmatch(r"-?\d{1,9}", rank, re.ASCII):
+        raise ConfigError(f"LOCAL_RANK: the environment must hold a whole number, got {rank!r}")
+    return int(rank) > 0
 
 
 def read_status(folder: Path) -> Status:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose as compose_tree
+from hydra import initialize_config_dir
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ironore_lightning.data.market import _build
@@ -120,6 +122,33 @@ def test_a_run_goes_on_with_its_own_arguments_as_one_run(tmp_path):
     assert mode == "hydra.mode=RUN"
     assert output_subdir == "hydra.output_subdir=null"
     assert where == f"hydra.run.dir='{tmp_path}/it\\'s=1,b'"
+
+
+@pytest.mark.parametrize(
+    "name", ["back\\slash", "trailing\\", "it's", "a\\'b\\\\'", 'dq"x', "{y} %s,[z]=1"]
+)
+def test_a_run_goes_on_in_its_own_folder_whatever_that_is_called(name, tmp_path):
+    folder = tmp_path / name
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("[]")
+    (folder / "status.json").write_text("{}")
+    *_, where = own_arguments([f"resume={folder}"])
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        composed = compose_tree("config", overrides=[where], return_hydra_config=True)
+    assert composed.hydra.run.dir == str(folder)
+
+
+@pytest.mark.parametrize("name", ["${seed}", "${now:%Y}"])
+def test_a_name_that_settings_would_fill_in_is_refused(name, tmp_path, monkeypatch):
+    folder = tmp_path / name
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("[]")
+    (folder / "status.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"resume: .* holds \$\{ in its name"):
+        own_arguments([f"resume={folder}"])
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError, match=r"resume: \. holds \$\{ in its name"):
+        own_arguments(["resume=."])
 
 
 def test_a_run_whose_data_have_changed_does_not_go_on(compose, tmp_path):

@@ -247,6 +247,22 @@ def test_a_status_is_never_found_half_written(tmp_path):
     assert written(tmp_path)["state"] in {RUNNING, FAILED}
 
 
+def test_a_lock_that_cannot_be_written_is_an_error_of_the_machine(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(MachineError, match=r"\.lock: is a directory; choose a folder"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize("rank", ["abc", "", "1.5"])
+def test_a_rank_that_is_no_number_is_refused_before_anything_is_written(
+    tmp_path, monkeypatch, rank
+):
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    with pytest.raises(ConfigError, match="LOCAL_RANK: the environment must hold a whole number"):
+        run(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_is_free_after_whatever_happened_in_it(tmp_path):
     for error, _, _ in ENDINGS.values():
         with pytest.raises(type(error)), hold(tmp_path / "deep" / "folder"):

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -91,8 +92,6 @@ class EpochReport(Callback):
         """Head the columns."""
         if not trainer.is_global_zero:
             log.setLevel(logging.WARNING)  # one process speaks for all
-        if self.log_bytes is not None and trainer.is_global_zero and self.log_file.exists():
-            os.truncate(self.log_file, self.log_bytes)  # the epochs behind it come again
         if self.previous_loss is None:
             log.info("epoch   train loss   val loss    change     time         lr best loss")
         self.bar = tqdm(
@@ -148,6 +147,12 @@ class EpochReport(Callback):
         self.previous_loss, self.best_loss, self.seconds, self.log_bytes = (
             state_dict[key] for key in ("previous_loss", "best_loss", "seconds", "log_bytes")
         )
+
+    @rank_zero_only
+    def cut_log(self) -> None:
+        """Forget the lines behind the checkpoint: its later epochs and results come again."""
+        if self.log_bytes is not None and self.log_file.exists():
+            os.truncate(self.log_file, min(self.log_bytes, self.log_file.stat().st_size))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the bar away."""

@@ -26,6 +26,9 @@ from ironore_lightning.evaluation.evidence import GRADES
 
 USUAL_HOOK = threading.excepthook
 
+ENDING = ".end"
+"""Of the name of the file that holds how a run ended."""
+
 LAYOUT = {"training": {"loss": ["Multiline", ["train/loss", "val/loss"]]}}
 
 
@@ -84,6 +87,8 @@ def close_session(
 ) -> None:
     """Write what a run ended with; lightning has closed its own writer by then.
 
+    It takes the place of what an earlier try has ended with, for nothing may stand there twice.
+
     Args:
         folder: Where the run's events are.
         assessment: Of the test segment; None says that the run failed.
@@ -94,7 +99,9 @@ def close_session(
         OSError: If the folder has vanished, or something cannot be written.
     """
     Path(folder).stat()  # the writer would make it again
-    with SummaryWriter(folder) as writer:
+    for earlier in Path(folder).glob(f"*{ENDING}"):
+        earlier.unlink()
+    with SummaryWriter(folder, filename_suffix=ENDING) as writer:
         for name, score in _scalars(assessment).items() if assessment else ():
             writer.add_scalar(f"test/{name}", score, step)
         if assessment:

@@ -1,0 +1,129 @@
+"""A run that is told to end, at whatever moment, says so; one that goes on says nothing twice."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ironore_lightning import experiment
+
+ROOT = Path(__file__).parents[1]
+QUICK = ("model=tiny", "training.max_epochs=3")
+SIGNALS = {"Ctrl-C": (signal.SIGINT, 130), "SIGTERM": (signal.SIGTERM, 143)}
+MOMENTS = ("build_market", "predict", "report_scores")
+
+KILL = """
+import os, runpy, sys
+from ironore_lightning import experiment
+setattr(experiment, sys.argv[1], lambda *_, **__: os.kill(os.getpid(), 9))
+sys.argv = ["train.py", *sys.argv[2:]]
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(train, tmp_path_factory):
+    """The run that nobody stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert train(*QUICK, f"hydra.run.dir={folder}") == (0, "")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def usual_ctrl_c():
+    """A shell lets what it starts in the background ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def status(folder):
+    found = json.loads((folder / "status.json").read_text(encoding="utf-8"))
+    return found["state"], found["exit_status"]
+
+
+def send(number):
+    """Send this process a signal, which ends it before it comes back."""
+
+    def at_this_moment(*_, **__):
+        os.kill(os.getpid(), number)
+        pytest.fail("the signal did not end the run")
+
+    return at_this_moment
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("told", SIGNALS)
+def test_a_run_that_is_told_to_end_is_interrupted_at_every_moment(
+    told, moment, train, tmp_path, monkeypatch
+):
+    number, code = SIGNALS[told]
+    monkeypatch.setattr(experiment, moment, send(number))
+    before = signal.getsignal(signal.SIGTERM)
+    assert train(*QUICK, f"hydra.run.dir={tmp_path}")[0] == code
+    assert status(tmp_path) == ("interrupted", code)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("told", SIGNALS)
+def test_a_multirun_ends_with_the_run_that_was_told_to(told, train, tmp_path, monkeypatch):
+    number, code = SIGNALS[told]
+    monkeypatch.setattr(experiment, "build_market", send(number))
+    assert train("-m", *QUICK, "seed=0,1", f"hydra.sweep.dir={tmp_path}")[0] == code
+    assert status(tmp_path / "seed=0") == ("interrupted", code)
+    assert not (tmp_path / "seed=1").exists()
+
+
+def lines(folder):
+    """Return the log without times and seconds, which no two runs share."""
+    log = (folder / "training.log").read_text(encoding="utf-8").replace(str(folder), "FOLDER")
+    return [re.sub(r"\d+\.\d+ s\b|^\S+ \S+", "", line) for line in log.splitlines()]
+
+
+def shown(folder):
+    """Return what TensorBoard shows: tag, and the steps at which it has something."""
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    return {
+        (kind, tag): [event.step for event in read(tag)]
+        for kind, read in (
+            ("scalars", events.Scalars),
+            ("images", events.Images),
+            ("tensors", events.Tensors),
+        )
+        for tag in tags[kind]
+    } | {"session ends": len(list((folder / "tensorboard").glob("*.end")))}
+
+
+@pytest.mark.parametrize("stopping", ["last epoch", "patience"])
+def test_a_run_that_is_killed_after_its_fit_again_and_again_says_nothing_twice(
+    stopping, whole, train, tmp_path
+):
+    own = list(QUICK)
+    if stopping == "patience":
+        own = ["model=tiny", "training.max_epochs=9", "training.learning_rate=0.3"]
+        own += ["training.patience=1"]
+        whole = tmp_path / "whole"
+        assert train(*own, f"hydra.run.dir={whole}") == (0, "")
+    results = json.loads((whole / "final_results.json").read_text(encoding="utf-8"))
+    assert results["training"]["stopped_early"] == (stopping == "patience")
+    folder = tmp_path / "run"
+    arguments = [*own, f"hydra.run.dir={folder}"]
+    for moment in ("predict", "report_verdict"):
+        command = [sys.executable, "-c", KILL, moment, *arguments]
+        assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == -9
+        assert status(folder) == ("running", None)
+        arguments = [f"resume={folder}"]
+    assert "guessing" not in (folder / "training.log").read_text(encoding="utf-8")
+    assert train(*arguments) == (0, "")
+    assert len(lines(whole)) > 30
+    assert lines(folder) == lines(whole)
+    assert shown(folder) == shown(whole)
+    assert shown(whole)["session ends"] == 1
