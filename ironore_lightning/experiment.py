@@ -26,7 +26,6 @@ from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.evaluation.assessment import Assessment, assess
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.evaluation.verdict import Labels, direction_sentence, label
-from ironore_lightning.forecasting import Forecasts, build_forecasts
 from ironore_lightning.hardware import set_up_process
 from ironore_lightning.model.checkpoints import (
     Checkpoints,
@@ -37,6 +36,7 @@ from ironore_lightning.model.checkpoints import (
     require_network,
 )
 from ironore_lightning.model.forecaster import Forecaster
+from ironore_lightning.predictions import Forecasts, build_forecasts
 from ironore_lightning.record import provenance, read_json, table_digest, write_csv, write_json
 from ironore_lightning.report.console import (
     EpochReport,

@@ -27,15 +27,15 @@ from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import ConfigError, DataError, IronOreError, last_words
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import COVERAGES
-from ironore_lightning.forecasting import (
+from ironore_lightning.model.checkpoints import read_checkpoint, require_network, require_numbers
+from ironore_lightning.model.forecaster import Forecaster
+from ironore_lightning.predictions import (
     BOUNDS,
     conformal_bounds,
     mean_forecast,
     read_forecasts,
     to_distribution,
 )
-from ironore_lightning.model.checkpoints import read_checkpoint, require_network, require_numbers
-from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.record import column_digests, read_json, write_json
 from ironore_lightning.status import machine_errors
 from ironore_lightning.terminal import open_streams, say

@@ -27,7 +27,7 @@ LAYERS = {
     "model": 3,
     "report": 4,
     "record": 1,
-    "forecasting": 5,
+    "predictions": 5,
     "experiment": 6,
     "status": 5,
     "resume": 6,

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.config.samples import WalkForwardSplit
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.forecasting import Forecasts, read_forecasts
+from ironore_lightning.predictions import Forecasts, read_forecasts
 from ironore_lightning.record import read_json
 from ironore_lightning.status import (
     COMPLETE,

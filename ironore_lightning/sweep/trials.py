@@ -9,7 +9,7 @@ import pandas as pd
 
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.forecasting import conformal_bounds, mean_forecast
+from ironore_lightning.predictions import conformal_bounds, mean_forecast
 from ironore_lightning.status import COMPLETE
 from ironore_lightning.sweep.runs import RUN_KEYS, Run, known, varying
 
