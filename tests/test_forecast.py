@@ -225,6 +225,7 @@ def test_a_broken_table_of_a_member_is_a_line_with_its_name(make_run, run, tmp_p
     folder = tmp_path / "broken"
     shutil.copytree(make_run("seed=2")[0], folder)
     (folder / "predictions.csv").unlink()
+    capsys.readouterr()
     assert main([f"run={run[0]},{folder}"], today=TODAY) == 2
     said = capsys.readouterr().err
     assert said == f"ConfigError: {folder / 'predictions.csv'}: there is no such file\n"

@@ -219,7 +219,10 @@ def test_a_search_that_goes_on_with_no_study_is_a_line(train, tmp_path):
         f"hydra.sweep.dir={tmp_path}",
     )
     assert code == 2, said
-    assert said == f"ConfigError: {tmp_path / 'study.db'}: holds no study: file is not a database\n"
+    assert (
+        said
+        == f"ConfigError: {tmp_path / 'study.db'}: cannot be used as a study: file is not a database\n"
+    )
 
 
 # --- the other files ------------------------------------------------------------------------------
