@@ -219,10 +219,8 @@ def test_a_search_that_goes_on_with_no_study_is_a_line(train, tmp_path):
         f"hydra.sweep.dir={tmp_path}",
     )
     assert code == 2, said
-    assert (
-        said
-        == f"ConfigError: {tmp_path / 'study.db'}: cannot be used as a study: file is not a database\n"
-    )
+    reason = "cannot be used as a study: file is not a database"
+    assert said == f"ConfigError: {tmp_path / 'study.db'}: {reason}\n"
 
 
 # --- the other files ------------------------------------------------------------------------------
