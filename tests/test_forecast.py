@@ -40,6 +40,11 @@ def run(make_run):
     return make_run()
 
 
+@pytest.fixture(scope="module")
+def other(make_run):
+    return make_run("seed=1")
+
+
 def cut(market, target, day):
     """Copy the market without what its csv files and contracts hold after `day`."""
     shutil.copytree(market, target)
@@ -94,11 +99,10 @@ def test_what_was_forecast_in_the_run_is_forecast_again_from_the_data_of_that_da
     assert said.warnings == []
 
 
-def test_several_runs_give_their_mean_and_its_own_grade(make_run, run):
-    folder, _ = run
-    other, _ = make_run("seed=1")
-    alone = [forecast_next([read_run(one, None)], today=TODAY) for one in (folder, other)]
-    both = forecast_next([read_run(one, None) for one in (folder, other)], today=TODAY)
+def test_several_runs_give_their_mean_and_its_own_grade(run, other):
+    folders = (run[0], other[0])
+    alone = [forecast_next([read_run(one, None)], today=TODAY) for one in folders]
+    both = forecast_next([read_run(one, None) for one in folders], today=TODAY)
     assert both.forecast == pytest.approx(np.mean([one.forecast for one in alone]))
     assert "of the mean of 2 runs" in both.evidence
     assert len(both.runs) == 2
@@ -214,18 +218,20 @@ def test_a_target_with_holes_is_forecast_as_its_run_was_tested(make_run):
     assert width == pytest.approx(last["upper_80"] - last["lower_80"], rel=0.2)
 
 
-def test_runs_that_were_tested_on_other_days_have_no_mean(make_run):
-    shared = ("split=walk_forward", "split.fold=3")
-    folders = [make_run(*shared, f"window.sequence_length={length}")[0] for length in (10, 20)]
+def test_runs_that_were_tested_on_other_days_have_no_mean(run, other, tmp_path):
+    folder = tmp_path / "a day less"
+    shutil.copytree(other[0], folder)
+    for name in ("predictions", "baselines", "density"):
+        path = folder / f"{name}.csv"
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(ConfigError, match="trained and tested on different days"):
-        forecast_next([read_run(one, None) for one in folders], today=TODAY)
+        forecast_next([read_run(one, None) for one in (run[0], folder)], today=TODAY)
 
 
-def test_a_broken_table_of_a_member_is_a_line_with_its_name(make_run, run, tmp_path, capsys):
+def test_a_broken_table_of_a_member_is_a_line_with_its_name(run, other, tmp_path, capsys):
     folder = tmp_path / "broken"
-    shutil.copytree(make_run("seed=2")[0], folder)
+    shutil.copytree(other[0], folder)
     (folder / "predictions.csv").unlink()
-    capsys.readouterr()
     assert main([f"run={run[0]},{folder}"], today=TODAY) == 2
     said = capsys.readouterr().err
     assert said == f"ConfigError: {folder / 'predictions.csv'}: there is no such file\n"

@@ -102,9 +102,12 @@ def shown(folder):
     } | {"session ends": len(list((folder / "tensorboard").glob("*.end")))}
 
 
-@pytest.mark.parametrize("stopping", ["last epoch", "patience"])
+@pytest.mark.parametrize(
+    ("stopping", "moments"),
+    [("last epoch", ("predict", "report_verdict")), ("patience", ("report_verdict",))],
+)
 def test_a_run_that_is_killed_after_its_fit_again_and_again_says_nothing_twice(
-    stopping, whole, train, tmp_path
+    stopping, moments, whole, train, tmp_path
 ):
     own = list(QUICK)
     if stopping == "patience":
@@ -116,7 +119,7 @@ def test_a_run_that_is_killed_after_its_fit_again_and_again_says_nothing_twice(
     assert results["training"]["stopped_early"] == (stopping == "patience")
     folder = tmp_path / "run"
     arguments = [*own, f"hydra.run.dir={folder}"]
-    for moment in ("predict", "report_verdict"):
+    for moment in moments:
         command = [sys.executable, "-c", KILL, moment, *arguments]
         assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == -9
         assert status(folder) == ("running", None)

@@ -9,6 +9,7 @@ from conftest import write_status
 
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.sweep.outputs import discount_lines, report, run_table, summary_lines
+from ironore_lightning.sweep.runs import read_runs
 from ironore_lightning.sweep.summary import summarize
 
 NUM_DAYS = 500
@@ -317,28 +318,30 @@ def drop(path, key):
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_run_is_listed_as_failed_and_the_others_are_summarised(
-    write_trial, noise, damage
-):
-    write_trial("0.1", 1.0, noise(0))
-    folder = write_trial("0.2", 2.0, noise(1))
+def test_a_damaged_run_has_failed_with_a_line_that_says_why(write_trial, noise, damage):
+    folder = write_trial("0.1", 1.0, noise(0))
     damage(folder / "0.1,seed=0")
-    summary = summarize(folder)
-    assert summary.counts == "4 runs: 3 complete, 1 failed"
-    (bad,) = [run for run in summary.runs if run.status.state == "failed"]
-    assert bad.name == "0.1,seed=0"
+    bad, good = sorted(read_runs(folder), key=lambda run: run.name)
+    assert (bad.status.state, good.status.state) == ("failed", "complete")
     assert bad.status.error.startswith("its results cannot be read: ")
     assert "\n" not in bad.status.error
+
+
+def test_a_damaged_run_takes_no_other_one_out_of_the_summary(write_trial, noise):
+    write_trial("0.1", 1.0, noise(0))
+    folder = write_trial("0.2", 2.0, noise(1))
+    DAMAGE["baselines reversed"](folder / "0.1,seed=0")
+    summary = report(folder)
+    assert summary.counts == "4 runs: 3 complete, 1 failed"
     assert summary.choice.trial.name == "dropout=0.1"
     assert summary.choice.trial.seeds == (1,)
 
 
-@pytest.mark.parametrize("name", ["actual", "date", "is_roll"])
-def test_a_trial_may_be_called_as_a_column_of_the_ledger(write_run, market, noise, tmp_path, name):
-    setting = ["model=tiny", f"name={name}"]
+def test_a_trial_may_be_called_as_a_column_of_the_ledger(write_run, market, noise, tmp_path):
+    setting = ["model=tiny", "name=actual"]
     write_run(tmp_path / "a", setting, market, noise(0), objective=1.0, borders=BORDERS)
     summary = summarize(tmp_path)
-    assert list(summary.ledger) == ["date", "actual", "is_roll", f"{name} (2)"]
+    assert list(summary.ledger) == ["date", "actual", "is_roll", "actual (2)"]
     assert summary.choice is not None
 
 
