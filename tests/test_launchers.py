@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -42,8 +41,11 @@ def one_by_one(compose, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_joblib(make_sweep, tmp_path_factory):
+    """Three runs, and a fourth that cannot write its checkpoints."""
     folder = tmp_path_factory.mktemp("joblib")
-    return folder, make_sweep(folder, *TWO_WORKERS, "seed=0,1,2")
+    (folder / "seed=3").mkdir()
+    (folder / "seed=3" / "checkpoints").write_text("no folder", encoding="utf-8")
+    return folder, make_sweep(folder, *TWO_WORKERS, "seed=3,0,1,2", status=1)
 
 
 def read_json(path):
@@ -54,15 +56,15 @@ def states(folder):
     return {path.parent.name: read_json(path)["state"] for path in folder.glob("*/status.json")}
 
 
-def require_same_runs(folder, reference, seeds):
+def require_same_runs(folder, reference, seeds, failed=()):
     """Every run is complete in a folder of its own, with the forecasts it has by itself."""
     names = [f"seed={seed}" for seed in seeds]
-    assert states(folder) == dict.fromkeys(names, "complete")
+    assert states(folder) == {**dict.fromkeys(names, "complete"), **dict.fromkeys(failed, "failed")}
     for name in names:
         predictions = (folder / name / "predictions.csv").read_bytes()
         assert predictions == (reference / name / "predictions.csv").read_bytes(), name
     runs = read_json(folder / "summary.json")["runs"]
-    assert sorted(run["run"] for run in runs) == names
+    assert sorted(run["run"] for run in runs) == sorted([*names, *failed])
 
 
 def test_the_seeds_of_the_reference_are_told_apart(one_by_one):
@@ -70,11 +72,14 @@ def test_the_seeds_of_the_reference_are_told_apart(one_by_one):
     assert len(written) == 3
 
 
-def test_two_joblib_workers_leave_what_one_process_leaves(by_joblib, one_by_one):
+def test_two_joblib_workers_leave_what_one_process_leaves_and_outlive_a_failed_run(
+    by_joblib, one_by_one
+):
     folder, process = by_joblib
-    require_same_runs(folder, one_by_one, seeds=range(3))
-    assert "3 runs: 3 complete" in process.stdout
-    assert process.stderr == ""
+    require_same_runs(folder, one_by_one, seeds=range(3), failed=["seed=3"])
+    assert "4 runs: 3 complete, 1 failed" in process.stdout
+    assert process.stderr.startswith(f"MachineError: {folder / 'seed=3'}")
+    assert process.stderr.count("\n") == 1
 
 
 def test_two_joblib_workers_share_the_runs(by_joblib):
@@ -82,22 +87,6 @@ def test_two_joblib_workers_share_the_runs(by_joblib):
     times = sorted((status["started"], status["ended"]) for status in statuses)
     # A worker that came late has missed one run, and not all.
     assert any(later[0] < earlier[1] for earlier, later in itertools.pairwise(times))
-
-
-def test_the_same_joblib_command_with_more_runs_repeats_none_and_outlives_a_failed_one(
-    by_joblib, make_sweep, tmp_path
-):
-    shutil.copytree(by_joblib[0], tmp_path, dirs_exist_ok=True)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("seed=*/predictions.csv")}
-    (tmp_path / "seed=5").mkdir()
-    (tmp_path / "seed=5" / "checkpoints").write_text("no folder", encoding="utf-8")
-    process = make_sweep(tmp_path, *TWO_WORKERS, "seed=5,0,1,2,3", status=1)
-    complete = {f"seed={seed}": "complete" for seed in range(4)}
-    assert states(tmp_path) == {"seed=5": "failed", **complete}
-    assert len(before) == 3
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert process.stderr.startswith(f"MachineError: {tmp_path / 'seed=5'}")
-    assert "Traceback" not in process.stderr
 
 
 def test_submitit_on_this_machine_leaves_what_one_process_leaves(make_sweep, one_by_one, tmp_path):
