@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 REFUSED = {
     "seed": "the luckiest seed says nothing of the next; run several seeds of the best settings",
     "monitor": "trials that minimise different things have no best",
-    "split": "trials of different days have no best; search on one split, then walk forward",
+    "split": "trials of different days have no best; search on one, then walk forward behind it",
     "target": "trials that forecast different things have no best",
     "data": "trials on different data have no best",
     "futures": "trials that forecast different contracts have no best",

@@ -123,31 +123,27 @@ def _choose(
 ) -> Choice:
     """Open the test days of the first trial, and discount them for all the others."""
     name, own = next(iter(joined.items()))
-    trial, target, settings = (
-        trials[name],
-        trials[name].config.target,
-        trials[name].config.evaluation,
-    )
+    trial, settings = trials[name], trials[name].config.evaluation
+    kind, horizon = trial.config.target.kind, trial.config.target.horizon
     discount = discount_for_looking(
         ledger["actual"].to_numpy(np.float64),
         {other: ledger[other].to_numpy(np.float64) for other in joined},
         chosen=name,
         num_trials=num_trials,
         is_roll=ledger["is_roll"].to_numpy(dtype=bool),
-        kind=target.kind,
-        horizon=target.horizon,
+        kind=kind,
+        horizon=horizon,
         reps=settings.bootstrap_repetitions,
         seed=settings.bootstrap_seed,
     )
-    kind, horizon = target.kind, target.horizon
     scores = evaluate(own.days, kind=kind, horizon=horizon)
     assessment = assess(
         own.days,
         own.baselines,
         own.density,
         settings,
-        kind=target.kind,
-        horizon=target.horizon,
+        kind=kind,
+        horizon=horizon,
         label=direction_label(scores, trial.config.thresholds),
         discount=discount,
     )
