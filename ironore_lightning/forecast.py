@@ -34,6 +34,7 @@ from ironore_lightning.predictions import (
     conformal_bounds,
     mean_forecast,
     read_forecasts,
+    stated_bounds,
     to_distribution,
 )
 from ironore_lightning.record import column_digests, read_json, write_json
@@ -260,9 +261,7 @@ def speak(run: Run, panel: Panel) -> pd.DataFrame:
         index=features.index[origins],
     )
     if (distribution := to_distribution(forecaster.head, parameters)) is not None:
-        for coverage in COVERAGES:
-            tail, name = (1 - coverage) / 2, round(100 * coverage)
-            frame[[f"lower_{name}", f"upper_{name}"]] = distribution.quantile([tail, 1 - tail])
+        frame = frame.assign(**stated_bounds(distribution))
     return frame
 
 

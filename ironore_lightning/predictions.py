@@ -192,6 +192,12 @@ def to_distribution(head: Head, parameters: Tensor) -> Distribution | None:
     return None
 
 
+def stated_bounds(said: Distribution) -> dict[str, Floats]:
+    """Return the bounds that distributions of N days say, by column, shape (N,) each."""
+    levels = [level for one in COVERAGES for level in ((1 - one) / 2, (1 + one) / 2)]
+    return dict(zip(BOUNDS, said.quantile(levels).T, strict=True))
+
+
 def _bounds(
     val: pd.DataFrame,
     test: pd.DataFrame,
@@ -201,27 +207,24 @@ def _bounds(
     horizon: int,
 ) -> pd.DataFrame:
     """Bound the test rows: by what the network said, or by its earlier errors."""
+    if said is not None:
+        return pd.DataFrame(stated_bounds(said), index=test.index)
     scores = scaled_scores(*_columns(val))
     actual, forecast, volatility = _columns(test)
-    bounds: dict[str, Floats] = {}
-    for coverage in COVERAGES:
-        if said is not None:
-            tail = (1 - coverage) / 2
-            lower, upper = said.quantile([tail, 1 - tail]).T
-        else:
-            found = adaptive_intervals(
-                scores,
-                actual=actual,
-                forecast=forecast,
-                volatility=volatility,
-                coverage=coverage,
-                horizon=horizon,
-                adaptation=adaptation,
-            )
-            lower, upper = found.lower, found.upper
-        name = round(100 * coverage)
-        bounds |= {f"lower_{name}": lower, f"upper_{name}": upper}
-    return pd.DataFrame(bounds, index=test.index)
+    found = [
+        adaptive_intervals(
+            scores,
+            actual=actual,
+            forecast=forecast,
+            volatility=volatility,
+            coverage=coverage,
+            horizon=horizon,
+            adaptation=adaptation,
+        )
+        for coverage in COVERAGES
+    ]
+    bounds = [side for one in found for side in (one.lower, one.upper)]
+    return pd.DataFrame(dict(zip(BOUNDS, bounds, strict=True)), index=test.index)
 
 
 def _from_residuals(val: pd.DataFrame, test: pd.DataFrame) -> Quantiles:
