@@ -228,21 +228,21 @@ def test_a_folder_that_is_removed_in_a_run_is_missed_and_not_made_again(
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """Two runs started at once, whose readers leave after the first line."""
+    """Two runs started at once; one's reader leaves at the first line, one's in the first epoch."""
     place = tmp_path_factory.mktemp("both")
     command = [sys.executable, str(ROOT / "train.py"), "model=tiny", "training.max_epochs=1"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     runs = [subprocess.Popen(command, cwd=place, text=True, **pipes) for _ in range(2)]
-    lines = []
-    for one in runs:
-        lines.append(one.stdout.readline())
+    seen = []
+    for one, last in zip(runs, ("segment", "epoch"), strict=True):
+        seen.append(next((line for line in one.stdout if last in line), ""))
         one.stdout.close()
     said = [one.stderr.read() for one in runs]
     for one in runs:
         one.stderr.close()
         one.wait(timeout=240)
     folders = sorted((place / "outputs" / "ironore").iterdir())
-    return folders, [one.returncode for one in runs], lines, said
+    return folders, [one.returncode for one in runs], seen, said
 
 
 def test_two_runs_that_start_in_the_same_second_have_two_folders(both):
@@ -255,8 +255,8 @@ def test_two_runs_that_start_in_the_same_second_have_two_folders(both):
 
 
 def test_a_reader_who_has_seen_enough_does_not_stop_a_run(both):
-    folders, codes, lines, said = both
-    assert [line.split()[0] for line in lines] == ["segment", "segment"]
+    folders, codes, seen, said = both
+    assert [line.split()[0] for line in seen] == ["segment", "epoch"]
     assert (codes, said) == ([0, 0], ["", ""])
     for folder in folders:
         assert "guessing reaches" in (folder / "training.log").read_text(encoding="utf-8")

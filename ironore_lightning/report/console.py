@@ -15,7 +15,6 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ironore_lightning.config.evaluation import ThresholdSettings
 from ironore_lightning.evaluation.assessment import Assessment
@@ -117,21 +116,22 @@ class EpochReport(Callback):
             change = f"{loss - self.previous_loss:+.4f}"
             words.insert(0, loss_trend(loss - self.previous_loss, self.thresholds))
         self.best_loss = min(self.best_loss, loss)
-        with logging_redirect_tqdm():
-            log.info(
-                "%5d %12.4f %10.4f %9s %7.2f s %10.2e %9.4f  %s",
-                trainer.current_epoch + 1,
-                float(scores["train/loss"]),
-                loss,
-                change,
-                seconds,
-                trainer.optimizers[0].param_groups[0]["lr"],
-                self.best_loss,
-                " ".join(_with_symbol(word, word, emoji=self.emoji) for word in words),
-            )
+        self.bar.clear()  # the line below takes its place
+        log.info(
+            "%5d %12.4f %10.4f %9s %7.2f s %10.2e %9.4f  %s",
+            trainer.current_epoch + 1,
+            float(scores["train/loss"]),
+            loss,
+            change,
+            seconds,
+            trainer.optimizers[0].param_groups[0]["lr"],
+            self.best_loss,
+            " ".join(_with_symbol(word, word, emoji=self.emoji) for word in words),
+        )
         self.previous_loss = loss
         self.seconds += seconds
-        self.bar.update()
+        self.bar.n += 1
+        self.bar.refresh()
 
     def state_dict(self) -> dict[str, Any]:
         """Keep what the next line is compared with, and where in the log it belongs."""
