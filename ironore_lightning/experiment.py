@@ -193,8 +193,9 @@ def open_run(
 
 
 def build_logger(folder: Path, checkpoint: Path | None) -> TensorBoardLogger:
-    """Write curves into `folder`; those that a checkpoint does not know yet are drawn anew."""
-    purge = {} if checkpoint is None else {"purge_step": read_checkpoint(checkpoint)["global_step"]}
+    """Write curves into `folder`; what a checkpoint does not know yet is drawn anew."""
+    # Curves count epochs from 1, checkpoints from 0.
+    purge = {} if checkpoint is None else {"purge_step": read_checkpoint(checkpoint)["epoch"] + 2}
     return TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False, **purge)
 
 
@@ -268,7 +269,6 @@ def build_trainer(
     callbacks: list[Callback],
     *,
     folder: Path,
-    num_batches: int,
 ) -> Trainer:
     """Set lightning up for the configured machine, quiet but for our own callbacks.
 
@@ -285,9 +285,8 @@ def build_trainer(
         precision=hardware.precision,
         deterministic=hardware.deterministic,
         max_epochs=config.training.max_epochs,
-        gradient_clip_val=config.training.gradient_clip_norm,
         logger=logger,
-        log_every_n_steps=max(num_batches // hardware.devices, 1),
+        log_every_n_steps=1,
         callbacks=callbacks,
         plugins=[PatientCheckpointIO(), LightningEnvironment()],
         num_sanity_val_steps=0,
@@ -332,7 +331,6 @@ def fit(
         logger,
         [stopping, report, *callbacks, checkpoints],
         folder=folder / "checkpoints",
-        num_batches=len(datamodule.train_dataloader()),
     )
     is_over = False
     with blamed(checkpoint, until=lambda: checkpoints.has_started):

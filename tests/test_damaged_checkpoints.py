@@ -101,7 +101,7 @@ def go_on(config, folder):
     return refusal(run_experiment, config, folder, checkpoint=last)
 
 
-FREE = ("pytorch-lightning_version", "stopping_reason", "stopping_reason_message")
+FREE = ("pytorch-lightning_version", "stopping_reason", "stopping_reason_message", "current_score")
 
 
 def test_a_word_anywhere_in_a_checkpoint_is_refused_in_a_line_or_does_no_harm(

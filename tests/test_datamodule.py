@@ -9,7 +9,7 @@ import torch
 
 from ironore_lightning.config.samples import DateSplit, RatioSplit, ScalingSettings
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.data.windows import ShuffledBatches
+from ironore_lightning.data.windows import ShuffledChunks
 
 ROWS, LENGTH = 120, 10
 DAYS = pd.bdate_range("2023-01-02", periods=ROWS + 1, name="date")
@@ -187,7 +187,7 @@ def test_the_order_of_training_batches_depends_on_the_seed_only():
 
 def test_the_sampler_takes_the_epoch_from_the_trainer():
     loader = module_of().train_dataloader()
-    assert isinstance(loader.sampler, ShuffledBatches)
+    assert isinstance(loader.sampler, ShuffledChunks)
     first = read(loader)[1]
     loader.sampler.set_epoch(1)
     second = read(loader)[1]

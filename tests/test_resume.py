@@ -25,6 +25,7 @@ NUM_EPOCHS = 25
 SETTINGS = (
     "model=bilstm_small",  # with dropout, which draws random numbers
     "training.schedule=reduce_on_plateau",
+    "training.learning_rate=0.05",  # so high that the schedule lowers it, twice
     f"training.max_epochs={NUM_EPOCHS}",
     f"training.patience={NUM_EPOCHS}",
 )
@@ -100,7 +101,9 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(
     for name in ("val/loss", "train/loss", "learning_rate"):
         curve = [(event.step, event.value) for event in events.Scalars(name)]
         assert curve == [(event.step, event.value) for event in reference.Scalars(name)], name
-        assert len(curve) == NUM_EPOCHS
+        assert [step for step, _ in curve] == list(range(1, NUM_EPOCHS + 1))
+    assert len({value for _, value in curve}) == 3  # a lost look at the plateau would show
+    assert mine["lr_schedulers"] == theirs["lr_schedulers"]
 
 
 def test_what_cannot_go_on_is_refused_in_a_line(tmp_path):

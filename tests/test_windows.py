@@ -7,7 +7,7 @@ import torch
 from ironore_lightning.data.windows import (
     Batch,
     OrderedBatches,
-    ShuffledBatches,
+    ShuffledChunks,
     WindowDataset,
     WindowLoader,
 )
@@ -22,15 +22,20 @@ def dataset(origins=range(LENGTH - 1, ROWS)):
 
 
 def shuffled(num_samples=100, *, batch_size=16, seed=0, epoch=0, num_replicas=1, rank=0):
-    batches = ShuffledBatches(
+    chunks = ShuffledChunks(
         num_samples, batch_size=batch_size, seed=seed, num_replicas=num_replicas, rank=rank
     )
-    batches.set_epoch(epoch)
-    return batches
+    chunks.set_epoch(epoch)
+    return chunks
 
 
-def order(batches):
-    return torch.cat(list(batches)).tolist()
+def batches_of(chunks, batch_size=16):
+    """Return the positions of each batch that a step is taken on."""
+    return [batch.tolist() for chunk in chunks for batch in chunk.split(batch_size)]
+
+
+def order(chunks):
+    return torch.cat(list(chunks)).tolist()
 
 
 # --- windows --------------------------------------------------------------------------------------
@@ -81,11 +86,41 @@ def test_ordered_batches_run_through_time_once():
 
 
 def test_an_epoch_sees_every_sample_once():
-    batches = shuffled()
-    assert len(list(batches)) == len(batches) == 7
-    assert [len(batch) for batch in batches] == [16] * 6 + [4]
-    assert order(batches) != list(range(100))
-    assert sorted(order(batches)) == list(range(100))
+    chunks = shuffled()
+    assert [len(batch) for batch in batches_of(chunks)] == [16] * 6 + [4]
+    assert order(chunks) != list(range(100))
+    assert sorted(order(chunks)) == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "batch_size", "expected"),
+    [
+        (2500, 32, [1024, 1024, 452]),
+        (2048, 1024, [1024, 1024]),
+        (2500, 1000, [1000, 1000, 500]),
+        (2500, 400, [800, 800, 800, 100]),
+        (2500, 2000, [2000, 500]),
+    ],
+    ids=str,
+)
+def test_a_chunk_holds_the_whole_batches_of_at_most_1024_samples_and_at_least_one(
+    num_samples, batch_size, expected
+):
+    chunks = shuffled(num_samples, batch_size=batch_size)
+    assert [len(chunk) for chunk in chunks] == expected
+    assert len(chunks) == len(expected)
+    sizes = [len(batch) for batch in batches_of(chunks, batch_size)]
+    assert set(sizes[:-1]) == {batch_size}
+    assert sum(sizes) == num_samples
+
+
+def test_a_chunk_is_cut_into_batches_that_are_views_of_it():
+    chunk = dataset()[torch.arange(36)]
+    first, second, third = chunk.split(16)
+    assert [len(batch.target) for batch in (first, second, third)] == [16, 16, 4]
+    assert torch.equal(torch.cat([first.inputs, second.inputs, third.inputs]), chunk.inputs)
+    assert third.target.tolist() == [-36, -37, -38, -39]
+    assert second.inputs.data_ptr() == chunk.inputs[16:].data_ptr()
 
 
 def test_seed_and_epoch_alone_decide_the_order():
@@ -102,12 +137,14 @@ def test_the_largest_seed_is_allowed():
 
 
 @pytest.mark.parametrize(
-    ("num_samples", "num_replicas"), [(128, 2), (100, 2), (100, 3)], ids=["even", "odd", "three"]
+    ("num_samples", "num_replicas"),
+    [(128, 2), (100, 2), (100, 3), (5000, 3)],
+    ids=["even", "odd", "three", "several chunks"],
 )
 def test_replicas_share_the_batches_of_one_order(num_samples, num_replicas):
-    alone = [batch.tolist() for batch in shuffled(num_samples)]
+    alone = batches_of(shuffled(num_samples))
     shares = [
-        [batch.tolist() for batch in shuffled(num_samples, num_replicas=num_replicas, rank=rank)]
+        batches_of(shuffled(num_samples, num_replicas=num_replicas, rank=rank))
         for rank in range(num_replicas)
     ]
     steps = -(-len(alone) // num_replicas)
@@ -122,20 +159,21 @@ def test_replicas_share_the_batches_of_one_order(num_samples, num_replicas):
 @pytest.mark.parametrize("num_replicas", [2, 3, 8], ids=str)
 def test_more_replicas_than_batches_still_get_one_each(num_replicas):
     shares = [
-        list(shuffled(10, num_replicas=num_replicas, rank=rank)) for rank in range(num_replicas)
+        batches_of(shuffled(10, num_replicas=num_replicas, rank=rank))
+        for rank in range(num_replicas)
     ]
     assert [len(share) for share in shares] == [1] * num_replicas
     assert all(len(batch) == 10 for (batch,) in shares)
 
 
 @pytest.mark.parametrize(
-    "batches",
+    "sampler",
     [shuffled(36), OrderedBatches(36, batch_size=16)],
     ids=["shuffled", "ordered"],
 )
-def test_drawing_batches_leaves_the_global_generator_alone(batches):
+def test_drawing_samples_leaves_the_global_generator_alone(sampler):
     before = torch.get_rng_state()
-    loader = WindowLoader(dataset(), batches)
-    assert len(loader) == len(batches)
-    assert sum(len(batch.target) for batch in loader) == 36
+    loader = WindowLoader(dataset(), sampler)
+    assert len(loader) == len(sampler)
+    assert sum(len(one.target) for one in loader) == 36
     assert torch.equal(torch.get_rng_state(), before)

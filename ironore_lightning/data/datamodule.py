@@ -19,7 +19,7 @@ from ironore_lightning.data.scaling import fit_scaler, scale_table, target_value
 from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
 from ironore_lightning.data.windows import (
     OrderedBatches,
-    ShuffledBatches,
+    ShuffledChunks,
     WindowDataset,
     WindowLoader,
 )
@@ -92,16 +92,16 @@ class WindowDataModule(LightningDataModule):
         return samples.windows[samples.origins - samples.sequence_length + 1].numpy()
 
     def train_dataloader(self) -> WindowLoader:
-        """Shuffle by seed and epoch; processes share the batches."""
+        """Shuffle by seed and epoch, in chunks of batches; processes share the batches."""
         dataset = self.datasets["train"]
-        batches = ShuffledBatches(
+        chunks = ShuffledChunks(
             len(dataset),
             batch_size=self.batch_size,
             seed=self.seed,
             num_replicas=self.trainer.world_size if self.trainer else 1,
             rank=self.trainer.global_rank if self.trainer else 0,
         )
-        return WindowLoader(dataset, batches)
+        return WindowLoader(dataset, chunks)
 
     def val_dataloader(self) -> WindowLoader:
         """Read the validation samples in time order."""

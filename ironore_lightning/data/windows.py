@@ -1,4 +1,4 @@
-"""Windows as views of one tensor, gathered a batch at a time."""
+"""Windows as views of one tensor, gathered a chunk of batches at a time."""
 
 import math
 from collections.abc import Iterator
@@ -9,6 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
+
+SAMPLES_A_CHUNK = 1024
+"""Training samples gathered at once: many steps, 12 MiB for the longest of usual windows."""
 
 
 class Batch(NamedTuple):
@@ -22,9 +25,14 @@ class Batch(NamedTuple):
     inputs: Tensor
     target: Tensor
 
+    def split(self, batch_size: int) -> Iterator["Batch"]:
+        """Cut a chunk into batches, views of it; the last may be short."""
+        inputs, target = (torch.split(one, batch_size) for one in self)
+        return map(Batch, inputs, target)
+
 
 class WindowDataset:
-    """Samples of one segment; indexing with a tensor of positions gathers a whole batch.
+    """Samples of one segment; indexing with a tensor of positions gathers them all at once.
 
     Args:
         features: Scaled, shape (T, F).
@@ -58,11 +66,11 @@ class WindowDataset:
 
 
 class WindowLoader:
-    """Gather batch after batch; nothing is collated and no process is started, as in a DataLoader.
+    """Gather what a sampler asks for; nothing is collated and no process is started.
 
     Args:
         dataset: What to gather from.
-        sampler: Positions of each batch; the trainer tells it the epoch.
+        sampler: Positions of each batch or chunk; the trainer tells it the epoch.
     """
 
     batch_sampler = None  # lightning asks for it, as a DataLoader that does not batch would say
@@ -73,11 +81,11 @@ class WindowLoader:
         self.sampler = sampler
 
     def __len__(self) -> int:
-        """Count the batches."""
+        """Count what an epoch yields."""
         return len(self.sampler)  # type: ignore[arg-type]  # both samplers below have a length
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches of an epoch."""
+        """Yield the samples of an epoch."""
         return (self.dataset[positions] for positions in self.sampler)
 
 
@@ -97,12 +105,16 @@ class OrderedBatches(Sampler[Tensor]):
         return iter(self.batches)
 
 
-class ShuffledBatches(Sampler[Tensor]):
+class ShuffledChunks(Sampler[Tensor]):
     """Positions in an order that seed and epoch alone decide, so that a resumed run repeats it.
+
+    A chunk holds as many whole batches as `SAMPLES_A_CHUNK` allows, at least one; the module takes
+    a step on each. What lightning does around a call takes longer than a step of a small network,
+    so it is called once a chunk.
 
     Args:
         num_samples: Positions to draw from (N).
-        batch_size: Positions a batch; the last may be short.
+        batch_size: Positions a batch; the last of an epoch may be short.
         seed: Of the order.
         num_replicas: Processes that share the batches; each gets as many, early ones fill up.
         rank: Which of them this is.
@@ -118,19 +130,25 @@ class ShuffledBatches(Sampler[Tensor]):
         self.num_replicas = num_replicas
         self.rank = rank
         self.epoch = 0
+        self.num_batches = math.ceil(math.ceil(num_samples / batch_size) / num_replicas)
+        self.batches_a_chunk = max(SAMPLES_A_CHUNK // batch_size, 1)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of `epoch`; the trainer calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Count the batches of this process."""
-        return math.ceil(math.ceil(self.num_samples / self.batch_size) / self.num_replicas)
+        """Count the chunks of this process."""
+        return math.ceil(self.num_batches / self.batches_a_chunk)
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Yield positions, shape (B,)."""
+        """Yield positions, shape (C,); only the last batch of an epoch may be short."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.num_samples, generator=generator)
         batches = torch.split(order, self.batch_size)
-        for number in range(len(self)):
-            yield batches[(number * self.num_replicas + self.rank) % len(batches)]
+        own = [
+            batches[(number * self.num_replicas + self.rank) % len(batches)]
+            for number in range(self.num_batches)
+        ]
+        for first in range(0, self.num_batches, self.batches_a_chunk):
+            yield torch.cat(own[first : first + self.batches_a_chunk])

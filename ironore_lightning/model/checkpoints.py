@@ -39,8 +39,14 @@ PARTS = {
 """What every checkpoint of a run holds."""
 
 
-MAY_DIFFER = (".stopping_reason", ".stopping_reason_message", ".pytorch-lightning_version")
-"""What two checkpoints of one run may say in other words: patience ran out, lightning is newer."""
+MAY_DIFFER = (
+    ".stopping_reason",
+    ".stopping_reason_message",
+    ".current_score",
+    ".pytorch-lightning_version",
+)
+"""What two checkpoints of one run may say in other words: patience ran out, nothing has become
+better since the run went on, lightning is newer."""
 
 
 class Checkpoints(ModelCheckpoint):

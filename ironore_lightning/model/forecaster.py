@@ -1,11 +1,13 @@
 """The LightningModule: loss, optimiser, scores of an epoch."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
 
@@ -39,6 +41,7 @@ class Forecaster(LightningModule):
         """Build the network; its weights come from torch's global generator."""
         super().__init__()
         self.save_hyperparameters(logger=False)
+        self.automatic_optimization = False  # a call takes several steps
         self.training_settings = TrainingSettings.model_validate(training)
         self.monitor = monitor
         settings = ModelSettings.model_validate(model)
@@ -52,18 +55,35 @@ class Forecaster(LightningModule):
         raw: Tensor = self.network(inputs)
         return self.head.parameters(raw.float())  # mixed precision ends with the network
 
-    def training_step(self, batch: Batch) -> Tensor:
-        """Return the mean loss of a batch."""
-        loss = self.head.mean_loss(self(batch.inputs), batch.target)
-        self.train_loss.add(loss, len(batch.target))
-        return loss
+    def training_step(self, chunk: Batch) -> None:
+        """Take a step of the optimiser on each batch of a chunk."""
+        optimizer = cast(LightningOptimizer, self.optimizers())
+        for batch in chunk.split(self.training_settings.batch_size):
+            loss = self.head.mean_loss(self(batch.inputs), batch.target)
+            self.train_loss.add(loss, len(batch.target))
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:  # noqa: ARG002 - lightning's
+        """Clip the gradients, which are no longer scaled here, whatever the precision."""
+        clip_grad_norm_(self.parameters(), self.training_settings.gradient_clip_norm)
 
     def on_validation_epoch_start(self) -> None:
         """Log the training loss; if it is no number, no checkpoint may follow."""
         if self.train_loss.num_samples:  # none when validating without a fit
+            self.log("step", float(self.current_epoch + 1))  # the axis of all curves
             self._log_loss("train/loss", self.train_loss.take())
             learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.log("learning_rate", learning_rate, sync_dist=True)
+
+    def on_train_epoch_end(self) -> None:
+        """Let the schedule choose the next learning rate, before a checkpoint is written."""
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, ReduceLROnPlateau):
+            schedule.step(self.trainer.callback_metrics[self.monitor])
+        elif isinstance(schedule, LRScheduler):
+            schedule.step()
 
     def validation_step(self, batch: Batch) -> None:
         """Score a batch."""
@@ -85,28 +105,22 @@ class Forecaster(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser, and its schedule if one is set."""
         settings = self.training_settings
-        # Of a fused optimiser lightning clips no gradients in mixed precision.
-        is_mixed = self._trainer is not None and "mixed" in str(self.trainer.precision)
+        # A fused optimiser would scale the gradients back by itself, after they are clipped.
+        is_scaled = self._trainer is not None and self.trainer.precision == "16-mixed"
         family = {"adam": Adam, "adamw": AdamW}[settings.optimizer]
         optimizer: Optimizer = family(
             self.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
-            fused=not is_mixed,  # one call a step; equal to the others but for rounding
+            fused=not is_scaled,  # one call a step; equal to the others but for rounding
         )
         if settings.schedule == "none":
             return optimizer
-        scheduler: LRScheduler
         if settings.schedule == "cosine":
-            scheduler = CosineAnnealingLR(optimizer, T_max=settings.max_epochs)
-        else:
-            scheduler = ReduceLROnPlateau(
-                optimizer, factor=0.5, patience=max(settings.patience // 3, 1)
-            )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "monitor": self.monitor},
-        }
+            cosine = CosineAnnealingLR(optimizer, T_max=settings.max_epochs)
+            return {"optimizer": optimizer, "lr_scheduler": cosine}
+        plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=max(settings.patience // 3, 1))
+        return {"optimizer": optimizer, "lr_scheduler": plateau}
 
     def _log_loss(self, name: str, loss: Tensor) -> None:
         if not torch.isfinite(loss):

@@ -73,6 +73,8 @@ def table_config(path: Path):
 
 def work(path: Path) -> None:
     """Go from a table to a thousand steps, and print what each part took."""
+    from bare_loop import step
+
     from ironore_lightning.data.features import build_features, build_target
     from ironore_lightning.data.market import build_market
     from ironore_lightning.experiment import build_forecaster, cut_samples, lay_windows
@@ -99,9 +101,7 @@ def work(path: Path) -> None:
     optimizer = forecaster.configure_optimizers()
     started = time.perf_counter()
     for batch in steps(datamodule):
-        optimizer.zero_grad()
-        forecaster.training_step(batch).backward()
-        optimizer.step()
+        step(forecaster, optimizer, batch.inputs, batch.target, config)
     seconds = time.perf_counter() - started
     print(json.dumps({"first batch": first_batch, "memory": added, "steps": seconds}))
 
@@ -109,7 +109,9 @@ def work(path: Path) -> None:
 def steps(datamodule):
     """Yield a thousand training batches, epoch after epoch."""
     epochs = (datamodule.train_dataloader() for _ in itertools.count())
-    return itertools.islice(itertools.chain.from_iterable(epochs), NUM_STEPS)
+    chunks = itertools.chain.from_iterable(epochs)
+    batches = itertools.chain.from_iterable(one.split(datamodule.batch_size) for one in chunks)
+    return itertools.islice(batches, NUM_STEPS)
 
 
 def memory(*, reset_peak: bool = False) -> int:
