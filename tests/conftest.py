@@ -13,13 +13,14 @@ import logging
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from forks import Forks
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
@@ -54,13 +55,27 @@ def compose() -> Callable[..., Config]:
 
 
 @pytest.fixture(scope="session")
-def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a command of the project in a process of its own."""
+def forks() -> Iterator[Forks]:
+    """Start the process whose forks run the commands of the project."""
+    process = Forks()
+    yield process
+    process.close()
 
-    def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+
+@pytest.fixture(scope="session")
+def run_command(forks: Forks) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command of the project in a process of its own."""
+    return forks.run
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Start Python anew, where it matters what is imported."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *arguments]
         return subprocess.run(
-            command, cwd=cwd, capture_output=True, text=True, timeout=240, check=False
+            command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
         )
 
     return run

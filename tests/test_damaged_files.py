@@ -8,8 +8,6 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +28,6 @@ from small_market import bits, original_settings, read_market, write_small_marke
 
 from ironore_lightning.errors import DataError
 
-ROOT = Path(__file__).parents[1]
 # --- the undamaged files --------------------------------------------------------------------------
 
 
@@ -170,23 +167,6 @@ def test_a_wrong_value_that_could_be_right_is_read_as_it_stands(market, folder, 
 
 # --- the command ----------------------------------------------------------------------------------
 
-FORKED = """
-import json, os, runpy, sys
-# What takes seconds, and the processes below need not repeat.
-import ironore_lightning.experiment
-import ironore_lightning.sweep.plugins
-import ironore_lightning.sweep.pruning
-for number, arguments in enumerate(json.loads(sys.argv[1])):
-    process = os.fork()
-    if process == 0:
-        for stream, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{sys.argv[2]}/{number}.{name}", os.O_WRONLY | os.O_CREAT), stream)
-        sys.argv = ["train.py", *arguments]
-        runpy.run_path("train.py", run_name="__main__")
-        sys.exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
-"""
-
 
 class Hostile:
     """Pickles as a command that leaves a file."""
@@ -210,37 +190,18 @@ COMMANDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def ended(market, tmp_path_factory):
-    """Folder, status and output of `train.py` on each of `COMMANDS`."""
-    folders = [tmp_path_factory.mktemp("raw") for _ in COMMANDS]
-    outputs = tmp_path_factory.mktemp("outputs")
-    for folder, (damage, _) in zip(folders, COMMANDS.values(), strict=True):
-        damage(shutil.copytree(market[0], folder, dirs_exist_ok=True))
-    arguments = [
-        ["data=original", f"data.root={folder}", f"hydra.run.dir={folder / 'run'}"]
-        for folder in folders
-    ]
-    process = subprocess.run(
-        [sys.executable, "-c", FORKED, json.dumps(arguments), str(outputs)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    statuses = map(int, process.stdout.split())
-    errors = [(outputs / f"{number}.err").read_text() for number in range(len(COMMANDS))]
-    return dict(zip(COMMANDS, zip(folders, statuses, errors, strict=True), strict=True))
-
-
 @pytest.mark.parametrize("case", COMMANDS)
-def test_the_command_ends_with_status_2_and_one_line(ended, case):
-    folder, status, errors = ended[case]
-    assert status == 2
-    assert errors.startswith("DataError: ")
-    assert COMMANDS[case][1] in errors
-    assert errors.count("\n") == 1
-    assert "Traceback" not in errors
+def test_the_command_ends_with_status_2_and_one_line(market, run_command, tmp_path, case):
+    damage, line = COMMANDS[case]
+    folder = Path(shutil.copytree(market[0], tmp_path / "raw"))
+    damage(folder)
+    run = tmp_path / "run"
+    arguments = ("data=original", f"data.root={folder}", f"hydra.run.dir={run}")
+    process = run_command("train.py", *arguments)
+    assert process.returncode == 2
+    assert process.stderr.startswith("DataError: ")
+    assert line in process.stderr
+    assert process.stderr.count("\n") == 1
+    assert "Traceback" not in process.stderr
     assert not (folder / "marker").exists()
-    assert json.loads((folder / "run" / "status.json").read_text())["state"] == "failed"
+    assert json.loads((run / "status.json").read_text())["state"] == "failed"

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -133,23 +131,21 @@ def test_the_summary_can_be_asked_for_by_hand(grid, capsys):
         assert said.count("\n") == 1
 
 
-def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, run_command, compose):
+def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, forks, compose):
     settings = ("model=tiny", "training.max_epochs=40", "training.patience=40")
     command = ["train.py", "-m", *settings, "seed=0,1", f"hydra.sweep.dir={tmp_path}"]
-    with subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
-    ) as process:
-        second = tmp_path / "seed=1" / "checkpoints" / "last.ckpt"
-        deadline = time.monotonic() + 120
-        while not second.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+    process = forks.start(command, out=os.devnull, err=os.devnull)
+    second = tmp_path / "seed=1" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not second.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process, signal.SIGKILL)
+    assert forks.wait(process) == -signal.SIGKILL
     cut_off = statuses(tmp_path)
     assert [one["state"] for one in cut_off.values()] == ["complete", "running"]
     assert summarize(tmp_path).counts == "2 runs: 1 complete, 1 interrupted"
 
-    again = run_command(*command)
+    again = forks.run(*command)
     assert again.returncode == 0, again.stderr
     after = statuses(tmp_path)
     assert [one["state"] for one in after.values()] == ["complete"] * 2

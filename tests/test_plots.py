@@ -494,9 +494,9 @@ def test_neither_pyplot_nor_more_of_ours_than_a_score_and_the_style_is_needed(mo
 @pytest.mark.parametrize(
     "wanted", ["nonsense", "tkagg", "module://matplotlib.backends.backend_svg"]
 )
-def test_the_backend_that_the_environment_names_cannot_stop_a_run(run_command, monkeypatch, wanted):
+def test_the_backend_that_the_environment_names_cannot_stop_a_run(run_python, monkeypatch, wanted):
     monkeypatch.setenv("MPLBACKEND", wanted)
     code = "import ironore_lightning, matplotlib; print(matplotlib.rcParams['backend'])"
-    process = run_command("-c", code)
+    process = run_python("-c", code)
     assert process.returncode == 0, process.stderr
     assert process.stdout.strip() == (wanted if wanted.startswith("module://") else "agg")

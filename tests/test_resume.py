@@ -1,10 +1,9 @@
 """A run that is stopped, however, goes on as if it had not been."""
 
 import json
+import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -40,21 +39,17 @@ def whole(compose, tmp_path_factory):
     return folder
 
 
-def stop(folder, number, *, epochs, arguments):
+def stop(forks, folder, number, *, epochs, arguments):
     """Start or continue the run in a process of its own, and stop it after some epochs."""
-    # A shell lets what it starts in the background ignore Ctrl-C, and so would the run.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(
-        [sys.executable, "train.py", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL
-    ) as process:
-        log = folder / "training.log"
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            if log.exists() and len(EPOCH.findall(log.read_text(encoding="utf-8"))) >= epochs:
-                break
-            time.sleep(0.01)
-        process.send_signal(number)
-        return process.wait(timeout=60)
+    process = forks.start(["train.py", *arguments], out=os.devnull, err=os.devnull)
+    log = folder / "training.log"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if log.exists() and len(EPOCH.findall(log.read_text(encoding="utf-8"))) >= epochs:
+            break
+        time.sleep(0.01)
+    os.kill(process, number)
+    return forks.wait(process)
 
 
 def content(folder, name):
@@ -68,19 +63,17 @@ STOPS = (
 )
 
 
-def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(
-    whole, run_command, tmp_path
-):
+def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(whole, forks, tmp_path):
     arguments = [*SETTINGS, f"hydra.run.dir={tmp_path}"]
     for number, status, state, epochs in STOPS:
-        assert stop(tmp_path, number, epochs=epochs, arguments=arguments) == status
+        assert stop(forks, tmp_path, number, epochs=epochs, arguments=arguments) == status
         written = json.loads((tmp_path / "status.json").read_text(encoding="utf-8"))
         assert written["state"] == state
         assert written["exit_status"] == (status if status > 0 else None)
         assert not (tmp_path / "predictions.csv").exists()
         arguments = [f"resume={tmp_path}"]
 
-    process = run_command("train.py", *arguments)
+    process = forks.run("train.py", *arguments)
     assert process.returncode == 0, process.stderr
     assert json.loads((tmp_path / "status.json").read_text(encoding="utf-8"))["state"] == "complete"
     for name in ("predictions.csv", "baselines.csv", "density.csv"):

@@ -36,9 +36,9 @@ FILES = (
 
 
 @pytest.fixture(scope="module")
-def finished(run_command, tmp_path_factory):
+def finished(run_python, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    process = run_command("train.py", *QUICK, f"hydra.run.dir={folder}")
+    process = run_python("train.py", *QUICK, f"hydra.run.dir={folder}")
     assert process.returncode == 0, process.stderr
     return folder, process
 
@@ -263,8 +263,8 @@ def test_a_loss_that_is_no_number_names_the_epoch_and_fails_the_run(run_command,
     assert "TrainingError" in (tmp_path / "run" / "training.log").read_text(encoding="utf-8")
 
 
-def test_help_starts_with_examples_and_needs_no_torch(run_command):
-    process = run_command("-X", "importtime", "train.py", "--help")
+def test_help_starts_with_examples_and_needs_no_torch(run_python):
+    process = run_python("-X", "importtime", "train.py", "--help")
     assert process.returncode == 0
     assert process.stdout.splitlines()[2].strip().startswith("python train.py")
     assert "thresholds: default, research, trading" in process.stdout

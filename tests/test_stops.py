@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,12 +16,11 @@ QUICK = ("model=tiny", "training.max_epochs=3")
 SIGNALS = {"Ctrl-C": (signal.SIGINT, 130), "SIGTERM": (signal.SIGTERM, 143)}
 MOMENTS = ("build_market", "predict", "report_scores")
 
-KILL = """
+KILL = f"""
 import os, runpy, sys
 from ironore_lightning import experiment
-setattr(experiment, sys.argv[1], lambda *_, **__: os.kill(os.getpid(), 9))
-sys.argv = ["train.py", *sys.argv[2:]]
-runpy.run_path("train.py", run_name="__main__")
+setattr(experiment, sys.argv.pop(1), lambda *_, **__: os.kill(os.getpid(), 9))
+runpy.run_path({str(ROOT / "train.py")!r}, run_name="__main__")
 """
 
 
@@ -107,8 +104,10 @@ def shown(folder):
     [("last epoch", ("predict", "report_verdict")), ("patience", ("report_verdict",))],
 )
 def test_a_run_that_is_killed_after_its_fit_again_and_again_says_nothing_twice(
-    stopping, moments, whole, train, tmp_path
+    stopping, moments, whole, train, forks, tmp_path
 ):
+    killing = tmp_path / "train.py"
+    killing.write_text(KILL, encoding="utf-8")
     own = list(QUICK)
     if stopping == "patience":
         own = ["model=tiny", "training.max_epochs=9", "training.learning_rate=0.3"]
@@ -120,8 +119,7 @@ def test_a_run_that_is_killed_after_its_fit_again_and_again_says_nothing_twice(
     folder = tmp_path / "run"
     arguments = [*own, f"hydra.run.dir={folder}"]
     for moment in moments:
-        command = [sys.executable, "-c", KILL, moment, *arguments]
-        assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == -9
+        assert forks.run(str(killing), moment, *arguments).returncode == -9
         assert status(folder) == ("running", None)
         arguments = [f"resume={folder}"]
     assert "guessing" not in (folder / "training.log").read_text(encoding="utf-8")

@@ -1,0 +1,109 @@
+"""Commands as forks of one process that has imported everything already.
+
+A fork is a process of its own as one that is started; it lacks the seconds in which a started one
+imports torch and lightning, which nearly every test of a command would have to pay.
+"""
+
+import importlib
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SECONDS = 240
+"""What a command may take; then it is killed by SIGALRM."""
+
+HEAVY = (
+    "ironore_lightning.experiment",
+    "ironore_lightning.sweep.plugins",
+    "ironore_lightning.sweep.pruning",
+    "ironore_lightning.sweep.outputs",
+)
+
+
+class Forks:
+    """The process that forks, from the first command on."""
+
+    def __init__(self) -> None:
+        """Start it; it imports while the tests go on."""
+        self.process = subprocess.Popen(
+            [sys.executable, __file__],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a script with its arguments, and wait for its end."""
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = (Path(folder) / name for name in ("out", "err"))
+            code = self.wait(self.start(arguments, out=out, err=err))
+            said = [path.read_text(encoding="utf-8") for path in (out, err)]
+        return subprocess.CompletedProcess(arguments, code, *said)
+
+    def start(self, arguments: Sequence[str], *, out: str | Path, err: str | Path) -> int:
+        """Run a script; return the number of its process, which leads a group of its own."""
+        return self._ask(
+            {
+                "arguments": list(arguments),
+                "environment": dict(os.environ),
+                "out": str(out),
+                "err": str(err),
+            }
+        )
+
+    def wait(self, process: int) -> int:
+        """Return how a process has ended, as `subprocess` says it."""
+        return self._ask({"wait": process})
+
+    def close(self) -> None:
+        """End it."""
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+    def _ask(self, request: dict[str, object]) -> int:
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
+def serve() -> None:
+    """Fork for each line of standard input, or wait for a fork."""
+    for name in HEAVY:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "wait" in request:
+            print(os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1]), flush=True)
+        elif process := os.fork():
+            print(process, flush=True)
+        else:
+            become(**request)
+            return
+
+
+def become(*, arguments: list[str], environment: dict[str, str], out: str, err: str) -> None:
+    """Turn this fork into the process of a script, and run that."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may let us ignore it
+    signal.alarm(SECONDS)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for stream, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = arguments
+    sys.path[0] = str(ROOT)
+    runpy.run_path(arguments[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    serve()
