@@ -64,23 +64,28 @@ def test_the_mean_loss_weighs_samples_and_not_batches():
     assert mean.num_samples == 0
 
 
+def optimizer_with(compose, *overrides):
+    (optimizer,), schedules = forecaster_with(compose, *overrides).configure_optimizers()
+    return optimizer, schedules
+
+
 def test_the_optimiser_is_the_one_that_was_set(compose):
-    adam = forecaster_with(compose, "training.learning_rate=0.01").configure_optimizers()
-    assert type(adam) is Adam
+    adam, schedules = optimizer_with(compose, "training.learning_rate=0.01")
+    assert (type(adam), schedules) == (Adam, [])
     assert adam.param_groups[0]["lr"] == 0.01
     decaying = ("training.optimizer=adamw", "training.weight_decay=0.1")
-    adamw = forecaster_with(compose, *decaying).configure_optimizers()
+    adamw, _ = optimizer_with(compose, *decaying)
     assert type(adamw) is AdamW
     assert adamw.param_groups[0]["weight_decay"] == 0.1
 
 
-def test_schedules_are_built(compose):
-    cosine = forecaster_with(compose, "training.schedule=cosine").configure_optimizers()
-    assert isinstance(cosine["lr_scheduler"], CosineAnnealingLR)
-    assert cosine["lr_scheduler"].T_max == 200
-    plateau = forecaster_with(compose, "training.schedule=reduce_on_plateau").configure_optimizers()
-    assert isinstance(plateau["lr_scheduler"], ReduceLROnPlateau)
-    assert plateau["lr_scheduler"].patience == 5
+def test_the_schedule_is_the_one_that_was_set(compose):
+    _, (cosine,) = optimizer_with(compose, "training.schedule=cosine")
+    assert isinstance(cosine, CosineAnnealingLR)
+    assert cosine.T_max == 200
+    _, (plateau,) = optimizer_with(compose, "training.schedule=reduce_on_plateau")
+    assert isinstance(plateau, ReduceLROnPlateau)
+    assert plateau.patience == 5
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "reduce_on_plateau"])

@@ -8,8 +8,8 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ironore_lightning.config.training import ModelSettings, TrainingSettings
 from ironore_lightning.data.windows import Batch
@@ -18,6 +18,7 @@ from ironore_lightning.evaluation.metrics import epoch_metrics
 from ironore_lightning.model.heads import NUM_OUTPUTS, Head
 from ironore_lightning.model.losses import MeanLoss
 from ironore_lightning.model.network import BiLSTM
+from ironore_lightning.model.optimizers import build_optimizer, build_schedule
 
 
 class Forecaster(LightningModule):
@@ -105,22 +106,11 @@ class Forecaster(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimiser, and its schedule if one is set."""
         settings = self.training_settings
-        # A fused optimiser would scale the gradients back by itself, after they are clipped.
+        # A fused one would scale the gradients back by itself, after they are clipped.
         is_scaled = self._trainer is not None and self.trainer.precision == "16-mixed"
-        family = {"adam": Adam, "adamw": AdamW}[settings.optimizer]
-        optimizer: Optimizer = family(
-            self.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=not is_scaled,  # one call a step; equal to the others but for rounding
-        )
-        if settings.schedule == "none":
-            return optimizer
-        if settings.schedule == "cosine":
-            cosine = CosineAnnealingLR(optimizer, T_max=settings.max_epochs)
-            return {"optimizer": optimizer, "lr_scheduler": cosine}
-        plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=max(settings.patience // 3, 1))
-        return {"optimizer": optimizer, "lr_scheduler": plateau}
+        optimizer = build_optimizer(self.parameters(), settings, fused=not is_scaled)
+        schedule = build_schedule(optimizer, settings)
+        return [optimizer], [] if schedule is None else [schedule]
 
     def _log_loss(self, name: str, loss: Tensor) -> None:
         if not torch.isfinite(loss):

@@ -98,7 +98,7 @@ def work(path: Path) -> None:
     added = memory() - before
 
     forecaster = build_forecaster(datamodule, config)
-    optimizer = forecaster.configure_optimizers()
+    (optimizer,), _ = forecaster.configure_optimizers()
     started = time.perf_counter()
     for batch in steps(datamodule):
         step(forecaster, optimizer, batch.inputs, batch.target, config)
