@@ -41,18 +41,21 @@ class Forks:
         )
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a script with its arguments, and wait for its end."""
+        """Run a script, or ``-m`` and a module, with its arguments, and wait for its end."""
         with tempfile.TemporaryDirectory() as folder:
             out, err = (Path(folder) / name for name in ("out", "err"))
             code = self.wait(self.start(arguments, out=out, err=err))
             said = [path.read_text(encoding="utf-8") for path in (out, err)]
         return subprocess.CompletedProcess(arguments, code, *said)
 
-    def start(self, arguments: Sequence[str], *, out: str | Path, err: str | Path) -> int:
-        """Run a script; return the number of its process, which leads a group of its own."""
+    def start(
+        self, arguments: Sequence[str], *, out: str | Path, err: str | Path, cwd: Path = ROOT
+    ) -> int:
+        """Run it; return the number of its process, which leads a group of its own."""
         return self._ask(
             {
                 "arguments": list(arguments),
+                "cwd": str(cwd),
                 "environment": dict(os.environ),
                 "out": str(out),
                 "err": str(err),
@@ -90,19 +93,31 @@ def serve() -> None:
             return
 
 
-def become(*, arguments: list[str], environment: dict[str, str], out: str, err: str) -> None:
-    """Turn this fork into the process of a script, and run that."""
+def become(
+    *, arguments: list[str], cwd: str, environment: dict[str, str], out: str, err: str
+) -> None:
+    """Turn this fork into the process of a script or module, and run that."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may let us ignore it
     signal.alarm(SECONDS)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for stream, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+    for number, name, path in ((1, "stdout", out), (2, "stderr", err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+        # What Python knows of the stream that was there does not hold for this one.
+        buffering = 1 if name == "stderr" else -1
+        stream = open(number, "w", buffering, encoding="utf-8", closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = arguments
+    os.chdir(cwd)
     sys.path[0] = str(ROOT)
-    runpy.run_path(arguments[0], run_name="__main__")
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        runpy.run_path(arguments[0], run_name="__main__")
 
 
 if __name__ == "__main__":

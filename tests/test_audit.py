@@ -116,8 +116,8 @@ def test_the_replica_reads_exactly_the_weekly_figures_early(compose, real_data):
     assert sum(ahead["windows"].values()) > 0
 
 
-def test_the_demonstration_is_caught(run_python, tmp_path):
-    done = run_python(
+def test_the_demonstration_is_caught(run_command, tmp_path):
+    done = run_command(
         "-m", "ironore_lightning.audit", "experiment=leaky_demo", f"hydra.run.dir={tmp_path}"
     )
     assert done.returncode == 1

@@ -227,22 +227,23 @@ def test_a_folder_that_is_removed_in_a_run_is_missed_and_not_made_again(
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
+def both(forks, tmp_path_factory):
     """Two runs started at once; one's reader leaves at the first line, one's in the first epoch."""
     place = tmp_path_factory.mktemp("both")
-    command = [sys.executable, str(ROOT / "train.py"), "model=tiny", "training.max_epochs=1"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    runs = [subprocess.Popen(command, cwd=place, text=True, **pipes) for _ in range(2)]
+    command = [str(ROOT / "train.py"), "model=tiny", "training.max_epochs=1"]
+    runs = []
+    for number in range(2):
+        os.mkfifo(place / f"out{number}")
+        paths = {name: place / f"{name}{number}" for name in ("out", "err")}
+        runs.append(forks.start(command, cwd=place, **paths))
+    readers = [(place / f"out{number}").open(encoding="utf-8") for number in range(2)]
     seen = []
-    for one, last in zip(runs, ("segment", "epoch"), strict=True):
-        seen.append(next((line for line in one.stdout if last in line), ""))
-        one.stdout.close()
-    said = [one.stderr.read() for one in runs]
-    for one in runs:
-        one.stderr.close()
-        one.wait(timeout=240)
-    folders = sorted((place / "outputs" / "ironore").iterdir())
-    return folders, [one.returncode for one in runs], seen, said
+    for reader, last in zip(readers, ("segment", "epoch"), strict=True):
+        seen.append(next((line for line in reader if last in line), ""))
+        reader.close()
+    codes = [forks.wait(run) for run in runs]
+    said = [(place / f"err{number}").read_text(encoding="utf-8") for number in range(2)]
+    return sorted((place / "outputs" / "ironore").iterdir()), codes, seen, said
 
 
 def test_two_runs_that_start_in_the_same_second_have_two_folders(both):

@@ -1,42 +1,28 @@
 """What the console says, and when."""
 
+import contextlib
 import logging
 import os
 import pty
-import subprocess
-import sys
 import termios
-from pathlib import Path
 
 import pytest
 
 from ironore_lightning.report.console import EMOJI, quieten_lightning, report_scores
 
-ROOT = Path(__file__).parents[1]
 
-
-def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(tmp_path):
+def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(forks, tmp_path):
     master, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (40, 120))
-    command = [
-        sys.executable,
-        "train.py",
-        "model=tiny",
-        "training.max_epochs=3",
-        "report.emoji=false",
-    ]
-    process = subprocess.Popen(
-        [*command, f"hydra.run.dir={tmp_path}"], cwd=ROOT, stdout=terminal, stderr=terminal
-    )
+    command = ["train.py", "model=tiny", "training.max_epochs=3", "report.emoji=false"]
+    name = os.ttyname(terminal)
+    process = forks.start([*command, f"hydra.run.dir={tmp_path}"], out=name, err=name)
+    shown = os.read(master, 4096)
     os.close(terminal)
-    shown = b""
-    while True:
-        try:
-            part = os.read(master, 4096)
-        except OSError:  # the other end is closed
-            break
-        shown += part
-    assert process.wait(timeout=60) == 0
+    with contextlib.suppress(OSError):  # when the other end is closed
+        while True:
+            shown += os.read(master, 4096)
+    assert forks.wait(process) == 0
     text = shown.decode()
     assert "0/3 [" in text
     assert text.count("FAST") == 3

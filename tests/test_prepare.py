@@ -290,10 +290,10 @@ def test_a_prepared_table_has_no_continuous_futures_of_its_own(sample, compose, 
 # --- the command ----------------------------------------------------------------------------------
 
 
-def test_the_command_writes_the_tables_into_its_folder(run_python, tmp_path):
+def test_the_command_writes_the_tables_into_its_folder(run_command, tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
-    run = run_python(
+    run = run_command(
         "-m", "ironore_lightning.prepare", f"output_dir={tmp_path / 'out'}", *write_small(raw)
     )
     assert (run.returncode, run.stderr) == (0, "")

@@ -1,7 +1,10 @@
 """The real train.py in a process of its own, from raw files to verdict."""
 
 import json
+import os
 import re
+import signal
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +13,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ironore_lightning.experiment import run_experiment
 from ironore_lightning.hardware import usable_cores
 from ironore_lightning.model.forecaster import Forecaster
 
@@ -185,14 +189,12 @@ def test_tensorboard_holds_curves_scores_pictures_and_hyperparameters(finished):
 
 
 def test_two_runs_with_one_seed_agree_bit_for_bit_and_another_seed_does_not(
-    finished, run_command, tmp_path
+    finished, compose, tmp_path
 ):
     first = (finished[0] / "predictions.csv").read_bytes()
-    command = ("train.py", "-m", *QUICK, "seed=0,1", f"hydra.sweep.dir={tmp_path}")
-    process = run_command(*command)
-    assert process.returncode == 0, process.stderr
-    folders = sorted(path.parent for path in tmp_path.glob("*/status.json"))
-    assert [folder.name for folder in folders] == ["seed=0", "seed=1"]
+    folders = [tmp_path / f"seed={seed}" for seed in (0, 1)]
+    for folder in folders:
+        run_experiment(compose(*QUICK, folder.name), folder)
     again, other = ((folder / "predictions.csv").read_bytes() for folder in folders)
     assert again == first
     assert other != first
@@ -233,13 +235,26 @@ def test_what_a_user_got_wrong_ends_with_status_2_and_one_line(run_command, tmp_
 
 
 @pytest.mark.skipif(usable_cores() < 2, reason="there is one core only")
-def test_two_processes_train_one_model_and_speak_once(run_command, tmp_path):
-    setting = (*QUICK, "hardware.devices=2")
-    process = run_command("train.py", *setting, f"hydra.run.dir={tmp_path}")
+def test_two_processes_train_one_model_speak_once_and_go_on_after_a_kill(forks, tmp_path):
+    command = ["train.py", "model=bilstm_small", "training.max_epochs=4", "hardware.devices=2"]
+    process = forks.run(*command, f"hydra.run.dir={tmp_path}")
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("guessing reaches") == 1
-    assert len(re.findall(r"(FAST|MEDIUM|SLOW)$", process.stdout, re.MULTILINE)) == 3
+    assert len(re.findall(r"(FAST|MEDIUM|SLOW)$", process.stdout, re.MULTILINE)) == 4
+    assert not re.search("sync_dist|deprecated", process.stdout + process.stderr)
     assert [name for name in FILES if not (tmp_path / name).is_file()] == []
+
+    killed = tmp_path / "killed"
+    run = forks.start([*command, f"hydra.run.dir={killed}"], out=os.devnull, err=os.devnull)
+    while not (killed / "checkpoints" / "last.ckpt").exists():
+        time.sleep(0.01)
+    os.killpg(run, signal.SIGKILL)
+    assert forks.wait(run) == -signal.SIGKILL
+    process = forks.run("train.py", f"resume={killed}")
+    assert process.returncode == 0, process.stderr
+    # Dropout has drawn other numbers in each process.
+    first, second = (folder / "predictions.csv" for folder in (tmp_path, killed))
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_a_loss_that_is_no_number_names_the_epoch_and_fails_the_run(run_command, tmp_path):

@@ -53,7 +53,8 @@ class Checkpoints(ModelCheckpoint):
     """Save the best epoch, and the last one every few seconds and at the end.
 
     A run that goes on from `last.ckpt` does what it would have done: the state of the generator
-    that dropout draws on is in it. What it has done after that is done again, with the same result.
+    that dropout draws on is in it, that of each process. What it has done after that is done
+    again, with the same result.
 
     Args:
         folder: Where to.
@@ -100,17 +101,27 @@ class Checkpoints(ModelCheckpoint):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the state of the generator."""
+        """Add the state of the generator, a row a process."""
         device = trainer.strategy.root_device
         is_card = device.type == "cuda"
         state = torch.cuda.get_rng_state(device) if is_card else torch.get_rng_state()
-        checkpoint[RANDOM_STATE] = state
+        checkpoint[RANDOM_STATE] = _of_all_processes(state.to(device), trainer.world_size).cpu()
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Take it; generators want it on the CPU."""
-        self.random_state = checkpoint[RANDOM_STATE].cpu()
+        """Take that of this process; generators want it on the CPU."""
+        # Torch reads the generator's state from where the storage begins: no view of it.
+        self.random_state = checkpoint[RANDOM_STATE][trainer.global_rank].cpu().clone()
+
+
+def _of_all_processes(state: Tensor, num_processes: int) -> Tensor:
+    """Gather a tensor, shape (N,), of every process, shape (R, N)."""
+    if num_processes == 1:
+        return state[None]
+    states = [torch.empty_like(state) for _ in range(num_processes)]
+    torch.distributed.all_gather(states, state)
+    return torch.stack(states)
 
 
 class PatientCheckpointIO(TorchCheckpointIO):

@@ -1,8 +1,8 @@
 """The LightningModule: loss, optimiser, scores of an epoch."""
 
+import math
 from typing import Any, cast
 
-import torch
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -73,7 +73,8 @@ class Forecaster(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Log the training loss; if it is no number, no checkpoint may follow."""
         if self.train_loss.num_samples:  # none when validating without a fit
-            self.log("step", float(self.current_epoch + 1))  # the axis of all curves
+            # The axis of all curves, and the same in all processes.
+            self.log("step", float(self.current_epoch + 1), sync_dist=True)
             self._log_loss("train/loss", self.train_loss.take())
             learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.log("learning_rate", learning_rate, sync_dist=True)
@@ -113,10 +114,15 @@ class Forecaster(LightningModule):
         return [optimizer], [] if schedule is None else [schedule]
 
     def _log_loss(self, name: str, loss: Tensor) -> None:
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"{name} is {loss.item()} in epoch {self.current_epoch + 1}; lower "
-                "training.learning_rate or training.gradient_clip_norm, and look for absurd values "
-                "in the data; the epochs before are kept"
-            )
+        loss = cast(Tensor, self.trainer.strategy.reduce(loss))  # no process may go on alone
+        _require_number(name, loss.item(), epoch=self.current_epoch + 1)
         self.log(name, loss, sync_dist=True)
+
+
+def _require_number(name: str, loss: float, *, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"{name} is {loss} in epoch {epoch}; lower training.learning_rate or "
+            "training.gradient_clip_norm, and look for absurd values in the data; the epochs "
+            "before are kept"
+        )
