@@ -246,10 +246,12 @@ def test_two_processes_train_one_model_speak_once_and_go_on_after_a_kill(forks, 
 
     killed = tmp_path / "killed"
     run = forks.start([*command, f"hydra.run.dir={killed}"], out=os.devnull, err=os.devnull)
-    while not (killed / "checkpoints" / "last.ckpt").exists():
+    deadline = time.monotonic() + 120
+    while not (killed / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(run, signal.SIGKILL)
     assert forks.wait(run) == -signal.SIGKILL
+    assert not (killed / "predictions.csv").exists()
     process = forks.run("train.py", f"resume={killed}")
     assert process.returncode == 0, process.stderr
     # Dropout has drawn other numbers in each process.
