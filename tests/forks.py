@@ -15,15 +15,22 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from ironore_lightning.imports import quick_imports
+
 ROOT = Path(__file__).parents[1]
 SECONDS = 240
 """What a command may take; then it is killed by SIGALRM."""
 
 HEAVY = (
+    "arch.bootstrap",
+    "ironore_lightning.command",
     "ironore_lightning.experiment",
+    "ironore_lightning.resume",
     "ironore_lightning.sweep.plugins",
     "ironore_lightning.sweep.pruning",
     "ironore_lightning.sweep.outputs",
+    "statsmodels.stats.multitest",
+    "statsmodels.tsa.stattools",
 )
 
 
@@ -80,8 +87,9 @@ class Forks:
 
 def serve() -> None:
     """Fork for each line of standard input, or wait for a fork."""
-    for name in HEAVY:
-        importlib.import_module(name)
+    with quick_imports():
+        for name in HEAVY:
+            importlib.import_module(name)
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:
