@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ironore_lightning.errors import WRONG_INPUT, IronOreError, last_words
+from ironore_lightning.imports import quick_imports
 from ironore_lightning.terminal import open_streams, say
 
 USAGE = "usage: python -m ironore_lightning.summarize DIR\n"
@@ -22,7 +23,8 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[0] in {"-h", "--help"}:
         say(f"{__doc__}\n{USAGE}")
         return 0
-    from ironore_lightning.sweep.outputs import report
+    with quick_imports():
+        from ironore_lightning.sweep.outputs import report
 
     try:
         report(Path(arguments[0]))

@@ -76,8 +76,7 @@ def render_page(page: Page) -> str:
     """Return the page as one HTML document; equal pages give equal text.
 
     Args:
-        page: What stands on it. A figure that was drawn before is laid out anew, which may move
-            it by a fraction of a point.
+        page: What stands on it. A figure that was written before keeps its layout.
     """
     room = Environment(
         loader=PackageLoader("ironore_lightning", "report"),

@@ -251,6 +251,7 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
         canvas = FigureCanvasAgg(figure)
         # Neither call is annotated by matplotlib.
         canvas.draw()  # type: ignore[no-untyped-call]
+        figure.set_layout_engine("none")  # what is drawn once stays where it is
         drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
         pixels = Image.fromarray(drawn).convert("RGB")
         # A palette makes a third of the file, and these few colours fit into it; an octree, which
