@@ -18,7 +18,7 @@ from ironore_lightning.report.page import Page, render_page
 from ironore_lightning.report.style import counted, write_figures
 from ironore_lightning.report.tuning import Tuning, tuning_figures
 from ironore_lightning.status import COMPLETE, PRUNED, machine_errors
-from ironore_lightning.sweep.runs import Run, varying
+from ironore_lightning.sweep.runs import CompleteRun, Run, varying
 from ironore_lightning.sweep.summary import Choice, Summary, summarize, validation
 from ironore_lightning.terminal import say
 
@@ -75,15 +75,16 @@ def run_table(summary: Summary) -> pd.DataFrame:
     rows = []
     for run in summary.runs:
         trial = trial_of.get(run.folder)
-        scores = run.results.evaluation.scores.model_dump() if run.results else {}
+        complete = run if isinstance(run, CompleteRun) else None
+        scores = complete.results.evaluation.scores.model_dump() if complete else {}
         rows.append(
             {
                 "rank": rank.get(trial.name) if trial else None,
                 "run": run.name,
                 "status": run.status.state,
                 "trial": trial.name if trial else None,
-                "seed": run.seed,
-                "fold": run.fold if run.config else None,
+                "seed": complete.seed if complete else None,
+                "fold": complete.fold if complete else None,
                 "overrides": " ".join(f"{key}={value}" for key, value in run.overrides.items()),
                 "validation": run.status.objective,
                 "test_rmse": scores.get("rmse"),
@@ -234,7 +235,7 @@ def _value(run: Run, key: str) -> object:
     """Read what a run's command line set, or what its settings were where that said nothing."""
     text = run.overrides.get(key)
     if text is None:
-        settings = run.config.model_dump(mode="json") if run.config else {}
+        settings = run.config.model_dump(mode="json") if isinstance(run, CompleteRun) else {}
         return _flat(settings).get(key, "default")
     try:
         return json.loads(text)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel
@@ -23,8 +22,6 @@ from ironore_lightning.status import (
     Status,
     read_status,
 )
-
-Part = TypeVar("Part")
 
 RUN_KEYS = ("seed", "split.fold")
 """What tells the runs of one trial apart."""
@@ -81,41 +78,54 @@ class Run:
         name: Its path below the folder that is summarised.
         status: How far it is.
         overrides: What its command line set, by key; empty where that was not kept.
-        results: Of a complete run.
-        sources: Likewise.
-        forecasts: Likewise.
     """
 
     folder: Path
     name: str
     status: Status
     overrides: dict[str, str]
-    results: Results | None = None
-    sources: Sources | None = None
-    forecasts: Forecasts | None = None
 
     @property
-    def config(self) -> Config | None:
-        """Settings of a complete run."""
-        return self.results.settings if self.results else None
+    def seconds(self) -> float | None:
+        """Time that processes worked on it."""
+        return self.status.seconds
+
+
+@dataclass(frozen=True, eq=False)
+class CompleteRun(Run):
+    """A run with all its results.
+
+    Attributes:
+        results: Its settings and scores.
+        sources: What it was made of.
+        forecasts: Of the model and of the baselines.
+    """
+
+    results: Results
+    sources: Sources
+    forecasts: Forecasts
 
     @property
-    def seed(self) -> int | None:
-        """Seed of a complete run."""
-        return self.config.seed if self.config else None
+    def config(self) -> Config:
+        """Its settings."""
+        return self.results.settings
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return self.config.seed
 
     @property
     def fold(self) -> int:
         """Fold of a walk-forward; 0 for the one segment of any other split."""
-        is_fold = self.config is not None and isinstance(self.config.split, WalkForwardSplit)
-        return self.config.split.fold if is_fold else 0  # type: ignore[union-attr]  # is_fold
+        split = self.config.split
+        return split.fold if isinstance(split, WalkForwardSplit) else 0
 
     @property
-    def seconds(self) -> float | None:
+    def seconds(self) -> float:
         """Time that processes worked on it; of the fit alone where that was not kept."""
-        if self.status.seconds is not None:
-            return self.status.seconds
-        return self.results.training.seconds if self.results else None
+        kept = self.status.seconds
+        return self.results.training.seconds if kept is None else kept
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -131,12 +141,6 @@ def read_runs(folder: Path) -> list[Run]:
         raise ConfigError(f"{folder}: there is no run below this folder")
     runs = [_read_run(one, folder) for one in found]
     return sorted(runs, key=lambda run: (run.status.started or "", run.name))
-
-
-def known(part: Part | None) -> Part:
-    """Return what a complete run has."""
-    assert part is not None, "the run is not complete"
-    return part
 
 
 def run_folders(folder: Path) -> set[Path]:
@@ -164,19 +168,21 @@ def _read_run(folder: Path, top: Path) -> Run:
     return run
 
 
-def _read_complete(run: Run) -> Run:
+def _read_complete(run: Run) -> CompleteRun:
     results = Results.model_validate(read_json(run.folder / RESULTS_FILE))
     status = run.status
     if status.state != COMPLETE:  # of a version that kept no status
         status = Status(COMPLETE, objective=results.training.best_score)
     if status.objective is None or not math.isfinite(status.objective):
         raise ValueError(f"its objective is {status.objective}")
-    return replace(
-        run,
-        status=status,
-        results=results,
-        sources=Sources.model_validate(read_json(run.folder / "provenance.json")),
-        forecasts=read_forecasts(run.folder),
+    return CompleteRun(
+        run.folder,
+        run.name,
+        status,
+        run.overrides,
+        results,
+        Sources.model_validate(read_json(run.folder / "provenance.json")),
+        read_forecasts(run.folder),
     )
 
 

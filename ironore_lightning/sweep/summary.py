@@ -15,7 +15,7 @@ from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.evaluation.selection import Discount, discount_for_looking
 from ironore_lightning.evaluation.verdict import direction_label, direction_sentence
 from ironore_lightning.status import COMPLETE, FAILED, PRUNED
-from ironore_lightning.sweep.runs import Run, read_runs
+from ironore_lightning.sweep.runs import CompleteRun, Run, read_runs
 from ironore_lightning.sweep.trials import LEDGER_KEYS, Joined, Trial, gather_trials, join
 
 BY_ERROR = "validation RMSE"
@@ -195,7 +195,7 @@ def validation(run: Run, ranked_by: str) -> float:
     """Return what ranks a run; NaN of one that was stopped before that was known."""
     if ranked_by != BY_ERROR:
         return math.nan if run.status.objective is None else run.status.objective
-    if run.forecasts is None:
+    if not isinstance(run, CompleteRun):
         return math.nan
     rows = run.forecasts.predictions
     rows = rows[rows["segment"] == "val"]
@@ -255,7 +255,7 @@ def _notes(
     for trial in whole.values():
         if len(trial.runs) < len(trial.folds) * len({run.seed for run in trial.runs}):
             notes.append(f"{trial.name}: some folds have fewer seeds than others")
-    files = [run.sources.input_sha256 for run in runs if run.sources]
+    files = [run.sources.input_sha256 for run in runs if isinstance(run, CompleteRun)]
     if any(one != files[0] for one in files):
         notes.append("the runs were made of different input files")
     return tuple(notes)

@@ -10,8 +10,7 @@ import pandas as pd
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.predictions import conformal_bounds, mean_forecast
-from ironore_lightning.status import COMPLETE
-from ironore_lightning.sweep.runs import RUN_KEYS, Run, known, varying
+from ironore_lightning.sweep.runs import RUN_KEYS, CompleteRun, Run, varying
 
 LEDGER_KEYS = ("date", "actual", "is_roll")
 """Columns of the ledger beside the trials."""
@@ -30,12 +29,12 @@ class Trial:
     """
 
     name: str
-    runs: tuple[Run, ...]
+    runs: tuple[CompleteRun, ...]
 
     @property
     def config(self) -> Config:
         """Settings of its first run."""
-        return known(self.runs[0].config)
+        return self.runs[0].config
 
     @property
     def folds(self) -> tuple[int, ...]:
@@ -45,20 +44,20 @@ class Trial:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds that have all of its folds, ascending."""
-        found = sorted({run.seed for run in self.runs if run.seed is not None})
+        found = sorted({run.seed for run in self.runs})
         return tuple(seed for seed in found if len(self.of_seed(seed)) == len(self.folds))
 
     @property
     def seconds(self) -> float:
         """Summed time of its runs."""
-        return sum(run.seconds or 0.0 for run in self.runs)
+        return sum(run.seconds for run in self.runs)
 
     @property
     def num_parameters(self) -> int:
         """Trainable numbers of its network."""
-        return known(self.runs[0].results).training.num_parameters
+        return self.runs[0].results.training.num_parameters
 
-    def of_seed(self, seed: int) -> tuple[Run, ...]:
+    def of_seed(self, seed: int) -> tuple[CompleteRun, ...]:
         """Return the runs of one seed."""
         return tuple(run for run in self.runs if run.seed == seed)
 
@@ -86,8 +85,8 @@ def gather_trials(runs: Sequence[Run]) -> list[Trial]:
 
     Of two complete runs with the same settings the first one counts.
     """
-    complete = [run for run in runs if run.status.state == COMPLETE]
-    groups: dict[str, dict[tuple[int | None, int], Run]] = {}
+    complete = [run for run in runs if isinstance(run, CompleteRun)]
+    groups: dict[str, dict[tuple[int, int], CompleteRun]] = {}
     for run in complete:
         groups.setdefault(_trial_key(run), {}).setdefault((run.seed, run.fold), run)
     keys = [key for key in varying(complete) if key not in RUN_KEYS]
@@ -98,7 +97,7 @@ def gather_trials(runs: Sequence[Run]) -> list[Trial]:
     return list(trials.values())
 
 
-def trial_name(run: Run, keys: Sequence[str]) -> str:
+def trial_name(run: CompleteRun, keys: Sequence[str]) -> str:
     """Say shortly what a run sets for some keys; where there are none, its experiment's name."""
     last = [key.rpartition(".")[2] for key in keys]
     said = [
@@ -106,7 +105,7 @@ def trial_name(run: Run, keys: Sequence[str]) -> str:
         for key, part in zip(keys, last, strict=True)
         if key in run.overrides
     ]
-    return ", ".join(said) or (run.config.name if run.config else run.name)
+    return ", ".join(said) or run.config.name
 
 
 def _rounded(value: str) -> str:
@@ -124,7 +123,7 @@ def unique_name(name: str, taken: Collection[str]) -> str:
     return candidate
 
 
-def join(runs: Sequence[Run]) -> Joined:
+def join(runs: Sequence[CompleteRun]) -> Joined:
     """Average over seeds and put the folds one after the other.
 
     Args:
@@ -133,8 +132,8 @@ def join(runs: Sequence[Run]) -> Joined:
     Raises:
         ConfigError: If the test segments of two folds share a day.
     """
-    by_fold: dict[int, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (run.fold, run.seed or 0)):
+    by_fold: dict[int, list[CompleteRun]] = {}
+    for run in sorted(runs, key=lambda run: (run.fold, run.seed)):
         by_fold.setdefault(run.fold, []).append(run)
     parts = [_join_seeds(fold_runs) for fold_runs in by_fold.values()]
     days, baselines, density = (
@@ -150,12 +149,12 @@ def join(runs: Sequence[Run]) -> Joined:
     return joined
 
 
-def _join_seeds(runs: Sequence[Run]) -> Joined:
+def _join_seeds(runs: Sequence[CompleteRun]) -> Joined:
     """Average the forecasts of several seeds of one fold; one seed keeps its own intervals."""
-    members = [known(run.forecasts) for run in runs]
+    members = [run.forecasts for run in runs]
     mean, density = mean_forecast(members), members[0].density
     if len(runs) > 1:
-        config = known(runs[0].config)
+        config = runs[0].config
         bounds = conformal_bounds(mean, config.evaluation.adaptation, horizon=config.target.horizon)
         mean[bounds.columns] = bounds
         density = density.drop(columns=["pinball model", "crps model"])
@@ -164,8 +163,8 @@ def _join_seeds(runs: Sequence[Run]) -> Joined:
     return Joined(test, members[0].baselines, density, validation)
 
 
-def _trial_key(run: Run) -> str:
+def _trial_key(run: CompleteRun) -> str:
     """Write down all that makes a trial: its table and its settings, names apart."""
-    settings = known(run.config).model_dump(mode="json", exclude={"seed", "name", "report"})
+    settings = run.config.model_dump(mode="json", exclude={"seed", "name", "report"})
     settings["split"].pop("fold", None)
-    return json.dumps([known(run.sources).table_sha256, settings], sort_keys=True)
+    return json.dumps([run.sources.table_sha256, settings], sort_keys=True)
