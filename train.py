@@ -1,7 +1,10 @@
 """Train a forecaster: ``python train.py``, with settings from `conf/` and the command line."""
 
-import hydra
-from omegaconf import DictConfig
+from ironore_lightning.imports import quick_imports
+
+with quick_imports():
+    import hydra
+    from omegaconf import DictConfig
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -15,7 +18,6 @@ def main(composed: DictConfig) -> float:
 
     from ironore_lightning.command import run_job, run_one_of_many
     from ironore_lightning.composition import to_config
-    from ironore_lightning.imports import quick_imports
     from ironore_lightning.status import attempt
 
     folder = Path(HydraConfig.get().runtime.output_dir)

@@ -1,7 +1,6 @@
 """The files that a run leaves, each written whole or not at all."""
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -102,12 +101,14 @@ def provenance(
         target: By origin, T rows.
         training: Rows of the training segment.
     """
+    from importlib.metadata import version  # takes time that --help does not have
+
     return {
         "command": [Path(sys.executable).name, *sys.argv],
         "git": _git_state(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: version(name) for name in PACKAGES},
         "seed": seed,
         "input_sha256": dict(digests),
         "table_sha256": table_digest(features, target),
