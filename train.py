@@ -18,13 +18,17 @@ def main(composed: DictConfig) -> float:
 
     from ironore_lightning.command import run_job, run_one_of_many
     from ironore_lightning.composition import to_config
+    from ironore_lightning.hardware import require_one_process
     from ironore_lightning.status import attempt
 
     folder = Path(HydraConfig.get().runtime.output_dir)
+    is_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
 
     def job() -> float:
         with attempt(folder, resume="resume" in composed) as this:
             config = to_config(composed, besides={"resume"})
+            if is_multirun:
+                require_one_process(config.hardware)
             settings = config.model_dump(mode="json")
             objective = this.finished(settings)
             if objective is None:
@@ -39,7 +43,6 @@ def main(composed: DictConfig) -> float:
                 this.complete(objective)
         return objective
 
-    is_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
     return run_one_of_many(job) if is_multirun else run_job(job)
 
 

@@ -79,6 +79,16 @@ def _closest_key(location: list[str]) -> str:
     for part in location:
         fields = getattr(model, "model_fields", {})
         if part not in fields:
-            return closest(part, fields)
+            return _of_a_group(part) or closest(part, fields)
         model = fields[part].annotation
     return ""
+
+
+def _of_a_group(key: str) -> str:
+    """Return ``; did you mean X?`` for a key that one group has by that very name, or nothing."""
+    groups = [
+        group
+        for group, field in Config.model_fields.items()
+        if key in getattr(field.annotation, "model_fields", {})
+    ]
+    return f"; did you mean '{groups[0]}.{key}'?" if len(groups) == 1 else ""

@@ -22,7 +22,7 @@ from ironore_lightning.data.features import build_features, build_target, requir
 from ironore_lightning.data.market import build_market
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData
-from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.errors import ConfigError, DataError, MachineError
 from ironore_lightning.evaluation.assessment import Assessment, assess
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.evaluation.verdict import Labels, direction_sentence, label
@@ -36,6 +36,7 @@ from ironore_lightning.model.checkpoints import (
     require_network,
 )
 from ironore_lightning.model.forecaster import Forecaster
+from ironore_lightning.model.processes import OneOfSeveral, has_lost_another
 from ironore_lightning.predictions import Forecasts, build_forecasts
 from ironore_lightning.record import provenance, read_json, table_digest, write_csv, write_json
 from ironore_lightning.report.console import (
@@ -145,6 +146,7 @@ def train(
     """Fit a network, and return it with what its best epoch says of every sample, shape (N, P).
 
     Raises:
+        MachineError: If another process that trains the same network has gone.
         SystemExit: With 130 after Ctrl-C and 143 after SIGTERM.
     """
     seed_everything(config.seed, verbose=False)
@@ -165,6 +167,8 @@ def train(
             rank_zero_only(close_session)(logger.log_dir, None, (), step=0)
         if isinstance(error, SystemExit):  # lightning says 1 of Ctrl-C, and nothing of SIGTERM
             raise SystemExit(130 if error.code == 1 else 143) from error
+        if config.hardware.devices > 1 and has_lost_another(error):
+            raise MachineError(f"{folder}: another process of this run has ended") from error
         raise
 
 
@@ -326,10 +330,11 @@ def fit(
     report = EpochReport(
         config.thresholds, log_file=folder / "training.log", emoji=config.report.emoji
     )
+    several = [OneOfSeveral()] if config.hardware.devices > 1 else []
     trainer = build_trainer(
         config,
         logger,
-        [stopping, report, *callbacks, checkpoints],
+        [stopping, report, *callbacks, *several, checkpoints],
         folder=folder / "checkpoints",
     )
     is_over = False

@@ -52,6 +52,15 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def require_one_process(settings: HardwareSettings) -> None:
+    """Raise `ConfigError` if a run of many wants several processes: each would start them all."""
+    if settings.devices > 1:
+        raise ConfigError(
+            f"hardware.devices: a run of a multirun has one process, got {settings.devices}; start "
+            "such runs one by one, without -m"
+        )
+
+
 def require_devices(settings: HardwareSettings) -> None:
     """Raise `ConfigError` unless the asked-for cores are there and torch sees the cards."""
     if settings.accelerator == "cpu":

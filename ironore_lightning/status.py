@@ -320,9 +320,19 @@ def _obstacle(folder: Path, status: Status, digest: str) -> str | None:
         return "its settings are not those that it was started with; has conf/ been changed?"
     later = [folder / name for name in LEFT_BY_A_RUN if name not in BEFORE_A_CHECKPOINT]
     left = [*checkpoints.glob("*.ckpt"), *(path for path in later if path != checkpoints)]
-    if not has_begun and any(path.exists() for path in left):
+    left = [path for path in left if path.exists()]
+    if not has_begun and left and left != [checkpoints / "best.ckpt"]:
+        return "checkpoints/last.ckpt is missing"
+    if not has_begun and left and not _is_of_first_epoch(left[0]):
         return "checkpoints/last.ckpt is missing"
     return None
+
+
+def _is_of_first_epoch(checkpoint: Path) -> bool:
+    """Return whether a checkpoint is the very first, which the last one follows in a moment."""
+    from ironore_lightning.model.checkpoints import read_checkpoint  # torch takes seconds
+
+    return bool(read_checkpoint(checkpoint)["epoch"] == 0)
 
 
 def _is_held(folder: Path) -> bool:

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 BAD = {
     "model=bilsm": "model=bilsm: there is no such member; did you mean 'bilstm'?",
+    "batch_size=16": "batch_size: there is no such key; did you mean 'training.batch_size'?",
     "modle=tiny": "modle: there is no such key; did you mean 'model'?",
     "model=null": "Config group override must be a string or a list. Got NoneType, in: model=null",
     "model=": "model=: there is no such member; members are: bilstm, ",
@@ -101,6 +102,8 @@ BAD = {
     "-m monitor=test/rmse seed=0,1": "monitor: 'test/rmse' would choose by the test segment",
     "-m model=tiny seed=0,a": "seed: input should be a valid integer, got 'a'",
     "-m model=tiny,bilsm": "model=bilsm: there is no such member; did you mean 'bilstm'?",
+    "-m hardware.devices=1,2": "hardware.devices: a run of a multirun has one process, got 2",
+    "-m hydra/sweeper=optuna hardware.devices=2 model.hidden_size=choice(2,3)": "hardware.devices:",
     "-m data=sample,original": "data: data.root is missing: data=original needs the folder of its",
     "-m hydra/sweeper=optuna": "hydra.sweeper.params: there is nothing to search; give a setting",
     "-m hydra/sweeper=optuna seed=choice(1,2)": "seed: a search may not choose it: the luckiest",

@@ -39,6 +39,10 @@ FILES = (
 )
 
 
+SPEED = re.compile(r"(FAST|MEDIUM|SLOW)$", re.MULTILINE)
+"""Ends the line of an epoch."""
+
+
 @pytest.fixture(scope="module")
 def finished(run_python, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
@@ -234,28 +238,51 @@ def test_what_a_user_got_wrong_ends_with_status_2_and_one_line(run_command, tmp_
     assert (process.stdout, process.stderr) == ("", line)
 
 
+def wait_for_epochs(folder, number):
+    """Wait until a run has said so many epochs more than when this was first able to look."""
+    deadline, first = time.monotonic() + 120, None
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
+        if (folder / "training.log").exists():
+            log = (folder / "training.log").read_text(encoding="utf-8")
+            epochs = len(SPEED.findall(log))
+            first = epochs if first is None else min(first, epochs)  # going on cuts the log first
+            if epochs >= first + number:
+                return
+    pytest.fail("no epoch in two minutes")
+
+
 @pytest.mark.skipif(usable_cores() < 2, reason="there is one core only")
-def test_two_processes_train_one_model_speak_once_and_go_on_after_a_kill(forks, tmp_path):
-    command = ["train.py", "model=bilstm_small", "training.max_epochs=4", "hardware.devices=2"]
-    process = forks.run(*command, f"hydra.run.dir={tmp_path}")
+def test_two_processes_train_one_model_speak_once_and_end_and_go_on_together(forks, tmp_path):
+    whole, stopped, said = (tmp_path / name for name in ("whole", "stopped", "said"))
+    settings = ("model=bilstm_small", "training.max_epochs=15", "training.patience=15")
+    command = ["train.py", *settings, "hardware.devices=2"]
+    process = forks.run(*command, f"hydra.run.dir={whole}")
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("guessing reaches") == 1
-    assert len(re.findall(r"(FAST|MEDIUM|SLOW)$", process.stdout, re.MULTILINE)) == 4
-    assert not re.search("sync_dist|deprecated", process.stdout + process.stderr)
-    assert [name for name in FILES if not (tmp_path / name).is_file()] == []
+    assert len(SPEED.findall(process.stdout)) == 15
+    assert not re.search("distributed|sync_dist|deprecated", process.stdout + process.stderr)
+    assert [name for name in FILES if not (whole / name).is_file()] == []
 
-    killed = tmp_path / "killed"
-    run = forks.start([*command, f"hydra.run.dir={killed}"], out=os.devnull, err=os.devnull)
-    deadline = time.monotonic() + 120
-    while not (killed / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.killpg(run, signal.SIGKILL)
-    assert forks.wait(run) == -signal.SIGKILL
-    assert not (killed / "predictions.csv").exists()
-    process = forks.run("train.py", f"resume={killed}")
+    run = forks.start([*command, f"hydra.run.dir={stopped}"], out=os.devnull, err=said)
+    wait_for_epochs(stopped, 2)
+    os.kill(run, signal.SIGTERM)  # the other process hears of it from this one
+    assert forks.wait(run) == 143
+    assert said.read_text(encoding="utf-8") == ""
+
+    run = forks.start(["train.py", f"resume={stopped}"], out=os.devnull, err=said)
+    wait_for_epochs(stopped, 2)
+    other = int(Path(f"/proc/{run}/task/{run}/children").read_text(encoding="utf-8"))
+    os.kill(other, signal.SIGKILL)
+    # Lightning looks after it every five seconds, and kills this one if it comes first.
+    assert forks.wait(run) in {1, -signal.SIGKILL}
+    line = f"MachineError: {stopped}: another process of this run has ended\n"
+    assert said.read_text(encoding="utf-8") in {line, ""}
+
+    process = forks.run("train.py", f"resume={stopped}")
     assert process.returncode == 0, process.stderr
     # Dropout has drawn other numbers in each process.
-    first, second = (folder / "predictions.csv" for folder in (tmp_path, killed))
+    first, second = (folder / "predictions.csv" for folder in (whole, stopped))
     assert first.read_bytes() == second.read_bytes()
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ironore_lightning import experiment
+from ironore_lightning.model import checkpoints
+from ironore_lightning.model.checkpoints import read_checkpoint
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=3")
@@ -75,6 +78,37 @@ def test_a_multirun_ends_with_the_run_that_was_told_to(told, train, tmp_path, mo
     assert train("-m", *QUICK, "seed=0,1", f"hydra.sweep.dir={tmp_path}")[0] == code
     assert status(tmp_path / "seed=0") == ("interrupted", code)
     assert not (tmp_path / "seed=1").exists()
+
+
+def test_a_run_that_is_told_to_end_between_its_first_two_checkpoints_begins_anew(
+    train, whole, tmp_path, monkeypatch
+):
+    write = checkpoints._write
+
+    def write_best(content, path):
+        write(content, path) if path.name == "best.ckpt" else send(signal.SIGINT)()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_write", write_best)
+        assert train(*QUICK, f"hydra.run.dir={tmp_path}")[0] == 130
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["best.ckpt"]
+    assert train(f"resume={tmp_path}") == (0, "")
+    assert (tmp_path / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+
+
+def test_a_run_that_lost_its_last_checkpoint_later_does_not_begin_anew(train, whole, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    for path in [*folder.glob("*.csv"), *folder.glob("*.json"), *folder.glob("plots")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    found = json.loads((whole / "status.json").read_text(encoding="utf-8"))
+    found |= {"state": "running", "ended": None, "objective": None, "exit_status": None}
+    (folder / "status.json").write_text(json.dumps(found), encoding="utf-8")
+    (folder / "checkpoints" / "last.ckpt").unlink()
+    assert read_checkpoint(folder / "checkpoints" / "best.ckpt")["epoch"] > 0
+    code, said = train(f"resume={folder}")
+    assert code == 2
+    assert f"{folder} cannot go on: checkpoints/last.ckpt is missing" in said
 
 
 def lines(folder):

@@ -75,7 +75,7 @@ class Forecaster(LightningModule):
         if self.train_loss.num_samples:  # none when validating without a fit
             # The axis of all curves, and the same in all processes.
             self.log("step", float(self.current_epoch + 1), sync_dist=True)
-            self._log_loss("train/loss", self.train_loss.take())
+            self._log_loss("train/loss", self.train_loss)
             learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.log("learning_rate", learning_rate, sync_dist=True)
 
@@ -95,7 +95,7 @@ class Forecaster(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the validation segment."""
-        self._log_loss("val/loss", self.val_loss.take())
+        self._log_loss("val/loss", self.val_loss)
         self.log_dict(self.val_metrics.compute(), sync_dist=True)
         self.val_metrics.reset()
 
@@ -113,8 +113,11 @@ class Forecaster(LightningModule):
         schedule = build_schedule(optimizer, settings)
         return [optimizer], [] if schedule is None else [schedule]
 
-    def _log_loss(self, name: str, loss: Tensor) -> None:
-        loss = cast(Tensor, self.trainer.strategy.reduce(loss))  # no process may go on alone
+    def _log_loss(self, name: str, mean: MeanLoss) -> None:
+        # Of all processes: none may go on alone where it is no number.
+        reduce = self.trainer.strategy.reduce
+        total, num_samples = (cast(Tensor, reduce(one, reduce_op="sum")) for one in mean.take())
+        loss = total / num_samples
         _require_number(name, loss.item(), epoch=self.current_epoch + 1)
         self.log(name, loss, sync_dist=True)
 

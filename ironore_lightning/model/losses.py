@@ -27,9 +27,9 @@ class MeanLoss:
         self.total = self.total.to(loss.device) + loss.detach() * num_samples
         self.num_samples += num_samples
 
-    def take(self) -> Tensor:
-        """Return the mean, shape (), and start over; NaN without a sample."""
-        mean = self.total / self.num_samples
+    def take(self) -> tuple[Tensor, Tensor]:
+        """Return sum and number of samples, shape () each, and start over."""
+        taken = self.total, torch.tensor(self.num_samples, device=self.total.device)
         self.total = torch.zeros(())
         self.num_samples = 0
-        return mean
+        return taken

@@ -44,6 +44,13 @@ EMOJI = {
     "verdict": "⚖️",
 }
 
+QUIET = (
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.rank_zero",
+    "lightning.fabric.utilities.distributed",
+)
+"""Loggers of lightning of which only warnings are worth saying."""
+
 
 @dataclass(frozen=True)
 class TrainingFacts:
@@ -162,7 +169,7 @@ class EpochReport(Callback):
 def quieten_lightning() -> None:
     """Leave out what lightning says of itself: advertisements, and what our own lines say."""
     # A filter and not a level: lightning sets the level back.
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+    for name in QUIET:
         logging.getLogger(name).addFilter(_is_worth_saying)
     # lightning 2.6 calls something that torch 2.13 is about to rename.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")

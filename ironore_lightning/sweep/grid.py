@@ -89,6 +89,7 @@ class GridSweeper(Sweeper):
         assert self.config is not None
         # The settings take time to import, which --help and TAB do not have.
         from ironore_lightning.composition import to_config
+        from ironore_lightning.hardware import require_one_process
 
         groups = self.config.hydra.runtime.choices
         composed: dict[tuple[str, ...], DictConfig] = {}
@@ -102,7 +103,8 @@ class GridSweeper(Sweeper):
             if any("${hydra:" in str(one.value()) for one in values):
                 continue  # what Hydra says of a job is known when that runs
             try:
-                to_config(with_values(composed[members], values), besides=KEYS_OF_COMMANDS)
+                config = to_config(with_values(composed[members], values), besides=KEYS_OF_COMMANDS)
+                require_one_process(config.hardware)
             except ConfigError as error:
                 mistakes |= dict.fromkeys(str(error).splitlines())
         if mistakes:
