@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -321,18 +321,18 @@ def _obstacle(folder: Path, status: Status, digest: str) -> str | None:
     later = [folder / name for name in LEFT_BY_A_RUN if name not in BEFORE_A_CHECKPOINT]
     left = [*checkpoints.glob("*.ckpt"), *(path for path in later if path != checkpoints)]
     left = [path for path in left if path.exists()]
-    if not has_begun and left and left != [checkpoints / "best.ckpt"]:
-        return "checkpoints/last.ckpt is missing"
-    if not has_begun and left and not _is_of_first_epoch(left[0]):
+    if not has_begun and left and not _is_first_checkpoint(left):
         return "checkpoints/last.ckpt is missing"
     return None
 
 
-def _is_of_first_epoch(checkpoint: Path) -> bool:
-    """Return whether a checkpoint is the very first, which the last one follows in a moment."""
+def _is_first_checkpoint(left: Sequence[Path]) -> bool:
+    """Return whether all there is is `best.ckpt` of epoch 0, which `last.ckpt` follows at once."""
+    if [path.name for path in left] != ["best.ckpt"]:
+        return False
     from ironore_lightning.model.checkpoints import read_checkpoint  # torch takes seconds
 
-    return bool(read_checkpoint(checkpoint)["epoch"] == 0)
+    return bool(read_checkpoint(left[0])["epoch"] == 0)
 
 
 def _is_held(folder: Path) -> bool:

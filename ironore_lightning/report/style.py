@@ -256,8 +256,8 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
         figure.set_layout_engine("none")  # what is drawn once stays where it is
         drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
         pixels = Image.fromarray(drawn).convert("RGB")
-        # A palette makes a third of the file, and these few colours fit into it; an octree, which
-        # is never off by more than 15 of 255, is made in a fifth of a median cut's time.
+        # A palette makes a third of the file, and these few colours fit into it. An octree's is
+        # nearer to them than a median cut's, and made in a fifth of the time.
         picture = io.BytesIO()
         colors = pixels.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         white = [255 if value >= _NEARLY_WHITE else value for value in colors.getpalette() or ()]
