@@ -1,6 +1,7 @@
 """Everything that is asked of a frame of forecasts, on frames whose answer is known."""
 
 import json
+import logging
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from ironore_lightning.evaluation.significance import (
     diebold_mariano,
     pesaran_timmermann,
 )
+from ironore_lightning.report.console import report_assessment
 
 NUM_DAYS = 320
 BASELINES = ["zero", "expanding mean", "AR(1)", "ridge"]
@@ -127,6 +129,36 @@ def test_perfect_foresight_is_suspect(judge):
     days, baselines, density = make_market(skill=0.2)
     found = judge(days.assign(forecast=days["actual"]), baselines, density)
     assert found.evidence.grade == "SUSPECT"
+
+
+def test_a_constant_in_a_rising_market_is_not_too_good_to_be_true(judge):
+    """Up by 1.0 on 63 of 100 days and down by 0.6 on the others; R2 against zero is 0.192."""
+    _, baselines, density = make_market(300, skill=0.0)
+    actual = np.where(np.arange(300) % 100 < 63, 1.0, -0.6)
+    baselines["expanding mean"] = 0.408
+    found = judge(make_days(actual, np.full(300, 0.408)), baselines, density)
+    assert found.scores.r2_zero == pytest.approx(0.408**2 / (0.63 + 0.37 * 0.36))
+    assert (found.scores.direction_accuracy, found.evidence.grade) == (63.0, "INSUFFICIENT")
+
+
+def test_the_console_says_at_which_cost_a_return_stands(skilled, caplog):
+    with caplog.at_level(logging.INFO):
+        report_assessment(skilled)
+    lines = [record.message for record in caplog.records]
+    header = lines.index(next(line for line in lines if "after 5 bp a turn" in line))
+    (shown,) = (line.split() for line in lines[header:] if line.split()[:1] == ["sign"])
+    (result,) = (
+        result
+        for result in skilled.trading
+        if (result.name, result.cost_bp, result.delay_days) == ("sign", 5, 0)
+    )
+    assert shown[1:] == [
+        f"{result.num_days}",
+        f"{result.sharpe_error:.3f}",
+        f"{result.total_return:.3f}",
+        f"{result.max_drawdown:.3f}",
+        f"{result.turnover:.3f}",
+    ]
 
 
 def test_few_days_are_insufficient(judge):

@@ -268,9 +268,12 @@ def test_the_thresholds_are_those_of_the_settings(compose):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"accuracy": 60.0, "num_days": 250}, "direction 60.0 % on 250 days"),
+        (
+            {"accuracy": 61.2, "num_days": 250},
+            "direction 61.2 % on 250 days, 10.0 beyond the base rate",
+        ),
         ({"ic": 0.25}, "correlation 0.25"),
-        ({"r2_zero": 0.06}, "R2 against zero 0.060"),
+        ({"r2_zero": 0.06, "r2_mean": 0.07}, "R2 against zero 0.060"),
     ],
 )
 def test_too_good_to_be_true_is_suspect(grade, change, named):
@@ -286,7 +289,9 @@ def test_too_good_to_be_true_is_suspect(grade, change, named):
 @pytest.mark.parametrize(
     "change",
     [
-        {"accuracy": 59.9},
+        {"accuracy": 61.1},
+        {"accuracy": 63.4, "base_rate": 63.4, "accuracy_low": 60.0},
+        {"r2_zero": 0.07, "r2_mean": 0.0},
         {"accuracy": 75.0, "num_days": 249},
         {"ic": 0.249},
         {"ic": -0.9},
@@ -299,8 +304,11 @@ def test_what_luck_or_skill_may_reach_is_not(grade, change):
 
 
 def test_all_that_is_suspicious_is_named(grade):
-    sentence = grade(accuracy=71.0, ic=0.5, r2_zero=0.25).sentence
-    assert "(direction 71.0 % on 600 days, correlation 0.50, R2 against zero 0.250)" in sentence
+    sentence = grade(accuracy=71.0, ic=0.5, r2_zero=0.25, r2_mean=0.25).sentence
+    assert (
+        "(direction 71.0 % on 600 days, 19.8 beyond the base rate, correlation 0.50, "
+        "R2 against zero 0.250)"
+    ) in sentence
 
 
 def test_suspicion_does_not_hide_what_was_earned(grade):

@@ -10,8 +10,10 @@ from ironore_lightning.evaluation.verdict import direction_sentence, epoch_speed
 
 
 def scores_with(hits, days=100):
-    actual = [1.0] * days
-    forecast = [1.0 + day / days for day in range(hits)] + [-1.0] * (days - hits)
+    """Score a market that rises on every other day, and a forecast that is right on some days."""
+    actual = [1.0, -1.0] * (days // 2)
+    sizes = [1.0 + day / days for day in range(hits)] + [-1.0] * (days - hits)
+    forecast = [size * move for size, move in zip(sizes, actual, strict=True)]
     return evaluate(
         pd.DataFrame({"actual": actual, "forecast": forecast}), kind="log_return", horizon=1
     )
@@ -29,6 +31,14 @@ def words(thresholds, scores, *, num_parameters=1, training_seconds=1.0):
 )
 def test_direction_is_called_as_in_the_original(compose, hits, word):
     assert words(compose().thresholds, scores_with(hits)).direction == word
+
+
+@pytest.mark.parametrize(("hits", "word"), [(63, "FAIR"), (62, "POOR"), (68, "GOOD")])
+def test_what_always_saying_up_reaches_earns_no_better_word(compose, hits, word):
+    rising = replace(scores_with(hits), up_share=63.0)
+    falling = replace(scores_with(hits), up_share=37.0)
+    for scores in (rising, falling):
+        assert words(compose().thresholds, scores).direction == word
 
 
 def test_trading_thresholds_are_stricter(compose):
@@ -92,7 +102,7 @@ def test_a_label_of_good_inside_the_band_of_guessing_is_called_a_coin_toss(compo
 
 
 def test_the_sentence_names_what_one_constant_sign_reaches():
-    assert "always saying up reaches 100.0 %" in direction_sentence(scores_with(57))
+    assert "always saying up reaches 50.0 %" in direction_sentence(scores_with(57))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ class ThresholdSettings(Settings):
     simple_model_params: int = Field(gt=0)
     moderate_model_params: int = Field(gt=0)
     excellent_accuracy: float = Field(ge=0, le=100)
-    """Direction accuracy, per cent."""
+    """Direction accuracy, per cent, of a market that rises on half of its days."""
     good_accuracy: float = Field(ge=0, le=100)
     fair_accuracy: float = Field(ge=0, le=100)
     strong_correlation: float = Field(ge=0, le=1)
@@ -74,12 +74,13 @@ class EvaluationSettings(Settings):
     strong_cost_bp: float = Field(ge=0)
     """Cost of a turn, one of `costs_bp`, after which STRONG still needs a profit."""
     suspect_accuracy: float = Field(gt=50, le=100)
-    """Direction accuracy, per cent, on `suspect_days` or more, that is too good to be true."""
+    """Direction accuracy, per cent, on `suspect_days` or more, that is too good to be true in a
+    market that rises on half of its days; in another one, as far beyond the base rate."""
     suspect_days: int = Field(ge=20)
     suspect_ic: Share
     """Correlation of forecast and outcome that is too good to be true."""
     suspect_r2: Share
-    """R2 against zero that is too good to be true."""
+    """R2 against zero, and against the expanding mean, that is too good to be true."""
     bootstrap_repetitions: int = Field(ge=100)
     bootstrap_seed: int = Field(ge=0)
     adaptation: float = Field(ge=0, lt=1)

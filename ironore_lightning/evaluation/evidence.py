@@ -185,16 +185,23 @@ def _discounted(
 
 
 def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
-    """Say what is too good to be true, if something is; on few days luck goes as far."""
+    """Say what is too good to be true, if something is; on few days luck goes as far.
+
+    What a constant reaches in a market that mostly rises is none of it.
+    """
     if findings.num_days < settings.min_days:
         return None
     found, model = [], findings.model
     enough = findings.num_days >= settings.suspect_days
-    if enough and (model.accuracy or 0) >= settings.suspect_accuracy:
-        found.append(f"direction {model.accuracy:.1f} % on {findings.num_days} days")
+    lead = (model.accuracy or 0) - (model.base_rate or 0)
+    if enough and lead >= settings.suspect_accuracy - 50:
+        found.append(
+            f"direction {model.accuracy:.1f} % on {findings.num_days} days, "
+            f"{lead:.1f} beyond the base rate"
+        )
     if (model.ic or 0) >= settings.suspect_ic:
         found.append(f"correlation {model.ic:.2f}")
-    if (model.r2_zero or 0) >= settings.suspect_r2:
+    if min(model.r2_zero or 0, model.r2_mean or 0) >= settings.suspect_r2:
         found.append(f"R2 against zero {model.r2_zero:.3f}")
     if not found:
         return None

@@ -9,6 +9,7 @@ day later. Nothing is levered: the notional of a position is the capital of its 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median_high
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,9 @@ START_CAPITAL = 100.0
 
 TRADING_DAYS = 252
 """Days a year, over which a Sharpe ratio is annualised."""
+
+USUAL_COST_BP = 5.0
+"""Cost of a turn, basis points, that is shown alone if it is among those asked for."""
 
 LARGEST_RETURN = 1000.0
 """A larger move, per cent, is a mistake of the unit; nothing traded ever moved as much."""
@@ -132,6 +136,11 @@ class _Strategy(NamedTuple):
     name: str
     terms: Terms
     position: Floats
+
+
+def usual_cost(costs_bp: Sequence[float]) -> float:
+    """Return the cost of a turn, basis points, for what is shown at one cost only."""
+    return USUAL_COST_BP if USUAL_COST_BP in costs_bp else median_high(costs_bp)
 
 
 def positions(forecast: Floats, *, buffer: float, terms: Terms) -> Floats:

@@ -13,7 +13,7 @@ class Labels:
     Attributes:
         complexity: SIMPLE, MODERATE or COMPLEX, by trainable parameters.
         training: QUICK, MODERATE or LENGTHY, by seconds of fitting.
-        direction: EXCELLENT, GOOD, FAIR or POOR, by direction accuracy.
+        direction: EXCELLENT, GOOD, FAIR or POOR, by direction accuracy beyond the base rate.
         error: LOW, MODERATE or HIGH, by RMSE.
         correlation: STRONG, MODERATE or WEAK.
     """
@@ -60,8 +60,14 @@ def label(
 
 
 def direction_label(scores: Scores, thresholds: ThresholdSettings) -> str:
-    """Call a direction accuracy EXCELLENT, GOOD, FAIR or POOR."""
+    """Call a direction accuracy EXCELLENT, GOOD, FAIR or POOR.
+
+    The original's thresholds are those of a market that rises on half of its days. What always
+    saying the same reaches beyond a half is taken off, for it is no skill.
+    """
     accuracy = scores.direction_accuracy or 0.0
+    if scores.up_share is not None:
+        accuracy -= max(scores.up_share, 100 - scores.up_share) - 50
     if accuracy >= thresholds.excellent_accuracy:
         return "EXCELLENT"
     if accuracy >= thresholds.good_accuracy:

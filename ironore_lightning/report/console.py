@@ -5,7 +5,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ironore_lightning.config.evaluation import ThresholdSettings
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.comparison import as_table
 from ironore_lightning.evaluation.metrics import Scores
-from ironore_lightning.evaluation.trading import TradingResult
+from ironore_lightning.evaluation.trading import ONE_DAY_LATER, TradingResult, usual_cost
 from ironore_lightning.evaluation.verdict import Labels, epoch_speed, loss_trend
 from ironore_lightning.terminal import TEST_RESULTS
 
@@ -247,20 +247,30 @@ def report_assessment(assessment: Assessment) -> None:
     _print_table("intervals", _frame(intervals, header))
     density = {name: (one["pinball"], one["crps"]) for name, one in assessment.density.items()}
     _print_table("distributions", _frame(density, ["pinball", "exact CRPS"]))
-    _print_table("Sharpe after costs", _profits(assessment.trading))
+    _report_profits(assessment.trading)
 
 
-def _profits(results: list[TradingResult]) -> pd.DataFrame:
-    """Lay out what strategies earned: a row a strategy, a column a cost, never without days."""
-    rows: dict[str, dict[str, float | None]] = {}
-    for one in results:
-        row = rows.setdefault(f"{one.name}{', one day later' if one.delay_days else ''}", {})
-        row[f"{one.cost_bp:g} bp"] = one.sharpe
-    for one in results:  # what stands behind the costs is that of the last of them
-        row = rows[f"{one.name}{', one day later' if one.delay_days else ''}"]
-        row |= {"error": one.sharpe_error, "days": one.num_days, "return, %": one.total_return}
-        row |= {"drawdown, %": one.max_drawdown, "turnover": one.turnover}
-    return pd.DataFrame.from_dict(rows, orient="index")
+def _report_profits(results: Sequence[TradingResult]) -> None:
+    """Print what strategies earned: Sharpe ratios at every cost, the rest at the usual one."""
+    if not results:
+        return
+    shown = usual_cost(sorted({result.cost_bp for result in results}))
+    sharpe: dict[str, dict[str, float | None]] = {}
+    rest: dict[str, tuple[object, ...]] = {}
+    for result in results:
+        name = f"{result.name}{ONE_DAY_LATER if result.delay_days else ''}"
+        sharpe.setdefault(name, {})[f"{result.cost_bp:g} bp"] = result.sharpe
+        if result.cost_bp == shown:
+            rest[name] = (
+                result.num_days,
+                result.sharpe_error,
+                result.total_return,
+                result.max_drawdown,
+                result.turnover,
+            )
+    _print_table("Sharpe after costs", pd.DataFrame.from_dict(sharpe, orient="index"))
+    header = ["days", "Sharpe error", "return, %", "drawdown, %", "turnover"]
+    _print_table(f"after {shown:g} bp a turn", _frame(rest, header))
 
 
 def _frame(rows: Mapping[str, tuple[object, ...]], columns: list[str]) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """The figure of what the forecasts would have earned, over the days and below the peak."""
 
-from statistics import median_high
 from typing import Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from ironore_lightning.evaluation.trading import (
     THRESHOLD,
     drawdown,
     equity_curves,
+    usual_cost,
 )
 from ironore_lightning.report.style import (
     ACTUAL,
@@ -46,9 +46,6 @@ LINES: dict[str, tuple[str, Literal["-", "--", ":"]]] = {
 }
 """Colour and style by strategy: what is the same forecast has the same colour."""
 
-USUAL_COST_BP = 5.0
-"""Cost of a turn, basis points, that is drawn if it is among those asked for."""
-
 LARGEST_WRITTEN_OUT = 1e6
 # From here on a linear axis would press most of the days onto its floor.
 WIDE_RANGE = 20
@@ -71,8 +68,7 @@ def equity_figures(
     """
     if kind == "given":
         return {}
-    costs_bp = settings.costs_bp
-    cost_bp = USUAL_COST_BP if USUAL_COST_BP in costs_bp else median_high(costs_bp)
+    cost_bp = usual_cost(settings.costs_bp)
     curves = equity_curves(
         days["forecast"].to_numpy(dtype=np.float64),
         days["actual"].to_numpy(dtype=np.float64),
