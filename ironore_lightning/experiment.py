@@ -114,7 +114,7 @@ def run_experiment(
     quieten_lightning()
     quieten_writer()
     set_up_process(config.hardware)
-    market = build_market(config.data, config.futures, config.panel)
+    market = build_market(config.data, config.futures, config.panel, config.target)
     datamodule = cut_samples(market.panel, config)
     logger = build_logger(folder, checkpoint)
     if checkpoint is None:
@@ -231,7 +231,9 @@ def require_own_checkpoints(datamodule: WindowDataModule, config: Config, folder
 
 def build_datamodule(raw: RawData, config: Config) -> WindowDataModule:
     """Join raw data and cut them into samples."""
-    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    panel = build_panel(
+        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+    )
     return cut_samples(panel, config)
 
 

@@ -201,7 +201,9 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
     _require_same_task(runs)
     config = runs[0].config
     raw = read_raw(config.data)
-    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    panel = build_panel(
+        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+    )
     target = build_target(panel, config.target)
     said = [speak(run, panel) for run in runs]
     forecast = pd.concat([one["forecast"] for one in said], axis=1, join="inner").mean(axis=1)

@@ -56,7 +56,9 @@ def read(folder, file):
 def table_of(config):
     """Features and target as a run would build them."""
     raw = read_raw(config.data)
-    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    panel = build_panel(
+        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+    )
     features = build_features(panel, config.features.names)
     return features, build_target(panel, config.target).loc[features.index]
 

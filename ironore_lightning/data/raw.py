@@ -113,8 +113,8 @@ def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSe
 def _require_no_hole(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
     """Raise where a file says nothing for long, as where rows are missing or a year is wrong.
 
-    Before its first contract is listed, a curve may be blank. A prepared table may be one of months
-    or quarters: the trading days of the panel judge it.
+    Before its first contract is listed, a curve may be blank. The days of a prepared table are
+    those of the panel, which are judged there.
     """
     for name in (*settings.contracts, *settings.sources):
         frame = frames[name]
