@@ -13,7 +13,11 @@ from ironore_lightning.config.samples import TargetSettings
 from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
 from ironore_lightning.data.files import quoted
 from ironore_lightning.data.raw import RawData
-from ironore_lightning.data.trading_days import require_trading_days, trading_weekdays
+from ironore_lightning.data.trading_days import (
+    longest_step,
+    require_trading_days,
+    trading_weekdays,
+)
 from ironore_lightning.errors import ConfigError, DataError, closest
 
 
@@ -43,6 +47,22 @@ class Panel:
     def days(self) -> pd.DatetimeIndex:
         """Trading days, ascending, shape (T,)."""
         return pd.DatetimeIndex(self.values.index)
+
+    def bridged_days(self, days: pd.DatetimeIndex) -> dict[str, int]:
+        """Count, by price leg, the days between the first and last of `days` that are bridged."""
+        return {
+            name: int(((series.bridged >= days[0]) & (series.bridged <= days[-1])).sum())
+            for name, series in self.futures.items()
+        }
+
+    def bridging(self, days: pd.DatetimeIndex) -> list[str]:
+        """Say in a line a leg how many days are bridged, if any, and what would do without."""
+        return [
+            f"{name}: {bridged} trading days without a price of the held contract are bridged; "
+            f"returns span up to {longest_step(days)} days; {self.futures[name].advice}".strip("; ")
+            for name, bridged in self.bridged_days(days).items()
+            if bridged
+        ]
 
     def require_column(self, name: str, *, key: str) -> None:
         """Raise `ConfigError` unless the panel has a column `name`, asked for by setting `key`."""

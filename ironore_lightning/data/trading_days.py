@@ -66,6 +66,11 @@ def _require_no_hole(days: pd.DatetimeIndex, by_file: Mapping[str, pd.DatetimeIn
         )
 
 
+def longest_step(days: pd.DatetimeIndex) -> int:
+    """Return the most calendar days from a row to the next one."""
+    return int((np.diff(days.to_numpy()) / np.timedelta64(1, "D")).max(initial=0))
+
+
 def trading_weekdays(days: pd.DatetimeIndex) -> NDArray[np.bool_]:
     """Say on which days of the week there is trading, shape (7,), Monday first.
 
