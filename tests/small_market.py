@@ -46,7 +46,7 @@ def write_small_market(folder: Path) -> None:
 
 def original_settings(root: Path) -> DataSettings:
     """Return what `data=original data.root=ROOT` says of the data."""
-    return DataSettings.model_validate({**_original(), "root": str(root)})
+    return DataSettings.model_validate({**_original(), "root": str(root), "holidays": None})
 
 
 @cache

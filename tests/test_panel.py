@@ -62,6 +62,7 @@ def panel_of(
         },
         sample=None,
         table=None,
+        holidays=None,
     )
     settings = PanelSettings(start=start, as_published=as_published, break_days=break_days or ())
     raw = RawData(contracts=legs, sources=sources, digests={})
@@ -229,7 +230,7 @@ def test_an_unknown_column_is_named_with_the_nearest_known_one():
 
 
 TABLE = DataSettings(
-    name="table", root=".", contracts={}, sources={}, sample=None, table={**FILE, "format": "csv"}
+    name="table", root=".", contracts={}, sources={}, sample=None, table=FILE, holidays=None
 )
 
 
@@ -352,6 +353,22 @@ def test_rows_that_are_no_trading_days_are_refused_in_a_line(days, said):
         table_panel({"price": [1.0] * len(days)}, days, target_of("price"))
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
+
+
+def test_a_price_on_a_holiday_is_refused_by_name():
+    days = pd.bdate_range("2024-01-08", periods=10)
+    raw = RawData({}, {"table": pd.DataFrame({"price": 1.0}, days)}, {}, (days[3].date(),))
+    with pytest.raises(DataError) as caught:
+        build_panel(
+            raw,
+            TABLE.model_copy(update={"holidays": "holidays.txt"}),
+            futures=FUTURES,
+            panel=PanelSettings(start=None, as_published=True, break_days=()),
+            target=target_of("price"),
+        )
+    assert str(caught.value) == (
+        "holidays.txt: price has a price on the holiday 2024-01-11; is it a file of another market?"
+    )
 
 
 def test_weekly_contracts_are_refused_as_a_weekly_table_is():

@@ -2,7 +2,7 @@
 
 import datetime
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
 from ironore_lightning.data.files import quoted
 from ironore_lightning.data.raw import RawData
 from ironore_lightning.data.trading_days import (
+    Calendar,
     longest_step,
     require_trading_days,
     trading_weekdays,
@@ -34,6 +35,7 @@ class Panel:
         breaks: Whether that return is a change of specification, shape (T, legs).
         futures: The continuous series behind the price legs.
         start: First row that a model may use; None is the first complete one.
+        holidays: Days on which nobody trades, as far as they are known.
     """
 
     values: pd.DataFrame
@@ -42,11 +44,17 @@ class Panel:
     breaks: pd.DataFrame
     futures: Mapping[str, ContinuousSeries]
     start: datetime.date | None
+    holidays: Sequence[datetime.date] = ()
 
     @property
     def days(self) -> pd.DatetimeIndex:
         """Trading days, ascending, shape (T,)."""
         return pd.DatetimeIndex(self.values.index)
+
+    @property
+    def calendar(self) -> Calendar:
+        """Trading days to come."""
+        return Calendar(trading_weekdays(self.days), self.holidays)
 
     def bridged_days(self, days: pd.DatetimeIndex) -> dict[str, int]:
         """Count, by price leg, the days between the first and last of `days` that are bridged."""
@@ -116,6 +124,7 @@ def build_panel(
         by_file[file] = pd.DatetimeIndex(own.index)
         days = _days_of_target(drivers[target.series], days, target)
     require_trading_days(days, by_file)
+    _require_open(days, raw.holidays, f"{data.holidays}: {target.series}")
     joined = [_join(driver, days) for driver in drivers.values()]
     levels = [series.days["level"].reindex(days).rename(name) for name, series in legs.items()]
     fresh = [pd.Series(0.0, index=days, name=name) for name in legs]
@@ -126,6 +135,7 @@ def build_panel(
         breaks=_between_rows(legs, days, "is_break") > 0,
         futures=legs,
         start=panel.start,
+        holidays=raw.holidays,
     )
 
 
@@ -171,6 +181,14 @@ def _days_of_target(
     if target.kind == "given":
         is_new = is_new | trading_weekdays(days[is_new])[days.day_of_week]
     return days[is_new]
+
+
+def _require_open(days: pd.DatetimeIndex, holidays: Sequence[datetime.date], what: str) -> None:
+    traded = days[days.isin(pd.DatetimeIndex(list(holidays)))]
+    if len(traded):
+        raise DataError(
+            f"{what} has a price on the holiday {traded[0].date()}; is it a file of another market?"
+        )
 
 
 def _join(driver: tuple[pd.Series, str], days: pd.DatetimeIndex) -> tuple[pd.Series, pd.Series]:

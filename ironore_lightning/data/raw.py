@@ -1,9 +1,10 @@
 """Everything the raw files hold, read and checked, before any two of them are joined."""
 
+import datetime
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ironore_lightning.config.data import DataSettings, FileSettings
 from ironore_lightning.data.files import quoted, read_bytes, source_path
 from ironore_lightning.data.sample import simulate_market, write_market
 from ironore_lightning.data.sources import read_contracts, read_source, read_table
+from ironore_lightning.data.trading_days import read_holidays
 from ironore_lightning.errors import ConfigError, DataError
 
 LONGEST_SILENCE_DAYS = 45
@@ -32,11 +34,13 @@ class RawData:
         contracts: Futures curves by leg, each (T, C) with monthly Period columns.
         sources: Drivers by source, each (T, columns), dated as in the file.
         digests: SHA-256 of each file that was read, by file name.
+        holidays: Weekdays, past and to come, on which nobody trades, as far as they are known.
     """
 
     contracts: Mapping[str, pd.DataFrame]
     sources: Mapping[str, pd.DataFrame]
     digests: Mapping[str, str]
+    holidays: Sequence[datetime.date] = ()
 
 
 def read_raw(settings: DataSettings) -> RawData:
@@ -87,13 +91,15 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
     else:
         sources = {name: read_source(name, one, root) for name, one in settings.sources.items()}
     contracts = {name: read_contracts(name, one, root) for name, one in settings.contracts.items()}
-    digests = {
-        one.file: hashlib.sha256(read_bytes(source_path(one, root))).hexdigest() for one in files
-    }
+    paths = {one.file: source_path(one, root) for one in files}
+    if settings.holidays is not None:
+        paths[settings.holidays] = root / settings.holidays
+    digests = {file: hashlib.sha256(read_bytes(path)).hexdigest() for file, path in paths.items()}
     _require_no_stray_dates({**contracts, **sources}, settings)
     _require_no_hole({**contracts, **sources}, settings)
     _require_fresh({**contracts, **sources}, settings)
-    return RawData(contracts=contracts, sources=sources, digests=digests)
+    holidays = () if settings.holidays is None else read_holidays(root / settings.holidays)
+    return RawData(contracts=contracts, sources=sources, digests=digests, holidays=holidays)
 
 
 def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:

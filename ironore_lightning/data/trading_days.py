@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -103,18 +104,33 @@ def read_holidays(path: Path) -> tuple[datetime.date, ...]:
     return tuple(holidays)
 
 
-def days_ahead(
-    days: pd.DatetimeIndex,
-    horizon: int,
-    *,
-    weekdays: NDArray[np.bool_],
-    holidays: Sequence[datetime.date],
-) -> pd.DatetimeIndex:
-    """Return the day `horizon` trading days after each of `days`, as far as anybody can know."""
-    ahead = np.busday_offset(
-        _dates(days), horizon, roll="backward", weekmask=weekdays, holidays=_dates(holidays)
-    )
-    return pd.DatetimeIndex(ahead).as_unit(days.unit)
+@dataclass(frozen=True)
+class Calendar:
+    """The trading days to come, as far as anybody knows them.
+
+    Attributes:
+        weekdays: Whether there is trading on Monday to Sunday, shape (7,).
+        holidays: Days on which there is none all the same.
+    """
+
+    weekdays: NDArray[np.bool_]
+    holidays: Sequence[datetime.date]
+
+    def ahead(self, days: pd.DatetimeIndex, horizon: int) -> pd.DatetimeIndex:
+        """Return the day `horizon` trading days after each of `days`; before, if it is negative."""
+        ahead = np.busday_offset(
+            _dates(days), horizon, "backward", self.weekdays, _dates(self.holidays)
+        )
+        return pd.DatetimeIndex(ahead).as_unit(days.unit)
+
+    def between(self, last: pd.Timestamp, today: datetime.date) -> int:
+        """Count the trading days after `last` and before `today`."""
+        first = last.date() + datetime.timedelta(days=1)
+        return int(np.busday_count(first, today, self.weekdays, _dates(self.holidays)))
+
+    def knows(self, day: pd.Timestamp) -> bool:
+        """Say whether the holidays of the year of `day` are known."""
+        return any(holiday.year >= day.year for holiday in self.holidays)
 
 
 def _dates(days: pd.DatetimeIndex | Sequence[datetime.date]) -> NDArray[np.datetime64]:
