@@ -13,6 +13,7 @@ import pandas as pd
 
 from ironore_lightning.config.data import DataSettings, FileSettings
 from ironore_lightning.data.files import quoted, read_bytes, source_path
+from ironore_lightning.data.neutral import write_neutral_drivers
 from ironore_lightning.data.sample import simulate_market, write_market
 from ironore_lightning.data.sources import read_contracts, read_source, read_table
 from ironore_lightning.data.trading_days import read_holidays
@@ -56,6 +57,8 @@ def read_raw(settings: DataSettings) -> RawData:
         return _read_folder(settings, Path(settings.root or "."))
     with tempfile.TemporaryDirectory(prefix="ironore_sample_") as folder:
         write_market(simulate_market(settings.sample), Path(folder))
+        sources = settings.sources.values()
+        write_neutral_drivers(Path(folder), sources, seed=settings.sample.seed)
         if settings.root is not None:
             _keep(Path(folder), Path(settings.root))
         return _read_folder(settings, Path(folder))
@@ -63,8 +66,8 @@ def read_raw(settings: DataSettings) -> RawData:
 
 def _keep(folder: Path, root: Path) -> None:
     """Copy the files of `folder` to `root`, unless they are there; never over anything else."""
-    files = sorted(folder.iterdir())
-    if root.is_dir() and all(_is_copy(root / one.name, one) for one in files):
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    if root.is_dir() and all(_is_copy(root / one.relative_to(folder), one) for one in files):
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ConfigError(
