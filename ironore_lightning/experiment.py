@@ -19,7 +19,7 @@ from torch import Tensor
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.features import build_features, build_target, require_no_answer
-from ironore_lightning.data.market import build_market
+from ironore_lightning.data.market import Market, build_market
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData
 from ironore_lightning.errors import ConfigError, DataError, MachineError
@@ -114,11 +114,11 @@ def run_experiment(
     quieten_lightning()
     quieten_writer()
     set_up_process(config.hardware)
-    market = build_market(config.data, config.futures, config.panel)
+    market = build_market(config.data, config.futures, config.panel, config.target)
     datamodule = cut_samples(market.panel, config)
     logger = build_logger(folder, checkpoint)
     if checkpoint is None:
-        open_run(market.raw, datamodule, logger, config, folder)
+        open_run(market, datamodule, logger, config, folder)
     else:
         require_same_data(datamodule, folder)
         require_own_checkpoints(datamodule, config, folder)
@@ -174,7 +174,7 @@ def train(
 
 @rank_zero_only
 def open_run(
-    raw: RawData,
+    market: Market,
     datamodule: WindowDataModule,
     logger: TensorBoardLogger,
     config: Config,
@@ -183,9 +183,11 @@ def open_run(
     """Say and write what the run is made of, once even if several processes train."""
     folder.mkdir(parents=True, exist_ok=True)
     report_segments(datamodule.table)
+    for line in market.panel.bridging(pd.DatetimeIndex(datamodule.features.index)):
+        log.warning(line)
     made_of = provenance(
         seed=config.seed,
-        digests=raw.digests,
+        digests=market.raw.digests,
         features=datamodule.features,
         target=datamodule.target,
         training=datamodule.split.train,
@@ -231,7 +233,9 @@ def require_own_checkpoints(datamodule: WindowDataModule, config: Config, folder
 
 def build_datamodule(raw: RawData, config: Config) -> WindowDataModule:
     """Join raw data and cut them into samples."""
-    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    panel = build_panel(
+        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+    )
     return cut_samples(panel, config)
 
 

@@ -3,7 +3,8 @@
 Several folders of finished runs (``run=A run=B`` or ``run=A,B``) give the mean forecast of their
 networks.
 ``data.root=DIR`` reads newer files in place of the run's own; ``output_dir=DIR`` takes
-`forecast.json`.
+`forecast.json`; ``max_age_days=N`` says how many trading days after the newest row may have passed
+before the exit status is 2.
 """
 
 import datetime
@@ -23,10 +24,12 @@ from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.scaling import Scaler
+from ironore_lightning.data.trading_days import Calendar
 from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import ConfigError, DataError, IronOreError, last_words
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import COVERAGES
+from ironore_lightning.hardware import cpu_precision
 from ironore_lightning.model.checkpoints import read_checkpoint, require_network, require_numbers
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.predictions import (
@@ -41,7 +44,10 @@ from ironore_lightning.record import column_digests, read_json, write_json
 from ironore_lightning.status import machine_errors
 from ironore_lightning.terminal import open_streams, say
 
-KEYS = ("run", "data.root", "output_dir")
+KEYS = ("run", "data.root", "output_dir", "max_age_days")
+
+MAX_AGE_DAYS = 5
+"""Trading days that the data may be old, unless `max_age_days` says otherwise: a week."""
 
 FURTHEST = 10.0
 """Spreads of the training rows from their centre beyond which a value has another unit."""
@@ -80,8 +86,10 @@ class Tomorrow:
     """What the next trading day is forecast to bring.
 
     Attributes:
-        date: The day on which the return ends, weekends skipped; holidays are not known.
+        date: The day on which the return ends: weekends are skipped, and holidays if known.
+        holidays_known: Whether they are, in the year of that day.
         origin: Newest row that was read.
+        age_days: Trading days after it that have passed.
         series: What is forecast.
         forecast: Return, per cent.
         bounds: `lower_80`, `upper_80`, `lower_90`, `upper_90`, per cent; None where unknown.
@@ -95,7 +103,9 @@ class Tomorrow:
     """
 
     date: str
+    holidays_known: bool
     origin: str
+    age_days: int
     series: str
     forecast: float
     bounds: dict[str, float | None]
@@ -109,19 +119,25 @@ class Tomorrow:
 
 
 def main(arguments: Sequence[str], *, today: datetime.date) -> int:
-    """Forecast, print a line, write `forecast.json`, and return the exit status."""
+    """Forecast, print a line, write `forecast.json`, and return the exit status.
+
+    A forecast from old data is written and said like any other, since it is one; the status tells
+    whoever does not read the warning.
+    """
     open_streams()
     try:
         options = read_options(arguments)
+        max_age_days = _max_age_days(options)
         runs = [read_run(Path(folder), options.get("data.root")) for folder in options["run"]]
         tomorrow = forecast_next(runs, today=today)
         folder = Path(options.get("output_dir", runs[0].folder))
         with machine_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / "forecast.json", asdict(tomorrow))
+        say(describe(tomorrow))
+        _require_fresh(tomorrow, max_age_days)
     except IronOreError as error:
         return last_words(error)
-    say(describe(tomorrow))
     return 0
 
 
@@ -145,6 +161,22 @@ def read_options(arguments: Sequence[str]) -> dict[str, Any]:
     if len({Path(one).resolve() for one in options["run"]}) < len(options["run"]):
         raise ConfigError("run: a folder is named twice, so it would count twice in the mean")
     return options
+
+
+def _max_age_days(options: dict[str, Any]) -> int:
+    text = options.get("max_age_days", str(MAX_AGE_DAYS))
+    if not (text.isascii() and text.isdecimal()):
+        raise ConfigError(f"max_age_days: expected a number of trading days, got {text!r}")
+    return int(text)
+
+
+def _require_fresh(tomorrow: Tomorrow, max_age_days: int) -> None:
+    if tomorrow.age_days > max_age_days:
+        raise DataError(
+            f"the newest row is {tomorrow.origin}, {tomorrow.age_days} trading days old, and "
+            f"max_age_days={max_age_days}; refresh the files (data.root=DIR reads others), or "
+            f"allow it with max_age_days={tomorrow.age_days}"
+        )
 
 
 def _folders(text: str) -> list[str]:
@@ -201,7 +233,9 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
     _require_same_task(runs)
     config = runs[0].config
     raw = read_raw(config.data)
-    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    panel = build_panel(
+        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+    )
     target = build_target(panel, config.target)
     said = [speak(run, panel) for run in runs]
     forecast = pd.concat([one["forecast"] for one in said], axis=1, join="inner").mean(axis=1)
@@ -212,13 +246,16 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
     else:
         bounds = _conformal_bounds(forecast, target["value"], runs[0])
     origin = pd.Timestamp(panel.days[-1])
-    date = origin + pd.offsets.BusinessDay(config.target.horizon)
+    _require_past(origin, today)
+    date = pd.Timestamp(panel.calendar.ahead(panel.days[-1:], config.target.horizon)[0])
     base, month = _price_base(raw, panel, config, date)
     newest = float(forecast.iloc[-1])
     names = {feature.name for run in runs for feature in run.config.features.names}
     return Tomorrow(
         date=f"{date:%Y-%m-%d}",
+        holidays_known=panel.calendar.knows(date),
         origin=f"{origin:%Y-%m-%d}",
+        age_days=max(0, panel.calendar.between(origin, today)),
         series=config.target.series,
         forecast=newest,
         bounds=bounds,
@@ -230,7 +267,10 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
         staleness={name: int(panel.staleness[name].iloc[-1]) for name in sorted(names)},
         runs=[str(run.folder) for run in runs],
         evidence=_evidence(runs),
-        warnings=_warnings(origin, today),
+        warnings=[
+            *_age_warning(origin, panel.calendar, today),
+            *_holiday_warning(date, panel.calendar, config, has_month=month is not None),
+        ],
     )
 
 
@@ -254,7 +294,7 @@ def speak(run: Run, panel: Panel) -> pd.DataFrame:
     origins = np.arange(length - 1, len(features))
     scaled = torch.from_numpy(values.astype(np.float32))
     samples = WindowDataset(scaled, torch.zeros(len(features)), origins, sequence_length=length)
-    with torch.no_grad():
+    with torch.no_grad(), cpu_precision(config.hardware.precision):
         parameters = forecaster(samples[torch.arange(len(samples))].inputs)
     frame = pd.DataFrame(
         {"forecast": forecaster.head.forecast(parameters).double().numpy()},
@@ -309,7 +349,8 @@ def describe(tomorrow: Tomorrow) -> str:
         if low is not None and high is not None:
             said.append(f" ({low:.2f} to {high:.2f})")
     oldest = max(tomorrow.staleness, key=lambda name: tomorrow.staleness[name])
-    said.append(f"; oldest driver: {oldest}, {tomorrow.staleness[oldest]} trading days. ")
+    said.append(f"; oldest driver: {oldest}, {tomorrow.staleness[oldest]} trading days")
+    said.append(". " if tomorrow.holidays_known else "; holidays are not known. ")
     said.append(f"Earned so far: {tomorrow.evidence}")
     return "\n".join([*lines, "".join(said)]) + "\n"
 
@@ -372,15 +413,38 @@ def _evidence(runs: Sequence[Run]) -> str:
     return assessment.evidence.line
 
 
-def _warnings(origin: pd.Timestamp, today: datetime.date) -> list[str]:
-    """Warn of data that end before the last weekday."""
-    missed = int(np.busday_count(origin.date(), today)) - 1
+def _age_warning(origin: pd.Timestamp, calendar: Calendar, today: datetime.date) -> list[str]:
+    """Warn of data that end before the last trading day."""
+    missed = calendar.between(origin, today)
     if missed <= 0:
         return []
     return [
         f"the newest row is {origin:%Y-%m-%d}, {missed} weekday(s) before the last one that has "
         f"closed by {today}; this is a forecast for the day after it"
     ]
+
+
+def _holiday_warning(
+    date: pd.Timestamp, calendar: Calendar, config: Config, *, has_month: bool
+) -> list[str]:
+    """Warn at a month's end, where an unknown holiday would change the contract as well."""
+    before, after = (calendar.ahead(pd.DatetimeIndex([date]), step)[0] for step in (-1, 1))
+    if calendar.knows(date) or before.month == date.month == after.month:
+        return []
+    month = after.to_period("M") + config.futures.month_offset
+    contract = f" and contract {month}" if has_month and after.month != date.month else ""
+    return [
+        f"holidays are not known (data.holidays): if nobody trades on {date:%Y-%m-%d}, this is a "
+        f"forecast for {after:%Y-%m-%d}{contract}"
+    ]
+
+
+def _require_past(origin: pd.Timestamp, today: datetime.date) -> None:
+    """Raise if the newest row is of a day that has begun nowhere."""
+    if origin.date() > today + datetime.timedelta(days=1):
+        raise DataError(
+            f"the newest row is {origin:%Y-%m-%d}, and today is {today}; correct the date"
+        )
 
 
 def _require_same_task(runs: Sequence[Run]) -> None:

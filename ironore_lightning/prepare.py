@@ -17,6 +17,7 @@ from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.trading_days import longest_step
 from ironore_lightning.record import write_csv, write_json
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,9 @@ def write_tables(config: Config, folder: Path) -> None:
     a model reads the same series anchored at the oldest one.
     """
     raw = read_raw(config.data)
-    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    panel = build_panel(
+        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+    )
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
     report = data_report(raw, panel, features, target)
@@ -46,6 +49,8 @@ def write_tables(config: Config, folder: Path) -> None:
     write_csv(folder / "consolidated_features.csv", table, index=True)
     write_json(folder / "data_report.json", report)
     _print_report(report)
+    for line in panel.bridging(_days(features)):
+        log.warning(line)
 
 
 def continuous_futures(panel: Panel) -> pd.DataFrame:
@@ -86,6 +91,8 @@ def data_report(
         "rows_with_target": int(target["value"].notna().sum()),
         "first_date": _date(days[0]),
         "last_date": _date(days[-1]),
+        "longest_return_days": longest_step(days),
+        "bridged_days": panel.bridged_days(days),
         "columns": [
             _column_report(panel, str(name), days, blanks.get(name, 0)) for name in panel.values
         ],

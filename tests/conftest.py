@@ -111,6 +111,15 @@ def train() -> Callable[..., tuple[object, str]]:
     return run
 
 
+@pytest.fixture
+def bfloat16(monkeypatch) -> None:
+    """Let any processor compute in bfloat16: one without such kernels takes torch's own."""
+    import torch
+
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+
+
 @pytest.fixture(scope="session")
 def write_run(compose) -> Callable[..., Path]:
     """Write the folder of a run as a real one leaves it, with forecasts made by hand."""

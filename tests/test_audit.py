@@ -208,11 +208,11 @@ def test_a_level_anchored_at_the_newest_contract_is_named(sample, monkeypatch):
 def test_a_column_filled_backwards_is_named(sample, monkeypatch):
     join = panels._join
 
-    def filled_backwards(source, published, days, *, file):
-        values, staleness = join(source, published, days, file=file)
+    def filled_backwards(driver, days):
+        source, _ = driver
+        values, staleness = join(driver, days)
         if source.name == "lump premium":
-            values = pd.Series(source.to_numpy(), published).bfill().reindex(days, method="bfill")
-            values = values.ffill().rename(source.name)
+            values = source.reindex(days, method="bfill").ffill()
         return values, staleness
 
     monkeypatch.setattr(panels, "_join", filled_backwards)

@@ -45,7 +45,7 @@ def table_settings(root, file_format):
         "date_format": "%Y-%m-%d" if is_text else None,
         "delimiter": "," if is_text else None,
     }
-    none = {"contracts": {}, "sources": {}, "sample": None}
+    none = {"contracts": {}, "sources": {}, "sample": None, "holidays": None}
     return DataSettings.model_validate({"name": "table", "root": str(root), "table": table, **none})
 
 

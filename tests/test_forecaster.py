@@ -155,6 +155,7 @@ def test_the_network_is_sized_by_the_features(compose, make_datamodule):
     assert forecaster.network.lstm.input_size == 2
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_mixed_precision_on_a_cpu_is_a_choice_that_fits_nearly_the_same(compose, tmp_path):
     setting = ("model=bilstm_small", "training.max_epochs=3")
     plain = run_experiment(compose(*setting), tmp_path / "plain")

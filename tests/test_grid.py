@@ -381,7 +381,7 @@ def expand(hydra_context):
 def make_target(compose):
     """Return the target of the sample market's rows that have all features."""
     config = compose()
-    panel = build_market(config.data, config.futures, config.panel).panel
+    panel = build_market(config.data, config.futures, config.panel, config.target).panel
     days = build_features(panel, config.features.names).index
 
     def target(horizon):

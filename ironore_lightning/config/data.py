@@ -86,6 +86,9 @@ class DataSettings(Settings):
     """The market to simulate; null for real files."""
     table: FileSettings | None
     """One prepared table in place of contracts and sources."""
+    holidays: str | None = Field(min_length=1)
+    """File below `data.root` with a date YYYY-MM-DD a line, on which nobody trades; null knows of
+    none, and takes every weekday to come for a trading day."""
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
