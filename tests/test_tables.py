@@ -90,6 +90,34 @@ def test_real_dates_and_text_are_read(tmp_path, file_format, dates, date_format)
     np.testing.assert_array_equal(frame.to_numpy(), [[2.0, 0.1], [1.0, np.nan]])
 
 
+@BINARY
+@pytest.mark.parametrize("kind", [str, int])
+@pytest.mark.parametrize(
+    ("date_format", "cell", "read_as", "spelt"),
+    [
+        ("%d%m%Y", "1032024", "2024-03-10", "10032024"),  # 1 March in a column of numbers
+        ("%d%m%Y", "9032024", "2024-03-09", "09032024"),
+        ("%y%m%d", "50102", "2050-10-02", "501002"),
+        ("%Y%j", "202432", "2024-02-01", "2024032"),
+    ],
+)
+def test_digits_that_a_date_lacks_are_not_borrowed_from_its_neighbours(
+    tmp_path, file_format, kind, date_format, cell, read_as, spelt
+):
+    written = pd.DataFrame({"Date": [kind(cell)], "a": [1.0]})
+    message = refusal(store, tmp_path, written, file_format, date_format=date_format)
+    row = 1 if file_format == "parquet" else 2
+    assert f"row {row}: '{cell}' is not a date written as '{date_format}'" in message
+    assert f"in which {read_as} is '{spelt}'; are digits lost? store dates as text" in message
+
+
+@BINARY
+def test_numbers_with_all_digits_of_a_date_are_dates(tmp_path, file_format):
+    written = pd.DataFrame({"Date": [20240103, 20240102], "a": [1.0, 2.0]})
+    frame = store(tmp_path, written, file_format, date_format="%Y%m%d")
+    assert list(frame.index) == list(TWO_DAYS[::-1])
+
+
 def test_the_named_index_of_a_parquet_file_is_its_date_column(tmp_path):
     written = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.DatetimeIndex(TWO_DAYS, name="Date"))
     assert store(tmp_path, written, "parquet")["a"].tolist() == [2.0, 1.0]

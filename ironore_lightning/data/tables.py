@@ -33,6 +33,9 @@ MISSING_MARKS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "-")
 
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
+_NUMERIC = r"%[^aAbBpZ%]"
+"""What stands for a number in a date format."""
+
 _UNNAMED_INDEX = r"__index_level_[0-9]+__"
 
 
@@ -209,17 +212,33 @@ def _dates_of_text(
     blank = text.isin(MISSING_MARKS)
     try:
         dates = pd.to_datetime(text.mask(blank), format=date_format, errors="coerce")
+        back = dates.dt.strftime(date_format).fillna("")
     except ValueError as error:
         raise DataError(f"{where}: date_format {quoted(date_format)}: {one_line(error)}") from None
-    # Pandas takes "now" and "today" for dates in any format.
-    wrong = ~blank & (dates.isna() | ~text.str.contains(r"\d"))
+    # Where numbers touch, one that lacks a digit borrows its neighbour's, and the date moves.
+    is_exact = re.search(f"{_NUMERIC}{_NUMERIC}", date_format) is not None
+    wrong = ~blank & (dates.isna() | (_bare(text, is_exact) != _bare(back, is_exact)))
     if wrong.any():
         row = int(wrong.argmax())
+        hint = (
+            f", in which {dates.iloc[row]:%Y-%m-%d} is {quoted(back.iloc[row])}; are digits lost? "
+            "store dates as text with all their digits, or as real dates"
+            if back.iloc[row]
+            else ""
+        )
         raise DataError(
             f"{where}, {table.place(row)}: {quoted(text.iloc[row])} is not a date "
-            f"written as {quoted(date_format)}"
+            f"written as {quoted(date_format)}{hint}"
         )
     return dates
+
+
+def _bare(text: "pd.Series[str]", is_exact: bool) -> "pd.Series[str]":
+    """Leave out what may differ between two ways to write a date: case, spaces, leading zeros."""
+    if is_exact:
+        return text
+    folded = text.str.lower().str.replace(r"\s+", " ", regex=True)
+    return folded.str.replace(r"(?<![0-9])[0 ]+(?=[0-9])", "", regex=True)
 
 
 def _dates_of_objects(table: RawTable, cells: pd.Series, where: str) -> "pd.Series[pd.Timestamp]":
