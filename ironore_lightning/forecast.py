@@ -24,7 +24,7 @@ from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.scaling import Scaler
 from ironore_lightning.data.windows import WindowDataset
-from ironore_lightning.errors import ConfigError, DataError, IronOreError, last_words
+from ironore_lightning.errors import ConfigError, DataError, in_our_words, last_words
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import COVERAGES
 from ironore_lightning.model.checkpoints import read_checkpoint, require_network, require_numbers
@@ -119,8 +119,8 @@ def main(arguments: Sequence[str], *, today: datetime.date) -> int:
         with machine_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / "forecast.json", asdict(tomorrow))
-    except IronOreError as error:
-        return last_words(error)
+    except Exception as error:
+        return last_words(in_our_words(error))
     say(describe(tomorrow))
     return 0
 

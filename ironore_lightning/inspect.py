@@ -17,7 +17,7 @@ import pandas as pd
 from ironore_lightning.data.files import listed, quoted, read_bytes
 from ironore_lightning.data.pickles import read_pickled_contracts
 from ironore_lightning.data.tables import MISSING_MARKS, as_text, read_raw_table
-from ironore_lightning.errors import DataError, last_words
+from ironore_lightning.errors import DataError, in_our_words, last_words
 from ironore_lightning.terminal import open_streams, say
 
 _FORMATS = {
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = parser.parse_args(arguments).file
     try:
         lines = describe(path)
-    except DataError as error:
-        return last_words(error)
+    except Exception as error:
+        return last_words(in_our_words(error))
     say("\n".join(lines) + "\n")
     return 0
 

@@ -81,6 +81,8 @@ def read_pickled_contracts(path: Path) -> dict[pd.Period, pd.Series]:
         return _contracts(found, max_rows=len(raw) // _FEWEST_BYTES)
     except DataError as error:
         raise DataError(f"{path.name}: {error}; {_EXPECTED}") from None
+    except MemoryError:
+        raise
     except Exception as error:
         # What a hostile file puts in the place of a number raises nearly anything.
         raise DataError(f"{path.name}: is not laid out as pandas does it; {_EXPECTED}") from error
@@ -127,6 +129,8 @@ def _load(file: str, raw: bytes) -> object:
         return _Unpickler(io.BytesIO(raw)).load()
     except DataError as error:
         raise DataError(f"{file}: {error}") from None
+    except MemoryError:
+        raise
     except Exception as error:
         # Garbage makes the parser raise nearly anything.
         reason = one_line(error) or type(error).__name__

@@ -11,6 +11,7 @@ from ironore_lightning.config.experiment import require_validation_metric
 from ironore_lightning.errors import FAILED, ConfigError, IronOreError, last_words
 from ironore_lightning.hardware import usable_cores
 from ironore_lightning.imports import quick_imports
+from ironore_lightning.status import machine_errors
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +45,12 @@ class ManyRuns(Callback):
             from ironore_lightning.sweep.outputs import report
             from ironore_lightning.sweep.runs import run_folders
 
-        if not run_folders(Path(config.hydra.sweep.dir)):
+        folder = Path(config.hydra.sweep.dir)
+        if not run_folders(folder):
             return  # an audit, say, leaves no run
         try:
-            summary = report(Path(config.hydra.sweep.dir))
+            with machine_errors(folder):
+                summary = report(folder)
         except IronOreError as error:
             sys.exit(last_words(error))
         except Exception:
