@@ -22,8 +22,9 @@ from ironore_lightning.errors import (
     RunPruned,
     closest,
     exit_status,
+    in_our_words,
+    is_refused,
     last_words,
-    machine_error,
 )
 from ironore_lightning.terminal import TEST_RESULTS, open_streams, say, silence
 from ironore_lightning.usage import help_text, is_help_wanted
@@ -128,21 +129,14 @@ def ending_when_told() -> Iterator[None]:
 
 def _in_our_words(error: Exception) -> IronOreError:
     """Return what a user can cause as an error of ours; raise what is a mistake in the code."""
-    if isinstance(error, IronOreError):
-        return error
     if isinstance(error, HydraException | OmegaConfBaseException):
         return ConfigError(_one_line(error))
-    if isinstance(refused := _refusal(error), OSError):
-        return machine_error(refused, otherwise="the disk")
-    if _is_raised_by_hydra(error):
+    # Python makes a ValueError of a log that the operating system refuses.
+    if str(error).startswith("Unable to configure") and isinstance(error.__cause__, OSError):
+        return in_our_words(error.__cause__)
+    if _is_raised_by_hydra(error) and not is_refused(error):
         return ConfigError(f"{' '.join(str(error).split())}, in: {' '.join(sys.argv[1:])}")
-    raise error
-
-
-def _refusal(error: BaseException) -> BaseException | None:
-    """Return what the operating system refused; of a log Python makes a ValueError of that."""
-    cannot_log = isinstance(error, ValueError) and str(error).startswith("Unable to configure")
-    return error.__cause__ if cannot_log else error
+    return in_our_words(error)
 
 
 def run_job(job: Callable[[], Result]) -> Result:

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import re
 import sys
 from collections.abc import Iterable
 
@@ -41,7 +42,7 @@ class TrainingError(IronOreError, RuntimeError):
 
 
 class MachineError(IronOreError, RuntimeError):
-    """The machine failed, as by a full disk; names the file, and what can be done."""
+    """The machine failed, as by a full disk or memory; names the file, and what can be done."""
 
 
 class RunPruned(Exception):  # noqa: N818 - nothing went wrong
@@ -71,16 +72,51 @@ ADVICE = (
 """What to do, by the number of an operating system's error."""
 
 
-def machine_error(error: OSError, *, otherwise: str) -> MachineError:
+NO_MEMORY = re.compile(
+    r"can('t|not) allocate memory|out of memory|failed to map segment|can't start new thread"
+    r"|^quantization error$"  # so Pillow says it
+)
+"""What libraries say where memory is short, if they do not raise a `MemoryError`."""
+
+
+def is_refused(error: BaseException) -> bool:
+    """Return whether the operating system refused something: a file, or memory."""
+    if isinstance(error, IronOreError):  # which may quote what a file holds
+        return False
+    return isinstance(error, OSError) or _is_out_of_memory(error)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or NO_MEMORY.search(str(error)) is not None
+
+
+def machine_error(error: BaseException, *, otherwise: str) -> MachineError:
     """Say what the operating system says: where, what, and what can be done.
 
     Args:
         error: Of the operating system.
         otherwise: Where, if the error names no file.
     """
+    if _is_out_of_memory(error):
+        return MachineError(
+            f"{otherwise}: out of memory; end other programs, or ask for less "
+            "(training.batch_size, model.hidden_size, fewer jobs at once)"
+        )
+    assert isinstance(error, OSError)
     reason = (error.strerror or str(error) or type(error).__name__).lower()
     advice = next((f"; {said}" for numbers, said in ADVICE if error.errno in numbers), "")
     return MachineError(f"{error.filename or otherwise}: {reason}{advice}")
+
+
+def in_our_words(error: Exception) -> IronOreError:
+    """Return what a user or the machine caused as an error of ours; raise a mistake in the code."""
+    if isinstance(error, IronOreError):
+        return error
+    if is_refused(error):
+        return machine_error(error, otherwise="this machine")
+    raise error
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -26,7 +26,7 @@ from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.scaling import Scaler
 from ironore_lightning.data.trading_days import Calendar
 from ironore_lightning.data.windows import WindowDataset
-from ironore_lightning.errors import ConfigError, DataError, IronOreError, last_words
+from ironore_lightning.errors import ConfigError, DataError, in_our_words, last_words
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import COVERAGES
 from ironore_lightning.hardware import cpu_precision
@@ -136,8 +136,8 @@ def main(arguments: Sequence[str], *, today: datetime.date) -> int:
             write_json(folder / "forecast.json", asdict(tomorrow))
         say(describe(tomorrow))
         _require_fresh(tomorrow, max_age_days)
-    except IronOreError as error:
-        return last_words(error)
+    except Exception as error:
+        return last_words(in_our_words(error))
     return 0
 
 

@@ -22,6 +22,7 @@ from ironore_lightning.errors import (
     MachineError,
     RunPruned,
     exit_status,
+    is_refused,
     machine_error,
 )
 from ironore_lightning.record import read_json, write_json
@@ -210,7 +211,7 @@ def attempt(folder: Path, *, resume: bool = False) -> Iterator[Attempt]:
                 yield this
         except BaseException as error:
             # Where the disk is full, its status stays `running`: without its process, interrupted.
-            with suppress(OSError):
+            with suppress(OSError, MemoryError):
                 this.stop(error)
             raise
 
@@ -220,7 +221,9 @@ def machine_errors(folder: Path) -> Iterator[None]:
     """Turn what the operating system refuses into a `MachineError`."""
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        if not is_refused(error):
+            raise
         raise machine_error(error, otherwise=str(folder)) from error
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ironore_lightning.errors import WRONG_INPUT, IronOreError, last_words
+from ironore_lightning.errors import WRONG_INPUT, in_our_words, last_words
 from ironore_lightning.imports import quick_imports
 from ironore_lightning.terminal import open_streams, say
 
@@ -23,13 +23,12 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[0] in {"-h", "--help"}:
         say(f"{__doc__}\n{USAGE}")
         return 0
-    with quick_imports():
-        from ironore_lightning.sweep.outputs import report
-
     try:
+        with quick_imports():
+            from ironore_lightning.sweep.outputs import report
         report(Path(arguments[0]))
-    except IronOreError as error:
-        return last_words(error)
+    except Exception as error:
+        return last_words(in_our_words(error))
     return 0
 
 

@@ -5,6 +5,7 @@ import datetime
 import itertools
 import json
 import logging
+import mmap
 import os
 import re
 import resource
@@ -17,15 +18,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ironore_lightning import experiment
+from ironore_lightning import experiment, inspect
 from ironore_lightning import status as status_module
+from ironore_lightning.errors import DataError, MachineError
 from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.report.console import EpochReport
-from ironore_lightning.status import read_status
+from ironore_lightning.status import attempt, read_status
 from ironore_lightning.terminal import RunLog
 
 ROOT = Path(__file__).parents[1]
@@ -178,6 +182,67 @@ def test_on_a_small_disk_a_run_ends_in_one_line_and_what_is_there_is_whole(
     there = require_whole(folder)
     assert ("status.json" in there) == (kilobytes > 8)
     assert read_status(folder).state in {"failed", "interrupted"}
+
+
+# --- no memory ------------------------------------------------------------------------------------
+
+
+def thread_that_cannot_start():
+    raise RuntimeError("can't start new thread")  # as CPython says it
+
+
+WITHOUT_MEMORY = {
+    "Python": lambda: bytearray(2**60),
+    "NumPy": lambda: np.empty(2**57),
+    "torch": lambda: torch.empty(2**57),
+    "Arrow": lambda: pyarrow.allocate_buffer(2**60),
+    "a thread": thread_that_cannot_start,
+    "the system": lambda: mmap.mmap(-1, 2**60),
+}
+
+
+@pytest.mark.parametrize("asks", WITHOUT_MEMORY)
+def test_a_machine_without_memory_is_one_line_and_curable(asks, tmp_path):
+    with pytest.raises(MachineError) as caught, attempt(tmp_path):
+        WITHOUT_MEMORY[asks]()
+    assert str(caught.value).startswith(f"{tmp_path}: out of memory; end other programs, or ask ")
+    assert read_status(tmp_path).can_go_on
+
+
+def test_a_run_that_was_out_of_memory_goes_on_as_if_nothing_had_been(
+    train, monkeypatch, tmp_path, reference
+):
+    usual = EpochReport.on_train_epoch_end
+
+    def ask_for_too_much(self, trainer, *arguments):
+        usual(self, trainer, *arguments)
+        if trainer.current_epoch == 1:
+            np.empty(2**57)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochReport, "on_train_epoch_end", ask_for_too_much)
+        code, said = train(*QUICK, f"hydra.run.dir={tmp_path}")
+    assert code == 1
+    require_one_line(said)
+    assert said.startswith(f"MachineError: {tmp_path}: out of memory; ")
+    assert train(f"resume={tmp_path}") == (0, "")
+    assert (tmp_path / "predictions.csv").read_bytes() == reference
+
+
+def test_a_file_for_which_there_is_no_memory_is_one_line(monkeypatch, tmp_path, capsys):
+    (tmp_path / "f.csv").write_text("date,a\n2024-01-02,1\n", encoding="utf-8")
+    monkeypatch.setattr(inspect, "read_raw_table", lambda *_, **__: np.empty(2**57))
+    assert inspect.main([str(tmp_path / "f.csv")]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    require_one_line(said.err)
+    assert said.err.startswith("MachineError: this machine: out of memory; ")
+
+
+def test_a_mistake_in_the_code_and_a_word_of_a_file_are_no_lack_of_memory(tmp_path):
+    for error in (RuntimeError("a mistake"), DataError("f.csv: 'out of memory' is no number")):
+        with pytest.raises(type(error)), attempt(tmp_path):
+            raise error
 
 
 # --- folders --------------------------------------------------------------------------------------

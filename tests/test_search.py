@@ -67,6 +67,7 @@ DISTRIBUTIONS = {
     "x=range(0,10,3)": IntDistribution(0, 9, step=3),
     "x=range(8,65,8)": IntDistribution(8, 64, step=8),
     "x=range(5,6)": IntDistribution(5, 5),
+    "x=range(0,1000000000)": IntDistribution(0, 999_999_999),
     "x=interval(0,1)": FloatDistribution(0.0, 1.0),
     "x=interval(-1.5,2)": FloatDistribution(-1.5, 2.0),
     "x=int(interval(8,64))": IntDistribution(8, 64),

@@ -135,6 +135,29 @@ def test_another_delimiter_and_format_are_read(tmp_path):
     assert list(frame.index) == [pd.Timestamp("2024-01-02")]
 
 
+@pytest.mark.parametrize(
+    ("date_format", "cells"),
+    [
+        ("%d/%m/%Y", ["5/1/2024", "05/1/2024", "5/01/2024", " 5/1/2024"]),
+        ("%m/%d/%Y", ["1/ 5/2024"]),
+        ("%d-%m-%y", ["5-1-24"]),
+        ("%d%b%Y", ["05JAN2024", "5Jan2024", "05jan2024"]),
+        ("%B %d %Y", ["January  5 2024", "january 05 2024"]),
+        ("%A %d.%m.%Y", ["FRIDAY 5.1.2024"]),
+        ("%d/%m/%Y %H:%M:%S", ["5/1/2024 0:00:00"]),
+        ("%d%m%Y", ["05012024"]),
+        ("%y%j", ["24005"]),
+        ("%G-W%V-%u", ["2024-W1-5"]),
+    ],
+)
+def test_a_date_may_differ_from_its_format_in_case_spaces_and_leading_zeros(
+    tmp_path, date_format, cells
+):
+    for cell in cells:
+        frame = source(tmp_path, f"Date,a\n{cell},1\n", date_format=date_format)
+        assert list(frame.index) == [pd.Timestamp("2024-01-05")], cell
+
+
 WRONG_SOURCE = {
     "no bytes": (b"", {}, ["f.csv", "empty (no bytes)"]),
     "blank lines only": ("\n\n\n", {}, ["f.csv", "only blank lines"]),
@@ -180,6 +203,11 @@ WRONG_SOURCE = {
     ),
     "now": ("Date,a\nnow,2\n", {}, ["'now' is not a date"]),
     "impossible date": ("Date,a\n30/2/2024,1\n", {}, ["'30/2/2024'"]),
+    "the weekday of another date": (
+        "Date,a\nMonday 5/1/2024,1\n",
+        {"date_format": "%A %d/%m/%Y"},
+        ["'Monday 5/1/2024'", "in which 2024-01-05 is 'Friday 05/01/2024'"],
+    ),
     "date with time": ("Date,a\n2/1/2024 10:00,1\n", {}, ["'2/1/2024 10:00'"]),
     "time of day": (
         "Date,a\n2/1/2024 10:30,1\n",

@@ -11,6 +11,8 @@ from ironore_lightning.config.experiment import require_validation_metric
 from ironore_lightning.errors import FAILED, ConfigError, IronOreError, last_words
 from ironore_lightning.hardware import usable_cores
 from ironore_lightning.imports import quick_imports
+from ironore_lightning.status import machine_errors
+from ironore_lightning.sweep.grid import num_workers
 
 log = logging.getLogger(__name__)
 
@@ -19,15 +21,19 @@ class ManyRuns(Callback):
     """Hydra swallows errors of a callback, so both methods leave by their exit status."""
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
-        """Refuse a test metric as the objective, and warn of more threads than cores."""
+        """Refuse a test metric as the objective and no workers; warn of more threads than cores."""
         try:
             require_validation_metric(str(config.monitor))
         except ValueError as error:
             sys.exit(last_words(ConfigError(f"monitor: {error}")))
-        jobs = config.hydra.launcher.get("n_jobs") or 1
+        wanted = config.hydra.launcher.get("n_jobs", 1)
+        if wanted == 0:
+            line = (
+                "hydra.launcher.n_jobs: 0 workers run nothing; give 1 or more, or -1 for all cores"
+            )
+            sys.exit(last_words(ConfigError(line)))
         cores = usable_cores()
-        if jobs < 0:  # as joblib counts: -1 is all cores, -2 all but one
-            jobs = max(cores + 1 + jobs, 1)
+        jobs = num_workers(wanted, cores)
         threads = config.hardware.threads
         if isinstance(threads, int) and jobs * threads > cores:
             log.warning(
@@ -44,10 +50,12 @@ class ManyRuns(Callback):
             from ironore_lightning.sweep.outputs import report
             from ironore_lightning.sweep.runs import run_folders
 
-        if not run_folders(Path(config.hydra.sweep.dir)):
+        folder = Path(config.hydra.sweep.dir)
+        if not run_folders(folder):
             return  # an audit, say, leaves no run
         try:
-            summary = report(Path(config.hydra.sweep.dir))
+            with machine_errors(folder):
+                summary = report(folder)
         except IronOreError as error:
             sys.exit(last_words(error))
         except Exception:

@@ -3,14 +3,16 @@
 import copy
 import hashlib
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -21,6 +23,9 @@ from ironore_lightning.status import hold
 
 LONGEST_NAME = 120
 """Characters of a folder name; file systems allow 255 bytes."""
+
+MAX_RUNS = 10_000
+"""Most runs of a multirun: a year of them, an hour each, or a week of the smallest."""
 
 SINGLE = "run"
 """Folder of the one job of a multirun over nothing."""
@@ -75,7 +80,7 @@ class GridSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir)
         with hold(folder):
             OmegaConf.save(self.config, folder / "multirun.yaml")
-            self.launcher.launch(jobs, initial_job_idx=0)
+            launch(self.launcher, jobs)
 
     def require_right_settings(self, jobs: Sequence[list[str]]) -> None:
         """Check the settings of every job before the first one starts.
@@ -120,32 +125,67 @@ class GridSweeper(Sweeper):
         return composed
 
 
+def launch(launcher: Launcher, jobs: Sequence[list[str]], *, first: int = 0) -> Sequence[JobReturn]:
+    """Start jobs, the first of them numbered `first`, and wait for them.
+
+    Joblib starts all its workers at once: more than there are jobs, or cores, are of no use.
+    """
+    from ironore_lightning.hardware import usable_cores
+
+    if workers := getattr(launcher, "joblib", None):
+        wanted = int(workers["n_jobs"])
+        workers["n_jobs"] = min(len(jobs), num_workers(wanted, usable_cores()))
+    return launcher.launch(jobs, initial_job_idx=first)
+
+
+def num_workers(wanted: int, cores: int) -> int:
+    """Count workers as joblib does, but no more than cores: -1 is one a core, -2 one less."""
+    return min(wanted, cores) if wanted > 0 else max(cores + 1 + wanted, 1)
+
+
 def combinations(overrides: Sequence[Override]) -> list[list[str]]:
     """Return the overrides of every job, its folder among them; later overrides win.
 
     Raises:
-        ConfigError: If there is an interval, which has no list of values, or an empty range.
+        ConfigError: If there is an interval, which has no list of values, or an empty range, or if
+            there would be more than `MAX_RUNS` jobs.
     """
     latest = {override.get_key_element(): override for override in overrides}
-    values: list[list[str]] = []
-    for key, override in latest.items():
-        if override.is_sweep_override() and not override.is_discrete_sweep():
-            raise ConfigError(
-                f"{override.input_line}: "
-                "a grid needs values; an interval is for hydra/sweeper=optuna"
-            )
-        if override.is_sweep_override():
-            found = dict.fromkeys(override.sweep_string_iterator())  # one given twice is one job
-            if not found:
-                raise ConfigError(f"{override.input_line}: there is no value in it")
-            values.append([f"{key}={value}" for value in found])
-        else:
-            values.append([str(override.input_line)])
-    swept = [len(one) > 1 for one in values]
+    values = {
+        key: _values(key, override) if override.is_sweep_override() else [str(override.input_line)]
+        for key, override in latest.items()
+    }
+    swept = {key: len(found) for key, found in values.items() if len(found) > 1}
+    total = math.prod(swept.values())
+    if total > MAX_RUNS:
+        said = " x ".join(f"{key} ({count} values)" for key, count in swept.items())
+        raise ConfigError(f"{said}: {total} runs, a multirun may have {MAX_RUNS}")
+    is_swept = [key in swept for key in values]
     return [
-        [*job, f"hydra.sweep.subdir='{folder_name(itertools.compress(job, swept))}'"]
-        for job in itertools.product(*values)
+        [*job, f"hydra.sweep.subdir='{folder_name(itertools.compress(job, is_swept))}'"]
+        for job in itertools.product(*values.values())
     ]
+
+
+def _values(key: str, override: Override) -> list[str]:
+    """Enumerate what an override sweeps over, one value given twice once."""
+    if not override.is_discrete_sweep():
+        raise ConfigError(
+            f"{override.input_line}: a grid needs values; an interval is for hydra/sweeper=optuna"
+        )
+    sweep = override.value()
+    if isinstance(sweep, RangeSweep) and sweep.step:
+        assert sweep.start is not None
+        assert sweep.stop is not None
+        count = -((sweep.start - sweep.stop) // sweep.step)
+        if not count <= MAX_RUNS:  # nor is it a number, where an end is infinite
+            raise ConfigError(
+                f"{override.input_line}: {count:,} values, a multirun may have {MAX_RUNS} runs"
+            )
+    found = dict.fromkeys(override.sweep_string_iterator())
+    if not found:
+        raise ConfigError(f"{override.input_line}: there is no value in it")
+    return [f"{key}={value}" for value in found]
 
 
 def with_values(composed: DictConfig, overrides: Iterable[Override]) -> DictConfig:

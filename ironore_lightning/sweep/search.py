@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.status import COMPLETE, PRUNED, hold, read_status
+from ironore_lightning.sweep.grid import launch
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -113,7 +114,7 @@ class OptunaSweeper(Sweeper):
             while trials := ask(study, self.settings, space):
                 batch = [[*fixed, *_overrides(trial, space)] for trial in trials]
                 self.validate_batch_is_legal(batch)
-                results = self.launcher.launch(batch, initial_job_idx=trials[0].number)
+                results = launch(self.launcher, batch, first=trials[0].number)
                 for trial, result in zip(trials, results, strict=True):
                     assert result.hydra_cfg is not None
                     run = Path(result.hydra_cfg.hydra.runtime.output_dir)
@@ -167,14 +168,14 @@ def _distribution(key: str, override: Override) -> "BaseDistribution":
 def _range(sweep: RangeSweep) -> "BaseDistribution":
     from optuna.distributions import IntDistribution
 
-    values = list(sweep.range())
+    values = sweep.range()
+    if not isinstance(values, range):
+        raise ValueError("a range of fractions is better an interval or a choice")
     if not values:
         raise ValueError("there is no value in it")
     if sweep.tags:
         raise ValueError("a range takes no tag; log is for an interval")
-    if not all(isinstance(value, int) for value in values):
-        raise ValueError("a range of fractions is better an interval or a choice")
-    return IntDistribution(int(values[0]), int(values[-1]), step=int(sweep.step))
+    return IntDistribution(values[0], values[-1], step=values.step)
 
 
 def _interval(sweep: object) -> "BaseDistribution":
