@@ -17,7 +17,7 @@ def main(composed: DictConfig) -> float:
     from hydra.types import RunMode
 
     from ironore_lightning.command import run_job, run_one_of_many
-    from ironore_lightning.composition import to_config
+    from ironore_lightning.composition import own_keys, to_config
     from ironore_lightning.hardware import require_one_process
     from ironore_lightning.status import attempt
 
@@ -26,7 +26,7 @@ def main(composed: DictConfig) -> float:
 
     def job() -> float:
         with attempt(folder, resume="resume" in composed) as this:
-            config = to_config(composed, besides={"resume"})
+            config = to_config(composed, besides=own_keys("config"))
             if is_multirun:
                 require_one_process(config.hardware)
             settings = config.model_dump(mode="json")

@@ -7,6 +7,7 @@ networks.
 """
 
 import datetime
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +39,7 @@ from ironore_lightning.predictions import (
     to_distribution,
 )
 from ironore_lightning.record import column_digests, read_json, write_json
-from ironore_lightning.status import machine_errors
+from ironore_lightning.status import machine_errors, require_own_files
 from ironore_lightning.terminal import open_streams, say
 
 KEYS = ("run", "data.root", "output_dir")
@@ -149,12 +150,12 @@ def read_options(arguments: Sequence[str]) -> dict[str, Any]:
 
 def _folders(text: str) -> list[str]:
     """Split at commas, but for those in the name of a folder, as a multirun's have."""
-    if Path(text).is_dir():
+    if os.path.isdir(text):  # noqa: PTH112 - pathlib raises for what is too long for a name
         return [text]
     found, rest = [], text.removeprefix("[").removesuffix("]").split(",")
     while rest:
         lengths = range(len(rest), 0, -1)
-        length = next((n for n in lengths if Path(",".join(rest[:n])).is_dir()), 1)
+        length = next((n for n in lengths if os.path.isdir(",".join(rest[:n]))), 1)  # noqa: PTH112
         found.append(",".join(rest[:length]))
         rest = rest[length:]
     return found
@@ -166,6 +167,9 @@ def read_run(folder: Path, root: str | None) -> Run:
     Raises:
         ConfigError: If the folder holds no finished run, or one of another version.
     """
+    require_own_files(folder)
+    if not folder.is_dir():
+        raise ConfigError(f"run: {folder} is no finished run: there is no such folder")
     try:
         results = read_json(folder / "final_results.json")
         made_of = read_json(folder / "provenance.json")

@@ -140,10 +140,10 @@ def test_a_name_that_settings_would_fill_in_is_refused(name, tmp_path, monkeypat
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "overrides.yaml").write_text("[]")
     (folder / "status.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"resume: .* holds \$\{ in its name"):
+    with pytest.raises(ConfigError, match=r".* holds \$\{ in its name"):
         own_arguments([f"resume={folder}"])
     monkeypatch.chdir(folder)
-    with pytest.raises(ConfigError, match=r"resume: \. holds \$\{ in its name"):
+    with pytest.raises(ConfigError, match=r"holds \$\{ in its name"):
         own_arguments(["resume=."])
 
 
