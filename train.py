@@ -1,6 +1,10 @@
 """Train a forecaster: ``python train.py``, with settings from `conf/` and the command line."""
 
 from ironore_lightning.imports import quick_imports
+from ironore_lightning.interrupts import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
 
 with quick_imports():
     import hydra

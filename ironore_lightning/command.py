@@ -25,6 +25,7 @@ from ironore_lightning.errors import (
     last_words,
     machine_error,
 )
+from ironore_lightning.interrupts import ending_in_a_line
 from ironore_lightning.terminal import TEST_RESULTS, open_streams, say, silence
 from ironore_lightning.usage import help_text, is_help_wanted
 
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-INTERRUPTED = 130
 TERMINATED = 143
 
 UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
@@ -90,6 +90,12 @@ def run_command(
 
     register()
     open_streams()
+    ending_in_a_line(lambda: _run(main, config_name, arguments))
+
+
+def _run(
+    main: Callable[[], object], config_name: str, arguments: Callable[[list[str]], list[str]]
+) -> None:
     try:
         if is_help_wanted(sys.argv[1:]):
             say(help_text(config_name, sys.argv[1:]))
@@ -101,9 +107,6 @@ def run_command(
     except BrokenPipeError:  # whoever read the output has seen enough
         silence(sys.stdout)
         sys.exit(FAILED)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(INTERRUPTED)
     except Exception as error:
         sys.exit(last_words(_in_our_words(error)))
 

@@ -28,6 +28,7 @@ from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import ConfigError, DataError, IronOreError, last_words
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import COVERAGES
+from ironore_lightning.interrupts import ending_in_a_line
 from ironore_lightning.model.checkpoints import read_checkpoint, require_network, require_numbers
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.predictions import (
@@ -423,4 +424,8 @@ def _require_same_units(run: Run, features: pd.DataFrame, newest: np.ndarray) ->
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], today=datetime.datetime.now(tz=datetime.UTC).date()))
+    sys.exit(
+        ending_in_a_line(
+            lambda: main(sys.argv[1:], today=datetime.datetime.now(tz=datetime.UTC).date())
+        )
+    )

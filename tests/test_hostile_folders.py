@@ -1,6 +1,7 @@
 """Links and pipes in a run's folder: nothing outside is touched, and nobody waits for ever."""
 
 import datetime
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from ironore_lightning.audit import read_test_forecasts
 from ironore_lightning.errors import ConfigError, MachineError
 from ironore_lightning.forecast import main as forecast
-from ironore_lightning.record import write_json
+from ironore_lightning.record import read_json, write_json
 from ironore_lightning.resume import own_arguments
 from ironore_lightning.status import OPENED, require_own_files, require_own_folders
 from ironore_lightning.summarize import main as summarize
@@ -162,3 +163,56 @@ def test_a_temporary_file_is_a_new_one_whatever_has_its_name(kind, elsewhere, tm
     assert (tmp_path / "forecast.json").read_text(encoding="utf-8") == '{\n  "a": 1\n}\n'
     assert not (tmp_path / "forecast.json").is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "forecast.json"]
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+LATIN = os.fsdecode(b"lat\xe9")
+
+
+@pytest.fixture
+def latin(tmp_path):
+    """A folder whose name is not UTF-8, where the file system has such."""
+    try:
+        (tmp_path / LATIN).mkdir()
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    return tmp_path / LATIN
+
+
+def test_a_summary_shows_a_name_that_is_not_utf_8_escaped(latin, run):
+    broken = shutil.copytree(run, run.with_name(LATIN))
+    (broken / "predictions.csv").unlink()  # which an error says, with the name
+    folder = Path(shutil.move(run.parent, latin / LATIN))
+    assert summarize([str(folder)]) == 0
+    runs = json.loads((folder / "summary.json").read_bytes())["runs"]
+    states = {one["run"]: one["state"] for one in runs}
+    assert states == {"other": "complete", "run": "complete", "lat\\udce9": "failed"}
+    assert "lat\\udce9/predictions.csv" in (folder / "summary.csv").read_text(encoding="utf-8")
+    assert "<title>lat\\udce9" in (folder / "summary.html").read_text(encoding="utf-8")
+
+
+def test_json_keeps_a_name_that_is_not_utf_8(tmp_path):
+    write_json(tmp_path / "a.json", {"run": LATIN, "Erz": "鉄鉱石"})
+    assert "鉄鉱石" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert read_json(tmp_path / "a.json") == {"run": LATIN, "Erz": "鉄鉱石"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (LATIN, "TensorBoard writes only to a folder whose name is UTF-8"),
+        ("${seed}", "holds ${ in its name, which settings cannot"),
+    ],
+)
+def test_a_run_below_a_name_that_it_cannot_write_to_is_refused(
+    name, said, train, latin, monkeypatch
+):
+    folder = latin.with_name(name)
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    for arguments in (["model=tiny"], ["-m", "model=tiny", "seed=0,1"]):
+        code, line = train(*arguments)
+        assert (code, line.count("\n")) == (2, 1)
+        assert said in line
+    assert list(folder.iterdir()) == []
