@@ -16,10 +16,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from ironore_lightning.command import run_command, run_job
-from ironore_lightning.composition import to_config
+from ironore_lightning.composition import own_keys, to_config
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.errors import ConfigError, DataError, LeakageError
 from ironore_lightning.record import write_json
+from ironore_lightning.status import require_own_files
 
 if TYPE_CHECKING:  # they bring torch, whose import --help does not wait for
     from ironore_lightning.data.datamodule import WindowDataModule
@@ -70,7 +71,7 @@ def main(composed: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
 
     def job() -> None:
-        config = to_config(composed, besides={"run"})
+        config = to_config(composed, besides=own_keys("audit"))
         started = time.perf_counter()
         audit = audit_run(config, run=None if composed.run is None else Path(str(composed.run)))
         write_json(folder / "leak_audit.json", as_record(audit))
@@ -158,6 +159,7 @@ def read_test_forecasts(run: Path) -> pd.DataFrame:
         ConfigError: If the folder holds no forecasts.
         DataError: If they cannot be read.
     """
+    require_own_files(run)
     path = run / "predictions.csv"
     if not path.is_file():
         raise ConfigError(f"run: {run} is the folder of no finished run, it has no predictions.csv")

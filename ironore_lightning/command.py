@@ -26,6 +26,7 @@ from ironore_lightning.errors import (
     is_refused,
     last_words,
 )
+from ironore_lightning.interrupts import ending_in_a_line
 from ironore_lightning.terminal import TEST_RESULTS, open_streams, say, silence
 from ironore_lightning.usage import help_text, is_help_wanted
 
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-INTERRUPTED = 130
 TERMINATED = 143
 
 UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
@@ -91,6 +91,12 @@ def run_command(
 
     register()
     open_streams()
+    ending_in_a_line(lambda: _run(main, config_name, arguments))
+
+
+def _run(
+    main: Callable[[], object], config_name: str, arguments: Callable[[list[str]], list[str]]
+) -> None:
     try:
         if is_help_wanted(sys.argv[1:]):
             say(help_text(config_name, sys.argv[1:]))
@@ -102,9 +108,6 @@ def run_command(
     except BrokenPipeError:  # whoever read the output has seen enough
         silence(sys.stdout)
         sys.exit(FAILED)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(INTERRUPTED)
     except Exception as error:
         sys.exit(last_words(_in_our_words(error)))
 

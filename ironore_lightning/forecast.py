@@ -8,6 +8,7 @@ before the exit status is 2.
 """
 
 import datetime
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ from ironore_lightning.errors import ConfigError, DataError, in_our_words, last_
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import COVERAGES
 from ironore_lightning.hardware import cpu_precision
+from ironore_lightning.interrupts import ending_in_a_line
 from ironore_lightning.model.checkpoints import read_checkpoint, require_network, require_numbers
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.predictions import (
@@ -41,7 +43,7 @@ from ironore_lightning.predictions import (
     to_distribution,
 )
 from ironore_lightning.record import column_digests, read_json, write_json
-from ironore_lightning.status import machine_errors
+from ironore_lightning.status import machine_errors, require_own_files
 from ironore_lightning.terminal import open_streams, say
 
 KEYS = ("run", "data.root", "output_dir", "max_age_days")
@@ -181,12 +183,12 @@ def _require_fresh(tomorrow: Tomorrow, max_age_days: int) -> None:
 
 def _folders(text: str) -> list[str]:
     """Split at commas, but for those in the name of a folder, as a multirun's have."""
-    if Path(text).is_dir():
+    if os.path.isdir(text):  # noqa: PTH112 - pathlib raises for what is too long for a name
         return [text]
     found, rest = [], text.removeprefix("[").removesuffix("]").split(",")
     while rest:
         lengths = range(len(rest), 0, -1)
-        length = next((n for n in lengths if Path(",".join(rest[:n])).is_dir()), 1)
+        length = next((n for n in lengths if os.path.isdir(",".join(rest[:n]))), 1)  # noqa: PTH112
         found.append(",".join(rest[:length]))
         rest = rest[length:]
     return found
@@ -198,6 +200,9 @@ def read_run(folder: Path, root: str | None) -> Run:
     Raises:
         ConfigError: If the folder holds no finished run, or one of another version.
     """
+    require_own_files(folder)
+    if not folder.is_dir():
+        raise ConfigError(f"run: {folder} is no finished run: there is no such folder")
     try:
         results = read_json(folder / "final_results.json")
         made_of = read_json(folder / "provenance.json")
@@ -483,4 +488,8 @@ def _require_same_units(run: Run, features: pd.DataFrame, newest: np.ndarray) ->
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], today=datetime.datetime.now(tz=datetime.UTC).date()))
+    sys.exit(
+        ending_in_a_line(
+            lambda: main(sys.argv[1:], today=datetime.datetime.now(tz=datetime.UTC).date())
+        )
+    )

@@ -18,6 +18,7 @@ from ironore_lightning.data.files import listed, quoted, read_bytes
 from ironore_lightning.data.pickles import read_pickled_contracts
 from ironore_lightning.data.tables import MISSING_MARKS, as_text, read_raw_table
 from ironore_lightning.errors import DataError, in_our_words, last_words
+from ironore_lightning.interrupts import ending_in_a_line
 from ironore_lightning.terminal import open_streams, say
 
 _FORMATS = {
@@ -122,4 +123,4 @@ def _day(date: object) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ending_in_a_line(main))

@@ -4,6 +4,7 @@ Takes the settings of train.py beside the folder, and trains nothing.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from ironore_lightning.command import run_command, run_job
-from ironore_lightning.composition import to_config
+from ironore_lightning.composition import own_keys, to_config
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.trading_days import longest_step
+from ironore_lightning.errors import ConfigError
 from ironore_lightning.record import write_csv, write_json
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,8 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
 def main(composed: DictConfig) -> None:
     """Check the settings, then build and write."""
-    run_job(lambda: write_tables(to_config(composed, besides={"output_dir"}), _folder(composed)))
+    besides = own_keys("prepare")
+    run_job(lambda: write_tables(to_config(composed, besides=besides), _folder(composed)))
 
 
 def write_tables(config: Config, folder: Path) -> None:
@@ -42,11 +45,12 @@ def write_tables(config: Config, folder: Path) -> None:
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
     report = data_report(raw, panel, features, target)
-    folder.mkdir(parents=True, exist_ok=True)
+    tables = {"consolidated_features.csv": consolidated_features(panel, features, target)}
     if panel.futures:
-        write_csv(folder / "continuous_futures.csv", continuous_futures(panel), index=True)
-    table = consolidated_features(panel, features, target)
-    write_csv(folder / "consolidated_features.csv", table, index=True)
+        tables["continuous_futures.csv"] = continuous_futures(panel)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        write_csv(folder / name, table, index=True)
     write_json(folder / "data_report.json", report)
     _print_report(report)
     for line in panel.bridging(_days(features)):
@@ -55,13 +59,15 @@ def write_tables(config: Config, folder: Path) -> None:
 
 def continuous_futures(panel: Panel) -> pd.DataFrame:
     """Lay the continuous series side by side, one row for each day of any leg."""
-    columns: dict[str, pd.Series] = {}
+    columns: list[tuple[str, pd.Series]] = []
     for name, series in panel.futures.items():
         leg = name.removeprefix("price_")
-        columns[name] = series.days["adjusted_price"]
-        columns[f"raw_price_{leg}"] = series.days["raw_price"]
-        columns[f"contract_month_{leg}"] = series.days["contract_month"].astype(str)
-    return pd.DataFrame(columns).rename_axis("date")
+        columns += [
+            (name, series.days["adjusted_price"]),
+            (f"raw_price_{leg}", series.days["raw_price"]),
+            (f"contract_month_{leg}", series.days["contract_month"].astype(str)),
+        ]
+    return _dated(columns)
 
 
 def consolidated_features(
@@ -73,7 +79,23 @@ def consolidated_features(
         for name, series in panel.futures.items()
         if name in features
     }
-    return features.assign(**levels, Y=target["value"]).rename_axis("date")
+    own = [(str(name), levels.get(str(name), column)) for name, column in features.items()]
+    return _dated([*own, ("Y", target["value"])])
+
+
+def _dated(columns: Sequence[tuple[str, pd.Series]]) -> pd.DataFrame:
+    """Lay named columns side by side, beside `date`.
+
+    Raises:
+        ConfigError: If one would take the place of another one.
+    """
+    names = ["date", *(name for name, _ in columns)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(
+            f"features.names: two columns of the tables would be called {', '.join(twice)}; leave "
+            "that one out, or rename it in its file and in conf/data/"
+        )
+    return pd.DataFrame(dict(columns)).rename_axis("date")
 
 
 def data_report(

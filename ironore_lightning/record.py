@@ -38,14 +38,17 @@ PROJECT = Path(__file__).resolve().parent.parent
 def write_bytes(path: Path, content: bytes) -> None:
     """Write under a temporary name and rename, so that half a file is never found.
 
-    The folder is not made: one that has vanished while its run went on shall be missed.
+    The folder is not made: one that has vanished while its run went on shall be missed. The
+    temporary file is a new one: what a link of that name leads to is not written to.
 
     Raises:
         OSError: Naming `path`; what was there before stays.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_bytes(content)
+        temporary.unlink(missing_ok=True)  # left by a kill, or put there by somebody else
+        with temporary.open("xb") as file:
+            file.write(content)
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):  # half a file would hold the room that others need
@@ -55,7 +58,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text, whole or not at all."""
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, readable(text).encode("utf-8"))
+
+
+def readable(text: object) -> str:
+    """Replace what is not UTF-8, as in the name of a file, by escapes; JSON reads those back."""
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

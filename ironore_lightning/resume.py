@@ -7,9 +7,12 @@ from pathlib import Path
 import yaml
 
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.status import STATUS_FILE
+from ironore_lightning.status import STATUS_FILE, require_own_files, require_usable_name
 
 KEY = "resume="
+
+GO_ON = "+resume=true"
+"""What a run that goes on is told; lightning tells it its other processes as well."""
 
 SETTING = re.compile(r"(\+\+?|~)?(?!hydra\b)\w+((\.\w+)+|(?!.*\.\.))(=.*)?")
 """A setting of a run: none of Hydra's own, which can name code, and no file outside of `conf/`."""
@@ -24,7 +27,7 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: If the folder holds no run, or something else is to be set.
     """
-    wanted = [one for one in arguments if one.startswith(KEY)]
+    wanted = [one for one in arguments if one.lstrip("+").startswith(KEY) and one != GO_ON]
     if not wanted:
         return list(arguments)
     if len(arguments) > 1:
@@ -32,24 +35,22 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
         raise ConfigError(
             f"resume takes the run's own settings, and nothing beside them; leave out: {others}"
         )
-    folder = Path(wanted[0].removeprefix(KEY))
+    folder = Path(wanted[0].lstrip("+").removeprefix(KEY))
+    require_own_files(folder)
     overrides = folder / ".hydra" / "overrides.yaml"
     if not overrides.is_file() or not (folder / STATUS_FILE).is_file():
         raise ConfigError(
             f"resume: {folder} holds no run that could go on; one that was stopped before it "
             f"started begins with its own command and hydra.run.dir={folder}"
         )
-    if "${" in str(folder.absolute()):  # wherever the name goes, something else would stand there
-        raise ConfigError(
-            f"resume: {folder} holds ${{ in its name, which settings cannot; rename it"
-        )
+    require_usable_name(folder)
     # Before a quotation mark backslashes count, and nowhere else.
     quoted = re.sub(
         r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), str(folder)
     )
     return [
         *_read_settings(overrides),
-        "+resume=true",  # go on, or say why not: nothing begins anew that could be lost
+        GO_ON,  # go on, or say why not: nothing begins anew that could be lost
         "hydra.mode=RUN",  # some members start many runs; this is one of them
         "hydra.output_subdir=null",  # what is in .hydra stays, and is never half written
         f"hydra.run.dir='{quoted}'",

@@ -25,7 +25,7 @@ from ironore_lightning.errors import (
     is_refused,
     machine_error,
 )
-from ironore_lightning.record import read_json, write_json
+from ironore_lightning.record import read_json, readable, write_json
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ INTERRUPTED: Final = "interrupted"
 STATUS_FILE = "status.json"
 RESULTS_FILE = "final_results.json"
 LOG_FILE = "training.log"
+LOCK_FILE = ".lock"
 
 PATIENCE_SECONDS = 5.0
 """How long to wait for a folder, which a summary holds for a moment to see whether it is free."""
@@ -59,6 +60,16 @@ LEFT_BY_A_RUN = (
     RESULTS_FILE,
 )
 """What a run that starts again removes first."""
+
+OPENED = (
+    ".hydra",
+    LOCK_FILE,
+    STATUS_FILE,
+    *(LOG_FILE, "prepare.log", "audit.log"),
+    *LEFT_BY_A_RUN,
+    *("multirun.yaml", "study.db", "study.db-journal", "study.db-wal"),
+)
+"""What is read, or written in its place, in the folder of a run or of many."""
 
 
 @dataclass(frozen=True)
@@ -235,8 +246,8 @@ def hold(folder: Path) -> Iterator[None]:
         ConfigError: If another process holds it.
         MachineError: If the folder or its lock cannot be written.
     """
-    lock = FileLock(folder / ".lock")
-    with machine_errors(folder / ".lock"):
+    lock = FileLock(folder / LOCK_FILE)
+    with machine_errors(folder / LOCK_FILE):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=PATIENCE_SECONDS)
@@ -248,6 +259,64 @@ def hold(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def require_own_files(folder: Path) -> None:
+    """Raise unless all that a run opens in its folder are files and folders of its own.
+
+    The folder may come from somebody else. What lies behind a link would be overwritten, and a
+    pipe is waited for without end. The folder itself may be reached through a link.
+
+    Raises:
+        ConfigError: Naming what is something else.
+        MachineError: If the operating system refuses to look.
+    """
+    with machine_errors(folder):
+        top = os.path.realpath(folder)
+        for name in OPENED:
+            _require_own(folder / name, top)
+            if (folder / name).is_dir():
+                for path in (folder / name).iterdir():
+                    _require_own(path, top)
+
+
+def require_usable_name(folder: Path) -> None:
+    """Raise `ConfigError` for a name, of it or above it, that a run cannot write below."""
+    name = str(folder.absolute())
+    if "${" in name:  # wherever the name goes, something else would stand there
+        raise ConfigError(
+            f"{name} holds ${{ in its name, which settings cannot; rename it or choose another"
+        )
+    if readable(name) != name:
+        raise ConfigError(
+            f"{readable(name)}: TensorBoard writes only to a folder whose name is UTF-8; rename it "
+            "or choose another"
+        )
+
+
+def require_own_folders(folder: Path) -> None:
+    """Raise likewise for the folder of many runs, and for that of each of them.
+
+    Raises:
+        ConfigError: Naming what is something else.
+        MachineError: If the operating system refuses to look.
+    """
+    require_own_files(folder)
+    with machine_errors(folder):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir():
+                _require_own(path, os.path.realpath(folder))
+                require_own_files(path)
+
+
+def _require_own(path: Path, top: str) -> None:
+    if not Path(os.path.realpath(path)).is_relative_to(top):
+        raise ConfigError(
+            f"{path}: is a link that leads out of its run's folder, where nothing is read or "
+            "written; remove it, or put what it leads to in its place"
+        )
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ConfigError(f"{path}: is neither a file nor a folder, so no run left it; remove it")
 
 
 def is_secondary_process() -> bool:
@@ -339,7 +408,7 @@ def _is_first_checkpoint(left: Sequence[Path]) -> bool:
 
 
 def _is_held(folder: Path) -> bool:
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK_FILE)
     try:
         with lock.acquire(timeout=0):
             return False

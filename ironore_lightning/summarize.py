@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ironore_lightning.errors import WRONG_INPUT, in_our_words, last_words
 from ironore_lightning.imports import quick_imports
+from ironore_lightning.interrupts import ending_in_a_line
 from ironore_lightning.terminal import open_streams, say
 
 USAGE = "usage: python -m ironore_lightning.summarize DIR\n"
@@ -33,4 +34,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ending_in_a_line(lambda: main(sys.argv[1:])))

@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -95,6 +96,7 @@ def train() -> Callable[..., tuple[object, str]]:
 
     def run(*arguments: str) -> tuple[object, str]:
         said, code, argv = io.StringIO(), 0, sys.argv
+        ctrl_c = signal.getsignal(signal.SIGINT)
         sys.argv = ["train.py", *arguments]
         try:
             with contextlib.redirect_stderr(said):
@@ -103,6 +105,7 @@ def train() -> Callable[..., tuple[object, str]]:
             code = ended.code
         finally:
             sys.argv = argv
+            signal.signal(signal.SIGINT, ctrl_c)
             for handler in set(root.handlers) - set(before):
                 handler.close()
             root.handlers = list(before)

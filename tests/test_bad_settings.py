@@ -110,6 +110,18 @@ BAD = {
 }
 
 
+FOUND_LATER = {
+    "split.fold=99",
+    "window.sequence_length=900",
+    "data.root=nowhere",
+    "data.root=/proc/x",
+    "panel.start=2030-01-01",
+    "hardware.devices=1000",
+    "hardware=gpu",
+}
+"""What only the data or the machine can refuse; of anything else no folder is left."""
+
+
 def test_there_are_as_many_as_the_readme_says():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (said,) = re.findall(r"^\| wrong settings \| (\d+) command lines", readme, re.MULTILINE)
@@ -125,6 +137,8 @@ def refused(train, tmp_path):
         code, said = train(*overrides, *where)
         assert code == 2, said
         assert not list(tmp_path.rglob("provenance.json"))
+        if not FOUND_LATER.intersection(overrides):
+            assert list(tmp_path.iterdir()) == []
         return said.splitlines()
 
     return run

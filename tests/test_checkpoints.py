@@ -42,13 +42,14 @@ def test_a_run_whose_folder_was_moved_goes_on_with_its_best_epoch(compose, tmp_p
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
     path = tmp_path / "checkpoints" / "last.ckpt"
     PatientCheckpointIO().save_checkpoint({"epoch": 1}, path)
-    usual = Path.write_bytes
+    usual = Path.open
 
-    def write_half(one, content):
-        usual(one, content[: len(content) // 2])
+    def write_half(one, *mode):
+        with usual(one, *mode) as file:
+            file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", write_half)
+    monkeypatch.setattr(Path, "open", write_half)
     with pytest.raises(OSError, match="No space left on device") as caught:
         PatientCheckpointIO().save_checkpoint({"epoch": 2}, path)
     assert caught.value.filename == str(path)

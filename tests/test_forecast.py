@@ -272,12 +272,16 @@ def test_a_row_from_the_future_is_refused(run):
         (["rum=x"], "ConfigError: rum=x: expected one of run=, data.root=, output_dir="),
         (["run=x", "max_age_days=-1"], "ConfigError: max_age_days: expected a number of"),
         (["run=x", "max_age_days="], "ConfigError: max_age_days: expected a number of"),
-        (["run=nowhere"], "ConfigError: run: nowhere is no finished run"),
+        (["run=nowhere"], "ConfigError: run: nowhere is no finished run: there is no such folder"),
+        ([f"run={__file__}"], f"ConfigError: run: {__file__} is no finished run: there is no such"),
+        ([f"run={'x' * 300}"], f"MachineError: {'x' * 300}/.hydra: file name too long"),
     ],
 )
-def test_wrong_arguments_end_with_status_2_and_a_line(capsys, arguments, line):
-    assert main(arguments, today=TODAY) == 2
-    assert capsys.readouterr().err.startswith(line)
+def test_wrong_arguments_end_with_a_line(capsys, arguments, line):
+    assert main(arguments, today=TODAY) == (1 if line.startswith("Machine") else 2)
+    said = capsys.readouterr().err
+    assert said.startswith(line)
+    assert said.count("\n") == 1
 
 
 def test_a_folder_of_another_version_is_a_line(tmp_path):
@@ -292,6 +296,11 @@ def test_several_folders_can_be_listed():
     assert read_options(["run=[a,b]"])["run"] == ["a", "b"]
     assert read_options(["run=a", "run=b"])["run"] == ["a", "b"]
     assert read_options(["run=a,b", "output_dir=c"]) == {"run": ["a", "b"], "output_dir": "c"}
+
+
+def test_many_folders_together_may_be_longer_than_a_name(tmp_path):
+    folders = [f"{tmp_path}/{number:0100d}" for number in range(45)]
+    assert read_options([f"run={','.join(folders)}"])["run"] == folders
 
 
 def test_commas_in_the_folders_of_a_multirun_divide_nothing(tmp_path):

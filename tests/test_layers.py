@@ -18,6 +18,7 @@ SOURCES = [*MODULES.values(), ROOT / "train.py"]
 LAYERS = {
     "errors": 0,
     "imports": 0,
+    "interrupts": 0,
     "terminal": 0,
     "config": 1,
     "composition": 2,

@@ -13,7 +13,7 @@ from hydra import initialize_config_dir
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw import read_raw
-from ironore_lightning.errors import DataError
+from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.prepare import write_tables
 
@@ -346,6 +346,24 @@ def test_a_prepared_table_has_no_continuous_futures_of_its_own(sample, compose, 
     once, twice = (read(one, FILES[0]) for one in (folder, tmp_path))
     assert list(twice) == list(once)
     np.testing.assert_allclose(twice, once, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["Y", "date"])
+def test_a_driver_that_would_take_the_place_of_another_column_is_refused(name, compose, tmp_path):
+    rows = [f"2024-01-{day:02d},{day},{100 + day}" for day in range(8, 13)]
+    (tmp_path / "table.csv").write_text("\n".join([f"day,{name},price", *rows]))
+    config = compose(
+        "data=table",
+        f"data.root={tmp_path}",
+        "data.table.file=table.csv",
+        "data.table.date_column=day",
+        f"features.names=[{name},price]",
+        "target.series=price",
+        "panel.start=null",
+    )
+    with pytest.raises(ConfigError, match=rf"two columns of the tables would be called {name}; "):
+        write_tables(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 # --- the command ----------------------------------------------------------------------------------

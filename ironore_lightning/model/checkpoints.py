@@ -64,16 +64,20 @@ class Checkpoints(ModelCheckpoint):
     def __init__(self, folder: Path, monitor: str) -> None:
         """Save when everything else that an epoch does is done."""
         super().__init__(
-            folder,
             filename="best",
             monitor=monitor,
             enable_version_counter=False,
             save_on_train_epoch_end=True,
         )
+        # Lightning would take a name with :: in it for an address, and keep an object in its place.
+        self.dirpath = os.path.realpath(folder)
         self.last = folder / "last.ckpt"
         self.written = -math.inf  # the first epoch is due at once
         self.random_state: Tensor | None = None
         self.has_started = False  # from here on an error is none of a checkpoint
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the folder as it is; lightning would read its name as an address."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the random state back; what was drawn while setting up is forgotten."""

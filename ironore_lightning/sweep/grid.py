@@ -19,6 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.record import write_text
 from ironore_lightning.status import hold
 
 LONGEST_NAME = 120
@@ -29,9 +30,6 @@ MAX_RUNS = 10_000
 
 SINGLE = "run"
 """Folder of the one job of a multirun over nothing."""
-
-KEYS_OF_COMMANDS = ("output_dir", "run")
-"""What `prepare` and `audit` take beside the settings of a run."""
 
 
 class GridSweeper(Sweeper):
@@ -76,53 +74,60 @@ class GridSweeper(Sweeper):
         every = with_all_folds([*params, *arguments], self.config, self.hydra_context)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         jobs = combinations(parser.parse_overrides(every))
-        self.require_right_settings(jobs)
+        require_right_jobs(jobs, self.config, self.hydra_context)
         folder = Path(self.config.hydra.sweep.dir)
         with hold(folder):
-            OmegaConf.save(self.config, folder / "multirun.yaml")
+            write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
             launch(self.launcher, jobs)
 
-    def require_right_settings(self, jobs: Sequence[list[str]]) -> None:
-        """Check the settings of every job before the first one starts.
 
-        Composing takes a tenth of a second, so it is done once for all jobs of the same members of
-        groups: they differ in values only.
+def require_right_jobs(
+    jobs: Sequence[Sequence[str]], config: DictConfig, hydra_context: HydraContext
+) -> None:
+    """Check the settings of every job before the first one starts.
 
-        Raises:
-            ConfigError: With the mistakes of all jobs, each line once.
-        """
-        assert self.config is not None
-        # The settings take time to import, which --help and TAB do not have.
-        from ironore_lightning.composition import to_config
-        from ironore_lightning.hardware import require_one_process
+    Composing takes a tenth of a second, so it is done once for all jobs of the same members of
+    groups: they differ in values only.
 
-        groups = self.config.hydra.runtime.choices
-        composed: dict[tuple[str, ...], DictConfig] = {}
-        mistakes: dict[str, None] = {}
-        for job in jobs:
-            members = tuple(one for one in job if one.partition("=")[0] in groups)
-            if members not in composed:
-                composed[members] = self._compose(job)
-            own = [_parsed(one) for one in job if one not in members]
-            values = [one for one in own if not one.key_or_group.startswith("hydra")]
-            if any("${hydra:" in str(one.value()) for one in values):
-                continue  # what Hydra says of a job is known when that runs
-            try:
-                config = to_config(with_values(composed[members], values), besides=KEYS_OF_COMMANDS)
-                require_one_process(config.hardware)
-            except ConfigError as error:
-                mistakes |= dict.fromkeys(str(error).splitlines())
-        if mistakes:
-            raise ConfigError("\n".join(mistakes))
+    Args:
+        jobs: Overrides of each.
+        config: Of the multirun.
+        hydra_context: Of the sweeper.
 
-    def _compose(self, job: list[str]) -> DictConfig:
-        """Return the settings of one job as its run will have them."""
-        assert self.config is not None
-        assert self.hydra_context is not None
-        composed = self.hydra_context.config_loader.load_sweep_config(self.config, job)
-        with open_dict(composed):
-            del composed["hydra"]
-        return composed
+    Raises:
+        ConfigError: With the mistakes of all jobs, each line once.
+    """
+    # The settings take time to import, which --help and TAB do not have.
+    from ironore_lightning.composition import own_keys, to_config
+    from ironore_lightning.hardware import require_one_process
+
+    besides = own_keys(config.hydra.job.config_name)
+    groups = config.hydra.runtime.choices
+    composed: dict[tuple[str, ...], DictConfig] = {}
+    mistakes: dict[str, None] = {}
+    for job in jobs:
+        members = tuple(one for one in job if one.partition("=")[0] in groups)
+        if members not in composed:
+            composed[members] = _compose(job, config, hydra_context)
+        own = [_parsed(one) for one in job if one not in members]
+        values = [one for one in own if not one.key_or_group.startswith("hydra")]
+        if any("${hydra:" in str(one.value()) for one in values):
+            continue  # what Hydra says of a job is known when that runs
+        try:
+            settings = to_config(with_values(composed[members], values), besides=besides)
+            require_one_process(settings.hardware)
+        except ConfigError as error:
+            mistakes |= dict.fromkeys(str(error).splitlines())
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+
+
+def _compose(job: Sequence[str], config: DictConfig, hydra_context: HydraContext) -> DictConfig:
+    """Return the settings of one job as its run will have them."""
+    composed = hydra_context.config_loader.load_sweep_config(config, list(job))
+    with open_dict(composed):
+        del composed["hydra"]
+    return composed
 
 
 def launch(launcher: Launcher, jobs: Sequence[list[str]], *, first: int = 0) -> Sequence[JobReturn]:

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 
 from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.sensitivity import advice
-from ironore_lightning.record import write_csv, write_json, write_text
+from ironore_lightning.record import readable, write_csv, write_json, write_text
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.folds import fold_figures
 from ironore_lightning.report.page import Page, render_page
 from ironore_lightning.report.style import counted, write_figures
 from ironore_lightning.report.tuning import Tuning, tuning_figures
-from ironore_lightning.status import COMPLETE, PRUNED, machine_errors
+from ironore_lightning.status import COMPLETE, PRUNED, machine_errors, require_own_files
 from ironore_lightning.sweep.runs import CompleteRun, Run, varying
 from ironore_lightning.sweep.summary import Choice, Summary, summarize, validation
 from ironore_lightning.terminal import say
@@ -60,6 +60,7 @@ def report(folder: Path) -> Summary:
         ConfigError: If there is no run.
         MachineError: If the operating system refuses a file.
     """
+    require_own_files(folder)
     summary = summarize(folder)
     with machine_errors(folder):
         write_summary(summary)
@@ -199,7 +200,7 @@ def _tuning(summary: Summary, choice: Choice) -> Tuning:
     """Lay out what the pictures are drawn from."""
     shown = list(summary.ranking["trial"].head(SHOWN_TRIALS))
     return Tuning(
-        title=f"{choice.trial.config.name}: {summary.folder.resolve().name}",
+        title=f"{choice.trial.config.name}: {readable(summary.folder.resolve().name)}",
         monitor=summary.ranked_by,
         ranking=summary.ranking,
         runs=_searched(summary),
@@ -268,7 +269,7 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
         advised = advice(_searched(summary), [*varying(summary.runs)])
     hidden = ["test_rmse", "test_direction", "test_r2_zero"]
     return Page(
-        title=f"{summary.folder.resolve().name}",
+        title=readable(summary.folder.resolve().name),
         verdict_lines=lines,
         counts=summary.counts,
         table=run_table(summary).drop(columns=hidden),

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.config.samples import WalkForwardSplit
-from ironore_lightning.errors import ConfigError
+from ironore_lightning.errors import ConfigError, MachineError
 from ironore_lightning.predictions import Forecasts, read_forecasts
-from ironore_lightning.record import read_json
+from ironore_lightning.record import read_json, readable
 from ironore_lightning.status import (
     COMPLETE,
     FAILED,
@@ -21,6 +21,7 @@ from ironore_lightning.status import (
     STATUS_FILE,
     Status,
     read_status,
+    require_own_files,
 )
 
 RUN_KEYS = ("seed", "split.fold")
@@ -155,15 +156,17 @@ def varying(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def _read_run(folder: Path, top: Path) -> Run:
-    run = Run(folder, str(folder.relative_to(top)), Status(INTERRUPTED), {})
+    run = Run(folder, readable(folder.relative_to(top)), Status(INTERRUPTED), {})
     try:
+        require_own_files(folder)
         run = replace(run, overrides=_read_overrides(folder))
         run = replace(run, status=read_status(folder))
         if run.status.state == COMPLETE or not (folder / STATUS_FILE).exists():
             run = _read_complete(run)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MachineError) as error:
         reason = "; ".join(str(error).splitlines()[:3])
-        failed = Status(FAILED, error=f"its results cannot be read: {reason}", exit_status=1)
+        said = f"its results cannot be read: {readable(reason)}"
+        failed = Status(FAILED, error=said, exit_status=1)
         run = replace(run, status=failed)
     return run
 
@@ -196,5 +199,5 @@ def _read_overrides(folder: Path) -> dict[str, str]:
         raise ConfigError(f"{path}: is no YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise ConfigError(f"{path}: holds no list of settings")
-    pairs = (line.lstrip("+").partition("=") for line in lines)
+    pairs = (readable(line).lstrip("+").partition("=") for line in lines)
     return {key: value for key, _, value in pairs}

@@ -19,8 +19,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.record import write_text
 from ironore_lightning.status import COMPLETE, PRUNED, hold, read_status
-from ironore_lightning.sweep.grid import launch
+from ironore_lightning.sweep.grid import launch, require_right_jobs
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -100,8 +101,9 @@ class OptunaSweeper(Sweeper):
             [one for one in latest.values() if one.is_sweep_override()],
             monitor=str(self.config.monitor),
         )
+        require_right_jobs([fixed], self.config, self.hydra_context)
         with hold(folder):
-            OmegaConf.save(self.config, folder / "multirun.yaml")
+            write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
             self._run_trials(folder, space, sorted(fixed))
 
     def _run_trials(
