@@ -15,6 +15,7 @@ from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from ironore_lightning.arguments import as_hydra_reads
 from ironore_lightning.errors import (
     FAILED,
     ConfigError,
@@ -25,6 +26,8 @@ from ironore_lightning.errors import (
     last_words,
     machine_error,
 )
+from ironore_lightning.resume import GO_ON
+from ironore_lightning.status import OTHER_PLACES
 from ironore_lightning.terminal import TEST_RESULTS, open_streams, say, silence
 from ironore_lightning.usage import help_text, is_help_wanted
 
@@ -94,7 +97,7 @@ def run_command(
         if is_help_wanted(sys.argv[1:]):
             say(help_text(config_name, sys.argv[1:]))
         else:
-            sys.argv[1:] = arguments(sys.argv[1:])
+            sys.argv[1:] = as_hydra_reads(arguments(sys.argv[1:]))
             with ending_when_told():
                 main()
         say("")  # what Hydra printed is written before we leave
@@ -131,7 +134,8 @@ def _in_our_words(error: Exception) -> IronOreError:
     if isinstance(error, IronOreError):
         return error
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return ConfigError(_one_line(error))
+        remark = f"; {OTHER_PLACES}" if GO_ON in sys.argv else ""
+        return ConfigError(_one_line(error) + remark)
     if isinstance(refused := _refusal(error), OSError):
         return machine_error(refused, otherwise="the disk")
     if _is_raised_by_hydra(error):

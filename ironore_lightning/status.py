@@ -43,6 +43,11 @@ PATIENCE_SECONDS = 5.0
 CURABLE = tuple(f"{kind.__name__}: " for kind in (ConfigError, DataError, MachineError))
 """How the errors begin after which a run can go on: what they speak of is not the run."""
 
+OTHER_PLACES = (
+    "if its command had --config-dir, --config-name or hydra.searchpath, give them beside resume="
+)
+"""What to try where the settings of a run are not found again."""
+
 BEFORE_A_CHECKPOINT = ("tensorboard", "provenance.json")
 """What a run writes before its first epoch has ended."""
 
@@ -314,7 +319,10 @@ def _obstacle(folder: Path, status: Status, digest: str) -> str | None:
     checkpoints = folder / "checkpoints"
     has_begun = (checkpoints / "last.ckpt").exists()
     if status.settings != digest and (has_begun or status.settings is not None):
-        return "its settings are not those that it was started with; has conf/ been changed?"
+        return (
+            "its settings are not those that it was started with; has conf/ been changed? "
+            f"{OTHER_PLACES}"
+        )
     later = [folder / name for name in LEFT_BY_A_RUN if name not in BEFORE_A_CHECKPOINT]
     left = [*checkpoints.glob("*.ckpt"), *(path for path in later if path != checkpoints)]
     left = [path for path in left if path.exists()]

@@ -25,6 +25,7 @@ TOP_LEVEL = {
 }
 
 LAYERS = {
+    "arguments": 1,
     "errors": 0,
     "imports": 0,
     "terminal": 0,
@@ -52,6 +53,7 @@ LAYERS = {
     "forecast": 9,
 }
 COMPOSERS = {
+    "arguments",
     "audit",
     "composition",
     "command",
