@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
 from ironore_lightning.command import run_command, run_job
@@ -73,7 +74,8 @@ def main(composed: DictConfig) -> None:
     def job() -> None:
         config = to_config(composed, besides=own_keys("audit"))
         started = time.perf_counter()
-        audit = audit_run(config, run=None if composed.run is None else Path(str(composed.run)))
+        run = None if composed.run is None else Path(to_absolute_path(str(composed.run)))
+        audit = audit_run(config, run=run)
         write_json(folder / "leak_audit.json", as_record(audit))
         log.info("%s", f"took {time.perf_counter() - started:.1f} s; all of it is in {folder}")
         tell(audit)

@@ -15,6 +15,7 @@ from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from ironore_lightning.arguments import as_hydra_reads
 from ironore_lightning.errors import (
     FAILED,
     ConfigError,
@@ -27,6 +28,8 @@ from ironore_lightning.errors import (
     last_words,
 )
 from ironore_lightning.interrupts import ending_in_a_line
+from ironore_lightning.resume import GO_ON
+from ironore_lightning.status import OTHER_PLACES
 from ironore_lightning.terminal import TEST_RESULTS, open_streams, say, silence
 from ironore_lightning.usage import help_text, is_help_wanted
 
@@ -101,7 +104,7 @@ def _run(
         if is_help_wanted(sys.argv[1:]):
             say(help_text(config_name, sys.argv[1:]))
         else:
-            sys.argv[1:] = arguments(sys.argv[1:])
+            sys.argv[1:] = as_hydra_reads(arguments(sys.argv[1:]))
             with ending_when_told():
                 main()
         say("")  # what Hydra printed is written before we leave
@@ -133,7 +136,8 @@ def ending_when_told() -> Iterator[None]:
 def _in_our_words(error: Exception) -> IronOreError:
     """Return what a user can cause as an error of ours; raise what is a mistake in the code."""
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return ConfigError(_one_line(error))
+        remark = f"; {OTHER_PLACES}" if GO_ON in sys.argv else ""
+        return ConfigError(_one_line(error) + remark)
     # Python makes a ValueError of a log that the operating system refuses.
     if str(error).startswith("Unable to configure") and isinstance(error.__cause__, OSError):
         return in_our_words(error.__cause__)

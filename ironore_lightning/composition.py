@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
@@ -34,7 +35,7 @@ def require_right_settings(composed: DictConfig) -> None:
 
 
 def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
-    """Check a composed Hydra tree.
+    """Check a composed Hydra tree, and let its paths start where the command was given.
 
     Args:
         composed: What Hydra hands to a command.
@@ -50,10 +51,14 @@ def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
     assert isinstance(tree, dict)
     tree = {key: value for key, value in tree.items() if key not in besides}
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
         raise ConfigError("\n".join(_describe(mistake, tree) for mistake in mistakes)) from None
+    if config.data.root is None:
+        return config
+    data = config.data.model_copy(update={"root": to_absolute_path(config.data.root)})
+    return config.model_copy(update={"data": data})
 
 
 def unresolved(error: OmegaConfBaseException) -> str:

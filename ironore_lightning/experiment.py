@@ -53,7 +53,7 @@ from ironore_lightning.report.console import (
 )
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.plots import draw_figures
-from ironore_lightning.report.style import write_figures
+from ironore_lightning.report.style import default_style, write_figures
 from ironore_lightning.report.tensorboard import (
     close_session,
     hyperparameters,
@@ -417,6 +417,7 @@ def close_run(
     report_result(result, datamodule, config)
 
 
+@default_style
 def write_results(result: RunResult, datamodule: WindowDataModule, config: Config) -> None:
     """Write forecasts, assessment and plots."""
     folder = result.folder

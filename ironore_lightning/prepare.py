@@ -10,6 +10,7 @@ from typing import Any
 
 import hydra
 import pandas as pd
+from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
 from ironore_lightning.command import run_command, run_job
@@ -167,7 +168,7 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 def _folder(composed: DictConfig) -> Path:
-    return Path(composed.output_dir)
+    return Path(to_absolute_path(composed.output_dir))
 
 
 def _days(table: pd.DataFrame | pd.Series) -> pd.DatetimeIndex:

@@ -34,6 +34,9 @@ PACKAGES = (
 )
 PROJECT = Path(__file__).resolve().parent.parent
 
+GIT_SECONDS = 10
+"""How long git may take, as on a network that does not answer; then its state is not known."""
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write under a temporary name and rename, so that half a file is never found.
@@ -147,19 +150,23 @@ def table_digest(features: "pd.DataFrame", target: "pd.DataFrame") -> str:
 def _git_state() -> dict[str, Any]:
     """Return commit and dirtiness of the code; None where it is not a checkout or has no git."""
     try:
-        commit = _git("rev-parse", "HEAD")
+        commit = _git("rev-parse", "HEAD").decode().strip()
         return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
 
 
-def _git(*arguments: str) -> str:
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+def _git(*arguments: str) -> bytes:
+    """Ask git of the project's own checkout, and of none around it or named by a variable."""
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
+    checkout = (f"--git-dir={PROJECT / '.git'}", f"--work-tree={PROJECT}")
     result = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-        ["git", "-C", str(PROJECT), *arguments],  # noqa: S607 - git from the user's PATH
+        ["git", *checkout, *arguments],  # noqa: S607 - git from the user's PATH
         capture_output=True,
         check=True,
-        text=True,
-        env=environment,
+        cwd=PROJECT,
+        env={**environment, "GIT_OPTIONAL_LOCKS": "0"},
+        stdin=subprocess.DEVNULL,
+        timeout=GIT_SECONDS,
     )
-    return result.stdout.strip()
+    return result.stdout

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import yaml
 
+from ironore_lightning.arguments import parse, quoted
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.status import STATUS_FILE, require_own_files, require_usable_name
 
 KEY = "resume="
 
 GO_ON = "+resume=true"
-"""What a run that goes on is told; lightning tells it its other processes as well."""
+"""What a run that goes on is told; lightning tells it its other processes as well.
+
+It goes on, or says why not: nothing begins anew that could be lost.
+"""
+
+PLACES = ("--config-dir", "--config-name", "--config-path")
+SEARCH_PATH = "hydra.searchpath="
+"""Where settings lie beside `conf/`."""
 
 SETTING = re.compile(r"(\+\+?|~)?(?!hydra\b)\w+((\.\w+)+|(?!.*\.\.))(=.*)?")
 """A setting of a run: none of Hydra's own, which can name code, and no file outside of `conf/`."""
@@ -21,39 +29,50 @@ SETTING = re.compile(r"(\+\+?|~)?(?!hydra\b)\w+((\.\w+)+|(?!.*\.\.))(=.*)?")
 def own_arguments(arguments: Sequence[str]) -> list[str]:
     """Replace `resume=<run folder>` by the arguments that the run of that folder was started with.
 
+    Where its settings lie, if not in `conf/` alone, the command line must say again: what a folder
+    says names no code.
+
     Args:
         arguments: Of the command line.
 
     Raises:
         ConfigError: If the folder holds no run, or something else is to be set.
     """
-    wanted = [one for one in arguments if one.lstrip("+").startswith(KEY) and one != GO_ON]
+    given = vars(parse(arguments))
+    overrides = given.pop("overrides")
+    wanted = [
+        override
+        for override in overrides
+        if override.lstrip("+").startswith(KEY) and override != GO_ON
+    ]
     if not wanted:
         return list(arguments)
-    if len(arguments) > 1:
-        others = " ".join(one for one in arguments if one != wanted[0])
+    flags = {f"--{name.replace('_', '-')}": value for name, value in given.items() if value}
+    places = [f"{flag}={value}" for flag, value in flags.items() if flag in PLACES]
+    places += [one for one in overrides if one.startswith(SEARCH_PATH)]
+    others = [flag for flag in flags if flag not in PLACES]
+    others += [one for one in overrides if one not in {wanted[0], *places}]
+    if others:
         raise ConfigError(
-            f"resume takes the run's own settings, and nothing beside them; leave out: {others}"
+            "resume takes the run's own settings, and nothing beside them; leave out: "
+            f"{' '.join(others)}"
         )
     folder = Path(wanted[0].lstrip("+").removeprefix(KEY))
     require_own_files(folder)
-    overrides = folder / ".hydra" / "overrides.yaml"
-    if not overrides.is_file() or not (folder / STATUS_FILE).is_file():
+    lines = folder / ".hydra" / "overrides.yaml"
+    if not lines.is_file() or not (folder / STATUS_FILE).is_file():
         raise ConfigError(
             f"resume: {folder} holds no run that could go on; one that was stopped before it "
             f"started begins with its own command and hydra.run.dir={folder}"
         )
     require_usable_name(folder)
-    # Before a quotation mark backslashes count, and nowhere else.
-    quoted = re.sub(
-        r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), str(folder)
-    )
     return [
-        *_read_settings(overrides),
-        GO_ON,  # go on, or say why not: nothing begins anew that could be lost
+        *places,
+        *_read_settings(lines),
+        GO_ON,
         "hydra.mode=RUN",  # some members start many runs; this is one of them
         "hydra.output_subdir=null",  # what is in .hydra stays, and is never half written
-        f"hydra.run.dir='{quoted}'",
+        f"hydra.run.dir={quoted(str(folder))}",
     ]
 
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +44,11 @@ PATIENCE_SECONDS = 5.0
 
 CURABLE = tuple(f"{kind.__name__}: " for kind in (ConfigError, DataError, MachineError))
 """How the errors begin after which a run can go on: what they speak of is not the run."""
+
+OTHER_PLACES = (
+    "if its command had --config-dir, --config-name or hydra.searchpath, give them beside resume="
+)
+"""What to try where the settings of a run are not found again."""
 
 BEFORE_A_CHECKPOINT = ("tensorboard", "provenance.json")
 """What a run writes before its first epoch has ended."""
@@ -175,8 +179,10 @@ class Attempt:
         """Say that everything is written.
 
         Raises:
-            FileNotFoundError: If the folder has vanished.
+            FileNotFoundError: If the results, or the whole folder, are not there.
         """
+        if not is_secondary_process():
+            (self.folder / RESULTS_FILE).stat()
         self._become(replace(self.status, state=COMPLETE, objective=objective, exit_status=0))
 
     def stop(self, error: BaseException) -> None:
@@ -322,13 +328,9 @@ def _require_own(path: Path, top: str) -> None:
 def is_secondary_process() -> bool:
     """Return whether lightning started this process to help another one, which keeps the record.
 
-    Raises:
-        ConfigError: If whoever else set the variable set no number.
+    A rank that anybody else has set is gone since this package was imported.
     """
-    rank = os.environ.get("LOCAL_RANK", "0")
-    if not re.fullmatch(r"-?\d{1,9}", rank, re.ASCII):
-        raise ConfigError(f"LOCAL_RANK: the environment must hold a whole number, got {rank!r}")
-    return int(rank) > 0
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
 def read_status(folder: Path) -> Status:
@@ -389,7 +391,10 @@ def _obstacle(folder: Path, status: Status, digest: str) -> str | None:
     checkpoints = folder / "checkpoints"
     has_begun = (checkpoints / "last.ckpt").exists()
     if status.settings != digest and (has_begun or status.settings is not None):
-        return "its settings are not those that it was started with; has conf/ been changed?"
+        return (
+            "its settings are not those that it was started with; has conf/ been changed? "
+            f"{OTHER_PLACES}"
+        )
     later = [folder / name for name in LEFT_BY_A_RUN if name not in BEFORE_A_CHECKPOINT]
     left = [*checkpoints.glob("*.ckpt"), *(path for path in later if path != checkpoints)]
     left = [path for path in left if path.exists()]

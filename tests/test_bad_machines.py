@@ -328,6 +328,33 @@ def test_a_reader_who_has_seen_enough_does_not_stop_a_run(both):
         assert "guessing reaches" in (folder / "training.log").read_text(encoding="utf-8")
 
 
+# --- the environment ------------------------------------------------------------------------------
+
+
+def test_what_other_programs_left_in_the_environment_changes_nothing(
+    run_python, monkeypatch, tmp_path, reference
+):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n", encoding="utf-8")
+    left = {
+        "RANK": "abc",
+        "LOCAL_RANK": "1",
+        "SLURM_PROCID": "1",
+        "JSM_NAMESPACE_RANK": "1",
+        "PL_TRAINER_FAST_DEV_RUN": "True",
+        "PL_TRAINER_MAX_STEPS": "1",
+        "HYDRA_MAIN_MODULE": "elsewhere.main",
+        "MATPLOTLIBRC": str(tmp_path),
+        "GIT_DIR": str(tmp_path),
+    }
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    process = run_python("train.py", *QUICK, f"hydra.run.dir={tmp_path / 'run'}")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert state(tmp_path / "run") == "complete"
+    assert (tmp_path / "run" / "predictions.csv").read_bytes() == reference
+    assert len(list((tmp_path / "run" / "plots").glob("*.png"))) == 5
+
+
 # --- clocks ---------------------------------------------------------------------------------------
 
 

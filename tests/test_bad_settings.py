@@ -70,7 +70,7 @@ BAD = {
     "data=orignal": "data=orignal: there is no such member; did you mean 'original'?",
     "data=original": "data: data.root is missing: data=original needs the folder of its files",
     "data=original data.root=": "data.root: string should have at least 1 character, got ''",
-    "data=original data.root=nowhere": "nowhere",
+    "data=original data.root=nowhere": f"{Path.cwd() / 'nowhere'}/group.csv: there is no such f",
     "data=sample data.root=/proc/x": "data.root: /proc/x cannot be made: no such file or directory",
     "data.sample.signal=1": "data.sample.signal: input should be less than 1, got 1",
     "data.sources=null": "data.sources: input should be a valid dictionary, got None",

@@ -1,11 +1,14 @@
 """The files of a run."""
 
 import json
+import os
+import subprocess
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from ironore_lightning import record
 from ironore_lightning.record import (
     column_digests,
     provenance,
@@ -84,3 +87,40 @@ def test_provenance_outside_a_checkout_says_that_it_does_not_know(monkeypatch, t
     assert made_of["seed"] == 3
     assert made_of["input_sha256"] == {"a": "b"}
     assert made_of["training_sha256"] == column_digests(features.iloc[:2])
+
+
+def make_checkout(folder):
+    """Make a repository with one commit, and return that."""
+    git = ["git", "-C", str(folder), "-c", "user.name=A", "-c", "user.email=a@b.invalid"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message=first"], check=True)
+    said = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return said.stdout.strip()
+
+
+def test_only_the_commit_of_the_projects_own_checkout_is_recorded(monkeypatch, tmp_path):
+    project, around = tmp_path / "around" / "project", tmp_path / "around"
+    project.mkdir(parents=True)
+    make_checkout(around)
+    monkeypatch.setattr(record, "PROJECT", project)
+    unknown = {"commit": None, "dirty": None}
+    assert record._git_state() == unknown
+    monkeypatch.setenv("GIT_DIR", str(around / ".git"))
+    assert record._git_state() == unknown
+    monkeypatch.delenv("GIT_DIR")
+    own = make_checkout(project)
+    monkeypatch.setenv("GIT_DIR", str(around / ".git"))
+    assert record._git_state() == {"commit": own, "dirty": False}
+    # A name that is no UTF-8, and that git is told to print as it is.
+    with (project / ".git" / "config").open("a", encoding="utf-8") as settings:
+        settings.write("[core]\n\tquotepath = false\n")
+    open(os.fsencode(project) + b"/\xe9", "wb").close()  # noqa: PTH123
+    assert record._git_state() == {"commit": own, "dirty": True}
+
+
+def test_a_git_that_does_not_answer_is_not_waited_for(monkeypatch, tmp_path):
+    (tmp_path / "git").write_text("#!/bin/sh\nsleep 60\n", encoding="utf-8")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(record, "GIT_SECONDS", 0.1)
+    assert record._git_state() == {"commit": None, "dirty": None}

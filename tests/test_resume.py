@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -104,6 +105,8 @@ def test_what_cannot_go_on_is_refused_in_a_line(tmp_path):
         own_arguments([f"resume={tmp_path}"])
     with pytest.raises(ConfigError, match="nothing beside them; leave out: seed=1"):
         own_arguments([f"resume={tmp_path}", "seed=1"])
+    with pytest.raises(ConfigError, match="nothing beside them; leave out: --multirun"):
+        own_arguments(["-m", f"resume={tmp_path}", "--config-name", "mine"])
     assert own_arguments(["seed=1"]) == ["seed=1"]
 
 
@@ -155,6 +158,31 @@ def test_a_name_that_settings_would_fill_in_is_refused(name, tmp_path, monkeypat
     monkeypatch.chdir(folder)
     with pytest.raises(ConfigError, match=r"holds \$\{ in its name"):
         own_arguments(["resume=."])
+
+
+def test_a_run_goes_on_from_anywhere_with_the_places_of_its_settings(train, monkeypatch, tmp_path):
+    members, elsewhere = tmp_path / "own" / "model", tmp_path / "elsewhere"
+    members.mkdir(parents=True)
+    elsewhere.mkdir()
+    shutil.copy(ROOT / "conf" / "model" / "tiny.yaml", members / "mine.yaml")
+    monkeypatch.chdir(tmp_path)
+    own = ("model=mine", "training.max_epochs=1", "data.root=数据", "hydra.job.chdir=true")
+    assert train("--config-dir=own", *own, "hydra.run.dir=run") == (0, "")
+    results, status = (tmp_path / "run" / name for name in ("final_results.json", "status.json"))
+    settings = json.loads(results.read_text(encoding="utf-8"))["settings"]
+    assert settings["data"]["root"] == str(tmp_path / "数据")
+    assert len(list((tmp_path / "数据").glob("*.pkl"))) == 2
+    status.write_text(status.read_text(encoding="utf-8").replace("complete", "interrupted"))
+
+    monkeypatch.chdir(elsewhere)
+    code, said = train("resume=../run")
+    assert code == 2
+    assert said.startswith("ConfigError: model=mine: there is no such member; members are: bilstm,")
+    assert said.endswith("hydra.searchpath, give them beside resume=\n")
+    assert json.loads(status.read_text(encoding="utf-8"))["state"] == "interrupted"
+    assert train("--config-dir", "../own", "resume=../run") == (0, "")
+    assert json.loads(status.read_text(encoding="utf-8"))["state"] == "complete"
+    assert json.loads(results.read_text(encoding="utf-8"))["settings"] == settings
 
 
 def test_a_run_whose_data_have_changed_does_not_go_on(compose, tmp_path):

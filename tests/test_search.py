@@ -437,6 +437,7 @@ class Launcher:
                     raise TrainingError("loss is nan")
                 if job["model.num_layers"] == "3":
                     raise RunPruned("pruned after epoch 1")
+                (folder / "final_results.json").write_text("{}", encoding="utf-8")
                 this.complete(float(job["model.dropout"]))
         except (TrainingError, RunPruned):
             pass

@@ -15,7 +15,7 @@ from ironore_lightning.record import readable, write_csv, write_json, write_text
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.folds import fold_figures
 from ironore_lightning.report.page import Page, render_page
-from ironore_lightning.report.style import counted, write_figures
+from ironore_lightning.report.style import counted, default_style, write_figures
 from ironore_lightning.report.tuning import Tuning, tuning_figures
 from ironore_lightning.status import COMPLETE, PRUNED, machine_errors, require_own_files
 from ironore_lightning.sweep.runs import CompleteRun, Run, varying
@@ -40,6 +40,7 @@ CAPTIONS = {
 }
 
 
+@default_style
 def write_summary(summary: Summary) -> None:
     """Write tables, ledger, results, pictures and page into the folder that was summarised."""
     folder = summary.folder
