@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ class Panel:
         breaks: Whether that return is a change of specification, shape (T, legs).
         futures: The continuous series behind the price legs.
         start: First row that a model may use; None is the first complete one.
+        unusable: What is wrong with the other columns of a prepared table, by their header.
     """
 
     values: pd.DataFrame
@@ -41,6 +42,7 @@ class Panel:
     breaks: pd.DataFrame
     futures: Mapping[str, ContinuousSeries]
     start: datetime.date | None
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def days(self) -> pd.DatetimeIndex:
@@ -48,7 +50,13 @@ class Panel:
         return pd.DatetimeIndex(self.values.index)
 
     def require_column(self, name: str, *, key: str) -> None:
-        """Raise `ConfigError` unless the panel has a column `name`, asked for by setting `key`."""
+        """Raise `ConfigError` unless the panel has a column `name`, asked for by setting `key`.
+
+        Raises:
+            DataError: If the file has it, and something is wrong with it.
+        """
+        if name in self.unusable:
+            raise DataError(self.unusable[name])
         if name not in self.values:
             columns = ", ".join(map(str, self.values.columns))
             raise ConfigError(
@@ -102,6 +110,7 @@ def build_panel(
         breaks=_between_rows(legs, days, "is_break") > 0,
         futures=legs,
         start=panel.start,
+        unusable=raw.unusable,
     )
 
 
