@@ -56,9 +56,12 @@ def _original() -> dict[str, object]:
 
 
 def read_market(settings: DataSettings) -> tuple[RawData, Panel]:
-    """Read and join the files as every run does, and keep nothing of it in the process."""
+    """Read and join the files as a run of every column does, and keep nothing in the process."""
     raw = read_raw(settings)
-    return raw, build_panel(raw, settings, futures=FUTURES, panel=PANEL, target=TARGET)
+    panel = build_panel(raw, settings, futures=FUTURES, panel=PANEL, target=TARGET)
+    for name in panel.unusable:
+        panel.require_column(name, key="features.names")
+    return raw, panel
 
 
 def bits(market):

@@ -83,7 +83,10 @@ TABLES = {
         in_lines("table.csv", lambda lines: [line.partition(",")[0] + "," for line in lines]),
         "there is no column besides the date",
     ),
-    ("csv", "a value below no header"): (in_cell("table.csv", 1, 3, ""), "in a column without a"),
+    ("csv", "a header twice"): (
+        in_cell("table.csv", 1, 3, "price_65_m1"),
+        "the header 'price_65_m1' is there twice",
+    ),
     ("csv", "weeks are lost"): (
         in_lines("table.csv", lambda lines: lines[:20] + lines[50:]),
         "there is no trading day between",

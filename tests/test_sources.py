@@ -423,7 +423,8 @@ def test_a_wrong_pickled_curve_is_one_line(tmp_path, case):
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("Date,2025-01,Volume\n2/1/2024,3,4\n", "contract month YYYY-MM: 'Volume'"),
+        ("Date,2025-01,25-02\n2/1/2024,3,4\n", "contract month YYYY-MM: '25-02'"),
+        ("Date,Volume\n2/1/2024,4\n", "contract month YYYY-MM: 'Volume'"),
         ("Date,2025-13\n2/1/2024,3\n", "'2025-13'"),
         ("Date,2025-01,2025-01\n2/1/2024,3,4\n", "'2025-01' is there twice"),
         ("Date,2025-01\n2/1/2024,-3\n", "column '2025-01', 2024-01-02: -3 is not above zero"),
@@ -432,13 +433,22 @@ def test_a_wrong_pickled_curve_is_one_line(tmp_path, case):
             "column '2025-01', 2025-02-01: 1 is a price from after the contract's own month",
         ),
         ("Date,2025-01\n2/1/2024,\n", "no contract of price has a price"),
-        ("Date,2025-01,\n2/1/2024,3,9\n", "column number 3, line 2: '9'"),
         ("Day,2025-01\n2/1/2024,3\n", "no column 'Date'"),
     ],
-    ids=["text", "month 13", "twice", "negative", "expired", "blank", "unnamed", "no date column"],
+    ids=[
+        *("another layout", "no month", "month 13", "twice", "negative", "expired", "blank"),
+        "no date column",
+    ],
 )
 def test_a_mistake_in_a_table_of_contracts_is_one_line(tmp_path, content, part):
     assert part in refusal(contracts, tmp_path, content)
+
+
+def test_what_is_no_contract_may_stand_in_a_table_of_contracts(tmp_path):
+    whole = "Date,symbol,2025-01,note,note,\n2/1/2024,FEF,3,roll,x,7\n3/1/2024,FEF,4,,,\n"
+    frame = contracts(tmp_path, whole)
+    assert [str(month) for month in frame.columns] == ["2025-01"]
+    assert frame["2025-01"].tolist() == [3.0, 4.0]
 
 
 # --- the original files ---------------------------------------------------------------------------

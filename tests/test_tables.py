@@ -33,8 +33,16 @@ def write(folder, content, file="f.csv"):
     return folder
 
 
+def whole_table(settings, folder):
+    """Read a table as whoever asks for every column of it."""
+    frame, unusable = read_table(settings, folder)
+    for reason in unusable.values():
+        raise DataError(reason)
+    return frame
+
+
 def table(folder, content, **changes):
-    return read_table(FileSettings(**LAYOUT | changes), write(folder, content))
+    return whole_table(FileSettings(**LAYOUT | changes), write(folder, content))
 
 
 def refusal(read, *arguments, **changes):
@@ -50,6 +58,18 @@ def test_a_table_takes_every_named_column(tmp_path):
     frame = table(tmp_path, "b,Date,a,\n1,3/1/2024,2,\n3,2/1/2024,,\n")
     assert list(frame.columns) == ["b", "a"]
     np.testing.assert_array_equal(frame.to_numpy(), [[3.0, np.nan], [1.0, 2.0]])
+
+
+def test_what_is_wrong_with_a_column_is_kept_for_whoever_asks_for_it(tmp_path):
+    content = "Date,symbol,a,b,b,c,\n2/1/2024,FEF,1,2,3,,9\n3/1/2024,FEF,4,5,6,,\n"
+    frame, unusable = read_table(FileSettings(**LAYOUT), write(tmp_path, content))
+    assert frame.to_dict("list") == {"a": [1.0, 4.0]}
+    assert unusable == {
+        "symbol": "f.csv: column 'symbol', line 2: 'FEF' is not a number, expected digits with a "
+        "decimal point, or a blank",
+        "b": "f.csv: the header 'b' is there twice",
+        "c": "f.csv: no value in column 'c'; fill it",
+    }
 
 
 @pytest.mark.parametrize(
@@ -75,7 +95,7 @@ def store(folder, frame, file_format, **changes):
     else:
         frame.to_excel(path, index=False)
     layout = LAYOUT | REAL_DATES | {"file": path.name, "format": file_format}
-    return read_table(FileSettings(**layout | changes), folder)
+    return whole_table(FileSettings(**layout | changes), folder)
 
 
 @BINARY
@@ -259,7 +279,7 @@ def write_book(folder, rows, *, first_hidden=False, **changes):
 
 def read_book(folder):
     layout = LAYOUT | REAL_DATES | {"file": "f.xlsx", "format": "excel"}
-    return read_table(FileSettings(**layout), folder)
+    return whole_table(FileSettings(**layout), folder)
 
 
 FORMULA = [[TWO_DAYS[0], 1.0, 2.0], [TWO_DAYS[1], "=B2*3", 4.0]]

@@ -3,7 +3,7 @@
 import datetime
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,7 @@ class Panel:
         futures: The continuous series behind the price legs.
         start: First row that a model may use; None is the first complete one.
         holidays: Days on which nobody trades, as far as they are known.
+        unusable: What is wrong with the other columns of a prepared table, by their header.
     """
 
     values: pd.DataFrame
@@ -45,6 +46,7 @@ class Panel:
     futures: Mapping[str, ContinuousSeries]
     start: datetime.date | None
     holidays: Sequence[datetime.date] = ()
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def days(self) -> pd.DatetimeIndex:
@@ -73,11 +75,19 @@ class Panel:
         ]
 
     def require_column(self, name: str, *, key: str) -> None:
-        """Raise `ConfigError` unless the panel has a column `name`, asked for by setting `key`."""
-        _require_column(name, self.values.columns, key=key)
+        """Raise `ConfigError` unless the panel has a column `name`, asked for by setting `key`.
+
+        Raises:
+            DataError: If the file has it, and something is wrong with it.
+        """
+        _require_column(name, self.values.columns, self.unusable, key=key)
 
 
-def _require_column(name: str, columns: Collection[str], *, key: str) -> None:
+def _require_column(
+    name: str, columns: Collection[str], unusable: Mapping[str, str], *, key: str
+) -> None:
+    if name in unusable:
+        raise DataError(unusable[name])
     if name not in columns:
         raise ConfigError(
             f"{key}: there is no column {name!r}{closest(name, columns)}; "
@@ -117,7 +127,7 @@ def build_panel(
         for name, closes in raw.contracts.items()
     }
     drivers = _published(raw, data, panel)
-    _require_column(target.series, [*legs, *drivers], key="target.series")
+    _require_column(target.series, [*legs, *drivers], raw.unusable, key="target.series")
     days, by_file = _shared_days(raw, legs, data)
     if target.series in drivers:
         own, file = drivers[target.series]
@@ -136,6 +146,7 @@ def build_panel(
         futures=legs,
         start=panel.start,
         holidays=raw.holidays,
+        unusable=raw.unusable,
     )
 
 

@@ -5,7 +5,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +36,14 @@ class RawData:
         sources: Drivers by source, each (T, columns), dated as in the file.
         digests: SHA-256 of each file that was read, by file name.
         holidays: Weekdays, past and to come, on which nobody trades, as far as they are known.
+        unusable: What is wrong with the other columns of a prepared table, by their header.
     """
 
     contracts: Mapping[str, pd.DataFrame]
     sources: Mapping[str, pd.DataFrame]
     digests: Mapping[str, str]
     holidays: Sequence[datetime.date] = ()
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_raw(settings: DataSettings) -> RawData:
@@ -88,9 +90,11 @@ def _is_copy(path: Path, original: Path) -> bool:
 
 def _read_folder(settings: DataSettings, root: Path) -> RawData:
     files: list[FileSettings] = [*settings.contracts.values(), *settings.sources.values()]
+    unusable: dict[str, str] = {}
     if settings.table is not None:
         files = [settings.table]
-        sources = {"table": read_table(settings.table, root)}
+        table, unusable = read_table(settings.table, root)
+        sources = {"table": table}
     else:
         sources = {name: read_source(name, one, root) for name, one in settings.sources.items()}
     contracts = {name: read_contracts(name, one, root) for name, one in settings.contracts.items()}
@@ -100,9 +104,15 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
     digests = {file: hashlib.sha256(read_bytes(path)).hexdigest() for file, path in paths.items()}
     _require_no_stray_dates({**contracts, **sources}, settings)
     _require_no_hole({**contracts, **sources}, settings)
-    _require_fresh({**contracts, **sources}, settings)
+    late = _late_columns({**contracts, **sources}, settings)
+    if late and settings.table is None:
+        raise DataError(next(iter(late.values())))
+    unusable |= late  # of a table, where they may stand beside those that are in use
+    sources = {name: frame.drop(columns=list(late)) for name, frame in sources.items()}
+    if not contracts and all(frame.empty for frame in sources.values()):
+        raise DataError(next(iter(unusable.values())))
     holidays = () if settings.holidays is None else read_holidays(root / settings.holidays)
-    return RawData(contracts=contracts, sources=sources, digests=digests, holidays=holidays)
+    return RawData(contracts, sources, digests, holidays, unusable)
 
 
 def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
@@ -139,17 +149,17 @@ def _require_no_hole(frames: Mapping[str, pd.DataFrame], settings: DataSettings)
             )
 
 
-def _require_fresh(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
-    """Raise if a file or one of its columns ends long before the others, as one not refreshed."""
+def _late_columns(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> dict[str, str]:
+    """Say which columns end long before the newest value of all files, as those not refreshed."""
     newest = max(frame.index[-1] for frame in frames.values())
-    for name, frame in frames.items():
-        for column, end in _last_values(name, frame).items():
-            if newest - end > pd.Timedelta(days=LONGEST_SILENCE_DAYS):
-                raise DataError(
-                    f"{settings.file_of(name)}: the last value of {quoted(column)} is of "
-                    f"{end.date()}, {(newest - end).days} days before the newest of all files "
-                    f"({newest.date()}); refresh it or leave it out"
-                )
+    return {
+        column: f"{settings.file_of(name)}: the last value of {quoted(column)} is of {end.date()}, "
+        f"{(newest - end).days} days before the newest of all files ({newest.date()}); refresh it "
+        "or leave it out"
+        for name, frame in frames.items()
+        for column, end in _last_values(name, frame).items()
+        if newest - end > pd.Timedelta(days=LONGEST_SILENCE_DAYS)
+    }
 
 
 def _last_values(name: str, frame: pd.DataFrame) -> dict[str, pd.Timestamp]:

@@ -72,7 +72,7 @@ class RawTable:
         """Cells below a header.
 
         Raises:
-            DataError: If there is no such header, or its column cannot be read.
+            DataError: If there is no such header or two of them, or the column cannot be read.
         """
         wanted = header.strip()
         if wanted not in self.headers:
@@ -80,6 +80,8 @@ class RawTable:
                 f"{self.file}: there is no column {quoted(wanted)}{closest(wanted, self.headers)}"
                 f"; its columns are {listed(filter(None, self.headers))}"
             )
+        if self.headers.count(wanted) > 1:
+            raise DataError(f"{self.file}: the header {quoted(wanted)} is there twice")
         number = self.headers.index(wanted)
         if number in self.unreadable:
             raise DataError(f"{self.file}: column {quoted(wanted)}: {self.unreadable[number]}")
@@ -110,7 +112,7 @@ def read_raw_table(path: Path, *, file_format: str, delimiter: str | None) -> Ra
 
 
 def require_headers(table: RawTable) -> None:
-    """Raise `DataError` unless there are two columns or more, named once each, and a row."""
+    """Raise `DataError` unless there are two columns or more, and a row."""
     if len(table.headers) == 1 and table.row_noun == "line":
         header = table.headers[0]
         found = next((mark for mark in ";\t|," if mark in header), None)
@@ -119,10 +121,6 @@ def require_headers(table: RawTable) -> None:
             f"{table.file}: only one column was found, {quoted(header)}: "
             f"is the delimiter right{hint}?"
         )
-    named = pd.Series([header for header in table.headers if header], dtype=object)
-    twice = named[named.duplicated()]
-    if len(twice):
-        raise DataError(f"{table.file}: the header {quoted(twice.iloc[0])} is there twice")
     if not len(table.cells):
         raise DataError(f"{table.file}: holds a header and no row below it")
 
