@@ -6,6 +6,7 @@ networks.
 `forecast.json`.
 """
 
+import argparse
 import datetime
 import sys
 from collections.abc import Sequence
@@ -111,8 +112,14 @@ class Tomorrow:
 def main(arguments: Sequence[str], *, today: datetime.date) -> int:
     """Forecast, print a line, write `forecast.json`, and return the exit status."""
     open_streams()
+    parser = argparse.ArgumentParser(
+        prog="python -m ironore_lightning.forecast",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("option", nargs="*", metavar="KEY=VALUE", help=", ".join(KEYS))
     try:
-        options = read_options(arguments)
+        options = read_options(parser.parse_args(arguments).option)
         runs = [read_run(Path(folder), options.get("data.root")) for folder in options["run"]]
         tomorrow = forecast_next(runs, today=today)
         folder = Path(options.get("output_dir", runs[0].folder))
