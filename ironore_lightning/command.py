@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -38,6 +38,12 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 TERMINATED = 143
+
+EXTRAS = {
+    "joblib": "parallel",
+    **dict.fromkeys(("submitit_local", "submitit_slurm", "ray"), "cluster"),
+}
+"""What brings a launcher that Hydra does not have by itself."""
 
 UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
 AMBIGUOUS = re.compile(
@@ -204,11 +210,7 @@ def _one_line(error: Exception) -> str:
     if found := UNKNOWN_KEY.search(text):
         return unknown_key(found["key"])
     if found := UNKNOWN_MEMBER.search(text):
-        members = found["members"].split()
-        return (
-            f"{found['group']}={found['member']}: there is no such member"
-            f"{closest(found['member'], members)}; members are: {', '.join(members)}"
-        )
+        return _unknown_member(found["group"], found["member"], found["members"].split())
     if found := AMBIGUOUS.search(text):
         return f"{found['override']}: several values make a multirun; add -m, or [] for a list"
     if isinstance(error, OverrideParseException):
@@ -217,3 +219,13 @@ def _one_line(error: Exception) -> str:
             """as in 'features.names=["lump premium"]'"""
         )
     return text
+
+
+def _unknown_member(group: str, member: str, members: Sequence[str]) -> str:
+    if group == "hydra/launcher" and member in EXTRAS:
+        install = f'pip install -e ".[{EXTRAS[member]}]"'
+        return f"{group}={member}: it is not installed; install it with {install}"
+    return (
+        f"{group}={member}: there is no such member{closest(member, members)}; "
+        f"members are: {', '.join(members)}"
+    )

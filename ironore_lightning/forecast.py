@@ -7,6 +7,7 @@ networks.
 before the exit status is 2.
 """
 
+import argparse
 import datetime
 import os
 import sys
@@ -127,8 +128,14 @@ def main(arguments: Sequence[str], *, today: datetime.date) -> int:
     whoever does not read the warning.
     """
     open_streams()
+    parser = argparse.ArgumentParser(
+        prog="python -m ironore_lightning.forecast",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("option", nargs="*", metavar="KEY=VALUE", help=", ".join(KEYS))
     try:
-        options = read_options(arguments)
+        options = read_options(parser.parse_args(arguments).option)
         max_age_days = _max_age_days(options)
         runs = [read_run(Path(folder), options.get("data.root")) for folder in options["run"]]
         tomorrow = forecast_next(runs, today=today)

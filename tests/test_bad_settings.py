@@ -1,10 +1,12 @@
 """Wrong command lines: each ends with status 2 and a line that names key, rule and value."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.config_store import ConfigStore
 
 ROOT = Path(__file__).parents[1]
 
@@ -156,6 +158,31 @@ def test_all_mistakes_of_a_command_line_are_listed_together(refused):
     lines = refused("model.dropout=2", "training.patience=0", "scaling.method=x")
     keys = [line.split(": ")[1] for line in lines]
     assert sorted(keys) == ["model.dropout", "scaling.method", "training.patience"]
+
+
+@pytest.mark.parametrize("missing", ["optuna", "optuna_integration"])
+def test_a_search_without_its_extra_is_one_line_that_installs_it(refused, monkeypatch, missing):
+    monkeypatch.delitem(sys.modules, "ironore_lightning.sweep.study", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)  # as if it were not there
+    assert refused("-m", "hydra/sweeper=optuna", "model.hidden_size=choice(2,3)") == [
+        "ConfigError: hydra/sweeper: a search needs Optuna; install it with "
+        'pip install -e ".[search]"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "extra"),
+    [("joblib", "parallel"), ("submitit_local", "cluster"), ("submitit_slurm", "cluster")],
+)
+def test_a_launcher_without_its_extra_is_one_line_that_installs_it(
+    refused, monkeypatch, launcher, extra
+):
+    members = ConfigStore.instance().repo["hydra"]["launcher"]
+    monkeypatch.delitem(members, f"{launcher}.yaml", raising=False)
+    assert refused("-m", f"hydra/launcher={launcher}", "seed=0,1") == [
+        f"ConfigError: hydra/launcher={launcher}: it is not installed; install it with "
+        f'pip install -e ".[{extra}]"'
+    ]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -117,6 +117,10 @@ def test_an_experiment_member_sets_no_leaf_and_loses_to_the_command_line(compose
             "features.names=[{name:62 Index,transform:future}]",
             "features.names.0.transform: input should be 'level', 'log_return', 'change'",
         ),
+        (
+            "features.names=[a,price_65_m1,{name:b,transform:change}]",
+            "features.names: there is no column 'a', 'b'; columns are: price_65_m1, price_62_m1, ",
+        ),
         ("target.series=price", "target.series: there is no column 'price'"),
         ("target.horizon=0", "target.horizon: input should be greater than or equal to 1, got 0"),
         ("panel.break_days=[{leg:price_66,day:2025-08-29}]", "panel.break_days: 'price_66' is no"),

@@ -65,6 +65,15 @@ def cut(market, target, day):
     return target
 
 
+def test_help_says_how_to_ask(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"], today=TODAY)
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith("usage: python -m ironore_lightning.forecast")
+    assert "``data.root=DIR`` reads newer files" in said
+
+
 def test_the_newest_row_is_forecast_and_written(run, capsys):
     folder, _ = run
     assert main([f"run={folder}"], today=TODAY) == 0

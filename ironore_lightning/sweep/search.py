@@ -87,8 +87,11 @@ class OptunaSweeper(Sweeper):
         """Run trials until the study has as many as asked for.
 
         Raises:
-            ConfigError: If the space cannot be searched, or is not that of the study in the folder.
+            ConfigError: If Optuna is not installed, or the space cannot be searched, or is not that
+                of the study in the folder.
         """
+        import ironore_lightning.sweep.study  # noqa: F401 - which says in a line what is missing
+
         assert self.config is not None
         assert self.hydra_context is not None
         folder = Path(self.config.hydra.sweep.dir)

@@ -21,7 +21,7 @@ try:
     from sqlalchemy.pool import NullPool
 except ImportError as error:
     raise ConfigError(
-        "hydra/sweeper: a search needs Optuna; install it with pip install -e '.[search]'"
+        'hydra/sweeper: a search needs Optuna; install it with pip install -e ".[search]"'
     ) from error
 
 if TYPE_CHECKING:
