@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from ironore_lightning.command import run_command, run_job
 from ironore_lightning.composition import to_config
 from ironore_lightning.config.experiment import Config
-from ironore_lightning.errors import ConfigError, DataError, LeakageError
+from ironore_lightning.errors import LeakageError
 from ironore_lightning.record import write_json
 
 if TYPE_CHECKING:  # they bring torch, whose import --help does not wait for
@@ -96,7 +96,7 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
     from ironore_lightning.data.raw import read_raw
     from ironore_lightning.experiment import build_datamodule
 
-    finished = None if run is None else read_test_forecasts(run)
+    finished = None if run is None else read_test_forecasts(run, config.target.kind)
     raw = read_raw(config.data)
     module = build_datamodule(raw, config)
     box = leaks.build_black_box(raw, config)
@@ -151,22 +151,16 @@ def judge_features(
     return knowledge, tuple(remarks)
 
 
-def read_test_forecasts(run: Path) -> pd.DataFrame:
+def read_test_forecasts(run: Path, kind: str) -> pd.DataFrame:
     """Read `forecast` and `actual` of a run's test segment.
 
     Raises:
-        ConfigError: If the folder holds no forecasts.
-        DataError: If they cannot be read.
+        ConfigError: If the folder holds no forecasts of such a target.
     """
-    path = run / "predictions.csv"
-    if not path.is_file():
-        raise ConfigError(f"run: {run} is the folder of no finished run, it has no predictions.csv")
-    try:
-        frame = pd.read_csv(path)
-        return frame.loc[frame["segment"] == "test", ["forecast", "actual"]].astype(float)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: cannot be read as forecasts: {reason}") from None
+    from ironore_lightning.predictions import read_predictions
+
+    rows = read_predictions(run, kind)
+    return rows.loc[rows["segment"] == "test", ["forecast", "actual"]]
 
 
 def forecast_by_ridge(module: "WindowDataModule") -> pd.DataFrame:

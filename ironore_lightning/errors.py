@@ -2,11 +2,18 @@
 
 import difflib
 import errno
+import re
 import sys
 from collections.abc import Iterable
 
 FAILED = 1
 WRONG_INPUT = 2
+
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What a terminal obeys and does not show: control characters but tab and line feed, changes of the
+writing direction, and bytes of a file name that are no text."""
 
 
 class IronOreError(Exception):
@@ -48,6 +55,16 @@ class RunPruned(Exception):  # noqa: N818 - nothing went wrong
     """A search stopped a run that promised less than the others."""
 
 
+def printable(text: str) -> str:
+    """Escape what a terminal would obey, as in names and messages from somebody else's files."""
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def single_line(text: object) -> str:
+    """Write words from somebody else's file on one printable line."""
+    return printable(" ".join(str(text).split()))
+
+
 def exit_status(error: Exception) -> int:
     """Return 2 for wrong settings or data and 1 for a run that failed."""
     return WRONG_INPUT if isinstance(error, ConfigError | DataError) else FAILED
@@ -56,7 +73,7 @@ def exit_status(error: Exception) -> int:
 def last_words(error: IronOreError) -> int:
     """Tell a person who has not been told yet, and return the exit status."""
     if not error.is_said:
-        sys.stderr.writelines(f"{line}\n" for line in error.lines)
+        sys.stderr.writelines(f"{printable(line)}\n" for line in error.lines)
     return exit_status(error)
 
 

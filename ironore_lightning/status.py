@@ -1,9 +1,11 @@
 """How far a run has come: a file that is always readable, and a lock that dies with its process."""
 
 import datetime
+import fcntl
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -12,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from filelock import FileLock, Timeout
 
@@ -24,7 +26,7 @@ from ironore_lightning.errors import (
     exit_status,
     machine_error,
 )
-from ironore_lightning.record import read_json, write_json
+from ironore_lightning.record import PROVENANCE_FILE, RESULTS_FILE, read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,6 @@ PRUNED: Final = "pruned"
 INTERRUPTED: Final = "interrupted"
 
 STATUS_FILE = "status.json"
-RESULTS_FILE = "final_results.json"
 LOG_FILE = "training.log"
 
 PATIENCE_SECONDS = 5.0
@@ -44,7 +45,7 @@ PATIENCE_SECONDS = 5.0
 CURABLE = tuple(f"{kind.__name__}: " for kind in (ConfigError, DataError, MachineError))
 """How the errors begin after which a run can go on: what they speak of is not the run."""
 
-BEFORE_A_CHECKPOINT = ("tensorboard", "provenance.json")
+BEFORE_A_CHECKPOINT = ("tensorboard", PROVENANCE_FILE)
 """What a run writes before its first epoch has ended."""
 
 LEFT_BY_A_RUN = (
@@ -76,6 +77,8 @@ class Status:
             tries that were killed.
     """
 
+    __pydantic_config__: ClassVar[dict[str, bool]] = {"strict": True, "allow_inf_nan": False}
+
     state: Literal["complete", "running", "failed", "pruned", "interrupted"]
     started: str | None = None
     ended: str | None = None
@@ -85,11 +88,29 @@ class Status:
     settings: str | None = None
     seconds: float | None = None
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for what no run ends with."""
+        for moment in (self.started, self.ended):
+            datetime.datetime.fromisoformat(moment or "2000-01-01")
+        if self.state == COMPLETE and (self.objective is None or not math.isfinite(self.objective)):
+            raise ValueError(f"a complete run has an objective, and not {self.objective}")
+        if self.seconds is not None and self.seconds < 0:
+            raise ValueError("seconds must not be negative")
+        if self.exit_status not in {None, *range(256)}:
+            raise ValueError("exit_status must be from 0 to 255")
+
     @property
     def can_go_on(self) -> bool:
         """Whether a checkpoint of this run may be continued; one that failed by itself may not."""
         was_stopped = self.state == FAILED and (self.error or "").startswith(CURABLE)
         return self.state in {RUNNING, INTERRUPTED} or was_stopped
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """What is read of a finished run to see whether it is the one that is wanted."""
+
+    settings: dict[str, Any]
 
 
 class Attempt:
@@ -120,9 +141,9 @@ class Attempt:
         """
         if self.status.state != COMPLETE or not (self.folder / RESULTS_FILE).exists():
             return None
-        before = read_json(self.folder / RESULTS_FILE).get("settings")
+        before = read_json(self.folder / RESULTS_FILE, _Finished).settings
         if before != settings:
-            keys = ", ".join(_differences(before if isinstance(before, dict) else {}, settings))
+            keys = ", ".join(_differences(settings, before)) or "keys of another version"
             raise ConfigError(
                 f"{self.folder} holds a finished run that differs in {keys}; choose another folder "
                 "(hydra.sweep.dir for a multirun, hydra.run.dir for one run)"
@@ -179,7 +200,7 @@ class Attempt:
             self._become(replace(self.status, state=FAILED, error=message, exit_status=known))
         else:
             status = error.code if isinstance(error, SystemExit) else 130
-            known = status if isinstance(status, int) else 1
+            known = status % 256 if isinstance(status, int) else 1
             self._become(replace(self.status, state=INTERRUPTED, error=None, exit_status=known))
 
     def _become(self, status: Status) -> None:
@@ -275,17 +296,7 @@ def read_status(folder: Path) -> Status:
 
 def _read(folder: Path) -> Status:
     path = folder / STATUS_FILE
-    if not path.is_file():
-        return Status(INTERRUPTED)
-    from pydantic import TypeAdapter, ValidationError  # takes time that --help does not have
-
-    try:
-        status: Status = TypeAdapter(Status).validate_json(path.read_bytes(), strict=True)
-    except ValidationError as error:
-        mistake = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in mistake["loc"]) or "the whole"
-        raise ConfigError(f"{path} holds no status of a run: {where}: {mistake['msg']}") from None
-    return status
+    return read_json(path, Status) if path.exists() else Status(INTERRUPTED)
 
 
 def _remove_leftovers(folder: Path, status: Status) -> None:
@@ -336,19 +347,27 @@ def _is_first_checkpoint(left: Sequence[Path]) -> bool:
 
 
 def _is_held(folder: Path) -> bool:
-    lock = FileLock(folder / ".lock")
+    """Return whether a process holds the lock of a folder; to look needs no right to write."""
     try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
+        lock = os.open(folder / ".lock", os.O_RDONLY | os.O_NONBLOCK)
+    except PermissionError:  # another user's, of whom only the status is known
         return True
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
-def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Name the keys in which two trees differ, dotted."""
+def _differences(ours: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Name the keys of ours, dotted, that another tree has otherwise; what only that has stays."""
     names: list[str] = []
-    for key in sorted({*one, *other}):
-        mine, its = one.get(key), other.get(key)
+    for key in sorted(ours):
+        mine, its = ours[key], other.get(key)
         if isinstance(mine, Mapping) and isinstance(its, Mapping):
             names += _differences(mine, its, f"{prefix}{key}.")
         elif mine != its:

@@ -180,7 +180,7 @@ def test_settings_that_are_refused_before_the_start_leave_no_start(tmp_path):
 
 
 def test_a_run_whose_end_cannot_be_written_is_not_complete(tmp_path):
-    with pytest.raises(ValueError, match="JSON compliant"):
+    with pytest.raises(ValueError, match="a complete run has an objective, and not nan"):
         run(tmp_path, objective=float("nan"))
     found = written(tmp_path)
     assert (found["state"], found["exit_status"], found["objective"]) == (FAILED, 1, None)
@@ -430,7 +430,11 @@ def test_what_cannot_go_on_starts_anew(tmp_path, case):
 
 
 OBSTACLES = {
-    "no results": ("complete", {}, "it has finished, but final_results.json is missing"),
+    "no results": (
+        "complete",
+        {"objective": 1.0},
+        "it has finished, but final_results.json is missing",
+    ),
     "failed": ("failed", {"error": "TrainingError: a\nb"}, "(failed: TrainingError: a b)"),
     "pruned": ("pruned", {"error": "after epoch 3"}, "ended by itself (pruned: after epoch 3)"),
     "unknown settings": ("interrupted", {"settings": None}, "its settings are not those"),

@@ -76,7 +76,7 @@ def run_table(summary: Summary) -> pd.DataFrame:
     for run in summary.runs:
         trial = trial_of.get(run.folder)
         complete = run if isinstance(run, CompleteRun) else None
-        scores = complete.results.evaluation.scores.model_dump() if complete else {}
+        scores = complete.record.evaluation.scores.model_dump() if complete else {}
         rows.append(
             {
                 "rank": rank.get(trial.name) if trial else None,
