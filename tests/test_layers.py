@@ -51,6 +51,7 @@ COMPOSERS = {
     "sweep.callback",
     "sweep.folds",
     "sweep.grid",
+    "sweep.outcomes",
     "sweep.plugins",
     "sweep.pruning",
     "sweep.search",

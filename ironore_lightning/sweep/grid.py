@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.status import hold
+from ironore_lightning.sweep.outcomes import require_none_refused
 
 LONGEST_NAME = 120
 """Characters of a folder name; file systems allow 255 bytes."""
@@ -75,7 +76,8 @@ class GridSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir)
         with hold(folder):
             OmegaConf.save(self.config, folder / "multirun.yaml")
-            self.launcher.launch(jobs, initial_job_idx=0)
+            results = self.launcher.launch(jobs, initial_job_idx=0)
+        require_none_refused(results)
 
     def require_right_settings(self, jobs: Sequence[list[str]]) -> None:
         """Check the settings of every job before the first one starts.
