@@ -95,8 +95,9 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
     from ironore_lightning import leaks, suspicion
     from ironore_lightning.data.raw import read_raw
     from ironore_lightning.experiment import build_datamodule
+    from ironore_lightning.predictions import read_predictions
 
-    finished = None if run is None else read_test_forecasts(run, config.target.kind)
+    finished = None if run is None else read_predictions(run, config.target.kind)
     raw = read_raw(config.data)
     module = build_datamodule(raw, config)
     box = leaks.build_black_box(raw, config)
@@ -104,7 +105,7 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
     ahead = leaks.find_leaks(box, days)
     knowledge, remarks = judge_features(module, config)
     shuffled = suspicion.fit_shuffled(module, horizon=config.target.horizon)
-    tested = forecast_by_ridge(module) if finished is None else finished
+    tested = forecast_by_ridge(module) if finished is None else finished.query("segment == 'test'")
     copy = suspicion.compare_with_outcomes(
         tested["forecast"].to_numpy(), tested["actual"].to_numpy()
     )
@@ -149,18 +150,6 @@ def judge_features(
     if config.data.table is not None:
         remarks.append(TABLE_REMARK)
     return knowledge, tuple(remarks)
-
-
-def read_test_forecasts(run: Path, kind: str) -> pd.DataFrame:
-    """Read `forecast` and `actual` of a run's test segment.
-
-    Raises:
-        ConfigError: If the folder holds no forecasts of such a target.
-    """
-    from ironore_lightning.predictions import read_predictions
-
-    rows = read_predictions(run, kind)
-    return rows.loc[rows["segment"] == "test", ["forecast", "actual"]]
 
 
 def forecast_by_ridge(module: "WindowDataModule") -> pd.DataFrame:

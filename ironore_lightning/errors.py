@@ -28,7 +28,7 @@ class IronOreError(Exception):
     @property
     def lines(self) -> list[str]:
         """What went wrong, a line a mistake, each with the kind of the error."""
-        return [f"{type(self).__name__}: {line}" for line in str(self).splitlines()]
+        return [f"{type(self).__name__}: {line}" for line in printable(str(self)).splitlines()]
 
 
 class ConfigError(IronOreError, ValueError):
@@ -73,7 +73,7 @@ def exit_status(error: Exception) -> int:
 def last_words(error: IronOreError) -> int:
     """Tell a person who has not been told yet, and return the exit status."""
     if not error.is_said:
-        sys.stderr.writelines(f"{printable(line)}\n" for line in error.lines)
+        sys.stderr.writelines(f"{line}\n" for line in error.lines)
     return exit_status(error)
 
 

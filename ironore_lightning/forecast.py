@@ -286,6 +286,11 @@ def _conformal_bounds(
     rows = pd.DataFrame({"segment": segment, "actual": outcome, "forecast": forecast}).loc[
         outcome.notna() | ends.isna()  # a sample without an outcome is none, but for the newest
     ]
+    if not {"train", "val"} <= {*rows["segment"]}:
+        raise ConfigError(
+            f"{run.folder}: its data have no outcome between {first:%Y-%m-%d} and "
+            f"{last:%Y-%m-%d}, which should be its validation segment, or none before"
+        )
     bounds = conformal_bounds(rows, run.settings.evaluation.adaptation, horizon=horizon).iloc[-1]
     return {name: float(bounds[name]) if np.isfinite(bounds[name]) else None for name in BOUNDS}
 
@@ -318,7 +323,7 @@ def _evidence(runs: Sequence[RunRecord]) -> str:
     """Return the grade that a run had earned, or that of the mean forecast on their test days."""
     first = runs[0]
     if len(runs) == 1:
-        return first.evaluation.evidence.line
+        return first.evidence
     kind, horizon = first.settings.target.kind, first.settings.target.horizon
     members = [read_forecasts(run.folder, kind) for run in runs]
     mean = mean_forecast(members)

@@ -1,6 +1,5 @@
 """From what the network said to the frames that are written and assessed."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ from ironore_lightning.evaluation.intervals import (
     scaled_scores,
 )
 from ironore_lightning.model.heads import Head
-from ironore_lightning.record import read_bytes
+from ironore_lightning.record import read_bytes, short_reason
 
 if TYPE_CHECKING:  # lightning takes two seconds to import, which a summary does not have
     from ironore_lightning.data.datamodule import WindowDataModule
@@ -124,11 +123,7 @@ def build_forecasts(
 
 
 def read_forecasts(folder: Path, kind: str) -> Forecasts:
-    """Read back what a finished run forecast.
-
-    Args:
-        folder: Of the run.
-        kind: `target.kind`.
+    """Read back what a finished run forecast, `kind` being its `target.kind`.
 
     Raises:
         ConfigError: Naming the file that is missing, or is no table of such a run.
@@ -136,10 +131,9 @@ def read_forecasts(folder: Path, kind: str) -> Forecasts:
     predictions = read_predictions(folder, kind)
     test = predictions["date"][predictions["segment"] == "test"].reset_index(drop=True)
     with _table(folder / "baselines.csv", kind, days=test) as baselines:
-        _require_all(baselines[["zero", "expanding mean", *baselines]])
-    with _table(folder / "density.csv", kind, days=test) as density:
-        if not all(re.fullmatch(r"(pinball|crps) .+", str(name)) for name in density):
-            raise ValueError("a column is no loss of a distribution")
+        _require_whole(baselines[["zero", "expanding mean", *baselines]])
+    with _table(folder / "density.csv", kind, days=test) as losses:
+        density = losses.filter(regex="^(pinball|crps) ")
     return Forecasts(predictions, baselines, density)
 
 
@@ -150,23 +144,16 @@ def read_predictions(folder: Path, kind: str) -> pd.DataFrame:
         ConfigError: If the file is missing, or is no table of such a run.
     """
     with _table(folder / "predictions.csv", kind) as table:
-        predictions = table[["date", "segment", "actual", "forecast", *BOUNDS, "is_roll"]]
-        _require_all(predictions[["actual", "forecast"]])
-        place = predictions["segment"].map({"train": 0, "val": 1, "test": 2})
+        _require_whole(table[["actual", "forecast"]])
+        place = table["segment"].map({name: number for number, name in enumerate(SEGMENTS)})
         if not place.is_monotonic_increasing or place.nunique() != len(SEGMENTS):
             raise ValueError("its segments are not train, val and test")
-    return predictions
+        return table[["date", "segment", "actual", "forecast", *BOUNDS, "is_roll"]]
 
 
 @contextmanager
 def _table(path: Path, kind: str, *, days: pd.Series | None = None) -> Iterator[pd.DataFrame]:
-    """Read a table for some checks; one that is no table or fails them is refused by its name.
-
-    Args:
-        path: Of the file.
-        kind: `target.kind`.
-        days: That its rows must have; they are left out then.
-    """
+    """Read a table for some checks, without its days if those must be `days`."""
     content = read_bytes(path, largest=LARGEST_TABLE)
     try:
         table = _parse(content, largest=LARGEST[kind])
@@ -174,7 +161,7 @@ def _table(path: Path, kind: str, *, days: pd.Series | None = None) -> Iterator[
             raise ValueError("its days are not the test days of its run")
         yield table
     except (ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        reason = short_reason(error)
         raise ConfigError(f"{path}: is no table of a finished run: {reason}") from None
 
 
@@ -192,7 +179,7 @@ def _parse(content: bytes, *, largest: float) -> pd.DataFrame:
     return table
 
 
-def _require_all(numbers: pd.DataFrame) -> None:
+def _require_whole(numbers: pd.DataFrame) -> None:
     if numbers.isna().any(axis=None):
         raise ValueError("a value is missing")
 

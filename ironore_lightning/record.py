@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ironore_lightning.errors import ConfigError, printable
+from ironore_lightning.errors import ConfigError, printable, single_line
 
 if TYPE_CHECKING:  # train.py needs this module for its --help, which has no time for pandas
     import pandas as pd
@@ -120,11 +120,13 @@ def read_json(path: Path, known: type[Known]) -> Known:
     except ValidationError as error:
         mistake = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, mistake["loc"])) or "the whole"
-        raise ConfigError(f"{path}: {_short(where)}: {_short(mistake['msg'])}") from None
+        message = mistake["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{path}: {short_reason(where)}: {short_reason(message)}") from None
 
 
-def _short(text: str) -> str:
-    line = " ".join(text.split())
+def short_reason(error: object) -> str:
+    """Say on a line of bounded length what is wrong with a file, which the message may quote."""
+    line = single_line(error)
     return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
 
 
@@ -140,11 +142,9 @@ def read_overrides(folder: Path) -> list[str]:
     try:
         text = read_bytes(path, largest=LARGEST_OVERRIDES).decode("utf-8")
         # Tags, anchors and nested values are never built: these are the words as written.
-        _, _, *events, _, _ = yaml.parse(text, Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no YAML: {str(error).splitlines()[0]}") from None
-    except ValueError:  # fewer events than an empty list has
-        events = []
+        events = list(yaml.parse(text, Loader=yaml.BaseLoader))[2:-2]  # within the document
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path}: is no YAML: {short_reason(error)}") from None
     kinds = [type(event) for event in events if not isinstance(event, yaml.ScalarEvent)]
     if kinds != [yaml.SequenceStartEvent, yaml.SequenceEndEvent]:
         raise ConfigError(f"{path}: holds no list of settings")

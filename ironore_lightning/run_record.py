@@ -1,9 +1,9 @@
 """A finished run as its folder tells it: what is known, typed and bounded, and nothing else."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.config.settings import Day
@@ -13,11 +13,18 @@ from ironore_lightning.record import PROVENANCE_FILE, RESULTS_FILE, read_json
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 """A SHA-256."""
 
+Line = Annotated[str, Field(max_length=1000), AfterValidator(single_line)]
+
+
+def _at(*keys: str | int) -> Any:  # noqa: ANN401 - as pydantic's own Field
+    first, *rest = keys
+    return Field(validation_alias=AliasPath(str(first), *rest))
+
 
 class Known(BaseModel):
-    """What is taken from a file of a run folder; whatever else it holds is left there."""
+    """What is taken from a file; whatever else that holds is left there."""
 
-    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
 
 
 class Span(Known):
@@ -27,56 +34,25 @@ class Span(Known):
     last_date: Day
 
 
-class Segment(Span):
-    """Outcomes of a segment of the split."""
+class Validation(Span):
+    """Outcomes of the validation segment."""
 
-    segment: str
-
-
-class Training(Known):
-    """How the fit went."""
-
-    num_parameters: int = Field(ge=0, lt=2**63)
-    seconds: float = Field(ge=0)
-    best_score: float
-
-
-class TestScores(Known):
-    """What was reached on the test segment; None where undefined."""
-
-    rmse: float
-    direction_accuracy: float | None
-    r2_zero: float | None
-
-
-class Evidence(Known):
-    """The grade that was earned, in one line."""
-
-    line: Annotated[str, Field(max_length=1000), AfterValidator(single_line)]
-
-
-class Evaluation(Known):
-    """What the test segment said."""
-
-    scores: TestScores
-    evidence: Evidence
+    segment: Literal["val"]
 
 
 class Results(Known):
-    """What is known of `final_results.json`."""
+    """What is known of `final_results.json`: settings, split, how the fit went, test scores."""
 
     settings: Config
-    split: tuple[Segment, ...]
+    validation: Validation = _at("split", 1)
     training_rows: Span
-    training: Training
-    evaluation: Evaluation
-
-    @field_validator("split")
-    @classmethod
-    def _has_three_segments(cls, split: tuple[Segment, ...]) -> tuple[Segment, ...]:
-        if [part.segment for part in split] != ["train", "val", "test"]:
-            raise ValueError("its segments must be train, val and test")
-        return split
+    num_parameters: int = _at("training", "num_parameters")
+    seconds: float = _at("training", "seconds")
+    best_score: float = _at("training", "best_score")
+    rmse: float = _at("evaluation", "scores", "rmse")
+    direction_accuracy: float | None = _at("evaluation", "scores", "direction_accuracy")
+    r2_zero: float | None = _at("evaluation", "scores", "r2_zero")
+    evidence: Line = _at("evaluation", "evidence", "line")
 
 
 class Provenance(Known):
@@ -88,11 +64,7 @@ class Provenance(Known):
 
 
 class RunRecord(Results, Provenance):
-    """A finished run.
-
-    Attributes:
-        folder: Where it is.
-    """
+    """A finished run, and its folder."""
 
     folder: Path
 
@@ -106,9 +78,3 @@ class RunRecord(Results, Provenance):
         results = read_json(folder / RESULTS_FILE, Results)
         made_of = read_json(folder / PROVENANCE_FILE, Provenance)
         return cls(folder=folder, **dict(results), **dict(made_of))
-
-    @property
-    def validation(self) -> Span:
-        """Outcomes of the validation segment."""
-        _, validation, _ = self.split
-        return validation

@@ -106,13 +106,6 @@ class Status:
         return self.state in {RUNNING, INTERRUPTED} or was_stopped
 
 
-@dataclass(frozen=True)
-class _Finished:
-    """What is read of a finished run to see whether it is the one that is wanted."""
-
-    settings: dict[str, Any]
-
-
 class Attempt:
     """One try at the run of a folder, which is locked meanwhile.
 
@@ -141,9 +134,10 @@ class Attempt:
         """
         if self.status.state != COMPLETE or not (self.folder / RESULTS_FILE).exists():
             return None
-        before = read_json(self.folder / RESULTS_FILE, _Finished).settings
+        before = read_json(self.folder / RESULTS_FILE, dict[str, Any]).get("settings")
         if before != settings:
-            keys = ", ".join(_differences(settings, before)) or "keys of another version"
+            known = before if isinstance(before, dict) else {}
+            keys = ", ".join(_differences(settings, known)) or "keys of another version"
             raise ConfigError(
                 f"{self.folder} holds a finished run that differs in {keys}; choose another folder "
                 "(hydra.sweep.dir for a multirun, hydra.run.dir for one run)"
@@ -348,18 +342,13 @@ def _is_first_checkpoint(left: Sequence[Path]) -> bool:
 
 def _is_held(folder: Path) -> bool:
     """Return whether a process holds the lock of a folder; to look needs no right to write."""
+    path = folder / ".lock"
     try:
-        lock = os.open(folder / ".lock", os.O_RDONLY | os.O_NONBLOCK)
-    except PermissionError:  # another user's, of whom only the status is known
+        if path.is_file():
+            with path.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # held, or of another user: its status says running
         return True
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
     return False
 
 

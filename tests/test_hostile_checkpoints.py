@@ -319,7 +319,7 @@ FOREIGN = {
     "words a thousandfold": (b"- &a seed=1\n" + b"- *a\n" * 1000, "holds no list of settings"),
     "depth": (b"[" * 2**17, "is no YAML: "),
     "size": (b"- seed=1\n" * 2**15, "has 294912 bytes, may have 262144"),
-    "no letter": (b'- "\\UFFFFFFFF"\n', "holds no list of settings"),
+    "no letter": (b'- "\\UFFFFFFFF"\n', "is no YAML: "),
     "half a letter": (b'- "name=\\ud800"\n', "'name=\\ud800' is no setting of a run"),
     "escapes": (b'- "name=\\e[2J"\n', "'name=\\x1b[2J' is no setting of a run"),
     "an object": (b"!!python/object/apply:os.system ['touch MARKER']", "'touch "),

@@ -199,6 +199,23 @@ def test_a_folder_without_a_status_is_interrupted_and_looking_leaves_nothing(tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_looking_at_a_run_that_was_killed_leaves_nothing(tmp_path):
+    write_json(tmp_path / "status.json", {"state": RUNNING})
+    assert read_status(tmp_path) == Status(INTERRUPTED)
+    assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_a_run_whose_lock_belongs_to_another_user_is_running(tmp_path, monkeypatch):
+    write_json(tmp_path / "status.json", {"state": RUNNING})
+    (tmp_path / ".lock").touch()
+
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert read_status(tmp_path) == Status(RUNNING)
+
+
 # --- a process that holds the folder --------------------------------------------------------------
 
 

@@ -81,12 +81,12 @@ class EvaluationSettings(Settings):
     suspect_r2: Share
     """R2 against zero that is too good to be true."""
     bootstrap_repetitions: int = Field(ge=100, le=100_000)
-    bootstrap_seed: int = Field(ge=0)
+    bootstrap_seed: int = Field(ge=0, lt=2**32)
     adaptation: float = Field(ge=0, lt=1)
     """Step by which the intervals' level follows its misses (gamma); 0 is plain split conformal."""
     trade_buffer: float = Field(ge=0)
     """Size of a forecast, per cent, below which the threshold strategy stays flat."""
-    costs_bp: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+    costs_bp: tuple[Annotated[float, Field(ge=0, le=10_000)], ...] = Field(
         strict=False, min_length=1, max_length=20
     )
     """Costs of a turn to show, in basis points of the notional."""

@@ -76,7 +76,6 @@ def run_table(summary: Summary) -> pd.DataFrame:
     for run in summary.runs:
         trial = trial_of.get(run.folder)
         complete = run if isinstance(run, CompleteRun) else None
-        scores = complete.record.evaluation.scores.model_dump() if complete else {}
         rows.append(
             {
                 "rank": rank.get(trial.name) if trial else None,
@@ -87,9 +86,9 @@ def run_table(summary: Summary) -> pd.DataFrame:
                 "fold": complete.fold if complete else None,
                 "overrides": " ".join(f"{key}={value}" for key, value in run.overrides.items()),
                 "validation": run.status.objective,
-                "test_rmse": scores.get("rmse"),
-                "test_direction": scores.get("direction_accuracy"),
-                "test_r2_zero": scores.get("r2_zero"),
+                "test_rmse": complete.record.rmse if complete else None,
+                "test_direction": complete.record.direction_accuracy if complete else None,
+                "test_r2_zero": complete.record.r2_zero if complete else None,
                 "seconds": run.seconds,
                 "started": run.status.started,
                 "error": run.status.error,

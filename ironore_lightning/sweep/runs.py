@@ -79,7 +79,7 @@ class CompleteRun(Run):
     def seconds(self) -> float:
         """Time that processes worked on it; of the fit alone where that was not kept."""
         kept = self.status.seconds
-        return self.record.training.seconds if kept is None else kept
+        return self.record.seconds if kept is None else kept
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -127,15 +127,9 @@ def _read_complete(run: Run) -> CompleteRun:
     record = RunRecord.read(run.folder)
     status = run.status
     if status.state != COMPLETE:  # of a version that kept no status
-        status = Status(COMPLETE, objective=record.training.best_score)
-    return CompleteRun(
-        run.folder,
-        run.name,
-        status,
-        run.overrides,
-        record=record,
-        forecasts=read_forecasts(run.folder, record.settings.target.kind),
-    )
+        status = Status(COMPLETE, objective=record.best_score)
+    forecasts = read_forecasts(run.folder, record.settings.target.kind)
+    return CompleteRun(run.folder, run.name, status, run.overrides, record, forecasts)
 
 
 def _overrides(folder: Path) -> dict[str, str]:

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ironore_lightning.errors import ConfigError, RunPruned, single_line
-from ironore_lightning.record import LONGEST_REASON
+from ironore_lightning.errors import ConfigError, RunPruned
+from ironore_lightning.record import short_reason
 from ironore_lightning.status import COMPLETE, PRUNED, Status
 from ironore_lightning.sweep.settings import SearchSettings
 
@@ -118,7 +118,7 @@ def study_errors(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-        reason = single_line(getattr(cause, "orig", cause))[:LONGEST_REASON]
+        reason = short_reason(getattr(cause, "orig", cause))
         raise ConfigError(f"{folder / FILE}: cannot be used as a study: {reason}") from None
 
 
@@ -159,8 +159,8 @@ def _require_same_search(study: optuna.Study, wanted: dict[str, str], folder: Pa
     changed = sorted(key for key in {*wanted, *names} if wanted.get(key) != names.get(key))
     if changed:
         raise ConfigError(
-            f"{folder} holds a search that differs in {', '.join(changed)}; choose another "
-            "hydra.sweep.dir"
+            f"{folder} holds a search that differs in {short_reason(', '.join(changed))}; choose "
+            "another hydra.sweep.dir"
         )
     study.set_user_attr(SPACE, wanted)
 

@@ -55,7 +55,7 @@ class Trial:
     @property
     def num_parameters(self) -> int:
         """Trainable numbers of its network."""
-        return self.runs[0].record.training.num_parameters
+        return self.runs[0].record.num_parameters
 
     def of_seed(self, seed: int) -> tuple[CompleteRun, ...]:
         """Return the runs of one seed."""
