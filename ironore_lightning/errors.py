@@ -9,6 +9,12 @@ from collections.abc import Iterable
 FAILED = 1
 WRONG_INPUT = 2
 
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What a terminal obeys and does not show: control characters but tab and line feed, changes of the
+writing direction, and bytes of a file name that are no text."""
+
 
 class IronOreError(Exception):
     """Everything this package raises on purpose.
@@ -22,7 +28,7 @@ class IronOreError(Exception):
     @property
     def lines(self) -> list[str]:
         """What went wrong, a line a mistake, each with the kind of the error."""
-        return [f"{type(self).__name__}: {line}" for line in str(self).splitlines()]
+        return [f"{type(self).__name__}: {line}" for line in printable(str(self)).splitlines()]
 
 
 class ConfigError(IronOreError, ValueError):
@@ -47,6 +53,16 @@ class MachineError(IronOreError, RuntimeError):
 
 class RunPruned(Exception):  # noqa: N818 - nothing went wrong
     """A search stopped a run that promised less than the others."""
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey, as in names and messages from somebody else's files."""
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def single_line(text: object) -> str:
+    """Write words from somebody else's file on one printable line."""
+    return printable(" ".join(str(text).split()))
 
 
 def exit_status(error: Exception) -> int:

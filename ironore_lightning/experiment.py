@@ -22,7 +22,7 @@ from ironore_lightning.data.features import build_features, build_target, requir
 from ironore_lightning.data.market import Market, build_market
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData
-from ironore_lightning.errors import ConfigError, DataError, MachineError
+from ironore_lightning.errors import DataError, MachineError
 from ironore_lightning.evaluation.assessment import Assessment, assess
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.evaluation.verdict import Labels, direction_sentence, label
@@ -38,7 +38,15 @@ from ironore_lightning.model.checkpoints import (
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.processes import OneOfSeveral, has_lost_another
 from ironore_lightning.predictions import Forecasts, build_forecasts
-from ironore_lightning.record import provenance, read_json, table_digest, write_csv, write_json
+from ironore_lightning.record import (
+    PROVENANCE_FILE,
+    RESULTS_FILE,
+    provenance,
+    read_json,
+    table_digest,
+    write_csv,
+    write_json,
+)
 from ironore_lightning.report.console import (
     EpochReport,
     TrainingFacts,
@@ -60,6 +68,7 @@ from ironore_lightning.report.tensorboard import (
     open_session,
     quieten_writer,
 )
+from ironore_lightning.run_record import Provenance
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +123,9 @@ def run_experiment(
     quieten_lightning()
     quieten_writer()
     set_up_process(config.hardware)
-    market = build_market(config.data, config.futures, config.panel, config.target)
+    # What goes on has kept its market, if it was to; a folder's word is no reason to write one.
+    data = config.data if checkpoint is None else config.data.read_only()
+    market = build_market(data, config.futures, config.panel, config.target)
     datamodule = cut_samples(market.panel, config)
     logger = build_logger(folder, checkpoint)
     if checkpoint is None:
@@ -194,7 +205,7 @@ def open_run(
     )
     training = datamodule.split.train
     report_constants(datamodule.features.iloc[training.start : training.stop])
-    write_json(folder / "provenance.json", made_of)
+    write_json(folder / PROVENANCE_FILE, made_of)
     open_session(logger, hyperparameters(config))
 
 
@@ -207,13 +218,8 @@ def build_logger(folder: Path, checkpoint: Path | None) -> TensorBoardLogger:
 
 def require_same_data(datamodule: WindowDataModule, folder: Path) -> None:
     """Raise unless the table is known to be the one that an interrupted run was training on."""
-    try:
-        made_of = read_json(folder / "provenance.json")
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{folder}: cannot go on without knowing its data: {error.filename} is missing"
-        ) from None
-    if table_digest(datamodule.features, datamodule.target) != made_of.get("table_sha256"):
+    made_of = read_json(folder / PROVENANCE_FILE, Provenance)
+    if table_digest(datamodule.features, datamodule.target) != made_of.table_sha256:
         raise DataError(
             f"{folder}: the data have changed since this run was interrupted, so it cannot go on; "
             "start it in another folder"
@@ -445,7 +451,7 @@ def write_results(result: RunResult, datamodule: WindowDataModule, config: Confi
         "training": asdict(result.facts),
         "evaluation": evaluation,
     }
-    write_json(folder / "final_results.json", final)
+    write_json(folder / RESULTS_FILE, final)
     title = (
         f"{config.name}: LSTM on {len(config.features.names)} columns of data={config.data.name}"
     )

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.features import build_features, build_target
@@ -43,7 +42,8 @@ from ironore_lightning.predictions import (
     stated_bounds,
     to_distribution,
 )
-from ironore_lightning.record import column_digests, read_json, write_json
+from ironore_lightning.record import column_digests, write_json
+from ironore_lightning.run_record import RunRecord
 from ironore_lightning.status import machine_errors, require_own_files
 from ironore_lightning.terminal import open_streams, say
 
@@ -54,34 +54,6 @@ MAX_AGE_DAYS = 5
 
 FURTHEST = 10.0
 """Spreads of the training rows from their centre beyond which a value has another unit."""
-
-
-class Span(BaseModel):
-    """First and last day of some rows."""
-
-    first_date: datetime.date
-    last_date: datetime.date
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run, as its folder holds it.
-
-    Attributes:
-        folder: Where it is.
-        config: Its settings.
-        training: Its training rows.
-        validation: Outcomes of its validation segment.
-        digests: Of its training rows, by column.
-        evidence: The grade that it earned, in one line.
-    """
-
-    folder: Path
-    config: Config
-    training: Span
-    validation: Span
-    digests: dict[str, str]
-    evidence: str
 
 
 @dataclass(frozen=True)
@@ -201,8 +173,8 @@ def _folders(text: str) -> list[str]:
     return found
 
 
-def read_run(folder: Path, root: str | None) -> Run:
-    """Read the settings and results of a finished run, with its data elsewhere if `root` is given.
+def read_run(folder: Path, root: str | None) -> RunRecord:
+    """Read a finished run, with its data elsewhere if `root` is given.
 
     Raises:
         ConfigError: If the folder holds no finished run, or one of another version.
@@ -210,32 +182,15 @@ def read_run(folder: Path, root: str | None) -> Run:
     require_own_files(folder)
     if not folder.is_dir():
         raise ConfigError(f"run: {folder} is no finished run: there is no such folder")
-    try:
-        results = read_json(folder / "final_results.json")
-        made_of = read_json(folder / "provenance.json")
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"run: {folder} is no finished run, {error.filename} is missing"
-        ) from None
-    try:
-        config = Config.model_validate(results["settings"])
-        segments = {one["segment"]: one for one in results["split"]}
-        training = Span.model_validate(results["training_rows"])
-        validation = Span.model_validate(segments["val"])
-        digests = TypeAdapter(dict[str, str]).validate_python(made_of["training_sha256"])
-        evidence = str(results["evaluation"]["evidence"]["line"])
-    except KeyError as error:
-        raise ConfigError(f"run: {folder} cannot be read by this version: no {error}") from None
-    except (TypeError, ValidationError) as error:
-        reason = " ".join(str(error).splitlines()[:3])
-        raise ConfigError(f"run: {folder} cannot be read by this version: {reason}") from None
+    run = RunRecord.read(folder)
+    data = run.settings.data.read_only()  # nothing is written on a folder's word
     if root is not None:
-        data = config.data.model_copy(update={"root": root, "sample": None})
-        config = config.model_copy(update={"data": data})
-    return Run(folder, config, training, validation, digests, evidence)
+        data = data.model_copy(update={"root": root, "sample": None})
+    settings = run.settings.model_copy(update={"data": data})
+    return run.model_copy(update={"settings": settings})
 
 
-def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
+def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> Tomorrow:
     """Let the runs speak of the newest row.
 
     Raises:
@@ -243,7 +198,7 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
         DataError: If the data no longer fit a run.
     """
     _require_same_task(runs)
-    config = runs[0].config
+    config = runs[0].settings
     raw = read_raw(config.data)
     panel = build_panel(
         raw, config.data, futures=config.futures, panel=config.panel, target=config.target
@@ -262,7 +217,7 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
     date = pd.Timestamp(panel.calendar.ahead(panel.days[-1:], config.target.horizon)[0])
     base, month = _price_base(raw, panel, config, date)
     newest = float(forecast.iloc[-1])
-    names = {feature.name for run in runs for feature in run.config.features.names}
+    names = {feature.name for run in runs for feature in run.settings.features.names}
     return Tomorrow(
         date=f"{date:%Y-%m-%d}",
         holidays_known=panel.calendar.knows(date),
@@ -286,16 +241,17 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
     )
 
 
-def speak(run: Run, panel: Panel) -> pd.DataFrame:
+def speak(run: RunRecord, panel: Panel) -> pd.DataFrame:
     """Let one network speak of every row that ends a full window, newest last.
 
     Returns:
         By origin: `forecast`, and the four bounds if the network says a distribution.
 
     Raises:
-        DataError: If its training rows were restated, or the newest row is in another unit.
+        DataError: If its training rows were restated, the newest row is in another unit, or there
+            are fewer rows than a window has.
     """
-    config = run.config
+    config = run.settings
     features = build_features(panel, config.features.names)
     _require_same_history(run, features)
     path = run.folder / "checkpoints" / "best.ckpt"
@@ -303,6 +259,10 @@ def speak(run: Run, panel: Panel) -> pd.DataFrame:
     values = scaler.apply(features.to_numpy(np.float64))
     _require_same_units(run, features, values[-1])
     length = config.window.sequence_length
+    if len(features) < length:
+        raise DataError(
+            f"{run.folder}: its window has {length} rows, and the data only {len(features)}"
+        )
     origins = np.arange(length - 1, len(features))
     scaled = torch.from_numpy(values.astype(np.float32))
     samples = WindowDataset(scaled, torch.zeros(len(features)), origins, sequence_length=length)
@@ -367,9 +327,11 @@ def describe(tomorrow: Tomorrow) -> str:
     return "\n".join([*lines, "".join(said)]) + "\n"
 
 
-def _conformal_bounds(forecast: pd.Series, outcome: pd.Series, run: Run) -> dict[str, float | None]:
+def _conformal_bounds(
+    forecast: pd.Series, outcome: pd.Series, run: RunRecord
+) -> dict[str, float | None]:
     """Bound the newest forecast by the errors since the run's validation segment began."""
-    horizon = run.config.target.horizon
+    horizon = run.settings.target.horizon
     outcome = outcome.loc[forecast.index]
     ends = pd.Series(outcome.index, index=outcome.index).shift(-horizon)
     first, last = pd.Timestamp(run.validation.first_date), pd.Timestamp(run.validation.last_date)
@@ -377,7 +339,12 @@ def _conformal_bounds(forecast: pd.Series, outcome: pd.Series, run: Run) -> dict
     rows = pd.DataFrame({"segment": segment, "actual": outcome, "forecast": forecast}).loc[
         outcome.notna() | ends.isna()  # a sample without an outcome is none, but for the newest
     ]
-    bounds = conformal_bounds(rows, run.config.evaluation.adaptation, horizon=horizon).iloc[-1]
+    if not {"train", "val"} <= {*rows["segment"]}:
+        raise ConfigError(
+            f"{run.folder}: its data have no outcome between {first:%Y-%m-%d} and "
+            f"{last:%Y-%m-%d}, which should be its validation segment, or none before"
+        )
+    bounds = conformal_bounds(rows, run.settings.evaluation.adaptation, horizon=horizon).iloc[-1]
     return {name: float(bounds[name]) if np.isfinite(bounds[name]) else None for name in BOUNDS}
 
 
@@ -405,21 +372,22 @@ def _to_price(change: float | None, base: float | None, kind: str) -> float | No
     return float(base * growth)
 
 
-def _evidence(runs: Sequence[Run]) -> str:
+def _evidence(runs: Sequence[RunRecord]) -> str:
     """Return the grade that a run had earned, or that of the mean forecast on their test days."""
     first = runs[0]
     if len(runs) == 1:
         return first.evidence
-    members = [read_forecasts(run.folder) for run in runs]
+    kind, horizon = first.settings.target.kind, first.settings.target.horizon
+    members = [read_forecasts(run.folder, kind) for run in runs]
     mean = mean_forecast(members)
     days = mean[mean["segment"] == "test"].reset_index(drop=True)
     assessment = assess(
         days.assign(**dict.fromkeys(BOUNDS, np.nan)),
         members[0].baselines,
         pd.DataFrame(index=days.index),
-        first.config.evaluation,
-        kind=first.config.target.kind,
-        horizon=first.config.target.horizon,
+        first.settings.evaluation,
+        kind=kind,
+        horizon=horizon,
         label=f"of the mean of {len(runs)} runs",
     )
     return assessment.evidence.line
@@ -459,32 +427,31 @@ def _require_past(origin: pd.Timestamp, today: datetime.date) -> None:
         )
 
 
-def _require_same_task(runs: Sequence[Run]) -> None:
+def _require_same_task(runs: Sequence[RunRecord]) -> None:
     for run in runs[1:]:
         for key in ("data", "futures", "panel", "target", "split"):
-            if getattr(run.config, key) != getattr(runs[0].config, key):
+            if getattr(run.settings, key) != getattr(runs[0].settings, key):
                 raise ConfigError(
                     f"run: {run.folder} and {runs[0].folder} differ in {key}, so their forecasts "
                     "have no mean"
                 )
 
 
-def _require_same_history(run: Run, features: pd.DataFrame) -> None:
+def _require_same_history(run: RunRecord, features: pd.DataFrame) -> None:
     """Raise if a training row is not what it was when the run was trained."""
-    first, last = pd.Timestamp(run.training.first_date), pd.Timestamp(run.training.last_date)
-    rows = features.loc[first:last]
-    digests = column_digests(rows)
-    for name, digest in run.digests.items():
-        if digests.get(name) != digest:
+    rows = run.training_rows
+    first, last = pd.Timestamp(rows.first_date), pd.Timestamp(rows.last_date)
+    for name, digest in column_digests(features.loc[first:last]).items():
+        if run.training_sha256.get(name) != digest:
             raise DataError(
                 f"{name}: its values from {first:%Y-%m-%d} to {last:%Y-%m-%d} are "
                 f"not those that {run.folder} was trained on; train again on the new history"
             )
 
 
-def _require_same_units(run: Run, features: pd.DataFrame, newest: np.ndarray) -> None:
+def _require_same_units(run: RunRecord, features: pd.DataFrame, newest: np.ndarray) -> None:
     """Raise if the newest value of a column lies absurdly far from all training rows."""
-    if run.config.scaling.method == "none":
+    if run.settings.scaling.method == "none":
         return
     for name, value, scaled in zip(features, features.iloc[-1], newest, strict=True):
         if abs(scaled) > FURTHEST:

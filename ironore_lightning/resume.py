@@ -4,10 +4,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from ironore_lightning.arguments import parse, quoted
-from ironore_lightning.errors import ConfigError
+from ironore_lightning.errors import ConfigError, printable
+from ironore_lightning.record import read_overrides
 from ironore_lightning.status import STATUS_FILE, require_own_files, require_usable_name
 
 KEY = "resume="
@@ -22,7 +21,7 @@ PLACES = ("--config-dir", "--config-name", "--config-path")
 SEARCH_PATH = "hydra.searchpath="
 """Where settings lie beside `conf/`."""
 
-SETTING = re.compile(r"(\+\+?|~)?(?!hydra\b)\w+((\.\w+)+|(?!.*\.\.))(=.*)?")
+SETTING = re.compile(r"((\+\+?)?(?=[^=]+=)|~)(?!hydra\b)\w+((\.\w+)+|(?!.*\.\.))(=.*)?")
 """A setting of a run: none of Hydra's own, which can name code, and no file outside of `conf/`."""
 
 
@@ -68,7 +67,7 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
     require_usable_name(folder)
     return [
         *places,
-        *_read_settings(lines),
+        *_read_settings(folder),
         GO_ON,
         "hydra.mode=RUN",  # some members start many runs; this is one of them
         "hydra.output_subdir=null",  # what is in .hydra stays, and is never half written
@@ -76,21 +75,15 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
     ]
 
 
-def _read_settings(path: Path) -> list[str]:
+def _read_settings(folder: Path) -> list[str]:
     """Read the settings of a run's command line, from whoever wrote the file.
 
     Raises:
         ConfigError: If it holds anything else.
     """
-    try:
-        lines = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"{path}: cannot be read: {reason}") from None
-    if not isinstance(lines, list):
-        raise ConfigError(f"{path}: holds no list of settings")
+    lines = read_overrides(folder)
     for line in lines:
-        if not isinstance(line, str) or not SETTING.fullmatch(line):
-            said = repr(line[:80]) if isinstance(line, str) else type(line).__name__
-            raise ConfigError(f"{path}: {said} is no setting of a run")
+        if not SETTING.fullmatch(line) or line != printable(line):
+            path = folder / ".hydra" / "overrides.yaml"
+            raise ConfigError(f"{path}: {line[:80]!r} is no setting of a run")
     return lines

@@ -1,9 +1,11 @@
 """How far a run has come: a file that is always readable, and a lock that dies with its process."""
 
 import datetime
+import fcntl
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import time
@@ -11,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from filelock import FileLock, Timeout
 
@@ -24,7 +26,13 @@ from ironore_lightning.errors import (
     is_refused,
     machine_error,
 )
-from ironore_lightning.record import read_json, readable, write_json
+from ironore_lightning.record import (
+    PROVENANCE_FILE,
+    RESULTS_FILE,
+    read_json,
+    readable,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +43,6 @@ PRUNED: Final = "pruned"
 INTERRUPTED: Final = "interrupted"
 
 STATUS_FILE = "status.json"
-RESULTS_FILE = "final_results.json"
 LOG_FILE = "training.log"
 LOCK_FILE = ".lock"
 
@@ -50,7 +57,7 @@ OTHER_PLACES = (
 )
 """What to try where the settings of a run are not found again."""
 
-BEFORE_A_CHECKPOINT = ("tensorboard", "provenance.json")
+BEFORE_A_CHECKPOINT = ("tensorboard", PROVENANCE_FILE)
 """What a run writes before its first epoch has ended."""
 
 LEFT_BY_A_RUN = (
@@ -92,6 +99,8 @@ class Status:
             tries that were killed.
     """
 
+    __pydantic_config__: ClassVar[dict[str, bool]] = {"strict": True, "allow_inf_nan": False}
+
     state: Literal["complete", "running", "failed", "pruned", "interrupted"]
     started: str | None = None
     ended: str | None = None
@@ -100,6 +109,17 @@ class Status:
     exit_status: int | None = None
     settings: str | None = None
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for what no run ends with."""
+        for moment in (self.started, self.ended):
+            datetime.datetime.fromisoformat(moment or "2000-01-01")
+        if self.state == COMPLETE and (self.objective is None or not math.isfinite(self.objective)):
+            raise ValueError(f"a complete run has an objective, and not {self.objective}")
+        if self.seconds is not None and self.seconds < 0:
+            raise ValueError("seconds must not be negative")
+        if self.exit_status not in {None, *range(256)}:
+            raise ValueError("exit_status must be from 0 to 255")
 
     @property
     def can_go_on(self) -> bool:
@@ -136,9 +156,10 @@ class Attempt:
         """
         if self.status.state != COMPLETE or not (self.folder / RESULTS_FILE).exists():
             return None
-        before = read_json(self.folder / RESULTS_FILE).get("settings")
+        before = read_json(self.folder / RESULTS_FILE, dict[str, Any]).get("settings")
         if before != settings:
-            keys = ", ".join(_differences(before if isinstance(before, dict) else {}, settings))
+            known = before if isinstance(before, dict) else {}
+            keys = ", ".join(_differences(settings, known)) or "keys of another version"
             raise ConfigError(
                 f"{self.folder} holds a finished run that differs in {keys}; choose another folder "
                 "(hydra.sweep.dir for a multirun, hydra.run.dir for one run)"
@@ -197,7 +218,7 @@ class Attempt:
             self._become(replace(self.status, state=FAILED, error=message, exit_status=known))
         else:
             status = error.code if isinstance(error, SystemExit) else 130
-            known = status if isinstance(status, int) else 1
+            known = status % 256 if isinstance(status, int) else 1
             self._become(replace(self.status, state=INTERRUPTED, error=None, exit_status=known))
 
     def _become(self, status: Status) -> None:
@@ -349,17 +370,7 @@ def read_status(folder: Path) -> Status:
 
 def _read(folder: Path) -> Status:
     path = folder / STATUS_FILE
-    if not path.is_file():
-        return Status(INTERRUPTED)
-    from pydantic import TypeAdapter, ValidationError  # takes time that --help does not have
-
-    try:
-        status: Status = TypeAdapter(Status).validate_json(path.read_bytes(), strict=True)
-    except ValidationError as error:
-        mistake = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in mistake["loc"]) or "the whole"
-        raise ConfigError(f"{path} holds no status of a run: {where}: {mistake['msg']}") from None
-    return status
+    return read_json(path, Status) if path.exists() else Status(INTERRUPTED)
 
 
 def _remove_leftovers(folder: Path, status: Status) -> None:
@@ -413,19 +424,22 @@ def _is_first_checkpoint(left: Sequence[Path]) -> bool:
 
 
 def _is_held(folder: Path) -> bool:
-    lock = FileLock(folder / LOCK_FILE)
+    """Return whether a process holds the lock of a folder; to look needs no right to write."""
+    path = folder / LOCK_FILE
     try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
+        if path.is_file():
+            with path.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # held, or of another user: its status says running
         return True
+    return False
 
 
-def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Name the keys in which two trees differ, dotted."""
+def _differences(ours: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Name the keys of ours, dotted, that another tree has otherwise; what only that has stays."""
     names: list[str] = []
-    for key in sorted({*one, *other}):
-        mine, its = one.get(key), other.get(key)
+    for key in sorted(ours):
+        mine, its = ours[key], other.get(key)
         if isinstance(mine, Mapping) and isinstance(its, Mapping):
             names += _differences(mine, its, f"{prefix}{key}.")
         elif mine != its:

@@ -240,4 +240,4 @@ def test_a_spread_of_zero_makes_no_forecast(whole, tmp_path, capsys):
 def test_a_run_that_does_not_know_its_data_does_not_go_on(config, stopped, tmp_path):
     folder = Path(shutil.copytree(stopped, tmp_path / "run"))
     (folder / "provenance.json").unlink()
-    assert f"{folder}: cannot go on without knowing its data: " in go_on(config, folder)
+    assert f"{folder / 'provenance.json'}: there is no such file" in go_on(config, folder)

@@ -296,9 +296,100 @@ def test_wrong_arguments_end_with_a_line(capsys, arguments, line):
 def test_a_folder_of_another_version_is_a_line(tmp_path):
     (tmp_path / "final_results.json").write_text('{"settings": {}}', encoding="utf-8")
     (tmp_path / "provenance.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ConfigError, match="cannot be read by this version") as caught:
+    with pytest.raises(ConfigError, match=r"settings\.name: Field required") as caught:
         read_run(tmp_path, None)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def edited(run, tmp_path):
+    """Return a copy of the run whose results were edited: values by dotted key."""
+
+    def edit(changes):
+        folder = shutil.copytree(run[0], tmp_path / "edited")
+        path = folder / "final_results.json"
+        results = json.loads(path.read_text(encoding="utf-8"))
+        for key, value in changes.items():
+            *above, last = key.split(".")
+            node = results
+            for part in above:
+                node = node[int(part) if part.isdigit() else part]
+            node[last] = value
+        path.write_text(json.dumps(results), encoding="utf-8")
+        return folder
+
+    return edit
+
+
+SOURCE = "settings.data.sources.index.file"
+EDITED = {
+    "a window longer than the data": (
+        {"settings.window.sequence_length": 900},
+        "DataError: ",
+        "its window has 900 rows, and the data only 867",
+    ),
+    "a file anywhere": ({SOURCE: "/etc/passwd"}, "ConfigError: ", "must be a path below data.root"),
+    "standard input": ({SOURCE: "/dev/stdin"}, "ConfigError: ", "must be a path below data.root"),
+    "a file above": ({SOURCE: "../a.csv"}, "ConfigError: ", "must be a path below data.root"),
+    "a folder of devices": ({"settings.data.root": "/dev"}, "DataError: /dev/", "no such file"),
+    "a segment of another time": (
+        {"split.1.first_date": "1900-01-01", "split.1.last_date": "1900-01-01"},
+        "ConfigError: ",
+        "no outcome between 1900-01-01 and 1900-01-01",
+    ),
+    "a date beyond any calendar": (
+        {"training_rows.last_date": "9999-12-31"},
+        "DataError: ",
+        "are not those that",
+    ),
+    "a date that is a number": ({"training_rows.last_date": 1}, "ConfigError: ", "YYYY-MM-DD"),
+    "another training": (
+        {"training_rows.last_date": "2023-01-31"},
+        "DataError: ",
+        "not those that",
+    ),
+    "a segment less": ({"split": []}, "ConfigError: ", "split.1: field required"),
+    "a horizon beyond the data": ({"settings.target.horizon": 10**9}, "ConfigError: ", "horizon"),
+    "a grade of two lines": ({"evaluation.evidence.line": ["a"]}, "ConfigError: ", "valid string"),
+}
+
+
+@pytest.mark.parametrize("case", EDITED)
+def test_edited_results_are_a_line(edited, case, capsys):
+    changes, kind, said = EDITED[case]
+    folder = edited(changes)
+    assert main([f"run={folder}"], today=TODAY) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(kind)
+    assert said in line
+    assert not (folder / "forecast.json").exists()
+
+
+def test_no_market_is_written_on_the_word_of_a_folder(edited, compose, tmp_path, run):
+    sample = compose(f"data.root={tmp_path / 'root'}").data.model_dump(mode="json")
+    said, expected = (
+        forecast_next([read_run(folder, None)], today=TODAY)
+        for folder in (edited({"settings.data": sample}), run[0])
+    )
+    assert said.forecast == expected.forecast
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_run_without_digests_of_its_training_rows_is_refused(run, tmp_path, capsys):
+    folder = shutil.copytree(run[0], tmp_path / "edited")
+    path = folder / "provenance.json"
+    made_of = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**made_of, "training_sha256": {}}), encoding="utf-8")
+    assert main([f"run={folder}"], today=TODAY) == 2
+    assert "are not those that" in capsys.readouterr().err
+
+
+def test_what_a_folder_says_is_printed_and_not_obeyed(edited, capsys):
+    folder = edited({"evaluation.evidence.line": "\x1b[2Jevidence:\nSTRONG \u202e"})
+    assert main([f"run={folder}"], today=TODAY) == 0
+    line = capsys.readouterr().out
+    assert line.endswith("Earned so far: \\x1b[2Jevidence: STRONG \\u202e\n")
+    assert line.count("\n") == 1
 
 
 def test_several_folders_can_be_listed():

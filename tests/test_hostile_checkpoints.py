@@ -241,7 +241,7 @@ def test_a_broken_status_is_a_line_and_the_checkpoint_stays(kind, train, cut, ca
     before = (cut / "checkpoints" / "last.ckpt").read_bytes()
     code, said = train(f"resume={cut}")
     assert code == 2, said
-    assert said.startswith(f"ConfigError: {cut / 'status.json'} holds no status of a run: ")
+    assert said.startswith(f"ConfigError: {cut / 'status.json'}: ")
     assert said.count("\n") == 1
     assert (cut / "checkpoints" / "last.ckpt").read_bytes() == before
     assert (cut / "status.json").read_bytes() == BROKEN[kind]
@@ -304,13 +304,25 @@ def test_a_run_that_cannot_go_on_is_not_begun_anew_by_the_command(lost, train, c
 
 
 FOREIGN = {
-    "no YAML": (b"[1,", "cannot be read: "),
+    "no YAML": (b"[1,", "is no YAML: "),
     "empty": (b"", "holds no list of settings"),
     "text": (b"seed=1", "holds no list of settings"),
-    "no text": (b"\xff\xfe\x00", "cannot be read: "),
-    "numbers": (b"- 3\n", "int is no setting of a run"),
-    "lists": (b"- [a, b]\n", "list is no setting of a run"),
-    "an object": (b"!!python/object/apply:os.system ['touch MARKER']", "cannot be read: "),
+    "no text": (b"\xff\xfe\x00", "is no YAML: "),
+    "numbers": (b"- 3\n", "'3' is no setting of a run"),
+    "lists": (b"- [a, b]\n", "holds no list of settings"),
+    "objects": (b"- {a: b}\n", "holds no list of settings"),
+    "two lists": (b"- a=1\n---\n- b=1\n", "holds no list of settings"),
+    "no number": (b"- !!int ''\n", "'' is no setting of a run"),
+    "no truth": (b"- !!bool maybe\n", "'maybe' is no setting of a run"),
+    "no time": (b"- !!timestamp x\n", "'x' is no setting of a run"),
+    "laughs": (b"- &a [ha]\n- &b [*a, *a]\n- [*b, *b]\n", "holds no list of settings"),
+    "words a thousandfold": (b"- &a seed=1\n" + b"- *a\n" * 1000, "holds no list of settings"),
+    "depth": (b"[" * 2**17, "is no YAML: "),
+    "size": (b"- seed=1\n" * 2**15, "has 294912 bytes, may have 262144"),
+    "no letter": (b'- "\\UFFFFFFFF"\n', "is no YAML: "),
+    "half a letter": (b'- "name=\\ud800"\n', "'name=\\ud800' is no setting of a run"),
+    "escapes": (b'- "name=\\e[2J"\n', "'name=\\x1b[2J' is no setting of a run"),
+    "an object": (b"!!python/object/apply:os.system ['touch MARKER']", "'touch "),
     "a callback": (
         b"- +hydra.callbacks.x._target_=logging.FileHandler\n- +hydra.callbacks.x.filename=MARKER",
         "'+hydra.callbacks.x._target_=logging.FileHandler' is no setting of a run",

@@ -1,5 +1,6 @@
 """The files of a run."""
 
+import csv
 import json
 import os
 import subprocess
@@ -9,9 +10,11 @@ import pandas as pd
 import pytest
 
 from ironore_lightning import record
+from ironore_lightning.errors import ConfigError
 from ironore_lightning.record import (
     column_digests,
     provenance,
+    read_bytes,
     table_digest,
     write_csv,
     write_json,
@@ -52,6 +55,47 @@ def test_numbers_of_a_table_read_back_to_the_same_bits(tmp_path):
     lines = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "value"
     assert [float(line) for line in lines[1:]] == values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("-0.1", "-0.1"),
+        ("+1e-05", "+1e-05"),
+        ("-.5", "-.5"),
+        ("-inf", "-inf"),
+        ("a=1", "a=1"),
+        ("\x1b[2J", r"\x1b[2J"),
+    ],
+)
+def test_text_of_a_table_is_no_formula_and_no_command(tmp_path, text, cell):
+    frame = pd.DataFrame({"number": [-0.1, 2.0], text: [text, None]})
+    write_csv(tmp_path / "a.csv", frame, index=False)
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["number", cell], ["-0.1", cell], ["2.0", ""]]
+
+
+def test_only_files_are_read_and_none_that_is_too_large(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"12345")
+    assert read_bytes(tmp_path / "file", largest=5) == b"12345"
+    for name, reason in (
+        ("pipe", "is no file"),
+        ("", "is no file"),
+        ("none", "there is no such file"),
+        ("file/below", "cannot be read: not a directory"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            read_bytes(tmp_path / name, largest=5)
+        assert str(caught.value) == f"{tmp_path / name}: {reason}"
+    with pytest.raises(ConfigError, match="has 5 bytes, may have 4"):
+        read_bytes(tmp_path / "file", largest=4)
 
 
 def frames():

@@ -181,7 +181,7 @@ def test_settings_that_are_refused_before_the_start_leave_no_start(tmp_path):
 
 
 def test_a_run_whose_end_cannot_be_written_is_not_complete(tmp_path):
-    with pytest.raises(ValueError, match="JSON compliant"):
+    with pytest.raises(ValueError, match="a complete run has an objective, and not nan"):
         run(tmp_path, objective=float("nan"))
     found = written(tmp_path)
     assert (found["state"], found["exit_status"], found["objective"]) == (FAILED, 1, None)
@@ -209,6 +209,23 @@ def test_a_folder_without_a_status_is_interrupted_and_looking_leaves_nothing(tmp
     assert read_status(tmp_path) == Status(INTERRUPTED)
     assert read_status(tmp_path / "nowhere") == Status(INTERRUPTED)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_at_a_run_that_was_killed_leaves_nothing(tmp_path):
+    write_json(tmp_path / "status.json", {"state": RUNNING})
+    assert read_status(tmp_path) == Status(INTERRUPTED)
+    assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_a_run_whose_lock_belongs_to_another_user_is_running(tmp_path, monkeypatch):
+    write_json(tmp_path / "status.json", {"state": RUNNING})
+    (tmp_path / ".lock").touch()
+
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert read_status(tmp_path) == Status(RUNNING)
 
 
 # --- a process that holds the folder --------------------------------------------------------------
@@ -432,7 +449,11 @@ def test_what_cannot_go_on_starts_anew(tmp_path, case):
 
 
 OBSTACLES = {
-    "no results": ("complete", {}, "it has finished, but final_results.json is missing"),
+    "no results": (
+        "complete",
+        {"objective": 1.0},
+        "it has finished, but final_results.json is missing",
+    ),
     "failed": ("failed", {"error": "TrainingError: a\nb"}, "(failed: TrainingError: a b)"),
     "pruned": ("pruned", {"error": "after epoch 3"}, "ended by itself (pruned: after epoch 3)"),
     "unknown settings": ("interrupted", {"settings": None}, "its settings are not those"),

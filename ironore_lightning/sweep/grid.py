@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.record import write_text
 from ironore_lightning.status import hold
+from ironore_lightning.sweep.outcomes import require_none_refused
 
 LONGEST_NAME = 120
 """Characters of a folder name; file systems allow 255 bytes."""
@@ -78,7 +79,8 @@ class GridSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir)
         with hold(folder):
             write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
-            launch(self.launcher, jobs)
+            results = launch(self.launcher, jobs)
+        require_none_refused(results)
 
 
 def require_right_jobs(

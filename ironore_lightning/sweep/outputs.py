@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ironore_lightning.errors import single_line
 from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.sensitivity import advice
-from ironore_lightning.record import readable, write_csv, write_json, write_text
+from ironore_lightning.record import write_csv, write_json, write_text
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.folds import fold_figures
 from ironore_lightning.report.page import Page, render_page
@@ -78,7 +79,6 @@ def run_table(summary: Summary) -> pd.DataFrame:
     for run in summary.runs:
         trial = trial_of.get(run.folder)
         complete = run if isinstance(run, CompleteRun) else None
-        scores = complete.results.evaluation.scores.model_dump() if complete else {}
         rows.append(
             {
                 "rank": rank.get(trial.name) if trial else None,
@@ -89,9 +89,9 @@ def run_table(summary: Summary) -> pd.DataFrame:
                 "fold": complete.fold if complete else None,
                 "overrides": " ".join(f"{key}={value}" for key, value in run.overrides.items()),
                 "validation": run.status.objective,
-                "test_rmse": scores.get("rmse"),
-                "test_direction": scores.get("direction_accuracy"),
-                "test_r2_zero": scores.get("r2_zero"),
+                "test_rmse": complete.record.rmse if complete else None,
+                "test_direction": complete.record.direction_accuracy if complete else None,
+                "test_r2_zero": complete.record.r2_zero if complete else None,
                 "seconds": run.seconds,
                 "started": run.status.started,
                 "error": run.status.error,
@@ -201,7 +201,7 @@ def _tuning(summary: Summary, choice: Choice) -> Tuning:
     """Lay out what the pictures are drawn from."""
     shown = list(summary.ranking["trial"].head(SHOWN_TRIALS))
     return Tuning(
-        title=f"{choice.trial.config.name}: {readable(summary.folder.resolve().name)}",
+        title=f"{choice.trial.config.name}: {single_line(summary.folder.resolve().name)}",
         monitor=summary.ranked_by,
         ranking=summary.ranking,
         runs=_searched(summary),
@@ -270,7 +270,7 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
         advised = advice(_searched(summary), [*varying(summary.runs)])
     hidden = ["test_rmse", "test_direction", "test_r2_zero"]
     return Page(
-        title=readable(summary.folder.resolve().name),
+        title=single_line(summary.folder.resolve().name),
         verdict_lines=lines,
         counts=summary.counts,
         table=run_table(summary).drop(columns=hidden),

@@ -20,8 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.record import write_text
-from ironore_lightning.status import COMPLETE, PRUNED, hold, read_status
+from ironore_lightning.status import COMPLETE, PRUNED, hold
 from ironore_lightning.sweep.grid import launch, require_right_jobs
+from ironore_lightning.sweep.outcomes import outcome, require_none_refused
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -116,14 +117,19 @@ class OptunaSweeper(Sweeper):
 
         with study_errors(folder):
             study = open_study(folder, self.settings, space, fixed)
-            while trials := ask(study, self.settings, space):
-                batch = [[*fixed, *_overrides(trial, space)] for trial in trials]
-                self.validate_batch_is_legal(batch)
-                results = launch(self.launcher, batch, first=trials[0].number)
+        while True:
+            with study_errors(folder):
+                trials = ask(study, self.settings, space)
+            if not trials:
+                break
+            batch = [[*fixed, *_overrides(trial, space)] for trial in trials]
+            self.validate_batch_is_legal(batch)
+            results = launch(self.launcher, batch, first=trials[0].number)
+            with study_errors(folder):
                 for trial, result in zip(trials, results, strict=True):
-                    assert result.hydra_cfg is not None
-                    run = Path(result.hydra_cfg.hydra.runtime.output_dir)
-                    tell(study, trial, read_status(run))
+                    tell(study, trial, outcome(result))
+            require_none_refused(results)
+        with study_errors(folder):
             _report(study)
 
 
