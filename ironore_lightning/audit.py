@@ -21,6 +21,7 @@ from ironore_lightning.composition import own_keys, to_config
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.errors import LeakageError
 from ironore_lightning.record import write_json
+from ironore_lightning.status import require_own_files
 
 if TYPE_CHECKING:  # they bring torch, whose import --help does not wait for
     from ironore_lightning.data.datamodule import WindowDataModule
