@@ -281,7 +281,9 @@ def _load(path: Path, num_bytes: int) -> dict[Any, Any]:
         raise ConfigError(f"{path}: there is no such checkpoint") from None
     except Exception as error:  # torch lets through whatever broken bytes cause
         reason = repr(str(error) or type(error).__name__)[1:200].rstrip("'\"")
-        raise ConfigError(f"{path}: cannot be read as a checkpoint: {reason}") from None
+        raise ConfigError(
+            f"{path}: cannot be read as a checkpoint of this version: {reason}"
+        ) from None
     return content if isinstance(content, dict) else {}
 
 
