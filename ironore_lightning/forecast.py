@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,13 @@ from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import COVERAGES
 from ironore_lightning.hardware import cpu_precision
 from ironore_lightning.interrupts import ending_in_a_line
-from ironore_lightning.model.checkpoints import read_checkpoint, require_network, require_numbers
+from ironore_lightning.model.checkpoints import (
+    SCALER,
+    WEIGHTS,
+    network_parts,
+    read_checkpoint,
+    require_finite,
+)
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.predictions import (
     BOUNDS,
@@ -268,6 +275,7 @@ def speak(run: RunRecord, panel: Panel) -> pd.DataFrame:
     samples = WindowDataset(scaled, torch.zeros(len(features)), origins, sequence_length=length)
     with torch.no_grad(), cpu_precision(config.hardware.precision):
         parameters = forecaster(samples[torch.arange(len(samples))].inputs)
+    require_finite(path, "the forecast of its network", parameters)
     frame = pd.DataFrame(
         {"forecast": forecaster.head.forecast(parameters).double().numpy()},
         index=features.index[origins],
@@ -283,23 +291,22 @@ def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster,
     Raises:
         ConfigError: If the checkpoint holds anything else.
     """
-    content = read_checkpoint(path)
-    forecaster = Forecaster(
+    build = partial(
+        Forecaster,
         num_features=num_features,
         model=config.model.model_dump(),
         training=config.training.model_dump(),
         monitor=config.monitor,
-    ).eval()
-    require_network(path, content, forecaster)
-    forecaster.load_state_dict(content["state_dict"])
-    center, spread = (content["WindowDataModule"].get(name) for name in ("center", "spread"))
-    for one in (center, spread):
-        if not isinstance(one, torch.Tensor) or one.shape != (num_features,):
-            raise ConfigError(f"{path}: holds no scaler of {num_features} columns")
-        require_numbers(path, "its scaler", one, torch.float64)
-    if not (spread > 0).all():
+    )
+    with torch.device("meta"):  # settings may ask for a larger network than the checkpoint holds
+        wanted = network_parts(build())
+    best = read_checkpoint(path, wanted)
+    forecaster = build().eval()
+    forecaster.load_state_dict(best[WEIGHTS])
+    scaler = Scaler(**{name: column.numpy() for name, column in best[SCALER].items()})
+    if not (scaler.spread > 0).all():
         raise ConfigError(f"{path}: its scaler has a spread that is not above zero")
-    return forecaster, Scaler(center=center.numpy(), spread=spread.numpy())
+    return forecaster, scaler
 
 
 def describe(tomorrow: Tomorrow) -> str:

@@ -54,7 +54,14 @@ def stop(forks, folder, number, *, epochs, arguments):
 
 
 def content(folder, name):
-    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+    """Return what is in a checkpoint, but for times and their length: tensors by their bytes."""
+    found = {}
+    stored = torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+    for key, value in stored.items():
+        for inner, part in value.items() if isinstance(value, dict) else [("", value)]:
+            is_tensor = isinstance(part, torch.Tensor)
+            found[key, inner] = part.numpy().tobytes() if is_tensor else part
+    return {key: value for key, value in found.items() if key[0] not in ("seconds", "log_bytes")}
 
 
 STOPS = (
@@ -81,10 +88,8 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(whole, fo
         assert (tmp_path / name).read_bytes() == (whole / name).read_bytes(), name
     for name in ("best", "last"):
         mine, theirs = (content(folder, name) for folder in (tmp_path, whole))
-        assert mine["epoch"] == theirs["epoch"]
-        assert mine["state_dict"].keys() == theirs["state_dict"].keys()
-        for key, value in theirs["state_dict"].items():
-            assert torch.equal(mine["state_dict"][key], value), key
+        assert mine == theirs
+    assert len(mine) > 50
     log = (tmp_path / "training.log").read_text(encoding="utf-8")
     assert EPOCH.findall(log) == [str(epoch) for epoch in range(1, NUM_EPOCHS + 1)]
     assert log.count("guessing reaches") == 1
@@ -97,7 +102,6 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(whole, fo
         assert curve == [(event.step, event.value) for event in reference.Scalars(name)], name
         assert [step for step, _ in curve] == list(range(1, NUM_EPOCHS + 1))
     assert len({value for _, value in curve}) == 3  # a lost look at the plateau would show
-    assert mine["lr_schedulers"] == theirs["lr_schedulers"]
 
 
 def test_what_cannot_go_on_is_refused_in_a_line(tmp_path):
