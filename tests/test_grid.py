@@ -1,14 +1,17 @@
 """Every combination once, in a folder of its own, and all folds that the data have."""
 
+import math
 import random
 import re
 from pathlib import Path
 
 import pytest
+from conftest import write_status
 from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf, open_dict
@@ -27,6 +30,7 @@ from ironore_lightning.sweep.grid import (
     folder_name,
     with_values,
 )
+from ironore_lightning.sweep.outcomes import require_none_refused
 
 ROOT = Path(__file__).parents[1]
 SAFE = re.compile(r"[A-Za-z0-9_.,=+-]+")
@@ -298,6 +302,22 @@ def test_a_folder_in_which_another_sweep_works_is_refused(sweep, tmp_path):
     with hold(tmp_path), pytest.raises(ConfigError, match="another process works in this folder"):
         sweep("seed=0,1", params={})
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_jobs_that_found_another_finished_run_in_their_folder_are_refused_in_a_line(tmp_path):
+    def job(name, state, value):
+        write_status(tmp_path / name, state=state, objective=1.0)
+        node = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path / name)}}})
+        return JobReturn(hydra_cfg=node, status=JobStatus.COMPLETED, _return_value=value)
+
+    others = [job("a", "complete", 1.0), job("b", "failed", math.nan), job("c", "failed", None)]
+    require_none_refused(others)
+    with pytest.raises(ConfigError) as caught:
+        require_none_refused([*others, job("d", "complete", math.nan)])
+    assert str(caught.value) == (
+        f"{tmp_path / 'd'} holds another run that has finished, so 1 of 4 jobs were not run; "
+        "choose another hydra.sweep.dir"
+    )
 
 
 def test_the_original_grid_has_108_jobs(hydra_context):
