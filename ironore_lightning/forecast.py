@@ -28,7 +28,7 @@ from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import ConfigError, DataError, IronOreError, last_words
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import COVERAGES
-from ironore_lightning.interrupts import ending_in_a_line
+from ironore_lightning.interrupts import end_in_order, ending_in_a_line
 from ironore_lightning.model.checkpoints import read_checkpoint, require_network, require_numbers
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.predictions import (
@@ -113,6 +113,7 @@ class Tomorrow:
 def main(arguments: Sequence[str], *, today: datetime.date) -> int:
     """Forecast, print a line, write `forecast.json`, and return the exit status."""
     open_streams()
+    end_in_order()
     try:
         options = read_options(arguments)
         runs = [read_run(Path(folder), options.get("data.root")) for folder in options["run"]]

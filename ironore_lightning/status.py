@@ -24,6 +24,7 @@ from ironore_lightning.errors import (
     exit_status,
     machine_error,
 )
+from ironore_lightning.interrupts import end_in_order
 from ironore_lightning.record import read_json, readable, write_json
 
 log = logging.getLogger(__name__)
@@ -243,6 +244,7 @@ def hold(folder: Path) -> Iterator[None]:
         ConfigError: If another process holds it.
         MachineError: If the folder or its lock cannot be written.
     """
+    end_in_order()
     lock = FileLock(folder / LOCK_FILE)
     with machine_errors(folder / LOCK_FILE):
         folder.mkdir(parents=True, exist_ok=True)
