@@ -201,7 +201,7 @@ def _is_raised_by_hydra(error: BaseException) -> bool:
 
 def _one_line(error: Exception) -> str:
     """Say in our words what Hydra says in several lines."""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()) or type(error).__name__
     # The settings take a fifth of a second to import, which --help and TAB do not have.
     from ironore_lightning.composition import unknown_key, unresolved
 

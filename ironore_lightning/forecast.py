@@ -32,7 +32,7 @@ from ironore_lightning.errors import ConfigError, DataError, in_our_words, last_
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import COVERAGES
 from ironore_lightning.hardware import cpu_precision
-from ironore_lightning.interrupts import ending_in_a_line
+from ironore_lightning.interrupts import end_in_order, ending_in_a_line
 from ironore_lightning.model.checkpoints import (
     SCALER,
     WEIGHTS,
@@ -113,6 +113,7 @@ def main(arguments: Sequence[str], *, today: datetime.date) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("option", nargs="*", metavar="KEY=VALUE", help=", ".join(KEYS))
+    end_in_order()
     try:
         options = read_options(parser.parse_args(arguments).option)
         max_age_days = _max_age_days(options)

@@ -26,6 +26,7 @@ from ironore_lightning.errors import (
     is_refused,
     machine_error,
 )
+from ironore_lightning.interrupts import end_in_order
 from ironore_lightning.record import (
     PROVENANCE_FILE,
     RESULTS_FILE,
@@ -273,6 +274,7 @@ def hold(folder: Path) -> Iterator[None]:
         ConfigError: If another process holds it.
         MachineError: If the folder or its lock cannot be written.
     """
+    end_in_order()
     lock = FileLock(folder / LOCK_FILE)
     with machine_errors(folder / LOCK_FILE):
         folder.mkdir(parents=True, exist_ok=True)

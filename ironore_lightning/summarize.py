@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ironore_lightning.errors import WRONG_INPUT, in_our_words, last_words
 from ironore_lightning.imports import quick_imports
-from ironore_lightning.interrupts import ending_in_a_line
+from ironore_lightning.interrupts import end_in_order, ending_in_a_line
 from ironore_lightning.terminal import open_streams, say
 
 USAGE = "usage: python -m ironore_lightning.summarize DIR\n"
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with quick_imports():
             from ironore_lightning.sweep.outputs import report
+        end_in_order()
         report(Path(arguments[0]))
     except Exception as error:
         return last_words(in_our_words(error))

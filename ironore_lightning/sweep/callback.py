@@ -19,6 +19,7 @@ from ironore_lightning.config.experiment import require_validation_metric
 from ironore_lightning.errors import FAILED, ConfigError, IronOreError, last_words
 from ironore_lightning.hardware import usable_cores
 from ironore_lightning.imports import quick_imports
+from ironore_lightning.interrupts import end_in_order
 from ironore_lightning.status import (
     machine_errors,
     require_own_files,
@@ -40,6 +41,7 @@ class OneRun(Callback):
             HydraConfig.instance().set_config(config)  # the folder's name may ask for it
             require_usable_name(Path(config.hydra.run.dir))
             require_own_files(Path(config.hydra.run.dir))
+        end_in_order()
 
 
 class ManyRuns(Callback):
