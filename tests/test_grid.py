@@ -122,7 +122,6 @@ def test_what_has_no_list_of_values_is_refused_in_a_line(override, line):
     [
         (["seed=range(0,1000000000)"], "seed=range(0,1000000000): 1,000,000,000 values, a mult"),
         (["seed=shuffle(range(10001))"], "seed=shuffle(range(10001)): 10,001 values, a multirun m"),
-        (["seed=range(10001,0,-1)"], "seed=range(10001,0,-1): 10,001 values, a multirun may have"),
         (["x=range(0,1,1e-12)"], "x=range(0,1,1e-12): 1,000,000,000,00"),
         (["x=range(0,inf)"], "x=range(0,inf): nan values, a multirun may have 10000 runs"),
         (
@@ -139,17 +138,9 @@ def test_a_grid_is_counted_before_it_is_enumerated(overrides, line):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("override", "first", "last"),
-    [
-        ("x=range(0,10000)", "x=0", "x=9999"),
-        ("x=range(0,1,1e-4)", "x=0.0", "x=0.9999"),
-        ("x=range(5,-9995,-1)", "x=5", "x=-9994"),
-    ],
-)
-def test_as_many_runs_as_there_may_be_are_enumerated(override, first, last):
-    jobs = combinations(parse(override))
-    assert (len(jobs), jobs[0][0], jobs[-1][0]) == (10_000, first, last)
+def test_as_many_runs_as_there_may_be_are_enumerated():
+    jobs = combinations(parse("x=range(5,-9995,-1)"))
+    assert (len(jobs), jobs[0][0], jobs[-1][0]) == (10_000, "x=5", "x=-9994")
 
 
 # --- folder names ---------------------------------------------------------------------------------

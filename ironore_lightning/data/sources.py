@@ -50,8 +50,9 @@ def read_source(name: str, settings: SourceSettings, root: Path) -> pd.DataFrame
         DataError: If the file is not what the settings say.
     """
     table = _require_table(settings, root)
+    dates = _dates(table, settings)
     headers = [header.strip() for header in settings.columns]
-    frame = _dated(table, settings, {header: parse_numbers(table, header) for header in headers})
+    frame = _dated(table, dates, {header: parse_numbers(table, header) for header in headers})
     for header, column in settings.columns.items():
         if column.positive:
             advice = f"if that is right, set data.sources.{name}.columns.{header}.positive: false"
@@ -85,8 +86,8 @@ def read_contracts(name: str, settings: ContractsSettings, root: Path) -> pd.Dat
     else:
         table = _require_table(settings, root)
         headers = _contract_headers(table, settings)
-        values = {header: parse_numbers(table, header) for header in headers}
-        frame = _dated(table, settings, values)
+        dates = _dates(table, settings)
+        frame = _dated(table, dates, {header: parse_numbers(table, header) for header in headers})
         frame.columns = pd.PeriodIndex(frame.columns, freq="M")
         frame = frame.sort_index(axis=1)
     for month in frame.columns:
@@ -112,14 +113,16 @@ def read_table(settings: FileSettings, root: Path) -> tuple[pd.DataFrame, dict[s
         DataError: If the file is not what the settings say, or no column is right.
     """
     table = _require_table(settings, root)
+    headers = _named_headers(table, settings)
+    dates = _dates(table, settings)
     values: dict[str, NDArray[np.float64]] = {}
     wrong: dict[str, str] = {}
-    for header in _named_headers(table, settings):
+    for header in headers:
         try:
             values[header] = parse_numbers(table, header)
         except DataError as error:
             wrong[header] = str(error)
-    frame = _dated(table, settings, values)
+    frame = _dated(table, dates, values)
     for header in frame.columns[frame.isna().all()]:
         wrong[header] = f"{table.file}: no value in column {quoted(header)}; fill it"
     return frame.dropna(axis=1, how="all"), wrong
@@ -154,11 +157,14 @@ def _contract_headers(table: RawTable, settings: FileSettings) -> list[str]:
     return headers
 
 
+def _dates(table: RawTable, settings: FileSettings) -> pd.Series:
+    return parse_dates(table, settings.date_column or "", settings.date_format)
+
+
 def _dated(
-    table: RawTable, settings: FileSettings, columns: Mapping[str, NDArray[np.float64]]
+    table: RawTable, dates: pd.Series, columns: Mapping[str, NDArray[np.float64]]
 ) -> pd.DataFrame:
     """Put columns in the order of their dates."""
-    dates = parse_dates(table, settings.date_column or "", settings.date_format)
     values = pd.DataFrame(columns, index=table.cells.index)
     undated = dates.isna()
     lost = undated & values.notna().any(axis=1)
