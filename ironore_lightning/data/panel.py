@@ -117,15 +117,7 @@ def build_panel(
         DataError: If a leg cannot be made continuous, the legs share no day, rows are no trading
             days or missing, or a column has no value on any day.
     """
-    legs = {
-        name: build_continuous(
-            closes,
-            futures,
-            name=f"{data.file_of(name)}: {name}",
-            break_days=panel.breaks_of(name),
-        )
-        for name, closes in raw.contracts.items()
-    }
+    legs = _price_legs(raw, data, futures, panel)
     drivers = _published(raw, data, panel)
     _require_column(target.series, [*legs, *drivers], raw.unusable, key="target.series")
     days, by_file = _shared_days(raw, legs, data)
@@ -148,6 +140,20 @@ def build_panel(
         holidays=raw.holidays,
         unusable=raw.unusable,
     )
+
+
+def _price_legs(
+    raw: RawData, data: DataSettings, futures: FuturesSettings, panel: PanelSettings
+) -> dict[str, ContinuousSeries]:
+    return {
+        name: build_continuous(
+            closes,
+            futures,
+            name=f"{data.file_of(name)}: {name}",
+            break_days=panel.breaks_of(name),
+        )
+        for name, closes in raw.contracts.items()
+    }
 
 
 def _published(
