@@ -4,7 +4,6 @@ import datetime
 import hashlib
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -127,8 +126,9 @@ def test_a_run_speaks_in_the_precision_in_which_it_was_tested(make_run, market, 
     folder, result = make_run("model=bilstm_small", "hardware.precision=bf16-mixed")
     root = cut(market, tmp_path / "cut", "2025-06-30")
     mixed = read_run(folder, str(root))
-    whole = mixed.config.hardware.model_copy(update={"precision": "32-true"})
-    plain = replace(mixed, config=mixed.config.model_copy(update={"hardware": whole}))
+    whole = mixed.settings.hardware.model_copy(update={"precision": "32-true"})
+    settings = mixed.settings.model_copy(update={"hardware": whole})
+    plain = mixed.model_copy(update={"settings": settings})
     then = result.forecasts.predictions.set_index("date").loc["2025-07-01", "forecast"]
     today = datetime.date(2025, 7, 1)
     assert forecast_next([mixed], today=today).forecast == pytest.approx(then, abs=1e-6)
