@@ -157,10 +157,13 @@ def _training_state(trainer: Trainer, module: LightningModule) -> dict[str, dict
     """Take moments by weight, none before the first step, and random states by process."""
     device, states = trainer.strategy.root_device, trainer.optimizers[0].state
     is_card = device.type == "cuda"
-    drawn = torch.cuda.get_rng_state(device) if is_card else torch.get_rng_state()
-    drawn = trainer.strategy.all_gather(drawn.to(device)).view(trainer.world_size, -1)
+    own = (torch.cuda.get_rng_state(device) if is_card else torch.get_rng_state()).to(device)
+    drawn = [own]
+    if trainer.world_size > 1:
+        drawn = [torch.empty_like(own) for _ in range(trainer.world_size)]
+        torch.distributed.all_gather(drawn, own)
     return {
-        RANDOM_STATES: {str(rank): state.clone() for rank, state in enumerate(drawn)},
+        RANDOM_STATES: {str(rank): state for rank, state in enumerate(drawn)},
         **{
             moment: {
                 name: states[weight].get(moment, torch.zeros_like(weight))
