@@ -234,7 +234,7 @@ EDITED = {
         "DataError: ",
         "not those that",
     ),
-    "a segment less": ({"split": []}, "ConfigError: ", "split.1: field required"),
+    "a segment less": ({"split": []}, "ConfigError: ", "split.1: Field required"),
     "a horizon beyond the data": ({"settings.target.horizon": 10**9}, "ConfigError: ", "horizon"),
     "a grade of two lines": ({"evaluation.evidence.line": ["a"]}, "ConfigError: ", "valid string"),
 }
