@@ -306,7 +306,8 @@ def edited(run, tmp_path):
     """Return a copy of the run whose results were edited: values by dotted key."""
 
     def edit(changes):
-        folder = shutil.copytree(run[0], tmp_path / "edited")
+        said_before = shutil.ignore_patterns("forecast.json")
+        folder = shutil.copytree(run[0], tmp_path / "edited", ignore=said_before)
         path = folder / "final_results.json"
         results = json.loads(path.read_text(encoding="utf-8"))
         for key, value in changes.items():
@@ -348,7 +349,7 @@ EDITED = {
         "DataError: ",
         "not those that",
     ),
-    "a segment less": ({"split": []}, "ConfigError: ", "split.1: field required"),
+    "a segment less": ({"split": []}, "ConfigError: ", "split.1: Field required"),
     "a horizon beyond the data": ({"settings.target.horizon": 10**9}, "ConfigError: ", "horizon"),
     "a grade of two lines": ({"evaluation.evidence.line": ["a"]}, "ConfigError: ", "valid string"),
 }
