@@ -362,8 +362,12 @@ def fit(
             trainer.fit(forecaster, datamodule=datamodule)
         finally:
             checkpoints.write_best()
-    numbers = checkpoints.numbers
-    return trainer, TrainingFacts(
+    return trainer, _facts(forecaster, checkpoints.numbers)
+
+
+def _facts(forecaster: Forecaster, numbers: Mapping[str, Any]) -> TrainingFacts:
+    """Say how a fit went, before and after an interruption."""
+    return TrainingFacts(
         num_epochs=numbers["epoch"] + 1,
         best_epoch=numbers["best_epoch"] + 1,
         best_score=numbers["best_score"],
