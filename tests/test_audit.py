@@ -438,5 +438,5 @@ def test_a_folder_without_forecasts_is_refused(sample, tmp_path):
     with pytest.raises(ConfigError, match=r"predictions\.csv: there is no such file"):
         audit.audit_run(sample[0], run=tmp_path)
     (tmp_path / "predictions.csv").write_text("date,forecast\n2024-01-02,1\n")
-    with pytest.raises(ConfigError, match=r"is no table of a finished run: .*'segment'"):
+    with pytest.raises(ConfigError, match=r"is no table of a finished run: .*'actual'"):
         audit.audit_run(sample[0], run=tmp_path)
