@@ -133,7 +133,6 @@ class Attempt:
     """One try at the run of a folder, which is locked meanwhile.
 
     Attributes:
-        folder: Of the run.
         status: What it is now; before `start`, what an earlier try left.
 
     Args:
