@@ -149,16 +149,31 @@ def read_overrides(folder: Path) -> list[str]:
     import yaml  # likewise
 
     path = folder / ".hydra" / "overrides.yaml"
+    content = read_bytes(path, largest=LARGEST_OVERRIDES)
+    in_a_list = [
+        yaml.StreamStartEvent,
+        yaml.DocumentStartEvent,
+        yaml.SequenceStartEvent,
+        yaml.SequenceEndEvent,
+        yaml.DocumentEndEvent,
+        yaml.StreamEndEvent,
+    ]
+    words: list[str] = []
+    kinds: list[type[yaml.Event]] = []
     try:
-        text = read_bytes(path, largest=LARGEST_OVERRIDES).decode("utf-8")
         # Tags, anchors and nested values are never built: these are the words as written.
-        events = list(yaml.parse(text, Loader=yaml.BaseLoader))[2:-2]  # within the document
-    except (yaml.YAMLError, ValueError) as error:
+        for event in yaml.parse(content.decode("utf-8"), Loader=yaml.BaseLoader):
+            if isinstance(event, yaml.ScalarEvent):
+                words.append(event.value)
+            else:
+                kinds.append(type(event))
+            if kinds != in_a_list[: len(kinds)]:
+                break  # what is nested a hundred thousand times would take minutes
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ConfigError(f"{path}: is no YAML: {short_reason(error)}") from None
-    kinds = [type(event) for event in events if not isinstance(event, yaml.ScalarEvent)]
-    if kinds != [yaml.SequenceStartEvent, yaml.SequenceEndEvent]:
+    if kinds != in_a_list:
         raise ConfigError(f"{path}: holds no list of settings")
-    return [event.value for event in events if isinstance(event, yaml.ScalarEvent)]
+    return words
 
 
 def write_csv(path: Path, frame: "pd.DataFrame", *, index: bool) -> None:

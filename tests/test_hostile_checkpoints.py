@@ -356,7 +356,7 @@ FOREIGN = {
     "no time": (b"- !!timestamp x\n", "'x' is no setting of a run"),
     "laughs": (b"- &a [ha]\n- &b [*a, *a]\n- [*b, *b]\n", "holds no list of settings"),
     "words a thousandfold": (b"- &a seed=1\n" + b"- *a\n" * 1000, "holds no list of settings"),
-    "depth": (b"[" * 2**17, "is no YAML: "),
+    "depth": (b"[" * 2**17, "holds no list of settings"),
     "size": (b"- seed=1\n" * 2**15, "has 294912 bytes, may have 262144"),
     "no letter": (b'- "\\UFFFFFFFF"\n', "is no YAML: "),
     "half a letter": (b'- "name=\\ud800"\n', "'name=\\ud800' is no setting of a run"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ironore_lightning.audit import read_test_forecasts
+from ironore_lightning.audit import audit_run
 from ironore_lightning.errors import ConfigError, MachineError
 from ironore_lightning.forecast import main as forecast
 from ironore_lightning.record import read_json, write_json
@@ -104,7 +104,7 @@ READERS = {
     "forecast": lambda run: forecast([f"run={run}"], today=TODAY),
     "summarize": lambda run: summarize([str(run)]),
     "resume": lambda run: own_arguments([f"resume={run}"]),
-    "audit": read_test_forecasts,
+    "audit": lambda run: audit_run(None, run=run),  # the folder is looked at before any setting
 }
 
 

@@ -14,7 +14,7 @@ from hydra import compose as compose_tree
 from hydra import initialize_config_dir
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ironore_lightning.data.market import _build
+from ironore_lightning.data.market import _build, _read
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.experiment import run_experiment
@@ -200,6 +200,7 @@ def test_a_run_whose_data_have_changed_does_not_go_on(compose, tmp_path):
     *cells, last = lines[-2].split(",")
     lines[-2] = ",".join([*cells, str(float(last) + 1)])
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    _build.cache_clear()  # as a new process would find it
+    for known in (_build, _read):
+        known.cache_clear()  # as a new process would find it
     with pytest.raises(DataError, match="the data have changed since this run was interrupted"):
         run_experiment(config, folder, checkpoint=folder / "checkpoints" / "last.ckpt")

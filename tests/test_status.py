@@ -221,8 +221,12 @@ def test_a_run_whose_lock_belongs_to_another_user_is_running(tmp_path, monkeypat
     write_json(tmp_path / "status.json", {"state": RUNNING})
     (tmp_path / ".lock").touch()
 
-    def refuse(path, *_):
-        raise PermissionError(13, "Permission denied", str(path))
+    usual = Path.open
+
+    def refuse(path, *arguments, **options):
+        if path.name == ".lock":
+            raise PermissionError(13, "Permission denied", str(path))
+        return usual(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", refuse)
     assert read_status(tmp_path) == Status(RUNNING)
