@@ -73,6 +73,7 @@ BAD = {
     "data=original": "data: data.root is missing: data=original needs the folder of its files",
     "data=original data.root=": "data.root: string should have at least 1 character, got ''",
     "data=original data.root=nowhere": f"{Path.cwd() / 'nowhere'}/group.csv: there is no such f",
+    "data.holidays=../days.txt": "data.holidays: must be a path below data.root, got '../days.txt'",
     "data=sample data.root=/proc/x": "data.root: /proc/x cannot be made: no such file or directory",
     "data.sample.signal=1": "data.sample.signal: input should be less than 1, got 1",
     "data.sources=null": "data.sources: input should be a valid dictionary, got None",

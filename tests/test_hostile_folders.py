@@ -11,7 +11,7 @@ import pytest
 from ironore_lightning.audit import audit_run
 from ironore_lightning.errors import ConfigError, MachineError
 from ironore_lightning.forecast import main as forecast
-from ironore_lightning.record import read_json, write_json
+from ironore_lightning.record import write_json
 from ironore_lightning.resume import own_arguments
 from ironore_lightning.status import OPENED, require_own_files, require_own_folders
 from ironore_lightning.summarize import main as summarize
@@ -195,7 +195,7 @@ def test_a_summary_shows_a_name_that_is_not_utf_8_escaped(latin, run):
 def test_json_keeps_a_name_that_is_not_utf_8(tmp_path):
     write_json(tmp_path / "a.json", {"run": LATIN, "Erz": "鉄鉱石"})
     assert "鉄鉱石" in (tmp_path / "a.json").read_text(encoding="utf-8")
-    assert read_json(tmp_path / "a.json") == {"run": LATIN, "Erz": "鉄鉱石"}
+    assert json.loads((tmp_path / "a.json").read_bytes()) == {"run": LATIN, "Erz": "鉄鉱石"}
 
 
 @pytest.mark.parametrize(

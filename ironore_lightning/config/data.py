@@ -2,17 +2,27 @@
 
 import datetime
 from pathlib import PurePath
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ironore_lightning.config.settings import Day, Settings
+
+
+def _lies_below_the_root(file: str) -> str:
+    if PurePath(file).is_absolute() or ".." in PurePath(file).parts:
+        raise ValueError(f"must be a path below data.root, got {file!r}")
+    return file
+
+
+BelowRoot = Annotated[str, Field(min_length=1), AfterValidator(_lies_below_the_root)]
+"""A path of a file, below `data.root`."""
 
 
 class FileSettings(Settings):
     """Where a raw file lies and how its dates are written."""
 
-    file: str = Field(min_length=1)
+    file: BelowRoot
     """Path below `data.root`."""
     format: Literal["csv", "pickle", "parquet", "excel"]
     """`pickle`: a dict of monthly contracts; `parquet`, `excel`: with the extra of that name."""
@@ -22,13 +32,6 @@ class FileSettings(Settings):
     """How a date is written, as `strptime` reads it; null where the file holds real dates."""
     delimiter: str | None
     """What separates the cells of a CSV; null in the other formats."""
-
-    @field_validator("file")
-    @classmethod
-    def _lies_below_the_root(cls, file: str) -> str:
-        if PurePath(file).is_absolute() or ".." in PurePath(file).parts:
-            raise ValueError(f"must be a path below data.root, got {file!r}")
-        return file
 
     @model_validator(mode="after")
     def _csv_states_its_layout(self) -> Self:
@@ -94,7 +97,7 @@ class DataSettings(Settings):
     """The market to simulate; null for real files."""
     table: FileSettings | None
     """One prepared table in place of contracts and sources."""
-    holidays: str | None = Field(min_length=1)
+    holidays: BelowRoot | None
     """File below `data.root` with a date YYYY-MM-DD a line, on which nobody trades; null knows of
     none, and takes every weekday to come for a trading day."""
 
