@@ -9,7 +9,7 @@ networks.
 import datetime
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -359,14 +359,13 @@ def _evidence(runs: Sequence[Run]) -> str:
         return first.evidence
     members = [read_forecasts(run.folder) for run in runs]
     mean = mean_forecast(members)
-    days = mean[mean["segment"] == "test"].reset_index(drop=True)
+    unbounded = mean.assign(**dict.fromkeys(BOUNDS, np.nan))
+    days = replace(members[0], predictions=unbounded).test_days(first.config.target)
     assessment = assess(
-        days.assign(**dict.fromkeys(BOUNDS, np.nan)),
+        days,
         members[0].baselines,
-        pd.DataFrame(index=days.index),
+        pd.DataFrame(index=days.frame.index),
         first.config.evaluation,
-        kind=first.config.target.kind,
-        horizon=first.config.target.horizon,
         label=f"of the mean of {len(runs)} runs",
     )
     return assessment.evidence.line
