@@ -1,6 +1,10 @@
 """Train a forecaster: ``python train.py``, with settings from `conf/` and the command line."""
 
 from ironore_lightning.imports import quick_imports
+from ironore_lightning.interrupts import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
 
 with quick_imports():
     import hydra
@@ -17,7 +21,7 @@ def main(composed: DictConfig) -> float:
     from hydra.types import RunMode
 
     from ironore_lightning.command import run_job, run_one_of_many
-    from ironore_lightning.composition import to_config
+    from ironore_lightning.composition import own_keys, to_config
     from ironore_lightning.hardware import require_one_process
     from ironore_lightning.status import attempt
 
@@ -26,7 +30,7 @@ def main(composed: DictConfig) -> float:
 
     def job() -> float:
         with attempt(folder, resume="resume" in composed) as this:
-            config = to_config(composed, besides={"resume"})
+            config = to_config(composed, besides=own_keys("config"))
             if is_multirun:
                 require_one_process(config.hardware)
             settings = config.model_dump(mode="json")

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import hydra
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
 from ironore_lightning.command import run_command, run_job
-from ironore_lightning.composition import to_config
+from ironore_lightning.composition import own_keys, to_config
 from ironore_lightning.config.experiment import Config
-from ironore_lightning.errors import ConfigError, DataError, LeakageError
+from ironore_lightning.errors import LeakageError
 from ironore_lightning.record import write_json
+from ironore_lightning.status import require_own_files
 
 if TYPE_CHECKING:  # they bring torch, whose import --help does not wait for
     from ironore_lightning.data.datamodule import WindowDataModule
@@ -70,9 +72,10 @@ def main(composed: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
 
     def job() -> None:
-        config = to_config(composed, besides={"run"})
+        config = to_config(composed, besides=own_keys("audit"))
         started = time.perf_counter()
-        audit = audit_run(config, run=None if composed.run is None else Path(str(composed.run)))
+        run = None if composed.run is None else Path(to_absolute_path(str(composed.run)))
+        audit = audit_run(config, run=run)
         write_json(folder / "leak_audit.json", as_record(audit))
         log.info("%s", f"took {time.perf_counter() - started:.1f} s; all of it is in {folder}")
         tell(audit)
@@ -95,8 +98,11 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
     from ironore_lightning import leaks, suspicion
     from ironore_lightning.data.raw import read_raw
     from ironore_lightning.experiment import build_datamodule
+    from ironore_lightning.predictions import read_predictions
 
-    finished = None if run is None else read_test_forecasts(run)
+    if run is not None:
+        require_own_files(run)
+    finished = None if run is None else read_predictions(run, config.target.kind)
     raw = read_raw(config.data)
     module = build_datamodule(raw, config)
     box = leaks.build_black_box(raw, config)
@@ -104,7 +110,7 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
     ahead = leaks.find_leaks(box, days)
     knowledge, remarks = judge_features(module, config)
     shuffled = suspicion.fit_shuffled(module, horizon=config.target.horizon)
-    tested = forecast_by_ridge(module) if finished is None else finished
+    tested = forecast_by_ridge(module) if finished is None else finished.query("segment == 'test'")
     copy = suspicion.compare_with_outcomes(
         tested["forecast"].to_numpy(), tested["actual"].to_numpy()
     )
@@ -149,24 +155,6 @@ def judge_features(
     if config.data.table is not None:
         remarks.append(TABLE_REMARK)
     return knowledge, tuple(remarks)
-
-
-def read_test_forecasts(run: Path) -> pd.DataFrame:
-    """Read `forecast` and `actual` of a run's test segment.
-
-    Raises:
-        ConfigError: If the folder holds no forecasts.
-        DataError: If they cannot be read.
-    """
-    path = run / "predictions.csv"
-    if not path.is_file():
-        raise ConfigError(f"run: {run} is the folder of no finished run, it has no predictions.csv")
-    try:
-        frame = pd.read_csv(path)
-        return frame.loc[frame["segment"] == "test", ["forecast", "actual"]].astype(float)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: cannot be read as forecasts: {reason}") from None
 
 
 def forecast_by_ridge(module: "WindowDataModule") -> pd.DataFrame:

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from ironore_lightning.arguments import as_hydra_reads
 from ironore_lightning.errors import (
     FAILED,
     ConfigError,
@@ -22,9 +23,13 @@ from ironore_lightning.errors import (
     RunPruned,
     closest,
     exit_status,
+    in_our_words,
+    is_refused,
     last_words,
-    machine_error,
 )
+from ironore_lightning.interrupts import ending_in_a_line
+from ironore_lightning.resume import GO_ON
+from ironore_lightning.status import OTHER_PLACES
 from ironore_lightning.terminal import TEST_RESULTS, open_streams, say, silence
 from ironore_lightning.usage import help_text, is_help_wanted
 
@@ -32,8 +37,13 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-INTERRUPTED = 130
 TERMINATED = 143
+
+EXTRAS = {
+    "joblib": "parallel",
+    **dict.fromkeys(("submitit_local", "submitit_slurm", "ray"), "cluster"),
+}
+"""What brings a launcher that Hydra does not have by itself."""
 
 UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
 AMBIGUOUS = re.compile(
@@ -90,20 +100,23 @@ def run_command(
 
     register()
     open_streams()
+    ending_in_a_line(lambda: _run(main, config_name, arguments))
+
+
+def _run(
+    main: Callable[[], object], config_name: str, arguments: Callable[[list[str]], list[str]]
+) -> None:
     try:
         if is_help_wanted(sys.argv[1:]):
             say(help_text(config_name, sys.argv[1:]))
         else:
-            sys.argv[1:] = arguments(sys.argv[1:])
+            sys.argv[1:] = as_hydra_reads(arguments(sys.argv[1:]))
             with ending_when_told():
                 main()
         say("")  # what Hydra printed is written before we leave
     except BrokenPipeError:  # whoever read the output has seen enough
         silence(sys.stdout)
         sys.exit(FAILED)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(INTERRUPTED)
     except Exception as error:
         sys.exit(last_words(_in_our_words(error)))
 
@@ -128,21 +141,15 @@ def ending_when_told() -> Iterator[None]:
 
 def _in_our_words(error: Exception) -> IronOreError:
     """Return what a user can cause as an error of ours; raise what is a mistake in the code."""
-    if isinstance(error, IronOreError):
-        return error
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return ConfigError(_one_line(error))
-    if isinstance(refused := _refusal(error), OSError):
-        return machine_error(refused, otherwise="the disk")
-    if _is_raised_by_hydra(error):
+        remark = f"; {OTHER_PLACES}" if GO_ON in sys.argv else ""
+        return ConfigError(_one_line(error) + remark)
+    # Python makes a ValueError of a log that the operating system refuses.
+    if str(error).startswith("Unable to configure") and isinstance(error.__cause__, OSError):
+        return in_our_words(error.__cause__)
+    if _is_raised_by_hydra(error) and not is_refused(error):
         return ConfigError(f"{' '.join(str(error).split())}, in: {' '.join(sys.argv[1:])}")
-    raise error
-
-
-def _refusal(error: BaseException) -> BaseException | None:
-    """Return what the operating system refused; of a log Python makes a ValueError of that."""
-    cannot_log = isinstance(error, ValueError) and str(error).startswith("Unable to configure")
-    return error.__cause__ if cannot_log else error
+    return in_our_words(error)
 
 
 def run_job(job: Callable[[], Result]) -> Result:
@@ -194,7 +201,7 @@ def _is_raised_by_hydra(error: BaseException) -> bool:
 
 def _one_line(error: Exception) -> str:
     """Say in our words what Hydra says in several lines."""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()) or type(error).__name__
     # The settings take a fifth of a second to import, which --help and TAB do not have.
     from ironore_lightning.composition import unknown_key, unresolved
 
@@ -203,11 +210,7 @@ def _one_line(error: Exception) -> str:
     if found := UNKNOWN_KEY.search(text):
         return unknown_key(found["key"])
     if found := UNKNOWN_MEMBER.search(text):
-        members = found["members"].split()
-        return (
-            f"{found['group']}={found['member']}: there is no such member"
-            f"{closest(found['member'], members)}; members are: {', '.join(members)}"
-        )
+        return _unknown_member(found["group"], found["member"], found["members"].split())
     if found := AMBIGUOUS.search(text):
         return f"{found['override']}: several values make a multirun; add -m, or [] for a list"
     if isinstance(error, OverrideParseException):
@@ -216,3 +219,13 @@ def _one_line(error: Exception) -> str:
             """as in 'features.names=["lump premium"]'"""
         )
     return text
+
+
+def _unknown_member(group: str, member: str, members: Sequence[str]) -> str:
+    if group == "hydra/launcher" and member in EXTRAS:
+        install = f'pip install -e ".[{EXTRAS[member]}]"'
+        return f"{group}={member}: it is not installed; install it with {install}"
+    return (
+        f"{group}={member}: there is no such member{closest(member, members)}; "
+        f"members are: {', '.join(members)}"
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
@@ -11,9 +12,30 @@ from pydantic_core import ErrorDetails
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.errors import ConfigError, closest
 
+OWN_KEYS = {"config": {"resume"}, "prepare": {"output_dir"}, "audit": {"run"}}
+"""What a command takes beside the settings of a run, by the name of its settings in `conf/`."""
+
+
+def own_keys(config_name: str) -> set[str]:
+    """Return the keys of a command's own; of all commands where `--config-name` is another one."""
+    return OWN_KEYS.get(config_name) or set().union(*OWN_KEYS.values())
+
+
+def require_right_settings(composed: DictConfig) -> None:
+    """Raise `ConfigError` for wrong settings, before a command has begun.
+
+    Args:
+        composed: The whole tree, Hydra's own part with it. What that says of a job, which settings
+            may refer to, is known when the job runs.
+    """
+    keys = [str(key) for key in composed if key != "hydra"]
+    settings = OmegaConf.masked_copy(composed, keys)
+    if "${hydra:" not in OmegaConf.to_yaml(settings):
+        to_config(settings, besides=own_keys(composed.hydra.job.config_name))
+
 
 def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
-    """Check a composed Hydra tree.
+    """Check a composed Hydra tree, and let its paths start where the command was given.
 
     Args:
         composed: What Hydra hands to a command.
@@ -29,10 +51,14 @@ def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
     assert isinstance(tree, dict)
     tree = {key: value for key, value in tree.items() if key not in besides}
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
         raise ConfigError("\n".join(_describe(mistake, tree) for mistake in mistakes)) from None
+    if config.data.root is None:
+        return config
+    data = config.data.model_copy(update={"root": to_absolute_path(config.data.root)})
+    return config.model_copy(update={"data": data})
 
 
 def unresolved(error: OmegaConfBaseException) -> str:

@@ -2,11 +2,18 @@
 
 import difflib
 import errno
+import re
 import sys
 from collections.abc import Iterable
 
 FAILED = 1
 WRONG_INPUT = 2
+
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What a terminal obeys and does not show: control characters but tab and line feed, changes of the
+writing direction, and bytes of a file name that are no text."""
 
 
 class IronOreError(Exception):
@@ -21,7 +28,7 @@ class IronOreError(Exception):
     @property
     def lines(self) -> list[str]:
         """What went wrong, a line a mistake, each with the kind of the error."""
-        return [f"{type(self).__name__}: {line}" for line in str(self).splitlines()]
+        return [f"{type(self).__name__}: {line}" for line in printable(str(self)).splitlines()]
 
 
 class ConfigError(IronOreError, ValueError):
@@ -41,11 +48,21 @@ class TrainingError(IronOreError, RuntimeError):
 
 
 class MachineError(IronOreError, RuntimeError):
-    """The machine failed, as by a full disk; names the file, and what can be done."""
+    """The machine failed, as by a full disk or memory; names the file, and what can be done."""
 
 
 class RunPruned(Exception):  # noqa: N818 - nothing went wrong
     """A search stopped a run that promised less than the others."""
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey, as in names and messages from somebody else's files."""
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def single_line(text: object) -> str:
+    """Write words from somebody else's file on one printable line."""
+    return printable(" ".join(str(text).split()))
 
 
 def exit_status(error: Exception) -> int:
@@ -71,16 +88,51 @@ ADVICE = (
 """What to do, by the number of an operating system's error."""
 
 
-def machine_error(error: OSError, *, otherwise: str) -> MachineError:
+NO_MEMORY = re.compile(
+    r"can('t|not) allocate memory|out of memory|failed to map segment|can't start new thread"
+    r"|^quantization error$"  # so Pillow says it
+)
+"""What libraries say where memory is short, if they do not raise a `MemoryError`."""
+
+
+def is_refused(error: BaseException) -> bool:
+    """Return whether the operating system refused something: a file, or memory."""
+    if isinstance(error, IronOreError):  # which may quote what a file holds
+        return False
+    return isinstance(error, OSError) or _is_out_of_memory(error)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or NO_MEMORY.search(str(error)) is not None
+
+
+def machine_error(error: BaseException, *, otherwise: str) -> MachineError:
     """Say what the operating system says: where, what, and what can be done.
 
     Args:
         error: Of the operating system.
         otherwise: Where, if the error names no file.
     """
+    if _is_out_of_memory(error):
+        return MachineError(
+            f"{otherwise}: out of memory; end other programs, or ask for less "
+            "(training.batch_size, model.hidden_size, fewer jobs at once)"
+        )
+    assert isinstance(error, OSError)
     reason = (error.strerror or str(error) or type(error).__name__).lower()
     advice = next((f"; {said}" for numbers, said in ADVICE if error.errno in numbers), "")
     return MachineError(f"{error.filename or otherwise}: {reason}{advice}")
+
+
+def in_our_words(error: Exception) -> IronOreError:
+    """Return what a user or the machine caused as an error of ours; raise a mistake in the code."""
+    if isinstance(error, IronOreError):
+        return error
+    if is_refused(error):
+        return machine_error(error, otherwise="this machine")
+    raise error
 
 
 def closest(name: str, known: Iterable[str]) -> str:

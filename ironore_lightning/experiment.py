@@ -1,7 +1,7 @@
 """One run, from settings to verdict; the only module that knows all the others."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,26 +19,34 @@ from torch import Tensor
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.features import build_features, build_target, require_no_answer
-from ironore_lightning.data.market import build_market
+from ironore_lightning.data.market import Market, build_market
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData
-from ironore_lightning.errors import ConfigError, DataError, MachineError
+from ironore_lightning.errors import DataError, MachineError
 from ironore_lightning.evaluation.assessment import Assessment, assess
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.evaluation.verdict import Labels, direction_sentence, label
 from ironore_lightning.hardware import set_up_process
 from ironore_lightning.model.checkpoints import (
+    WEIGHTS,
     Checkpoints,
-    PatientCheckpointIO,
-    blamed,
+    network_parts,
     read_checkpoint,
-    require_alike,
-    require_network,
+    read_last,
+    require_finite,
 )
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.processes import OneOfSeveral, has_lost_another
 from ironore_lightning.predictions import Forecasts, build_forecasts
-from ironore_lightning.record import provenance, read_json, table_digest, write_csv, write_json
+from ironore_lightning.record import (
+    PROVENANCE_FILE,
+    RESULTS_FILE,
+    provenance,
+    read_json,
+    table_digest,
+    write_csv,
+    write_json,
+)
 from ironore_lightning.report.console import (
     EpochReport,
     TrainingFacts,
@@ -53,13 +61,14 @@ from ironore_lightning.report.console import (
 )
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.plots import draw_figures
-from ironore_lightning.report.style import write_figures
+from ironore_lightning.report.style import default_style, write_figures
 from ironore_lightning.report.tensorboard import (
     close_session,
     hyperparameters,
     open_session,
     quieten_writer,
 )
+from ironore_lightning.run_record import Provenance
 
 log = logging.getLogger(__name__)
 
@@ -114,17 +123,20 @@ def run_experiment(
     quieten_lightning()
     quieten_writer()
     set_up_process(config.hardware)
-    market = build_market(config.data, config.futures, config.panel)
+    # What goes on has kept its market, if it was to; a folder's word is no reason to write one.
+    data = config.data if checkpoint is None else config.data.read_only()
+    market = build_market(data, config.futures, config.panel, config.target)
     datamodule = cut_samples(market.panel, config)
-    logger = build_logger(folder, checkpoint)
-    if checkpoint is None:
-        open_run(market.raw, datamodule, logger, config, folder)
-    else:
+    last: dict[str, Any] = {}
+    if checkpoint is not None:
         require_same_data(datamodule, folder)
-        require_own_checkpoints(datamodule, config, folder)
+        last = read_own_checkpoints(datamodule, config, folder)
+    logger = build_logger(folder, last)
+    if checkpoint is None:
+        open_run(market, datamodule, logger, config, folder)
 
     forecaster, facts, parameters = train(
-        datamodule, logger, config, folder, callbacks=callbacks, checkpoint=checkpoint
+        datamodule, logger, config, folder, callbacks=callbacks, last=last
     )
     forecasts = build_forecasts(
         datamodule, parameters, forecaster.head, config.evaluation, horizon=config.target.horizon
@@ -141,7 +153,7 @@ def train(
     folder: Path,
     *,
     callbacks: Sequence[Callback],
-    checkpoint: Path | None,
+    last: dict[str, Any],
 ) -> tuple[Forecaster, TrainingFacts, Tensor]:
     """Fit a network, and return it with what its best epoch says of every sample, shape (N, P).
 
@@ -159,7 +171,7 @@ def train(
             config,
             folder,
             callbacks=callbacks,
-            checkpoint=checkpoint,
+            last=last,
         )
         return forecaster, facts, predict(trainer, forecaster, datamodule, folder)
     except BaseException as error:
@@ -174,7 +186,7 @@ def train(
 
 @rank_zero_only
 def open_run(
-    raw: RawData,
+    market: Market,
     datamodule: WindowDataModule,
     logger: TensorBoardLogger,
     config: Config,
@@ -183,55 +195,59 @@ def open_run(
     """Say and write what the run is made of, once even if several processes train."""
     folder.mkdir(parents=True, exist_ok=True)
     report_segments(datamodule.table)
+    for line in market.panel.bridging(pd.DatetimeIndex(datamodule.features.index)):
+        log.warning(line)
     made_of = provenance(
         seed=config.seed,
-        digests=raw.digests,
+        digests=market.raw.digests,
         features=datamodule.features,
         target=datamodule.target,
         training=datamodule.split.train,
     )
     training = datamodule.split.train
     report_constants(datamodule.features.iloc[training.start : training.stop])
-    write_json(folder / "provenance.json", made_of)
+    write_json(folder / PROVENANCE_FILE, made_of)
     open_session(logger, hyperparameters(config))
 
 
-def build_logger(folder: Path, checkpoint: Path | None) -> TensorBoardLogger:
-    """Write curves into `folder`; what a checkpoint does not know yet is drawn anew."""
+def build_logger(folder: Path, last: Mapping[str, Any]) -> TensorBoardLogger:
+    """Write curves into `folder`; what the last checkpoint does not know yet is drawn anew."""
     # Curves count epochs from 1, checkpoints from 0.
-    purge = {} if checkpoint is None else {"purge_step": read_checkpoint(checkpoint)["epoch"] + 2}
+    purge = {"purge_step": last["epoch"] + 2} if last else {}
     return TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False, **purge)
 
 
 def require_same_data(datamodule: WindowDataModule, folder: Path) -> None:
     """Raise unless the table is known to be the one that an interrupted run was training on."""
-    try:
-        made_of = read_json(folder / "provenance.json")
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{folder}: cannot go on without knowing its data: {error.filename} is missing"
-        ) from None
-    if table_digest(datamodule.features, datamodule.target) != made_of.get("table_sha256"):
+    made_of = read_json(folder / PROVENANCE_FILE, Provenance)
+    if table_digest(datamodule.features, datamodule.target) != made_of.table_sha256:
         raise DataError(
             f"{folder}: the data have changed since this run was interrupted, so it cannot go on; "
             "start it in another folder"
         )
 
 
-def require_own_checkpoints(datamodule: WindowDataModule, config: Config, folder: Path) -> None:
-    """Raise `ConfigError` unless both checkpoints of an interrupted run are whole and its own."""
-    network = build_forecaster(datamodule, config)
-    last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
-    contents = {path: read_checkpoint(path) for path in (last, best)}
-    for path, content in contents.items():
-        require_network(path, content, network)
-    with blamed(last):
-        require_alike(last, contents[last], contents[best])
+def read_own_checkpoints(
+    datamodule: WindowDataModule, config: Config, folder: Path
+) -> dict[str, Any]:
+    """Read what an interrupted run goes on from.
+
+    Raises:
+        ConfigError: If one of its checkpoints is not whole, or not of such a run.
+    """
+    checkpoints = folder / "checkpoints"
+    with torch.device("meta"):  # only its form is asked for
+        network = build_forecaster(datamodule, config)
+    last = read_last(checkpoints / "last.ckpt", network, config.training, config.hardware)
+    read_checkpoint(checkpoints / "best.ckpt", network_parts(network))
+    return last
 
 
 def build_datamodule(raw: RawData, config: Config) -> WindowDataModule:
     """Join raw data and cut them into samples."""
-    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    panel = build_panel(
+        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+    )
     return cut_samples(panel, config)
 
 
@@ -292,7 +308,7 @@ def build_trainer(
         logger=logger,
         log_every_n_steps=1,
         callbacks=callbacks,
-        plugins=[PatientCheckpointIO(), LightningEnvironment()],
+        plugins=[LightningEnvironment()],
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the sampler shares its batches out itself
         enable_progress_bar=False,
@@ -308,7 +324,7 @@ def fit(
     folder: Path,
     *,
     callbacks: Sequence[Callback] = (),
-    checkpoint: Path | None = None,
+    last: dict[str, Any] | None = None,
 ) -> tuple[Trainer, TrainingFacts]:
     """Train until patience or epochs run out; stopping and checkpoint watch the one `monitor`.
 
@@ -319,17 +335,16 @@ def fit(
         config: How.
         folder: Where checkpoints go.
         callbacks: More of them.
-        checkpoint: To go on from; what follows is what would have followed without a stop.
+        last: To go on from; what follows is what would have followed without a stop.
 
     Raises:
-        ConfigError: If the checkpoint cannot be taken up.
         TrainingError: If a loss is no number.
     """
     stopping = EarlyStopping(config.monitor, patience=config.training.patience)
-    checkpoints = Checkpoints(folder / "checkpoints", config.monitor)
     report = EpochReport(
         config.thresholds, log_file=folder / "training.log", emoji=config.report.emoji
     )
+    checkpoints = Checkpoints(folder / "checkpoints", stopping, report, last or {})
     several = [OneOfSeveral()] if config.hardware.devices > 1 else []
     trainer = build_trainer(
         config,
@@ -338,45 +353,40 @@ def fit(
         folder=folder / "checkpoints",
     )
     is_over = False
-    with blamed(checkpoint, until=lambda: checkpoints.has_started):
-        if checkpoint is not None:
-            states = read_checkpoint(checkpoint)["callbacks"]
-            report.load_state_dict(states[report.state_key])
-            report.cut_log()
-            is_over = states[stopping.state_key]["stopped_epoch"] > 0
-        if not is_over:
-            trainer.fit(forecaster, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-    return trainer, _facts(folder / "checkpoints", forecaster, checkpoints, stopping, report)
+    if last:
+        report.load_state_dict(last)
+        report.cut_log()
+        is_over = last["has_stopped"] or last["epoch"] + 1 == trainer.max_epochs
+    if not is_over:
+        try:
+            trainer.fit(forecaster, datamodule=datamodule)
+        finally:
+            checkpoints.write_best()
+    return trainer, _facts(forecaster, checkpoints.numbers)
 
 
-def _facts(
-    folder: Path,
-    forecaster: Forecaster,
-    checkpoints: Checkpoints,
-    stopping: EarlyStopping,
-    report: EpochReport,
-) -> TrainingFacts:
-    """Read from the checkpoints how a fit went, whichever process made which part of it."""
-    kept, ended = (read_checkpoint(folder / f"{name}.ckpt") for name in ("best", "last"))
-    with blamed(folder / "last.ckpt"):
-        return TrainingFacts(
-            num_epochs=ended["epoch"] + 1,
-            best_epoch=kept["epoch"] + 1,
-            best_score=float(kept["callbacks"][checkpoints.state_key]["best_model_score"]),
-            stopped_early=ended["callbacks"][stopping.state_key]["stopped_epoch"] > 0,
-            seconds=float(ended["callbacks"][report.state_key]["seconds"]),
-            num_parameters=sum(one.numel() for one in forecaster.parameters() if one.requires_grad),
-        )
+def _facts(forecaster: Forecaster, numbers: Mapping[str, Any]) -> TrainingFacts:
+    """Say how a fit went, before and after an interruption."""
+    return TrainingFacts(
+        num_epochs=numbers["epoch"] + 1,
+        best_epoch=numbers["best_epoch"] + 1,
+        best_score=numbers["best_score"],
+        stopped_early=numbers["has_stopped"],
+        seconds=numbers["seconds"],
+        num_parameters=sum(one.numel() for one in forecaster.parameters() if one.requires_grad),
+    )
 
 
 def predict(
     trainer: Trainer, forecaster: Forecaster, datamodule: WindowDataModule, folder: Path
 ) -> Tensor:
     """Let the checkpoint that validation chose speak of every sample, shape (N, P)."""
-    best = read_checkpoint(folder / "checkpoints" / "best.ckpt")
-    forecaster.load_state_dict(best["state_dict"])
+    best = folder / "checkpoints" / "best.ckpt"
+    forecaster.load_state_dict(read_checkpoint(best, network_parts(forecaster))[WEIGHTS])
     batches: Any = trainer.predict(forecaster, datamodule=datamodule)
-    return torch.cat(batches)
+    parameters = torch.cat(batches)
+    require_finite(best, "the forecast of its network", parameters)
+    return parameters
 
 
 def judge(forecasts: Forecasts, facts: TrainingFacts, config: Config, folder: Path) -> RunResult:
@@ -411,6 +421,7 @@ def close_run(
     report_result(result, datamodule, config)
 
 
+@default_style
 def write_results(result: RunResult, datamodule: WindowDataModule, config: Config) -> None:
     """Write forecasts, assessment and plots."""
     folder = result.folder
@@ -439,7 +450,7 @@ def write_results(result: RunResult, datamodule: WindowDataModule, config: Confi
         "training": asdict(result.facts),
         "evaluation": evaluation,
     }
-    write_json(folder / "final_results.json", final)
+    write_json(folder / RESULTS_FILE, final)
     title = (
         f"{config.name}: LSTM on {len(config.features.names)} columns of data={config.data.name}"
     )

@@ -3,31 +3,43 @@
 Several folders of finished runs (``run=A run=B`` or ``run=A,B``) give the mean forecast of their
 networks.
 ``data.root=DIR`` reads newer files in place of the run's own; ``output_dir=DIR`` takes
-`forecast.json`.
+`forecast.json`; ``max_age_days=N`` says how many trading days after the newest row may have passed
+before the exit status is 2.
 """
 
+import argparse
 import datetime
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.scaling import Scaler
+from ironore_lightning.data.trading_days import Calendar
 from ironore_lightning.data.windows import WindowDataset
-from ironore_lightning.errors import ConfigError, DataError, IronOreError, last_words
+from ironore_lightning.errors import ConfigError, DataError, in_our_words, last_words
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.intervals import COVERAGES
-from ironore_lightning.model.checkpoints import read_checkpoint, require_network, require_numbers
+from ironore_lightning.hardware import cpu_precision
+from ironore_lightning.interrupts import end_in_order, ending_in_a_line
+from ironore_lightning.model.checkpoints import (
+    SCALER,
+    WEIGHTS,
+    network_parts,
+    read_checkpoint,
+    require_finite,
+)
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.predictions import (
     BOUNDS,
@@ -37,42 +49,18 @@ from ironore_lightning.predictions import (
     stated_bounds,
     to_distribution,
 )
-from ironore_lightning.record import column_digests, read_json, write_json
-from ironore_lightning.status import machine_errors
+from ironore_lightning.record import column_digests, write_json
+from ironore_lightning.run_record import RunRecord
+from ironore_lightning.status import machine_errors, require_own_files
 from ironore_lightning.terminal import open_streams, say
 
-KEYS = ("run", "data.root", "output_dir")
+KEYS = ("run", "data.root", "output_dir", "max_age_days")
+
+MAX_AGE_DAYS = 5
+"""Trading days that the data may be old, unless `max_age_days` says otherwise: a week."""
 
 FURTHEST = 10.0
 """Spreads of the training rows from their centre beyond which a value has another unit."""
-
-
-class Span(BaseModel):
-    """First and last day of some rows."""
-
-    first_date: datetime.date
-    last_date: datetime.date
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run, as its folder holds it.
-
-    Attributes:
-        folder: Where it is.
-        config: Its settings.
-        training: Its training rows.
-        validation: Outcomes of its validation segment.
-        digests: Of its training rows, by column.
-        evidence: The grade that it earned, in one line.
-    """
-
-    folder: Path
-    config: Config
-    training: Span
-    validation: Span
-    digests: dict[str, str]
-    evidence: str
 
 
 @dataclass(frozen=True)
@@ -80,8 +68,10 @@ class Tomorrow:
     """What the next trading day is forecast to bring.
 
     Attributes:
-        date: The day on which the return ends, weekends skipped; holidays are not known.
+        date: The day on which the return ends: weekends are skipped, and holidays if known.
+        holidays_known: Whether they are, in the year of that day.
         origin: Newest row that was read.
+        age_days: Trading days after it that have passed.
         series: What is forecast.
         forecast: Return, per cent.
         bounds: `lower_80`, `upper_80`, `lower_90`, `upper_90`, per cent; None where unknown.
@@ -95,7 +85,9 @@ class Tomorrow:
     """
 
     date: str
+    holidays_known: bool
     origin: str
+    age_days: int
     series: str
     forecast: float
     bounds: dict[str, float | None]
@@ -109,19 +101,33 @@ class Tomorrow:
 
 
 def main(arguments: Sequence[str], *, today: datetime.date) -> int:
-    """Forecast, print a line, write `forecast.json`, and return the exit status."""
+    """Forecast, print a line, write `forecast.json`, and return the exit status.
+
+    A forecast from old data is written and said like any other, since it is one; the status tells
+    whoever does not read the warning.
+    """
     open_streams()
+    parser = argparse.ArgumentParser(
+        prog="python -m ironore_lightning.forecast",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("option", nargs="*", metavar="KEY=VALUE", help=", ".join(KEYS))
+    end_in_order()
     try:
-        options = read_options(arguments)
+        options = read_options(parser.parse_args(arguments).option)
+        max_age_days = _max_age_days(options)
         runs = [read_run(Path(folder), options.get("data.root")) for folder in options["run"]]
         tomorrow = forecast_next(runs, today=today)
         folder = Path(options.get("output_dir", runs[0].folder))
         with machine_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / "forecast.json", asdict(tomorrow))
-    except IronOreError as error:
-        return last_words(error)
-    say(describe(tomorrow))
+        say(describe(tomorrow))
+        if runs[0].settings.data.sample is None:  # a simulated market ends when it ends
+            _require_fresh(tomorrow, max_age_days)
+    except Exception as error:
+        return last_words(in_our_words(error))
     return 0
 
 
@@ -147,51 +153,53 @@ def read_options(arguments: Sequence[str]) -> dict[str, Any]:
     return options
 
 
+def _max_age_days(options: dict[str, Any]) -> int:
+    text = options.get("max_age_days", str(MAX_AGE_DAYS))
+    if not (text.isascii() and text.isdecimal()):
+        raise ConfigError(f"max_age_days: expected a number of trading days, got {text!r}")
+    return int(text)
+
+
+def _require_fresh(tomorrow: Tomorrow, max_age_days: int) -> None:
+    if tomorrow.age_days > max_age_days:
+        raise DataError(
+            f"the newest row is {tomorrow.origin}, {tomorrow.age_days} trading days old, and "
+            f"max_age_days={max_age_days}; refresh the files (data.root=DIR reads others), or "
+            f"allow it with max_age_days={tomorrow.age_days}"
+        )
+
+
 def _folders(text: str) -> list[str]:
     """Split at commas, but for those in the name of a folder, as a multirun's have."""
-    if Path(text).is_dir():
+    if os.path.isdir(text):  # noqa: PTH112 - pathlib raises for what is too long for a name
         return [text]
     found, rest = [], text.removeprefix("[").removesuffix("]").split(",")
     while rest:
         lengths = range(len(rest), 0, -1)
-        length = next((n for n in lengths if Path(",".join(rest[:n])).is_dir()), 1)
+        length = next((n for n in lengths if os.path.isdir(",".join(rest[:n]))), 1)  # noqa: PTH112
         found.append(",".join(rest[:length]))
         rest = rest[length:]
     return found
 
 
-def read_run(folder: Path, root: str | None) -> Run:
-    """Read the settings and results of a finished run, with its data elsewhere if `root` is given.
+def read_run(folder: Path, root: str | None) -> RunRecord:
+    """Read a finished run, with its data elsewhere if `root` is given.
 
     Raises:
         ConfigError: If the folder holds no finished run, or one of another version.
     """
-    try:
-        results = read_json(folder / "final_results.json")
-        made_of = read_json(folder / "provenance.json")
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"run: {folder} is no finished run, {error.filename} is missing"
-        ) from None
-    try:
-        config = Config.model_validate(results["settings"])
-        segments = {one["segment"]: one for one in results["split"]}
-        training = Span.model_validate(results["training_rows"])
-        validation = Span.model_validate(segments["val"])
-        digests = TypeAdapter(dict[str, str]).validate_python(made_of["training_sha256"])
-        evidence = str(results["evaluation"]["evidence"]["line"])
-    except KeyError as error:
-        raise ConfigError(f"run: {folder} cannot be read by this version: no {error}") from None
-    except (TypeError, ValidationError) as error:
-        reason = " ".join(str(error).splitlines()[:3])
-        raise ConfigError(f"run: {folder} cannot be read by this version: {reason}") from None
+    require_own_files(folder)
+    if not folder.is_dir():
+        raise ConfigError(f"run: {folder} is no finished run: there is no such folder")
+    run = RunRecord.read(folder)
+    data = run.settings.data.read_only()  # nothing is written on a folder's word
     if root is not None:
-        data = config.data.model_copy(update={"root": root, "sample": None})
-        config = config.model_copy(update={"data": data})
-    return Run(folder, config, training, validation, digests, evidence)
+        data = data.model_copy(update={"root": root, "sample": None})
+    settings = run.settings.model_copy(update={"data": data})
+    return run.model_copy(update={"settings": settings})
 
 
-def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
+def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> Tomorrow:
     """Let the runs speak of the newest row.
 
     Raises:
@@ -199,9 +207,11 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
         DataError: If the data no longer fit a run.
     """
     _require_same_task(runs)
-    config = runs[0].config
+    config = runs[0].settings
     raw = read_raw(config.data)
-    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    panel = build_panel(
+        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+    )
     target = build_target(panel, config.target)
     said = [speak(run, panel) for run in runs]
     forecast = pd.concat([one["forecast"] for one in said], axis=1, join="inner").mean(axis=1)
@@ -212,13 +222,16 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
     else:
         bounds = _conformal_bounds(forecast, target["value"], runs[0])
     origin = pd.Timestamp(panel.days[-1])
-    date = origin + pd.offsets.BusinessDay(config.target.horizon)
+    _require_past(origin, today)
+    date = pd.Timestamp(panel.calendar.ahead(panel.days[-1:], config.target.horizon)[0])
     base, month = _price_base(raw, panel, config, date)
     newest = float(forecast.iloc[-1])
-    names = {feature.name for run in runs for feature in run.config.features.names}
+    names = {feature.name for run in runs for feature in run.settings.features.names}
     return Tomorrow(
         date=f"{date:%Y-%m-%d}",
+        holidays_known=panel.calendar.knows(date),
         origin=f"{origin:%Y-%m-%d}",
+        age_days=max(0, panel.calendar.between(origin, today)),
         series=config.target.series,
         forecast=newest,
         bounds=bounds,
@@ -230,20 +243,24 @@ def forecast_next(runs: Sequence[Run], *, today: datetime.date) -> Tomorrow:
         staleness={name: int(panel.staleness[name].iloc[-1]) for name in sorted(names)},
         runs=[str(run.folder) for run in runs],
         evidence=_evidence(runs),
-        warnings=_warnings(origin, today),
+        warnings=[
+            *_age_warning(origin, panel.calendar, today),
+            *_holiday_warning(date, panel.calendar, config, has_month=month is not None),
+        ],
     )
 
 
-def speak(run: Run, panel: Panel) -> pd.DataFrame:
+def speak(run: RunRecord, panel: Panel) -> pd.DataFrame:
     """Let one network speak of every row that ends a full window, newest last.
 
     Returns:
         By origin: `forecast`, and the four bounds if the network says a distribution.
 
     Raises:
-        DataError: If its training rows were restated, or the newest row is in another unit.
+        DataError: If its training rows were restated, the newest row is in another unit, or there
+            are fewer rows than a window has.
     """
-    config = run.config
+    config = run.settings
     features = build_features(panel, config.features.names)
     _require_same_history(run, features)
     path = run.folder / "checkpoints" / "best.ckpt"
@@ -251,11 +268,16 @@ def speak(run: Run, panel: Panel) -> pd.DataFrame:
     values = scaler.apply(features.to_numpy(np.float64))
     _require_same_units(run, features, values[-1])
     length = config.window.sequence_length
+    if len(features) < length:
+        raise DataError(
+            f"{run.folder}: its window has {length} rows, and the data only {len(features)}"
+        )
     origins = np.arange(length - 1, len(features))
     scaled = torch.from_numpy(values.astype(np.float32))
     samples = WindowDataset(scaled, torch.zeros(len(features)), origins, sequence_length=length)
-    with torch.no_grad():
+    with torch.no_grad(), cpu_precision(config.hardware.precision):
         parameters = forecaster(samples[torch.arange(len(samples))].inputs)
+    require_finite(path, "the forecast of its network", parameters)
     frame = pd.DataFrame(
         {"forecast": forecaster.head.forecast(parameters).double().numpy()},
         index=features.index[origins],
@@ -271,23 +293,22 @@ def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster,
     Raises:
         ConfigError: If the checkpoint holds anything else.
     """
-    content = read_checkpoint(path)
-    forecaster = Forecaster(
+    build = partial(
+        Forecaster,
         num_features=num_features,
         model=config.model.model_dump(),
         training=config.training.model_dump(),
         monitor=config.monitor,
-    ).eval()
-    require_network(path, content, forecaster)
-    forecaster.load_state_dict(content["state_dict"])
-    center, spread = (content["WindowDataModule"].get(name) for name in ("center", "spread"))
-    for one in (center, spread):
-        if not isinstance(one, torch.Tensor) or one.shape != (num_features,):
-            raise ConfigError(f"{path}: holds no scaler of {num_features} columns")
-        require_numbers(path, "its scaler", one, torch.float64)
-    if not (spread > 0).all():
+    )
+    with torch.device("meta"):  # settings may ask for a larger network than the checkpoint holds
+        wanted = network_parts(build())
+    best = read_checkpoint(path, wanted)
+    forecaster = build().eval()
+    forecaster.load_state_dict(best[WEIGHTS])
+    scaler = Scaler(**{name: column.numpy() for name, column in best[SCALER].items()})
+    if not (scaler.spread > 0).all():
         raise ConfigError(f"{path}: its scaler has a spread that is not above zero")
-    return forecaster, Scaler(center=center.numpy(), spread=spread.numpy())
+    return forecaster, scaler
 
 
 def describe(tomorrow: Tomorrow) -> str:
@@ -309,14 +330,17 @@ def describe(tomorrow: Tomorrow) -> str:
         if low is not None and high is not None:
             said.append(f" ({low:.2f} to {high:.2f})")
     oldest = max(tomorrow.staleness, key=lambda name: tomorrow.staleness[name])
-    said.append(f"; oldest driver: {oldest}, {tomorrow.staleness[oldest]} trading days. ")
+    said.append(f"; oldest driver: {oldest}, {tomorrow.staleness[oldest]} trading days")
+    said.append(". " if tomorrow.holidays_known else "; holidays are not known. ")
     said.append(f"Earned so far: {tomorrow.evidence}")
     return "\n".join([*lines, "".join(said)]) + "\n"
 
 
-def _conformal_bounds(forecast: pd.Series, outcome: pd.Series, run: Run) -> dict[str, float | None]:
+def _conformal_bounds(
+    forecast: pd.Series, outcome: pd.Series, run: RunRecord
+) -> dict[str, float | None]:
     """Bound the newest forecast by the errors since the run's validation segment began."""
-    horizon = run.config.target.horizon
+    horizon = run.settings.target.horizon
     outcome = outcome.loc[forecast.index]
     ends = pd.Series(outcome.index, index=outcome.index).shift(-horizon)
     first, last = pd.Timestamp(run.validation.first_date), pd.Timestamp(run.validation.last_date)
@@ -324,7 +348,12 @@ def _conformal_bounds(forecast: pd.Series, outcome: pd.Series, run: Run) -> dict
     rows = pd.DataFrame({"segment": segment, "actual": outcome, "forecast": forecast}).loc[
         outcome.notna() | ends.isna()  # a sample without an outcome is none, but for the newest
     ]
-    bounds = conformal_bounds(rows, run.config.evaluation.adaptation, horizon=horizon).iloc[-1]
+    if not {"train", "val"} <= {*rows["segment"]}:
+        raise ConfigError(
+            f"{run.folder}: its data have no outcome between {first:%Y-%m-%d} and "
+            f"{last:%Y-%m-%d}, which should be its validation segment, or none before"
+        )
+    bounds = conformal_bounds(rows, run.settings.evaluation.adaptation, horizon=horizon).iloc[-1]
     return {name: float(bounds[name]) if np.isfinite(bounds[name]) else None for name in BOUNDS}
 
 
@@ -352,28 +381,29 @@ def _to_price(change: float | None, base: float | None, kind: str) -> float | No
     return float(base * growth)
 
 
-def _evidence(runs: Sequence[Run]) -> str:
+def _evidence(runs: Sequence[RunRecord]) -> str:
     """Return the grade that a run had earned, or that of the mean forecast on their test days."""
     first = runs[0]
     if len(runs) == 1:
         return first.evidence
-    members = [read_forecasts(run.folder) for run in runs]
+    target = first.settings.target
+    members = [read_forecasts(run.folder, target.kind) for run in runs]
     mean = mean_forecast(members)
     unbounded = mean.assign(**dict.fromkeys(BOUNDS, np.nan))
-    days = replace(members[0], predictions=unbounded).test_days(first.config.target)
+    days = replace(members[0], predictions=unbounded).test_days(target)
     assessment = assess(
         days,
         members[0].baselines,
         pd.DataFrame(index=days.frame.index),
-        first.config.evaluation,
+        first.settings.evaluation,
         label=f"of the mean of {len(runs)} runs",
     )
     return assessment.evidence.line
 
 
-def _warnings(origin: pd.Timestamp, today: datetime.date) -> list[str]:
-    """Warn of data that end before the last weekday."""
-    missed = int(np.busday_count(origin.date(), today)) - 1
+def _age_warning(origin: pd.Timestamp, calendar: Calendar, today: datetime.date) -> list[str]:
+    """Warn of data that end before the last trading day."""
+    missed = calendar.between(origin, today)
     if missed <= 0:
         return []
     return [
@@ -382,32 +412,54 @@ def _warnings(origin: pd.Timestamp, today: datetime.date) -> list[str]:
     ]
 
 
-def _require_same_task(runs: Sequence[Run]) -> None:
+def _holiday_warning(
+    date: pd.Timestamp, calendar: Calendar, config: Config, *, has_month: bool
+) -> list[str]:
+    """Warn at a month's end, where an unknown holiday would change the contract as well."""
+    before, after = (calendar.ahead(pd.DatetimeIndex([date]), step)[0] for step in (-1, 1))
+    if calendar.knows(date) or before.month == date.month == after.month:
+        return []
+    month = after.to_period("M") + config.futures.month_offset
+    contract = f" and contract {month}" if has_month and after.month != date.month else ""
+    return [
+        f"holidays are not known (data.holidays): if nobody trades on {date:%Y-%m-%d}, this is a "
+        f"forecast for {after:%Y-%m-%d}{contract}"
+    ]
+
+
+def _require_past(origin: pd.Timestamp, today: datetime.date) -> None:
+    """Raise if the newest row is of a day that has begun nowhere."""
+    if origin.date() > today + datetime.timedelta(days=1):
+        raise DataError(
+            f"the newest row is {origin:%Y-%m-%d}, and today is {today}; correct the date"
+        )
+
+
+def _require_same_task(runs: Sequence[RunRecord]) -> None:
     for run in runs[1:]:
         for key in ("data", "futures", "panel", "target", "split"):
-            if getattr(run.config, key) != getattr(runs[0].config, key):
+            if getattr(run.settings, key) != getattr(runs[0].settings, key):
                 raise ConfigError(
                     f"run: {run.folder} and {runs[0].folder} differ in {key}, so their forecasts "
                     "have no mean"
                 )
 
 
-def _require_same_history(run: Run, features: pd.DataFrame) -> None:
+def _require_same_history(run: RunRecord, features: pd.DataFrame) -> None:
     """Raise if a training row is not what it was when the run was trained."""
-    first, last = pd.Timestamp(run.training.first_date), pd.Timestamp(run.training.last_date)
-    rows = features.loc[first:last]
-    digests = column_digests(rows)
-    for name, digest in run.digests.items():
-        if digests.get(name) != digest:
+    rows = run.training_rows
+    first, last = pd.Timestamp(rows.first_date), pd.Timestamp(rows.last_date)
+    for name, digest in column_digests(features.loc[first:last]).items():
+        if run.training_sha256.get(name) != digest:
             raise DataError(
                 f"{name}: its values from {first:%Y-%m-%d} to {last:%Y-%m-%d} are "
                 f"not those that {run.folder} was trained on; train again on the new history"
             )
 
 
-def _require_same_units(run: Run, features: pd.DataFrame, newest: np.ndarray) -> None:
+def _require_same_units(run: RunRecord, features: pd.DataFrame, newest: np.ndarray) -> None:
     """Raise if the newest value of a column lies absurdly far from all training rows."""
-    if run.config.scaling.method == "none":
+    if run.settings.scaling.method == "none":
         return
     for name, value, scaled in zip(features, features.iloc[-1], newest, strict=True):
         if abs(scaled) > FURTHEST:
@@ -418,4 +470,8 @@ def _require_same_units(run: Run, features: pd.DataFrame, newest: np.ndarray) ->
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], today=datetime.datetime.now(tz=datetime.UTC).date()))
+    sys.exit(
+        ending_in_a_line(
+            lambda: main(sys.argv[1:], today=datetime.datetime.now(tz=datetime.UTC).date())
+        )
+    )

@@ -5,6 +5,9 @@ Torch is imported late, for whoever only counts cores.
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from ironore_lightning.config.training import HardwareSettings
 from ironore_lightning.errors import ConfigError
@@ -45,6 +48,38 @@ def _keep_freed_memory() -> None:
         mallopt(option, KEPT_BYTES)
 
 
+@contextmanager
+def cpu_precision(precision: str) -> Iterator[None]:
+    """Compute on a CPU as a run of `precision` does there.
+
+    A processor for which oneDNN has no such kernels takes torch's own, which are slower.
+    """
+    import torch
+
+    if precision == "32-true":
+        yield
+        return
+    dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
+    mkldnn: Any = torch.backends.mkldnn
+    before = mkldnn.enabled
+    try:
+        mkldnn.enabled = before and _has_kernels(precision)
+        with torch.autocast("cpu", dtype):
+            yield
+    finally:
+        mkldnn.enabled = before
+
+
+def _has_kernels(precision: str) -> bool:
+    """Say whether this processor runs an LSTM of mixed `precision`."""
+    import torch
+
+    kernels: Any = torch.ops.mkldnn
+    is_bf16 = precision == "bf16-mixed"
+    asked = kernels._is_mkldnn_bf16_supported if is_bf16 else kernels._is_mkldnn_fp16_supported
+    return not torch.backends.mkldnn.enabled or bool(asked())
+
+
 def usable_cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -68,6 +103,11 @@ def require_devices(settings: HardwareSettings) -> None:
             raise ConfigError(
                 f"hardware.devices: {settings.devices} were asked for, but this process may use "
                 f"{usable_cores()} core(s)"
+            )
+        if settings.precision != "32-true" and not _has_kernels(settings.precision):
+            raise ConfigError(
+                f"hardware.precision: {settings.precision} was asked for, but this processor has "
+                "no kernels for it (AVX-512 or newer has); choose 32-true"
             )
         return
     import torch

@@ -16,8 +16,9 @@ import pandas as pd
 
 from ironore_lightning.data.files import listed, quoted, read_bytes
 from ironore_lightning.data.pickles import read_pickled_contracts
-from ironore_lightning.data.tables import MISSING_MARKS, read_raw_table
-from ironore_lightning.errors import DataError, last_words
+from ironore_lightning.data.tables import MISSING_MARKS, as_text, read_raw_table
+from ironore_lightning.errors import DataError, in_our_words, last_words
+from ironore_lightning.interrupts import ending_in_a_line
 from ironore_lightning.terminal import open_streams, say
 
 _FORMATS = {
@@ -42,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = parser.parse_args(arguments).file
     try:
         lines = describe(path)
-    except DataError as error:
-        return last_words(error)
+    except Exception as error:
+        return last_words(in_our_words(error))
     say("\n".join(lines) + "\n")
     return 0
 
@@ -97,11 +98,13 @@ def _describe_table(path: Path, file_format: str) -> list[str]:
         lines.append(f"UTF-8 byte order mark: {mark}; delimiter: {delimiter!r} (a guess)")
     for position, header in enumerate(table.headers):
         cells = table.cells.iloc[:, position]
-        blank = cells.isna() | cells.astype(str).str.strip().isin(MISSING_MARKS)
+        blank = as_text(path.name, cells).isin(MISSING_MARKS)
         filled = cells[~blank]
         ends = "" if filled.empty else f"  {quoted(filled.iloc[0])} .. {quoted(filled.iloc[-1])}"
         name = listed([header]) if header else "(no header)"
-        lines.append(f"  {name}: {len(filled)} filled, {blank.sum()} blank{ends}")
+        unread = table.unreadable.get(position)
+        summary = unread or f"{len(filled)} filled, {blank.sum()} blank{ends}"
+        lines.append(f"  {name}: {summary}")
     return lines
 
 
@@ -120,4 +123,4 @@ def _day(date: object) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ending_in_a_line(main))

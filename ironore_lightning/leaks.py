@@ -7,6 +7,7 @@ published after it has looked ahead.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,7 @@ class BlackBox:
         if cut not in self.rebuilt:
             noisy = build_parts(self._with_future(cut, _replaced), self.config)
             changed = {name: part.changed(noisy[name]) for name, part in self.base.items()}
-            blank = self._with_future(cut, _blanked)
+            blank = self._with_future(cut, partial(_blanked, days_of=self.config.target.series))
             changed["features"] |= self.base["features"].changed(self._features(blank))
             self.rebuilt[cut] = changed
         return self.rebuilt[cut]
@@ -186,7 +187,9 @@ class BlackBox:
 
     def _features(self, raw: RawData) -> Part:
         config = self.config
-        panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+        panel = build_panel(
+            raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+        )
         return _features_part(build_features(panel, config.features.names), raw, config)
 
 
@@ -222,10 +225,15 @@ def _replaced(frame: pd.DataFrame, noise: pd.DataFrame, later: Flags) -> pd.Data
     return pd.DataFrame(np.where(later[:, None], noise, frame), frame.index, frame.columns)
 
 
-def _blanked(frame: pd.DataFrame, noise: pd.DataFrame, later: Flags) -> pd.DataFrame:
-    """End each column at the cut; one that starts after it only changes its numbers."""
-    starts_later = frame[~later].isna().all().to_numpy()
-    return _replaced(frame, noise.loc[:, starts_later].reindex(columns=frame.columns), later)
+def _blanked(
+    frame: pd.DataFrame, noise: pd.DataFrame, later: Flags, *, days_of: str
+) -> pd.DataFrame:
+    """End each column at the cut; one that starts after it only changes its numbers.
+
+    So does the column `days_of`, without whose values there would be no rows to compare.
+    """
+    kept = frame[~later].isna().all().to_numpy() | (frame.columns == days_of)
+    return _replaced(frame, noise.loc[:, kept].reindex(columns=frame.columns), later)
 
 
 def _curve_noise(closes: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

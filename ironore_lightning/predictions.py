@@ -1,7 +1,10 @@
 """From what the network said to the frames that are written and assessed."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,7 @@ from torch import Tensor
 
 from ironore_lightning.config.evaluation import EvaluationSettings
 from ironore_lightning.config.samples import TargetSettings
+from ironore_lightning.data.splits import SEGMENTS
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
 from ironore_lightning.evaluation.days import Floats, ScoredDays
@@ -31,12 +35,23 @@ from ironore_lightning.evaluation.intervals import (
     scaled_scores,
 )
 from ironore_lightning.model.heads import Head
+from ironore_lightning.record import read_bytes, short_reason
 
 if TYPE_CHECKING:  # lightning takes two seconds to import, which a summary does not have
     from ironore_lightning.data.datamodule import WindowDataModule
 
 BOUNDS = tuple(f"{side}_{round(100 * one)}" for one in COVERAGES for side in ("lower", "upper"))
 """Columns of the intervals."""
+
+LARGEST = {"log_return": 1e4, "simple_return": 1e6, "given": 1e38}
+"""What no number of a finished run exceeds, by the kind of its target: its price would overflow, or
+the 32 bit of its network."""
+
+LARGEST_TABLE = 2**28
+"""Bytes that are read of a table: a million rows."""
+
+MOST_COLUMNS = 50
+"""Columns that a table of a run may have; ours have fewer than twenty."""
 
 
 @dataclass(frozen=True)
@@ -112,43 +127,66 @@ def build_forecasts(
     )
 
 
-def read_forecasts(folder: Path) -> Forecasts:
-    """Read back what a finished run forecast.
+def read_forecasts(folder: Path, kind: str) -> Forecasts:
+    """Read back what a finished run forecast, `kind` being its `target.kind`.
 
     Raises:
-        ConfigError: Naming the file that is missing, or is no table of a run.
+        ConfigError: Naming the file that is missing, or is no table of such a run.
     """
-    predictions = _read_table(folder / "predictions.csv")
-    for name in ("segment", "actual", "forecast", *BOUNDS, "is_roll"):
-        if name not in predictions:
-            raise ConfigError(f"{folder / 'predictions.csv'}: holds no column {name}")
-    if not np.isfinite(predictions[["actual", "forecast"]]).all(axis=None):
-        raise ConfigError(f"{folder / 'predictions.csv'}: a value is missing")
+    predictions = read_predictions(folder, kind)
     test = predictions["date"][predictions["segment"] == "test"].reset_index(drop=True)
-    beside = []
-    for name in ("baselines", "density"):
-        table = _read_table(folder / f"{name}.csv")
-        if not table["date"].equals(test):
-            raise ConfigError(f"{folder / name}.csv: its days are not the test days of its run")
-        beside.append(table.drop(columns="date"))
-    return Forecasts(predictions, *beside)
+    with _table(folder / "baselines.csv", kind, days=test) as baselines:
+        _require_whole(baselines[["zero", "expanding mean", *baselines]])
+    with _table(folder / "density.csv", kind, days=test) as losses:
+        density = losses.filter(regex="^(pinball|crps) ")
+    return Forecasts(predictions, baselines, density)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read dates, words and numbers; whatever else a cell holds is refused."""
+def read_predictions(folder: Path, kind: str) -> pd.DataFrame:
+    """Read back the predictions of a finished run.
+
+    Raises:
+        ConfigError: If the file is missing, or is no table of such a run.
+    """
+    with _table(folder / "predictions.csv", kind) as table:
+        _require_whole(table[["actual", "forecast"]])
+        place = table["segment"].map({name: number for number, name in enumerate(SEGMENTS)})
+        if not place.is_monotonic_increasing or place.nunique() != len(SEGMENTS):
+            raise ValueError("its segments are not train, val and test")
+        return table[["date", "segment", "actual", "forecast", *BOUNDS, "is_roll"]]
+
+
+@contextmanager
+def _table(path: Path, kind: str, *, days: pd.Series | None = None) -> Iterator[pd.DataFrame]:
+    """Read a table for some checks, without its days if those must be `days`."""
+    content = read_bytes(path, largest=LARGEST_TABLE)
     try:
-        table = pd.read_csv(path, dtype={"date": str, "segment": str, "is_roll": bool})
-        numbers = table.columns.difference(["date", "segment", "is_roll"], sort=False)
-        table = table.astype(dict.fromkeys(numbers, np.float64))
-        table["date"] = pd.to_datetime(table["date"], format="ISO8601")
-        if not (table["date"].diff().dropna() > pd.Timedelta(0)).all():
-            raise ValueError("its days do not follow each other")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        table = _parse(content, largest=LARGEST[kind])
+        if days is not None and not table.pop("date").equals(days):
+            raise ValueError("its days are not the test days of its run")
+        yield table
+    except (ValueError, KeyError) as error:
+        reason = short_reason(error)
         raise ConfigError(f"{path}: is no table of a finished run: {reason}") from None
+
+
+def _parse(content: bytes, *, largest: float) -> pd.DataFrame:
+    """Parse days, words and numbers; whatever else a cell holds is a `ValueError`."""
+    if content.partition(b"\n")[0].count(b",") >= MOST_COLUMNS:
+        raise ValueError(f"it has more than {MOST_COLUMNS} columns")
+    own = {"date": str, "segment": str, "is_roll": bool}
+    table = pd.read_csv(BytesIO(content), dtype=defaultdict(lambda: np.float64, own))
+    table["date"] = pd.to_datetime(table["date"], format="%Y-%m-%d")
+    if not (table["date"].diff()[1:] > pd.Timedelta(0)).all():
+        raise ValueError("its days do not follow each other")
+    if (table.select_dtypes(np.float64).abs() > largest).any(axis=None):
+        raise ValueError(f"a number lies beyond {largest:g}")
     return table
+
+
+def _require_whole(numbers: pd.DataFrame) -> None:
+    if numbers.isna().any(axis=None):
+        raise ValueError("a value is missing")
 
 
 def mean_forecast(members: Sequence[Forecasts]) -> pd.DataFrame:

@@ -4,19 +4,23 @@ Takes the settings of train.py beside the folder, and trains nothing.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 import pandas as pd
+from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
 from ironore_lightning.command import run_command, run_job
-from ironore_lightning.composition import to_config
+from ironore_lightning.composition import own_keys, to_config
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.trading_days import longest_step
+from ironore_lightning.errors import ConfigError
 from ironore_lightning.record import write_csv, write_json
 
 log = logging.getLogger(__name__)
@@ -25,7 +29,8 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
 def main(composed: DictConfig) -> None:
     """Check the settings, then build and write."""
-    run_job(lambda: write_tables(to_config(composed, besides={"output_dir"}), _folder(composed)))
+    besides = own_keys("prepare")
+    run_job(lambda: write_tables(to_config(composed, besides=besides), _folder(composed)))
 
 
 def write_tables(config: Config, folder: Path) -> None:
@@ -35,28 +40,35 @@ def write_tables(config: Config, folder: Path) -> None:
     a model reads the same series anchored at the oldest one.
     """
     raw = read_raw(config.data)
-    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    panel = build_panel(
+        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+    )
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
     report = data_report(raw, panel, features, target)
-    folder.mkdir(parents=True, exist_ok=True)
+    tables = {"consolidated_features.csv": consolidated_features(panel, features, target)}
     if panel.futures:
-        write_csv(folder / "continuous_futures.csv", continuous_futures(panel), index=True)
-    table = consolidated_features(panel, features, target)
-    write_csv(folder / "consolidated_features.csv", table, index=True)
+        tables["continuous_futures.csv"] = continuous_futures(panel)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        write_csv(folder / name, table, index=True)
     write_json(folder / "data_report.json", report)
     _print_report(report)
+    for line in panel.bridging(_days(features)):
+        log.warning(line)
 
 
 def continuous_futures(panel: Panel) -> pd.DataFrame:
     """Lay the continuous series side by side, one row for each day of any leg."""
-    columns: dict[str, pd.Series] = {}
+    columns: list[tuple[str, pd.Series]] = []
     for name, series in panel.futures.items():
         leg = name.removeprefix("price_")
-        columns[name] = series.days["adjusted_price"]
-        columns[f"raw_price_{leg}"] = series.days["raw_price"]
-        columns[f"contract_month_{leg}"] = series.days["contract_month"].astype(str)
-    return pd.DataFrame(columns).rename_axis("date")
+        columns += [
+            (name, series.days["adjusted_price"]),
+            (f"raw_price_{leg}", series.days["raw_price"]),
+            (f"contract_month_{leg}", series.days["contract_month"].astype(str)),
+        ]
+    return _dated(columns)
 
 
 def consolidated_features(
@@ -68,7 +80,23 @@ def consolidated_features(
         for name, series in panel.futures.items()
         if name in features
     }
-    return features.assign(**levels, Y=target["value"]).rename_axis("date")
+    own = [(str(name), levels.get(str(name), column)) for name, column in features.items()]
+    return _dated([*own, ("Y", target["value"])])
+
+
+def _dated(columns: Sequence[tuple[str, pd.Series]]) -> pd.DataFrame:
+    """Lay named columns side by side, beside `date`.
+
+    Raises:
+        ConfigError: If one would take the place of another one.
+    """
+    names = ["date", *(name for name, _ in columns)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(
+            f"features.names: two columns of the tables would be called {', '.join(twice)}; leave "
+            "that one out, or rename it in its file and in conf/data/"
+        )
+    return pd.DataFrame(dict(columns)).rename_axis("date")
 
 
 def data_report(
@@ -86,6 +114,8 @@ def data_report(
         "rows_with_target": int(target["value"].notna().sum()),
         "first_date": _date(days[0]),
         "last_date": _date(days[-1]),
+        "longest_return_days": longest_step(days),
+        "bridged_days": panel.bridged_days(days),
         "columns": [
             _column_report(panel, str(name), days, blanks.get(name, 0)) for name in panel.values
         ],
@@ -138,7 +168,7 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 def _folder(composed: DictConfig) -> Path:
-    return Path(composed.output_dir)
+    return Path(to_absolute_path(composed.output_dir))
 
 
 def _days(table: pd.DataFrame | pd.Series) -> pd.DatetimeIndex:

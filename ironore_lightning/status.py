@@ -1,18 +1,19 @@
 """How far a run has come: a file that is always readable, and a lock that dies with its process."""
 
 import datetime
+import fcntl
 import hashlib
 import json
 import logging
+import math
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from filelock import FileLock, Timeout
 
@@ -22,9 +23,17 @@ from ironore_lightning.errors import (
     MachineError,
     RunPruned,
     exit_status,
+    is_refused,
     machine_error,
 )
-from ironore_lightning.record import read_json, write_json
+from ironore_lightning.interrupts import end_in_order
+from ironore_lightning.record import (
+    PROVENANCE_FILE,
+    RESULTS_FILE,
+    read_json,
+    readable,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +44,8 @@ PRUNED: Final = "pruned"
 INTERRUPTED: Final = "interrupted"
 
 STATUS_FILE = "status.json"
-RESULTS_FILE = "final_results.json"
 LOG_FILE = "training.log"
+LOCK_FILE = ".lock"
 
 PATIENCE_SECONDS = 5.0
 """How long to wait for a folder, which a summary holds for a moment to see whether it is free."""
@@ -44,7 +53,12 @@ PATIENCE_SECONDS = 5.0
 CURABLE = tuple(f"{kind.__name__}: " for kind in (ConfigError, DataError, MachineError))
 """How the errors begin after which a run can go on: what they speak of is not the run."""
 
-BEFORE_A_CHECKPOINT = ("tensorboard", "provenance.json")
+OTHER_PLACES = (
+    "if its command had --config-dir, --config-name or hydra.searchpath, give them beside resume="
+)
+"""What to try where the settings of a run are not found again."""
+
+BEFORE_A_CHECKPOINT = ("tensorboard", PROVENANCE_FILE)
 """What a run writes before its first epoch has ended."""
 
 LEFT_BY_A_RUN = (
@@ -58,6 +72,16 @@ LEFT_BY_A_RUN = (
     RESULTS_FILE,
 )
 """What a run that starts again removes first."""
+
+OPENED = (
+    ".hydra",
+    LOCK_FILE,
+    STATUS_FILE,
+    *(LOG_FILE, "prepare.log", "audit.log"),
+    *LEFT_BY_A_RUN,
+    *("multirun.yaml", "study.db", "study.db-journal", "study.db-wal"),
+)
+"""What is read, or written in its place, in the folder of a run or of many."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +100,8 @@ class Status:
             tries that were killed.
     """
 
+    __pydantic_config__: ClassVar[dict[str, bool]] = {"strict": True, "allow_inf_nan": False}
+
     state: Literal["complete", "running", "failed", "pruned", "interrupted"]
     started: str | None = None
     ended: str | None = None
@@ -84,6 +110,17 @@ class Status:
     exit_status: int | None = None
     settings: str | None = None
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for what no run ends with."""
+        for moment in (self.started, self.ended):
+            datetime.datetime.fromisoformat(moment or "2000-01-01")
+        if self.state == COMPLETE and (self.objective is None or not math.isfinite(self.objective)):
+            raise ValueError(f"a complete run has an objective, and not {self.objective}")
+        if self.seconds is not None and self.seconds < 0:
+            raise ValueError("seconds must not be negative")
+        if self.exit_status not in {None, *range(256)}:
+            raise ValueError("exit_status must be from 0 to 255")
 
     @property
     def can_go_on(self) -> bool:
@@ -120,9 +157,10 @@ class Attempt:
         """
         if self.status.state != COMPLETE or not (self.folder / RESULTS_FILE).exists():
             return None
-        before = read_json(self.folder / RESULTS_FILE).get("settings")
+        before = read_json(self.folder / RESULTS_FILE, dict[str, Any]).get("settings")
         if before != settings:
-            keys = ", ".join(_differences(before if isinstance(before, dict) else {}, settings))
+            known = before if isinstance(before, dict) else {}
+            keys = ", ".join(_differences(settings, known)) or "keys of another version"
             raise ConfigError(
                 f"{self.folder} holds a finished run that differs in {keys}; choose another folder "
                 "(hydra.sweep.dir for a multirun, hydra.run.dir for one run)"
@@ -163,8 +201,10 @@ class Attempt:
         """Say that everything is written.
 
         Raises:
-            FileNotFoundError: If the folder has vanished.
+            FileNotFoundError: If the results, or the whole folder, are not there.
         """
+        if not is_secondary_process():
+            (self.folder / RESULTS_FILE).stat()
         self._become(replace(self.status, state=COMPLETE, objective=objective, exit_status=0))
 
     def stop(self, error: BaseException) -> None:
@@ -179,7 +219,7 @@ class Attempt:
             self._become(replace(self.status, state=FAILED, error=message, exit_status=known))
         else:
             status = error.code if isinstance(error, SystemExit) else 130
-            known = status if isinstance(status, int) else 1
+            known = status % 256 if isinstance(status, int) else 1
             self._become(replace(self.status, state=INTERRUPTED, error=None, exit_status=known))
 
     def _become(self, status: Status) -> None:
@@ -210,7 +250,7 @@ def attempt(folder: Path, *, resume: bool = False) -> Iterator[Attempt]:
                 yield this
         except BaseException as error:
             # Where the disk is full, its status stays `running`: without its process, interrupted.
-            with suppress(OSError):
+            with suppress(OSError, MemoryError):
                 this.stop(error)
             raise
 
@@ -220,7 +260,9 @@ def machine_errors(folder: Path) -> Iterator[None]:
     """Turn what the operating system refuses into a `MachineError`."""
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        if not is_refused(error):
+            raise
         raise machine_error(error, otherwise=str(folder)) from error
 
 
@@ -232,8 +274,9 @@ def hold(folder: Path) -> Iterator[None]:
         ConfigError: If another process holds it.
         MachineError: If the folder or its lock cannot be written.
     """
-    lock = FileLock(folder / ".lock")
-    with machine_errors(folder / ".lock"):
+    end_in_order()
+    lock = FileLock(folder / LOCK_FILE)
+    with machine_errors(folder / LOCK_FILE):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=PATIENCE_SECONDS)
@@ -247,16 +290,70 @@ def hold(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def require_own_files(folder: Path) -> None:
+    """Raise unless all that a run opens in its folder are files and folders of its own.
+
+    The folder may come from somebody else. What lies behind a link would be overwritten, and a
+    pipe is waited for without end. The folder itself may be reached through a link.
+
+    Raises:
+        ConfigError: Naming what is something else.
+        MachineError: If the operating system refuses to look.
+    """
+    with machine_errors(folder):
+        top = os.path.realpath(folder)
+        for name in OPENED:
+            _require_own(folder / name, top)
+            if (folder / name).is_dir():
+                for path in (folder / name).iterdir():
+                    _require_own(path, top)
+
+
+def require_usable_name(folder: Path) -> None:
+    """Raise `ConfigError` for a name, of it or above it, that a run cannot write below."""
+    name = str(folder.absolute())
+    if "${" in name:  # wherever the name goes, something else would stand there
+        raise ConfigError(
+            f"{name} holds ${{ in its name, which settings cannot; rename it or choose another"
+        )
+    if readable(name) != name:
+        raise ConfigError(
+            f"{readable(name)}: TensorBoard writes only to a folder whose name is UTF-8; rename it "
+            "or choose another"
+        )
+
+
+def require_own_folders(folder: Path) -> None:
+    """Raise likewise for the folder of many runs, and for that of each of them.
+
+    Raises:
+        ConfigError: Naming what is something else.
+        MachineError: If the operating system refuses to look.
+    """
+    require_own_files(folder)
+    with machine_errors(folder):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir():
+                _require_own(path, os.path.realpath(folder))
+                require_own_files(path)
+
+
+def _require_own(path: Path, top: str) -> None:
+    if not Path(os.path.realpath(path)).is_relative_to(top):
+        raise ConfigError(
+            f"{path}: is a link that leads out of its run's folder, where nothing is read or "
+            "written; remove it, or put what it leads to in its place"
+        )
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ConfigError(f"{path}: is neither a file nor a folder, so no run left it; remove it")
+
+
 def is_secondary_process() -> bool:
     """Return whether lightning started this process to help another one, which keeps the record.
 
-    Raises:
-        ConfigError: If whoever else set the variable set no number.
+    A rank that anybody else has set is gone since this package was imported.
     """
-    rank = os.environ.get("LOCAL_RANK", "0")
-    if not re.fullmatch(r"-?\d{1,9}", rank, re.ASCII):
-        raise ConfigError(f"LOCAL_RANK: the environment must hold a whole number, got {rank!r}")
-    return int(rank) > 0
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
 def read_status(folder: Path) -> Status:
@@ -275,17 +372,7 @@ def read_status(folder: Path) -> Status:
 
 def _read(folder: Path) -> Status:
     path = folder / STATUS_FILE
-    if not path.is_file():
-        return Status(INTERRUPTED)
-    from pydantic import TypeAdapter, ValidationError  # takes time that --help does not have
-
-    try:
-        status: Status = TypeAdapter(Status).validate_json(path.read_bytes(), strict=True)
-    except ValidationError as error:
-        mistake = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in mistake["loc"]) or "the whole"
-        raise ConfigError(f"{path} holds no status of a run: {where}: {mistake['msg']}") from None
-    return status
+    return read_json(path, Status) if path.exists() else Status(INTERRUPTED)
 
 
 def _remove_leftovers(folder: Path, status: Status) -> None:
@@ -317,7 +404,10 @@ def _obstacle(folder: Path, status: Status, digest: str) -> str | None:
     checkpoints = folder / "checkpoints"
     has_begun = (checkpoints / "last.ckpt").exists()
     if status.settings != digest and (has_begun or status.settings is not None):
-        return "its settings are not those that it was started with; has conf/ been changed?"
+        return (
+            "its settings are not those that it was started with; has conf/ been changed? "
+            f"{OTHER_PLACES}"
+        )
     later = [folder / name for name in LEFT_BY_A_RUN if name not in BEFORE_A_CHECKPOINT]
     left = [*checkpoints.glob("*.ckpt"), *(path for path in later if path != checkpoints)]
     left = [path for path in left if path.exists()]
@@ -336,19 +426,22 @@ def _is_first_checkpoint(left: Sequence[Path]) -> bool:
 
 
 def _is_held(folder: Path) -> bool:
-    lock = FileLock(folder / ".lock")
+    """Return whether a process holds the lock of a folder; to look needs no right to write."""
+    path = folder / LOCK_FILE
     try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
+        if path.is_file():
+            with path.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # held, or of another user: its status says running
         return True
+    return False
 
 
-def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Name the keys in which two trees differ, dotted."""
+def _differences(ours: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Name the keys of ours, dotted, that another tree has otherwise; what only that has stays."""
     names: list[str] = []
-    for key in sorted({*one, *other}):
-        mine, its = one.get(key), other.get(key)
+    for key in sorted(ours):
+        mine, its = ours[key], other.get(key)
         if isinstance(mine, Mapping) and isinstance(its, Mapping):
             names += _differences(mine, its, f"{prefix}{key}.")
         elif mine != its:

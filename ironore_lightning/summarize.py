@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ironore_lightning.errors import WRONG_INPUT, IronOreError, last_words
+from ironore_lightning.errors import WRONG_INPUT, in_our_words, last_words
 from ironore_lightning.imports import quick_imports
+from ironore_lightning.interrupts import end_in_order, ending_in_a_line
 from ironore_lightning.terminal import open_streams, say
 
 USAGE = "usage: python -m ironore_lightning.summarize DIR\n"
@@ -23,15 +24,15 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[0] in {"-h", "--help"}:
         say(f"{__doc__}\n{USAGE}")
         return 0
-    with quick_imports():
-        from ironore_lightning.sweep.outputs import report
-
     try:
+        with quick_imports():
+            from ironore_lightning.sweep.outputs import report
+        end_in_order()
         report(Path(arguments[0]))
-    except IronOreError as error:
-        return last_words(error)
+    except Exception as error:
+        return last_words(in_our_words(error))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ending_in_a_line(lambda: main(sys.argv[1:])))

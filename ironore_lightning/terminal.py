@@ -6,8 +6,18 @@ import os
 import sys
 from typing import TextIO
 
+from ironore_lightning.errors import printable
+
 TEST_RESULTS = "ironore_lightning.test_results"
 """Logger of what a run says of its test segment."""
+
+
+class Lines(logging.Formatter):
+    """Write lines for people: names and messages in them may come from somebody else's files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Escape what a terminal would obey."""
+        return printable(super().format(record))
 
 
 class Console(logging.StreamHandler[TextIO]):
@@ -45,7 +55,7 @@ class RunLog(logging.FileHandler):
 def say(text: str) -> None:
     """Write to standard output, which may be full, or whose reader may have seen enough."""
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(printable(text))
         sys.stdout.flush()
     except OSError as error:
         _give_up(sys.stdout, error)

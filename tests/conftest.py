@@ -8,10 +8,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import contextlib
 import datetime
 import gc
+import hashlib
 import io
 import json
 import logging
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -95,6 +97,7 @@ def train() -> Callable[..., tuple[object, str]]:
 
     def run(*arguments: str) -> tuple[object, str]:
         said, code, argv = io.StringIO(), 0, sys.argv
+        ctrl_c = signal.getsignal(signal.SIGINT)
         sys.argv = ["train.py", *arguments]
         try:
             with contextlib.redirect_stderr(said):
@@ -103,12 +106,22 @@ def train() -> Callable[..., tuple[object, str]]:
             code = ended.code
         finally:
             sys.argv = argv
+            signal.signal(signal.SIGINT, ctrl_c)
             for handler in set(root.handlers) - set(before):
                 handler.close()
             root.handlers = list(before)
         return code, said.getvalue()
 
     return run
+
+
+@pytest.fixture
+def bfloat16(monkeypatch) -> None:
+    """Let any processor compute in bfloat16: one without such kernels takes torch's own."""
+    import torch
+
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
 
 
 @pytest.fixture(scope="session")
@@ -157,19 +170,29 @@ def write_run(compose) -> Callable[..., Path]:
         test.assign(**{"pinball model": 0.3, "crps model": np.nan, "pinball EWMA": 0.4}).to_csv(
             folder / "density.csv", index=False
         )
+        span = {"first_date": "2021-01-04", "last_date": "2021-01-04"}
+        scores = {"rmse": 1.0, "direction_accuracy": 50.0, "r2_zero": 0.0}
         results = {
             "settings": config.model_dump(mode="json"),
+            "split": [{"segment": name, **span} for name in ("train", "val", "test")],
+            "training_rows": span,
             "training": {"num_parameters": 100, "seconds": 1.0, "best_score": objective},
-            "evaluation": {"scores": {"rmse": 1.0, "direction_accuracy": 50.0, "r2_zero": 0.0}},
+            "evaluation": {"scores": scores, "evidence": {"line": "evidence: NONE"}},
         }
         (folder / "final_results.json").write_text(json.dumps(results), encoding="utf-8")
-        made_of = {"input_sha256": {"a": "b"}, "table_sha256": "c"}
+        made_of = {"input_sha256": {"a": digest("b")}, "table_sha256": digest("c")}
+        made_of["training_sha256"] = {}
         (folder / "provenance.json").write_text(json.dumps(made_of))
         _made(folder / ".hydra" / "overrides.yaml").write_text(json.dumps(list(overrides)))
         write_status(folder, state="complete", objective=objective, minute=minute)
         return folder
 
     return write
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_status(folder: Path, *, minute: int = 0, **values: object) -> None:

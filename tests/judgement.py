@@ -217,7 +217,7 @@ def _curve_settings(root: Path) -> DataSettings:
 def _table_settings(root: Path) -> DataSettings:
     layout = {"file": "table.parquet", "format": "parquet", "date_column": "date"}
     table = {**layout, "date_format": None, "delimiter": None}
-    none = {"contracts": {}, "sources": {}, "sample": None}
+    none = {"contracts": {}, "sources": {}, "sample": None, "holidays": None}
     return DataSettings.model_validate({"name": "table", "root": str(root), "table": table, **none})
 
 

@@ -11,6 +11,7 @@ from ironore_lightning.config.data import (
     PanelSettings,
     SampleSettings,
 )
+from ironore_lightning.config.samples import TargetSettings
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.sample import Market, simulate_market, write_market
@@ -19,6 +20,7 @@ ORIGINAL = Path(__file__).parents[1] / "conf" / "data" / "original.yaml"
 FRAMES = ("values", "staleness", "log_returns", "breaks")
 FIRST_DAY = "2025-04-01"
 FUTURES = FuturesSettings(month_offset=1, adjustment="ratio", bridge_days=0)
+TARGET = TargetSettings(series="price_65_m1", kind="log_return", horizon=1)
 PANEL = PanelSettings(start=None, as_published=True, break_days=())
 
 
@@ -44,7 +46,7 @@ def write_small_market(folder: Path) -> None:
 
 def original_settings(root: Path) -> DataSettings:
     """Return what `data=original data.root=ROOT` says of the data."""
-    return DataSettings.model_validate({**_original(), "root": str(root)})
+    return DataSettings.model_validate({**_original(), "root": str(root), "holidays": None})
 
 
 @cache
@@ -54,9 +56,12 @@ def _original() -> dict[str, object]:
 
 
 def read_market(settings: DataSettings) -> tuple[RawData, Panel]:
-    """Read and join the files as every run does, and keep nothing of it in the process."""
+    """Read and join the files as a run of every column does, and keep nothing in the process."""
     raw = read_raw(settings)
-    return raw, build_panel(raw, settings, futures=FUTURES, panel=PANEL)
+    panel = build_panel(raw, settings, futures=FUTURES, panel=PANEL, target=TARGET)
+    for name in panel.unusable:
+        panel.require_column(name, key="features.names")
+    return raw, panel
 
 
 def bits(market):

@@ -197,6 +197,7 @@ def test_a_market_that_never_moves_is_no_evidence_and_no_crash(judge):
     days, baselines, density = make_market(skill=0.2)
     found = judge(days.assign(actual=0.0), baselines, density)
     assert found.evidence.grade == "INSUFFICIENT"
+    assert found.evidence.missing == ("market never changes sign",)
     assert "direction undefined (0/0) GOOD" in found.evidence.line
     assert {(block.accuracy, block.r2_zero) for block in found.blocks} == {(None, None)}
     as_json(found)
@@ -206,6 +207,7 @@ def test_a_forecast_of_zero_is_insufficient(judge):
     days, baselines, density = make_market(skill=0.2)
     found = judge(days.assign(forecast=0.0), baselines, density)
     assert found.evidence.grade == "INSUFFICIENT"
+    assert found.evidence.missing == ("forecast never changes sign",)
     as_json(found)
 
 

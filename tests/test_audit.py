@@ -15,7 +15,8 @@ from ironore_lightning.data import features as features_module
 from ironore_lightning.data import panel as panels
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.data.windows import Batch, WindowDataset
-from ironore_lightning.errors import ConfigError, DataError, LeakageError
+from ironore_lightning.errors import ConfigError, LeakageError
+from ironore_lightning.predictions import BOUNDS
 
 WEEKLY = {"IOCJ Inventory": 3, "IOCJ Weekly shipment": 1}
 FEW_DAYS = pd.to_datetime(["2023-01-31", "2024-02-20", "2024-08-08", "2025-03-03"])
@@ -208,11 +209,11 @@ def test_a_level_anchored_at_the_newest_contract_is_named(sample, monkeypatch):
 def test_a_column_filled_backwards_is_named(sample, monkeypatch):
     join = panels._join
 
-    def filled_backwards(source, published, days, *, file):
-        values, staleness = join(source, published, days, file=file)
+    def filled_backwards(driver, days):
+        source, _ = driver
+        values, staleness = join(driver, days)
         if source.name == "lump premium":
-            values = pd.Series(source.to_numpy(), published).bfill().reindex(days, method="bfill")
-            values = values.ffill().rename(source.name)
+            values = source.reindex(days, method="bfill").ffill()
         return values, staleness
 
     monkeypatch.setattr(panels, "_join", filled_backwards)
@@ -415,10 +416,13 @@ def test_the_forecasts_of_a_run_are_looked_at(sample, tmp_path, monkeypatch):
     actual = np.random.default_rng(0).normal(0, 2, 100)
     frame = pd.DataFrame(
         {
-            "segment": ["train"] * 40 + ["test"] * 60,
+            "date": pd.bdate_range("2024-01-01", periods=100),
+            "segment": ["train"] * 20 + ["val"] * 20 + ["test"] * 60,
             "actual": actual,
             # The training rows are no copy.
             "forecast": np.where(np.arange(100) < 40, 1.0, 0.2 * np.roll(actual, 1)),
+            **dict.fromkeys(BOUNDS, np.nan),
+            "is_roll": False,
         }
     )
     frame.to_csv(tmp_path / "predictions.csv", index=False)
@@ -430,9 +434,9 @@ def test_the_forecasts_of_a_run_are_looked_at(sample, tmp_path, monkeypatch):
     ]
 
 
-def test_a_folder_without_forecasts_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"run: .* has no predictions\.csv"):
-        audit.read_test_forecasts(tmp_path)
+def test_a_folder_without_forecasts_is_refused(sample, tmp_path):
+    with pytest.raises(ConfigError, match=r"predictions\.csv: there is no such file"):
+        audit.audit_run(sample[0], run=tmp_path)
     (tmp_path / "predictions.csv").write_text("date,forecast\n2024-01-02,1\n")
-    with pytest.raises(DataError, match="cannot be read as forecasts: 'segment'"):
-        audit.read_test_forecasts(tmp_path)
+    with pytest.raises(ConfigError, match=r"is no table of a finished run: .*'actual'"):
+        audit.audit_run(sample[0], run=tmp_path)

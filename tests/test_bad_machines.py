@@ -5,6 +5,7 @@ import datetime
 import itertools
 import json
 import logging
+import mmap
 import os
 import re
 import resource
@@ -17,15 +18,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ironore_lightning import experiment
+from ironore_lightning import experiment, inspect
 from ironore_lightning import status as status_module
+from ironore_lightning.errors import DataError, MachineError
 from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.report.console import EpochReport
-from ironore_lightning.status import read_status
+from ironore_lightning.status import attempt, read_status
 from ironore_lightning.terminal import RunLog
 
 ROOT = Path(__file__).parents[1]
@@ -180,6 +184,67 @@ def test_on_a_small_disk_a_run_ends_in_one_line_and_what_is_there_is_whole(
     assert read_status(folder).state in {"failed", "interrupted"}
 
 
+# --- no memory ------------------------------------------------------------------------------------
+
+
+def thread_that_cannot_start():
+    raise RuntimeError("can't start new thread")  # as CPython says it
+
+
+WITHOUT_MEMORY = {
+    "Python": lambda: bytearray(2**60),
+    "NumPy": lambda: np.empty(2**57),
+    "torch": lambda: torch.empty(2**57),
+    "Arrow": lambda: pyarrow.allocate_buffer(2**60),
+    "a thread": thread_that_cannot_start,
+    "the system": lambda: mmap.mmap(-1, 2**60),
+}
+
+
+@pytest.mark.parametrize("asks", WITHOUT_MEMORY)
+def test_a_machine_without_memory_is_one_line_and_curable(asks, tmp_path):
+    with pytest.raises(MachineError) as caught, attempt(tmp_path):
+        WITHOUT_MEMORY[asks]()
+    assert str(caught.value).startswith(f"{tmp_path}: out of memory; end other programs, or ask ")
+    assert read_status(tmp_path).can_go_on
+
+
+def test_a_run_that_was_out_of_memory_goes_on_as_if_nothing_had_been(
+    train, monkeypatch, tmp_path, reference
+):
+    usual = EpochReport.on_train_epoch_end
+
+    def ask_for_too_much(self, trainer, *arguments):
+        usual(self, trainer, *arguments)
+        if trainer.current_epoch == 1:
+            np.empty(2**57)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochReport, "on_train_epoch_end", ask_for_too_much)
+        code, said = train(*QUICK, f"hydra.run.dir={tmp_path}")
+    assert code == 1
+    require_one_line(said)
+    assert said.startswith(f"MachineError: {tmp_path}: out of memory; ")
+    assert train(f"resume={tmp_path}") == (0, "")
+    assert (tmp_path / "predictions.csv").read_bytes() == reference
+
+
+def test_a_file_for_which_there_is_no_memory_is_one_line(monkeypatch, tmp_path, capsys):
+    (tmp_path / "f.csv").write_text("date,a\n2024-01-02,1\n", encoding="utf-8")
+    monkeypatch.setattr(inspect, "read_raw_table", lambda *_, **__: np.empty(2**57))
+    assert inspect.main([str(tmp_path / "f.csv")]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    require_one_line(said.err)
+    assert said.err.startswith("MachineError: this machine: out of memory; ")
+
+
+def test_a_mistake_in_the_code_and_a_word_of_a_file_are_no_lack_of_memory(tmp_path):
+    for error in (RuntimeError("a mistake"), DataError("f.csv: 'out of memory' is no number")):
+        with pytest.raises(type(error)), attempt(tmp_path):
+            raise error
+
+
 # --- folders --------------------------------------------------------------------------------------
 
 
@@ -263,6 +328,33 @@ def test_a_reader_who_has_seen_enough_does_not_stop_a_run(both):
         assert "guessing reaches" in (folder / "training.log").read_text(encoding="utf-8")
 
 
+# --- the environment ------------------------------------------------------------------------------
+
+
+def test_what_other_programs_left_in_the_environment_changes_nothing(
+    run_python, monkeypatch, tmp_path, reference
+):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n", encoding="utf-8")
+    left = {
+        "RANK": "abc",
+        "LOCAL_RANK": "1",
+        "SLURM_PROCID": "1",
+        "JSM_NAMESPACE_RANK": "1",
+        "PL_TRAINER_FAST_DEV_RUN": "True",
+        "PL_TRAINER_MAX_STEPS": "1",
+        "HYDRA_MAIN_MODULE": "elsewhere.main",
+        "MATPLOTLIBRC": str(tmp_path),
+        "GIT_DIR": str(tmp_path),
+    }
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    process = run_python("train.py", *QUICK, f"hydra.run.dir={tmp_path / 'run'}")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert state(tmp_path / "run") == "complete"
+    assert (tmp_path / "run" / "predictions.csv").read_bytes() == reference
+    assert len(list((tmp_path / "run" / "plots").glob("*.png"))) == 5
+
+
 # --- clocks ---------------------------------------------------------------------------------------
 
 
@@ -325,18 +417,18 @@ WRITE_FOREVER = """
 import sys
 from pathlib import Path
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
-from ironore_lightning.model.checkpoints import PARTS, PatientCheckpointIO
+from ironore_lightning.model.checkpoints import _write
 from ironore_lightning.record import write_csv, write_json
 from ironore_lightning.report.style import write_figures
 folder = Path(sys.argv[1])
 number = 0
-parts = {key: kind() for key, kind in PARTS.items()}
 while True:
     number += 1
     write_csv(folder / "a.csv", pd.DataFrame({"a": [number] * 20_000}), index=False)
     write_json(folder / "a.json", {"a": [number] * 20_000})
-    PatientCheckpointIO().save_checkpoint({**parts, "a": [number] * 20_000}, folder / "a.ckpt")
+    _write({"epoch": number, "a": torch.full((20_000,), float(number))}, folder / "a.ckpt")
     write_figures({"a": Figure(figsize=(5, 5))}, folder / "plots")
     if number == 2:
         print("written", flush=True)
@@ -353,7 +445,7 @@ def test_no_file_is_ever_found_half_written(tmp_path):
             while len(seen["a.csv"]) < 15 and time.monotonic() < deadline:
                 seen["a.csv"].append(set(pd.read_csv(tmp_path / "a.csv")["a"]))
                 seen["a.json"].append(set(READERS[".json"](tmp_path / "a.json")["a"]))
-                seen["a.ckpt"].append(set(read_checkpoint(tmp_path / "a.ckpt")["a"]))
+                seen["a.ckpt"].append({read_checkpoint(tmp_path / "a.ckpt")["epoch"]})
                 READERS[".png"](tmp_path / "plots" / "a.png")
         finally:
             process.kill()

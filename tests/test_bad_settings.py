@@ -1,10 +1,12 @@
 """Wrong command lines: each ends with status 2 and a line that names key, rule and value."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.config_store import ConfigStore
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,7 +60,7 @@ BAD = {
     "split.train=0.9": "split: train + val + test must be 1, they sum to 1.2",
     "split.fold=0": "split.fold: there is no such key",
     "split=by_date split.test_start=2020-01-01": "split: test_start must be after val_start 2024-",
-    "split=by_date split.val_start=01/02/2024": "split.val_start: input should be a valid date or",
+    "split=by_date split.val_start=01/02/2024": "split.val_start: a date is written YYYY-MM-DD",
     "split=walk_forward split.fold=-1": "split.fold: input should be greater than or equal to 0",
     "split=walk_forward split.fold=99": "split.fold: there is no fold 99; 847 samples have 10",
     "split=walk_forward split.initial=5": "split.initial: input should be greater than or equal",
@@ -70,13 +72,13 @@ BAD = {
     "data=orignal": "data=orignal: there is no such member; did you mean 'original'?",
     "data=original": "data: data.root is missing: data=original needs the folder of its files",
     "data=original data.root=": "data.root: string should have at least 1 character, got ''",
-    "data=original data.root=nowhere": "nowhere",
+    "data=original data.root=nowhere": f"{Path.cwd() / 'nowhere'}/group.csv: there is no such f",
     "data=sample data.root=/proc/x": "data.root: /proc/x cannot be made: no such file or directory",
     "data.sample.signal=1": "data.sample.signal: input should be less than 1, got 1",
     "data.sources=null": "data.sources: input should be a valid dictionary, got None",
     "futures.month_offset=0": "futures.month_offset: input should be greater than or equal to 1",
     "futures.adjustment=panama": "futures.adjustment: input should be 'ratio', 'difference' or",
-    "panel.start=yesterday": "panel.start: input should be a valid date or datetime",
+    "panel.start=yesterday": "panel.start: a date is written YYYY-MM-DD, got yesterday",
     "panel.start=2030-01-01": "panel.start=2030-01-01 lies after the last trading day 2025-08-13",
     "panel.break_days=[{leg:nothing,day:2024-01-01}]": "panel.break_days: 'nothing' is no price le",
     "hardware=tpu": "hardware=tpu: there is no such member; did you mean 'gpu'?",
@@ -110,6 +112,18 @@ BAD = {
 }
 
 
+FOUND_LATER = {
+    "split.fold=99",
+    "window.sequence_length=900",
+    "data.root=nowhere",
+    "data.root=/proc/x",
+    "panel.start=2030-01-01",
+    "hardware.devices=1000",
+    "hardware=gpu",
+}
+"""What only the data or the machine can refuse; of anything else no folder is left."""
+
+
 def test_there_are_as_many_as_the_readme_says():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (said,) = re.findall(r"^\| wrong settings \| (\d+) command lines", readme, re.MULTILINE)
@@ -125,6 +139,8 @@ def refused(train, tmp_path):
         code, said = train(*overrides, *where)
         assert code == 2, said
         assert not list(tmp_path.rglob("provenance.json"))
+        if not FOUND_LATER.intersection(overrides):
+            assert list(tmp_path.iterdir()) == []
         return said.splitlines()
 
     return run
@@ -142,6 +158,31 @@ def test_all_mistakes_of_a_command_line_are_listed_together(refused):
     lines = refused("model.dropout=2", "training.patience=0", "scaling.method=x")
     keys = [line.split(": ")[1] for line in lines]
     assert sorted(keys) == ["model.dropout", "scaling.method", "training.patience"]
+
+
+@pytest.mark.parametrize("missing", ["optuna", "optuna_integration"])
+def test_a_search_without_its_extra_is_one_line_that_installs_it(refused, monkeypatch, missing):
+    monkeypatch.delitem(sys.modules, "ironore_lightning.sweep.study", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)  # as if it were not there
+    assert refused("-m", "hydra/sweeper=optuna", "model.hidden_size=choice(2,3)") == [
+        "ConfigError: hydra/sweeper: a search needs Optuna; install it with "
+        'pip install -e ".[search]"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "extra"),
+    [("joblib", "parallel"), ("submitit_local", "cluster"), ("submitit_slurm", "cluster")],
+)
+def test_a_launcher_without_its_extra_is_one_line_that_installs_it(
+    refused, monkeypatch, launcher, extra
+):
+    members = ConfigStore.instance().repo["hydra"]["launcher"]
+    monkeypatch.delitem(members, f"{launcher}.yaml", raising=False)
+    assert refused("-m", f"hydra/launcher={launcher}", "seed=0,1") == [
+        f"ConfigError: hydra/launcher={launcher}: it is not installed; install it with "
+        f'pip install -e ".[{extra}]"'
+    ]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

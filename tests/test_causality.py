@@ -73,7 +73,11 @@ class Known:
 
 def assemble(raw, config, *, tamper: Callable[[Panel], Panel] = lambda panel: panel):
     """Build the samples of a run, with a hand on the panel."""
-    panel = tamper(build_panel(raw, config.data, futures=config.futures, panel=config.panel))
+    panel = tamper(
+        build_panel(
+            raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+        )
+    )
     features = build_features(panel, config.features.names)
     return lay_windows(features, build_target(panel, config.target).loc[features.index], config)
 

@@ -9,7 +9,7 @@ from damage import in_bytes, in_cell, in_frame, in_lines, unpacked
 from small_market import bits, original_settings, read_market, write_small_market
 
 from ironore_lightning.config.data import DataSettings
-from ironore_lightning.data import tables
+from ironore_lightning.data import files, workbooks
 from ironore_lightning.errors import DataError
 
 FILES = {"csv": "table.csv", "parquet": "table.parquet", "excel": "table.xlsx"}
@@ -45,7 +45,7 @@ def table_settings(root, file_format):
         "date_format": "%Y-%m-%d" if is_text else None,
         "delimiter": "," if is_text else None,
     }
-    none = {"contracts": {}, "sources": {}, "sample": None}
+    none = {"contracts": {}, "sources": {}, "sample": None, "holidays": None}
     return DataSettings.model_validate({"name": "table", "root": str(root), "table": table, **none})
 
 
@@ -83,7 +83,10 @@ TABLES = {
         in_lines("table.csv", lambda lines: [line.partition(",")[0] + "," for line in lines]),
         "there is no column besides the date",
     ),
-    ("csv", "a value below no header"): (in_cell("table.csv", 1, 3, ""), "in a column without a"),
+    ("csv", "a header twice"): (
+        in_cell("table.csv", 1, 3, "price_65_m1"),
+        "the header 'price_65_m1' is there twice",
+    ),
     ("csv", "weeks are lost"): (
         in_lines("table.csv", lambda lines: lines[:20] + lines[50:]),
         "there is no trading day between",
@@ -133,7 +136,7 @@ TABLES = {
     ),
     ("parquet", "lists as numbers"): (
         in_frame("table.parquet", lambda frame: frame.assign(price_65_m1=[[1.0]] * len(frame))),
-        "column 'price_65_m1', row 1: ",
+        "column 'price_65_m1': holds list<element: double>, expected numbers, text or dates",
     ),
     ("parquet", "truth as numbers"): (
         in_frame("table.parquet", lambda frame: frame.assign(price_65_m1=True)),
@@ -182,7 +185,7 @@ TABLES = {
             "table.xlsx",
             unpacked(lambda parts: {name: parts[name] for name in parts if name != SHEET}),
         ),
-        "is not a readable .xlsx workbook: ",
+        "there is no sheet that is not hidden",
     ),
     ("excel", "broken markup"): (
         in_bytes("table.xlsx", unpacked(lambda parts: parts | {SHEET: parts[SHEET][:-40]})),
@@ -190,7 +193,7 @@ TABLES = {
     ),
     ("excel", "a bomb of zeros"): (
         in_bytes("table.xlsx", unpacked(lambda parts: parts | {"bomb": bytes(70 * 2**20)})),
-        f"bytes, may have {tables.MAX_UNPACKED_BYTES}",
+        f"bytes, may have {workbooks.MAX_UNPACKED_BYTES}",
     ),
     ("excel", "a bomb of entities"): (
         in_bytes("table.xlsx", unpacked(with_entities)),
@@ -198,7 +201,7 @@ TABLES = {
     ),
     ("excel", "a cell at the far end"): (
         in_bytes("table.xlsx", unpacked(with_far_cell)),
-        f"cells or more, may have {tables.MAX_CELLS}",
+        f"cells or more, may have {files.MAX_CELLS}",
     ),
     ("excel", "text"): (
         in_frame("table.xlsx", with_price_of("high")),

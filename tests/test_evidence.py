@@ -37,6 +37,7 @@ CONVINCING = Findings(
         diebold_mariano_p=0.01,
     ),
     pesaran_timmermann=0.004,
+    one_sided="",
     anatolyev_gerko=0.002,
     block_share=7 / 9,
     net_sharpe=1.2,
@@ -133,9 +134,9 @@ def test_too_few_days_are_insufficient(grade, settings):
 
 
 def test_a_forecast_of_one_sign_is_insufficient(grade):
-    evidence = grade(pesaran_timmermann=None)
+    evidence = grade(pesaran_timmermann=None, one_sided="forecast never changes sign")
     assert evidence.earned == "INSUFFICIENT"
-    assert evidence.missing == ("forecast or market has one sign only",)
+    assert evidence.missing == ("forecast never changes sign",)
 
 
 def test_nothing_known_at_all_is_insufficient_and_has_a_line(settings):

@@ -1,6 +1,7 @@
 """The forecast command on finished runs."""
 
 import datetime
+import hashlib
 import json
 import shutil
 
@@ -11,7 +12,7 @@ import pytest
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.forecast import forecast_next, main, read_options, read_run
+from ironore_lightning.forecast import describe, forecast_next, main, read_options, read_run
 
 TODAY = datetime.date(2025, 8, 14)
 
@@ -45,13 +46,31 @@ def other(make_run):
     return make_run("seed=1")
 
 
+def date_of(line):
+    text = line.split(",")[0]
+    return pd.Timestamp(text) if "-" in text else pd.to_datetime(text, format="%d/%m/%Y")
+
+
 def cut(market, target, day):
-    """Copy the market without what its csv files and contracts hold after `day`."""
+    """Copy the market without what its files hold after `day`."""
     shutil.copytree(market, target)
+    for path in target.glob("*.csv"):
+        header, *lines = path.read_text(encoding="utf-8-sig").splitlines()
+        kept = [line for line in lines if date_of(line) <= pd.Timestamp(day)]
+        path.write_text("\n".join([header, *kept]), encoding="utf-8")
     for name in ("Raw_M65F_DSP.pkl", "Raw_FEF_Close.pkl"):
         contracts = pd.read_pickle(target / name)
         pd.to_pickle({month: one.loc[:day] for month, one in contracts.items()}, target / name)
     return target
+
+
+def test_help_says_how_to_ask(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"], today=TODAY)
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith("usage: python -m ironore_lightning.forecast")
+    assert "``data.root=DIR`` reads newer files" in said
 
 
 def test_the_newest_row_is_forecast_and_written(run, capsys):
@@ -96,7 +115,65 @@ def test_what_was_forecast_in_the_run_is_forecast_again_from_the_data_of_that_da
     for name in ("lower_80", "upper_80", "lower_90", "upper_90"):
         assert said.bounds[name] == pytest.approx(then[name], abs=1e-6)
     assert said.contract_month == "2025-08"  # on 1 July that of August is held
-    assert said.warnings == []
+    assert said.warnings == [
+        "holidays are not known (data.holidays): if nobody trades on 2025-07-01, this is a "
+        "forecast for 2025-07-02"
+    ]
+
+
+@pytest.mark.usefixtures("bfloat16")
+def test_a_run_speaks_in_the_precision_in_which_it_was_tested(make_run, market, tmp_path):
+    folder, result = make_run("model=bilstm_small", "hardware.precision=bf16-mixed")
+    root = cut(market, tmp_path / "cut", "2025-06-30")
+    mixed = read_run(folder, str(root))
+    whole = mixed.settings.hardware.model_copy(update={"precision": "32-true"})
+    settings = mixed.settings.model_copy(update={"hardware": whole})
+    plain = mixed.model_copy(update={"settings": settings})
+    then = result.forecasts.predictions.set_index("date").loc["2025-07-01", "forecast"]
+    today = datetime.date(2025, 7, 1)
+    assert forecast_next([mixed], today=today).forecast == pytest.approx(then, abs=1e-6)
+    assert forecast_next([plain], today=today).forecast != pytest.approx(then, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def early(make_run, market):
+    """A run that was trained until the summer of 2023, and knows the holidays of its market."""
+    (market / "holidays.txt").write_text("2024-03-29\n2024-12-25\n")
+    split = ("split=by_date", "split.val_start=2023-06-01", "split.test_start=2023-10-02")
+    return make_run(*split, "data.holidays=holidays.txt")[0]
+
+
+@pytest.mark.parametrize(
+    ("day", "date", "contract"),
+    [("2024-03-28", "2024-04-01", "2024-05"), ("2024-12-24", "2024-12-26", "2025-01")],
+)
+def test_the_next_day_is_no_holiday_and_has_the_contract_that_is_held_then(
+    early, market, tmp_path, day, date, contract
+):
+    root = cut(market, tmp_path / "cut", day)
+    said = forecast_next([read_run(early, str(root))], today=datetime.date.fromisoformat(date))
+    assert (said.origin, said.date, said.contract_month) == (day, date, contract)
+    assert (said.warnings, said.age_days, said.holidays_known) == ([], 0, True)
+    base = pd.read_pickle(market / "Raw_M65F_DSP.pkl")[pd.Period(contract, "M")].loc[day]
+    assert said.price == pytest.approx(base * np.exp(said.forecast / 100))
+
+
+def test_a_month_end_without_known_holidays_is_warned_of(early, market, tmp_path):
+    root = cut(market, tmp_path / "cut", "2024-03-28")
+    (root / "holidays.txt").write_text("2023-12-25\n")
+    said = forecast_next([read_run(early, str(root))], today=datetime.date(2024, 3, 29))
+    assert (said.date, said.contract_month) == ("2024-03-29", "2024-04")
+    assert said.warnings == [
+        "holidays are not known (data.holidays): if nobody trades on 2024-03-29, this is a "
+        "forecast for 2024-04-01 and contract 2024-05"
+    ]
+    assert "; holidays are not known. Earned" in describe(said)
+
+
+def test_the_file_of_holidays_is_an_input_of_the_run(early):
+    made_of = json.loads((early / "provenance.json").read_text())
+    digest = hashlib.sha256(b"2024-03-29\n2024-12-25\n").hexdigest()
+    assert made_of["input_sha256"]["holidays.txt"] == digest
 
 
 def test_several_runs_give_their_mean_and_its_own_grade(run, other):
@@ -167,30 +244,164 @@ def test_old_data_are_warned_of_in_weekdays(run, today, missed):
 
 
 @pytest.mark.parametrize(
+    ("today", "options", "status"),
+    [
+        ("2025-08-21", [], 0),  # after five trading days: 14, 15, 18, 19 and 20 August
+        ("2025-08-22", [], 2),
+        ("2025-08-22", ["max_age_days=6"], 0),
+        ("2025-08-15", ["max_age_days=0"], 2),
+        ("2026-12-03", ["max_age_days=340"], 0),
+        ("2026-12-04", ["max_age_days=340"], 2),
+    ],
+)
+def test_data_that_are_too_old_end_with_status_2_after_the_forecast(
+    run, tmp_path, capsys, today, options, status
+):
+    arguments = [f"run={run[0]}", f"output_dir={tmp_path}", *options]
+    assert main(arguments, today=datetime.date.fromisoformat(today)) == status
+    said = capsys.readouterr()
+    assert "2025-08-14 (data to 2025-08-13)" in said.out
+    written = json.loads((tmp_path / "forecast.json").read_text(encoding="utf-8"))
+    assert (written["date"], len(written["warnings"])) == ("2025-08-14", 1)
+    assert said.err.startswith("DataError: the newest row is 2025-08-13, ") == (status == 2)
+    assert said.err.count("\n") == (status == 2)
+
+
+def test_a_row_from_the_future_is_refused(run):
+    yesterday = datetime.date(2025, 8, 12)  # the market may be a time zone ahead
+    assert forecast_next([read_run(run[0], None)], today=yesterday).age_days == 0
+    with pytest.raises(DataError, match=r"newest row is 2025-08-13, and today is 2025-08-11;"):
+        forecast_next([read_run(run[0], None)], today=datetime.date(2025, 8, 11))
+
+
+@pytest.mark.parametrize(
     ("arguments", "line"),
     [
         ([], "ConfigError: run: the folder of a finished run is missing"),
         (["rum=x"], "ConfigError: rum=x: expected one of run=, data.root=, output_dir="),
-        (["run=nowhere"], "ConfigError: run: nowhere is no finished run"),
+        (["run=x", "max_age_days=-1"], "ConfigError: max_age_days: expected a number of"),
+        (["run=x", "max_age_days="], "ConfigError: max_age_days: expected a number of"),
+        (["run=nowhere"], "ConfigError: run: nowhere is no finished run: there is no such folder"),
+        ([f"run={__file__}"], f"ConfigError: run: {__file__} is no finished run: there is no such"),
+        ([f"run={'x' * 300}"], f"MachineError: {'x' * 300}/.hydra: file name too long"),
     ],
 )
-def test_wrong_arguments_end_with_status_2_and_a_line(capsys, arguments, line):
-    assert main(arguments, today=TODAY) == 2
-    assert capsys.readouterr().err.startswith(line)
+def test_wrong_arguments_end_with_a_line(capsys, arguments, line):
+    assert main(arguments, today=TODAY) == (1 if line.startswith("Machine") else 2)
+    said = capsys.readouterr().err
+    assert said.startswith(line)
+    assert said.count("\n") == 1
 
 
 def test_a_folder_of_another_version_is_a_line(tmp_path):
     (tmp_path / "final_results.json").write_text('{"settings": {}}', encoding="utf-8")
     (tmp_path / "provenance.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ConfigError, match="cannot be read by this version") as caught:
+    with pytest.raises(ConfigError, match=r"settings\.name: Field required") as caught:
         read_run(tmp_path, None)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def edited(run, tmp_path):
+    """Return a copy of the run whose results were edited: values by dotted key."""
+
+    def edit(changes):
+        said_before = shutil.ignore_patterns("forecast.json")
+        folder = shutil.copytree(run[0], tmp_path / "edited", ignore=said_before)
+        path = folder / "final_results.json"
+        results = json.loads(path.read_text(encoding="utf-8"))
+        for key, value in changes.items():
+            *above, last = key.split(".")
+            node = results
+            for part in above:
+                node = node[int(part) if part.isdigit() else part]
+            node[last] = value
+        path.write_text(json.dumps(results), encoding="utf-8")
+        return folder
+
+    return edit
+
+
+SOURCE = "settings.data.sources.index.file"
+EDITED = {
+    "a window longer than the data": (
+        {"settings.window.sequence_length": 900},
+        "DataError: ",
+        "its window has 900 rows, and the data only 867",
+    ),
+    "a file anywhere": ({SOURCE: "/etc/passwd"}, "ConfigError: ", "must be a path below data.root"),
+    "standard input": ({SOURCE: "/dev/stdin"}, "ConfigError: ", "must be a path below data.root"),
+    "a file above": ({SOURCE: "../a.csv"}, "ConfigError: ", "must be a path below data.root"),
+    "a folder of devices": ({"settings.data.root": "/dev"}, "DataError: /dev/", "no such file"),
+    "a segment of another time": (
+        {"split.1.first_date": "1900-01-01", "split.1.last_date": "1900-01-01"},
+        "ConfigError: ",
+        "no outcome between 1900-01-01 and 1900-01-01",
+    ),
+    "a date beyond any calendar": (
+        {"training_rows.last_date": "9999-12-31"},
+        "DataError: ",
+        "are not those that",
+    ),
+    "a date that is a number": ({"training_rows.last_date": 1}, "ConfigError: ", "YYYY-MM-DD"),
+    "another training": (
+        {"training_rows.last_date": "2023-01-31"},
+        "DataError: ",
+        "not those that",
+    ),
+    "a segment less": ({"split": []}, "ConfigError: ", "split.1: Field required"),
+    "a horizon beyond the data": ({"settings.target.horizon": 10**9}, "ConfigError: ", "horizon"),
+    "a grade of two lines": ({"evaluation.evidence.line": ["a"]}, "ConfigError: ", "valid string"),
+}
+
+
+@pytest.mark.parametrize("case", EDITED)
+def test_edited_results_are_a_line(edited, case, capsys):
+    changes, kind, said = EDITED[case]
+    folder = edited(changes)
+    assert main([f"run={folder}"], today=TODAY) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(kind)
+    assert said in line
+    assert not (folder / "forecast.json").exists()
+
+
+def test_no_market_is_written_on_the_word_of_a_folder(edited, compose, tmp_path, run):
+    sample = compose(f"data.root={tmp_path / 'root'}").data.model_dump(mode="json")
+    said, expected = (
+        forecast_next([read_run(folder, None)], today=TODAY)
+        for folder in (edited({"settings.data": sample}), run[0])
+    )
+    assert said.forecast == expected.forecast
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_run_without_digests_of_its_training_rows_is_refused(run, tmp_path, capsys):
+    folder = shutil.copytree(run[0], tmp_path / "edited")
+    path = folder / "provenance.json"
+    made_of = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**made_of, "training_sha256": {}}), encoding="utf-8")
+    assert main([f"run={folder}"], today=TODAY) == 2
+    assert "are not those that" in capsys.readouterr().err
+
+
+def test_what_a_folder_says_is_printed_and_not_obeyed(edited, capsys):
+    folder = edited({"evaluation.evidence.line": "\x1b[2Jevidence:\nSTRONG \u202e"})
+    assert main([f"run={folder}"], today=TODAY) == 0
+    line = capsys.readouterr().out
+    assert line.endswith("Earned so far: \\x1b[2Jevidence: STRONG \\u202e\n")
+    assert line.count("\n") == 1
 
 
 def test_several_folders_can_be_listed():
     assert read_options(["run=[a,b]"])["run"] == ["a", "b"]
     assert read_options(["run=a", "run=b"])["run"] == ["a", "b"]
     assert read_options(["run=a,b", "output_dir=c"]) == {"run": ["a", "b"], "output_dir": "c"}
+
+
+def test_many_folders_together_may_be_longer_than_a_name(tmp_path):
+    folders = [f"{tmp_path}/{number:0100d}" for number in range(45)]
+    assert read_options([f"run={','.join(folders)}"])["run"] == folders
 
 
 def test_commas_in_the_folders_of_a_multirun_divide_nothing(tmp_path):

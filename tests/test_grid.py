@@ -1,14 +1,17 @@
 """Every combination once, in a folder of its own, and all folds that the data have."""
 
+import math
 import random
 import re
 from pathlib import Path
 
 import pytest
+from conftest import write_status
 from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf, open_dict
@@ -27,6 +30,7 @@ from ironore_lightning.sweep.grid import (
     folder_name,
     with_values,
 )
+from ironore_lightning.sweep.outcomes import require_none_refused
 
 ROOT = Path(__file__).parents[1]
 SAFE = re.compile(r"[A-Za-z0-9_.,=+-]+")
@@ -111,6 +115,32 @@ def test_what_has_no_list_of_values_is_refused_in_a_line(override, line):
         combinations(parse("model=tiny,bilstm", override))
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["seed=range(0,1000000000)"], "seed=range(0,1000000000): 1,000,000,000 values, a mult"),
+        (["seed=shuffle(range(10001))"], "seed=shuffle(range(10001)): 10,001 values, a multirun m"),
+        (["x=range(0,1,1e-12)"], "x=range(0,1,1e-12): 1,000,000,000,00"),
+        (["x=range(0,inf)"], "x=range(0,inf): nan values, a multirun may have 10000 runs"),
+        (
+            ["seed=range(0,3000)", "model=tiny,bilstm", "name=a", "x=1,2"],
+            "seed (3000 values) x model (2 values) x x (2 values): 12000 runs, a multirun may have",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_grid_is_counted_before_it_is_enumerated(overrides, line):
+    with pytest.raises(ConfigError) as caught:
+        combinations(parse(*overrides))
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_as_many_runs_as_there_may_be_are_enumerated():
+    jobs = combinations(parse("x=range(5,-9995,-1)"))
+    assert (len(jobs), jobs[0][0], jobs[-1][0]) == (10_000, "x=5", "x=-9994")
 
 
 # --- folder names ---------------------------------------------------------------------------------
@@ -265,6 +295,22 @@ def test_a_folder_in_which_another_sweep_works_is_refused(sweep, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
+def test_jobs_that_found_another_finished_run_in_their_folder_are_refused_in_a_line(tmp_path):
+    def job(name, state, value):
+        write_status(tmp_path / name, state=state, objective=1.0)
+        node = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path / name)}}})
+        return JobReturn(hydra_cfg=node, status=JobStatus.COMPLETED, _return_value=value)
+
+    others = [job("a", "complete", 1.0), job("b", "failed", math.nan), job("c", "failed", None)]
+    require_none_refused(others)
+    with pytest.raises(ConfigError) as caught:
+        require_none_refused([*others, job("d", "complete", math.nan)])
+    assert str(caught.value) == (
+        f"{tmp_path / 'd'} holds another run that has finished, so 1 of 4 jobs were not run; "
+        "choose another hydra.sweep.dir"
+    )
+
+
 def test_the_original_grid_has_108_jobs(hydra_context):
     config = hydra_context.config_loader.load_configuration(
         "config", ["hparams_search=original_grid"], RunMode.MULTIRUN
@@ -381,7 +427,7 @@ def expand(hydra_context):
 def make_target(compose):
     """Return the target of the sample market's rows that have all features."""
     config = compose()
-    panel = build_market(config.data, config.futures, config.panel).panel
+    panel = build_market(config.data, config.futures, config.panel, config.target).panel
     days = build_features(panel, config.features.names).index
 
     def target(horizon):

@@ -46,3 +46,10 @@ def test_an_apple_gpu_that_is_not_there_is_named(compose, monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="mps was asked for"):
         require_devices(compose("hardware=mps").hardware)
+
+
+def test_a_precision_for_which_the_processor_has_no_kernels_is_refused(compose, monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    with pytest.raises(ConfigError, match=r"hardware.precision: bf16-mixed .* choose 32-true"):
+        require_devices(compose("hardware.precision=bf16-mixed").hardware)
+    require_devices(compose().hardware)

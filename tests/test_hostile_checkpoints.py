@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import struct
 import subprocess
@@ -16,7 +17,7 @@ from torch import nn
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.forecast import main as forecast
-from ironore_lightning.model.checkpoints import PARTS, read_checkpoint
+from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.summarize import main as summarize
 
 ROOT = Path(__file__).parents[1]
@@ -71,6 +72,7 @@ def bomb():
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", bytes(8_000_000))
         archive.writestr("archive/version", "3\n")
+        archive.writestr("archive/data/0", os.urandom(9000))  # as large as a checkpoint
     claimed = struct.pack("<I", 8_000_000)
     return stream.getvalue().replace(claimed, struct.pack("<I", 4_000_000_000))
 
@@ -106,20 +108,22 @@ def hostile(kind, marker, good):
     }[kind]()
 
 
+UNREAD = "cannot be read as a checkpoint of this version: it "
+ASKED = f"{UNREAD}holds more than tensors and numbers: "
 HOSTILE = {
-    "os.system": "cannot be read as a checkpoint: ",
-    "eval": "cannot be read as a checkpoint: ",
-    "subprocess": "cannot be read as a checkpoint: ",
-    "nested": "cannot be read as a checkpoint: ",
-    "bare pickle": "cannot be read as a checkpoint: File is not a zip file",
-    "truncated": "cannot be read as a checkpoint: File is not a zip file",
-    "empty": "cannot be read as a checkpoint: File is not a zip file",
-    "random": "cannot be read as a checkpoint: File is not a zip file",
-    "foreign": "is no checkpoint of a run, it holds no global_step",
-    "other network": "holds another network: bias has the shape (4,), expected None",
-    "other values": "holds another network: ",
-    "a list": "is no checkpoint of a run, it holds no epoch",
-    "bomb": "refused, it would unpack to ",
+    "os.system": f"{ASKED}posix system",
+    "eval": f"{ASKED}__builtin__ eval",
+    "subprocess": f"{ASKED}commands call",
+    "nested": f"{ASKED}__builtin__ getattr",
+    "bare pickle": f"{UNREAD}has ",
+    "truncated": "cannot be read as a checkpoint of this version: ",
+    "empty": f"{UNREAD}has 0 bytes, and its tensors should have ",
+    "random": "cannot be read as a checkpoint of this version: ",
+    "foreign": f"{UNREAD}has ",
+    "other network": "state_dict: network.lstm.weight_ih_l0 is missing, expected (16, 12) of ",
+    "other values": "state_dict: network.lstm.weight_ih_l0 is missing, expected (16, 12) of ",
+    "a list": f"{UNREAD}has ",
+    "bomb": f"{UNREAD}would unpack to ",
 }
 
 
@@ -151,6 +155,7 @@ def test_a_hostile_checkpoint_is_refused_in_a_line_and_nothing_runs(
     change(finished / "status.json", state="interrupted", objective=None)
     for path in (best, last):
         best.write_bytes(good)
+        evil = hostile(kind, marker, path.read_bytes())
         path.write_bytes(evil)
         code, said = train(f"resume={finished}")
         assert code == 2, said
@@ -166,7 +171,9 @@ def test_a_checkpoint_that_is_no_file_is_named(kind, train, finished, capsys):
     best.unlink()
     if kind == "folder":
         best.mkdir()
-    expected = f"ConfigError: {best}: {'there is no such' if kind == 'missing' else 'cannot be'}"
+    expected = (
+        f"ConfigError: {best}: {'there is no such' if kind == 'missing' else 'cannot be read'}"
+    )
     assert forecast([f"run={finished}"], today=TODAY) == 2
     said = capsys.readouterr().err
     assert (said.startswith(expected), said.count("\n")) == (True, 1), said
@@ -176,15 +183,47 @@ def test_a_checkpoint_that_is_no_file_is_named(kind, train, finished, capsys):
 
 
 def test_an_archive_that_counts_its_bytes_twice_is_refused(tmp_path):
-    parts = {key: kind() for key, kind in PARTS.items()}
     path = tmp_path / "a.ckpt"
-    path.write_bytes(saved({**parts, "more": torch.zeros(100_000)}))
-    assert read_checkpoint(path)["more"].shape == (100_000,)
+    path.write_bytes(saved({"epoch": 0, "part": {"a": torch.zeros(100_000)}}))
+    wanted = {"part": {"a": torch.ones(100_000)}}
+    assert read_checkpoint(path, wanted)["part"]["a"].sum() == 0
     with zipfile.ZipFile(path, "a") as archive:
         one = max(archive.infolist(), key=lambda entry: entry.file_size)
         archive.filelist += [one] * 3  # entries of the directory that share their bytes
         archive._didModify = True
-    with pytest.raises(ConfigError, match=r"a\.ckpt: refused, it would unpack to 1,6"):
+    with pytest.raises(ConfigError, match=r"a\.ckpt: .*: it would unpack to 1,6"):
+        read_checkpoint(path, wanted)
+
+
+PICKLES = {
+    # As a key, which is hashed: each tuple calls for the next one, or twice for it.
+    "nested": (b"\x80\x02})" + b"\x85" * 300_000 + b"K\x01s.", "numbers: TUPLE1"),
+    "doubled": (
+        b"\x80\x02})" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(40)) + b"K\x01s.",
+        "numbers: BINGET",
+    ),
+    "bytes": (b"\x80\x02cbuiltins\nbytearray\nJ\0\0\0\x7f\x85R.", "numbers: builtins bytearray"),
+}
+
+
+@pytest.mark.parametrize("kind", PICKLES)
+def test_a_small_pickle_that_would_grow_is_refused(kind, tmp_path):
+    path, good = tmp_path / "a.ckpt", saved({"epoch": 0})
+    with zipfile.ZipFile(io.BytesIO(good)) as parts, zipfile.ZipFile(path, "w") as archive:
+        for name in parts.namelist():
+            is_pickle = name.endswith("data.pkl")
+            archive.writestr(name, PICKLES[kind][0] if is_pickle else parts.read(name))
+    with pytest.raises(ConfigError, match=f"{re.escape(PICKLES[kind][1])}$"):
+        read_checkpoint(path)
+
+
+def test_a_tensor_that_claims_more_bytes_than_there_are_is_refused(tmp_path):
+    path, good = tmp_path / "a.ckpt", saved({"epoch": 0, "part": {"a": torch.zeros(4)}})
+    with zipfile.ZipFile(io.BytesIO(good)) as parts, zipfile.ZipFile(path, "w") as archive:
+        for name in parts.namelist():
+            content = parts.read(name)
+            archive.writestr(name, content.replace(b"K\x04", b"K\x7f"))
+    with pytest.raises(ConfigError, match="checkpoint of this version: record size"):
         read_checkpoint(path)
 
 
@@ -199,7 +238,7 @@ def test_a_sweep_that_goes_on_over_a_hostile_checkpoint_says_so_and_does_the_res
     (folder / "seed=1" / "predictions.csv").unlink()
     code, said = train("-m", *QUICK, "seed=0,1", f"hydra.sweep.dir={folder}")
     assert code == 2
-    assert said.startswith(f"ConfigError: {last}: cannot be read as a checkpoint: ")
+    assert said.startswith(f"ConfigError: {last}: {HOSTILE['os.system']}")
     assert said.count("\n") == 1
     assert not marker.exists()
     states = [json.loads((folder / f"seed={n}" / "status.json").read_text()) for n in (0, 1)]
@@ -241,7 +280,7 @@ def test_a_broken_status_is_a_line_and_the_checkpoint_stays(kind, train, cut, ca
     before = (cut / "checkpoints" / "last.ckpt").read_bytes()
     code, said = train(f"resume={cut}")
     assert code == 2, said
-    assert said.startswith(f"ConfigError: {cut / 'status.json'} holds no status of a run: ")
+    assert said.startswith(f"ConfigError: {cut / 'status.json'}: ")
     assert said.count("\n") == 1
     assert (cut / "checkpoints" / "last.ckpt").read_bytes() == before
     assert (cut / "status.json").read_bytes() == BROKEN[kind]
@@ -304,13 +343,25 @@ def test_a_run_that_cannot_go_on_is_not_begun_anew_by_the_command(lost, train, c
 
 
 FOREIGN = {
-    "no YAML": (b"[1,", "cannot be read: "),
+    "no YAML": (b"[1,", "is no YAML: "),
     "empty": (b"", "holds no list of settings"),
     "text": (b"seed=1", "holds no list of settings"),
-    "no text": (b"\xff\xfe\x00", "cannot be read: "),
-    "numbers": (b"- 3\n", "int is no setting of a run"),
-    "lists": (b"- [a, b]\n", "list is no setting of a run"),
-    "an object": (b"!!python/object/apply:os.system ['touch MARKER']", "cannot be read: "),
+    "no text": (b"\xff\xfe\x00", "is no YAML: "),
+    "numbers": (b"- 3\n", "'3' is no setting of a run"),
+    "lists": (b"- [a, b]\n", "holds no list of settings"),
+    "objects": (b"- {a: b}\n", "holds no list of settings"),
+    "two lists": (b"- a=1\n---\n- b=1\n", "holds no list of settings"),
+    "no number": (b"- !!int ''\n", "'' is no setting of a run"),
+    "no truth": (b"- !!bool maybe\n", "'maybe' is no setting of a run"),
+    "no time": (b"- !!timestamp x\n", "'x' is no setting of a run"),
+    "laughs": (b"- &a [ha]\n- &b [*a, *a]\n- [*b, *b]\n", "holds no list of settings"),
+    "words a thousandfold": (b"- &a seed=1\n" + b"- *a\n" * 1000, "holds no list of settings"),
+    "depth": (b"[" * 2**17, "is no YAML: "),
+    "size": (b"- seed=1\n" * 2**15, "has 294912 bytes, may have 262144"),
+    "no letter": (b'- "\\UFFFFFFFF"\n', "is no YAML: "),
+    "half a letter": (b'- "name=\\ud800"\n', "'name=\\ud800' is no setting of a run"),
+    "escapes": (b'- "name=\\e[2J"\n', "'name=\\x1b[2J' is no setting of a run"),
+    "an object": (b"!!python/object/apply:os.system ['touch MARKER']", "'touch "),
     "a callback": (
         b"- +hydra.callbacks.x._target_=logging.FileHandler\n- +hydra.callbacks.x.filename=MARKER",
         "'+hydra.callbacks.x._target_=logging.FileHandler' is no setting of a run",

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.sweep.callback import ManyRuns
+from ironore_lightning.sweep.grid import launch
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=2")
@@ -121,11 +123,37 @@ def test_a_search_by_two_joblib_workers_finishes_every_trial(make_sweep, tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("wanted", "num_jobs", "workers"),
+    [(1000, 1, 1), (1000, 9, 3), (2, 9, 2), (-1, 9, 3), (-1, 2, 2), (-3, 9, 1), (-9, 9, 1)],
+)
+def test_joblib_starts_no_more_workers_than_jobs_and_cores(monkeypatch, wanted, num_jobs, workers):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    started = []
+
+    class Launcher(JoblibLauncher):
+        def launch(self, job_overrides, initial_job_idx):
+            started.append((self.joblib["n_jobs"], len(job_overrides), initial_job_idx))
+
+    launch(Launcher(n_jobs=wanted), [["seed=0"]] * num_jobs, first=4)
+    assert started == [(workers, num_jobs, 4)]
+
+
+def test_no_workers_are_refused_in_a_line(train, tmp_path):
+    overrides = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=0", f"hydra.sweep.dir={tmp_path}")
+    code, said = train("-m", "model=tiny", *overrides, "seed=0,1")
+    assert code == 2
+    assert said == (
+        "ConfigError: hydra.launcher.n_jobs: 0 workers run nothing; give 1 or more, or -1 for all "
+        "cores\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("overrides", "jobs"),
     [
         (("hydra/launcher=joblib",), None),  # as many as there are cores, a thread each
         (("hydra/launcher=joblib", "hardware.threads=2"), 2),
-        (("hydra/launcher=joblib", "hydra.launcher.n_jobs=3"), 3),
+        (("hydra/launcher=joblib", "hydra.launcher.n_jobs=3"), None),  # of which there are two
         (("hydra/launcher=joblib", "hydra.launcher.n_jobs=-2", "hardware.threads=2"), None),
         (("hydra/launcher=joblib", "hydra.launcher.n_jobs=-9", "hardware.threads=2"), None),
         (("hardware.threads=2",), None),

@@ -14,7 +14,7 @@ FRAMES = ("values", "staleness", "log_returns", "breaks")
 
 
 def market_of(config):
-    return build_market(config.data, config.futures, config.panel)
+    return build_market(config.data, config.futures, config.panel, config.target)
 
 
 def frames_of(market):
@@ -106,7 +106,7 @@ def test_files_that_change_between_two_runs_are_not_read_again(compose, tmp_path
 
 @pytest.mark.parametrize("kind", ["log_return", "simple_return", "given"])
 def test_no_transform_and_no_target_writes_into_the_panel(compose, kind):
-    series = "IOCJ Inventory" if kind == "given" else "price_65_m1"
+    series = "65 Index" if kind == "given" else "price_65_m1"
     everything = [
         f"{{name: {name}, transform: {transform}}}"
         for name in ("price_65_m1", '"62 Index"')
@@ -155,7 +155,11 @@ def test_a_whole_run_leaves_the_panel_bit_for_bit_as_it_was(ran):
 def test_after_a_run_the_panel_is_still_what_the_files_say(ran):
     config, market, _, _ = ran
     fresh = build_panel(
-        read_raw(config.data), config.data, futures=config.futures, panel=config.panel
+        read_raw(config.data),
+        config.data,
+        futures=config.futures,
+        panel=config.panel,
+        target=config.target,
     )
     for name in FRAMES:
         pd.testing.assert_frame_equal(getattr(market.panel, name), getattr(fresh, name))

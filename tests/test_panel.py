@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from ironore_lightning.config.data import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.config.samples import FeaturesSettings, TargetSettings
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw import RawData, read_raw
@@ -30,7 +31,20 @@ def source(values, name="driver"):
     return pd.DataFrame({name: list(values.values())}, index=dates, dtype=float)
 
 
-def panel_of(sources=None, *, legs=None, lags=None, as_published=True, start=None, break_days=None):
+def target_of(series, kind="log_return"):
+    return TargetSettings(series=series, kind=kind, horizon=1)
+
+
+def panel_of(
+    sources=None,
+    *,
+    legs=None,
+    lags=None,
+    as_published=True,
+    start=None,
+    break_days=None,
+    target=None,
+):
     sources = sources or {}
     legs = legs or {"leg": curve()}
     data = DataSettings(
@@ -48,10 +62,12 @@ def panel_of(sources=None, *, legs=None, lags=None, as_published=True, start=Non
         },
         sample=None,
         table=None,
+        holidays=None,
     )
     settings = PanelSettings(start=start, as_published=as_published, break_days=break_days or ())
     raw = RawData(contracts=legs, sources=sources, digests={})
-    return build_panel(raw, data, futures=FUTURES, panel=settings)
+    target = target_of(target or next(iter(legs)))
+    return build_panel(raw, data, futures=FUTURES, panel=settings, target=target)
 
 
 def assert_joined(panel, values, staleness, column="driver"):
@@ -213,22 +229,171 @@ def test_an_unknown_column_is_named_with_the_nearest_known_one():
 # --- one prepared table ---------------------------------------------------------------------------
 
 
-def test_a_table_has_its_own_days_and_no_legs():
-    table = pd.DataFrame({"x": [1, NAN, 3], "y": [NAN, 5, 6]}, index=DAYS[:3], dtype=float)
-    table_file = {**FILE, "format": "csv"}
-    data = DataSettings(
-        name="table", root=".", contracts={}, sources={}, sample=None, table=table_file
-    )
-    panel = build_panel(
+TABLE = DataSettings(
+    name="table", root=".", contracts={}, sources={}, sample=None, table=FILE, holidays=None
+)
+
+
+def table_panel(columns, days, target):
+    """The panel of a table, whose file is called f."""
+    table = pd.DataFrame(columns, index=pd.DatetimeIndex(days, name="date"), dtype=float)
+    return build_panel(
         RawData(contracts={}, sources={"table": table}, digests={}),
-        data,
+        TABLE,
         futures=FUTURES,
         panel=PanelSettings(start=None, as_published=True, break_days=()),
+        target=target,
     )
+
+
+def test_a_table_has_its_own_days_and_no_legs():
+    panel = table_panel({"x": [1, 2, 3], "y": [NAN, 5, 6]}, DAYS[:3], target_of("x"))
     assert list(panel.days) == list(DAYS[:3])
-    assert_joined(panel, [1, 1, 3], [0, 1, 0], "x")
+    assert_joined(panel, [1, 2, 3], [0, 0, 0], "x")
     assert_joined(panel, [NAN, 5, 6], [NAN, 0, 0], "y")
     assert panel.log_returns.shape == panel.breaks.shape == (3, 0)
+
+
+# --- which rows are trading days ------------------------------------------------------------------
+
+# Friday 5 to Monday 15 January 2024, every day of the calendar.
+EVERY_DAY = pd.date_range("2024-01-05", "2024-01-15")
+
+
+def test_blank_weekends_are_no_trading_days():
+    price = [100, NAN, NAN, 110, 121, 121, 121, 110, NAN, NAN, 99]
+    driver = [1, 2, 3, NAN, 5, 6, 7, 8, 9, 10, 11]  # one that is out at weekends as well
+    panel = table_panel({"price": price, "driver": driver}, EVERY_DAY, target_of("price"))
+    outcome = build_target(panel, target_of("price"))
+    assert list(outcome.index.strftime("%d")) == ["05", "08", "09", "10", "11", "12", "15"]
+    # Friday's return ends on Monday.
+    assert list(outcome["date"].dropna().dt.strftime("%d")) == ["08", "09", "10", "11", "12", "15"]
+    growth = [1.1, 1.1, 1, 1, 1 / 1.1, 0.9, NAN]
+    np.testing.assert_allclose(outcome["value"], 100 * np.log(growth), rtol=0, atol=1e-12)
+    # Sunday's driver is read on Monday; its own blank is filled.
+    assert_joined(panel, [1, 3, 5, 6, 7, 8, 11], [0] * 7)
+    feature = [{"name": "price", "transform": "log_return"}]
+    own = build_features(panel, FeaturesSettings(names=feature).names)["price log_return"]
+    np.testing.assert_allclose(own, 100 * np.log(growth[:-1]), rtol=0, atol=1e-12)
+
+
+def test_a_given_target_keeps_the_days_that_do_not_know_it_yet():
+    # Blank on Wednesday the 10th, as where a specification changes, and in the newest row.
+    known = [1, NAN, NAN, 2, 3, NAN, 5, 6, NAN, NAN, NAN]
+    driver = [1, NAN, NAN, 4, 5, 6, 7, 8, NAN, 10, 11]
+    target = target_of("Y", "given")
+    panel = table_panel({"Y": known, "driver": driver}, EVERY_DAY, target)
+    assert list(panel.days.strftime("%d")) == ["05", "08", "09", "10", "11", "12", "15"]
+    value = build_target(panel, target)["value"]
+    np.testing.assert_array_equal(value, [1, 2, 3, NAN, 5, 6, NAN])
+
+
+def test_a_driver_as_target_has_the_days_on_which_it_is_new():
+    index = source({8: 10, 9: NAN, 10: 20, 11: 20, 12: 20, 15: 10, 16: 10, 17: 10}, "index")
+    panel = panel_of({"s": index}, target="index")
+    assert list(panel.days) == list(DAYS.delete(1))
+    percent = 100 * np.log(2)
+    outcome = build_target(panel, target_of("index"))["value"]
+    np.testing.assert_allclose(outcome, [percent, 0, 0, -percent, 0, 0, NAN], rtol=1e-12)
+    # The leg's return from the 8th to the 10th is that of both days.
+    np.testing.assert_allclose(panel.log_returns["leg"].iloc[1], np.log(102 / 100), rtol=1e-12)
+
+
+def test_an_unknown_target_is_named_before_its_days_are_judged():
+    with pytest.raises(ConfigError, match=r"target.series: .* 'prise'; did you mean 'price'"):
+        table_panel({"price": [1.0] * 11}, EVERY_DAY, target_of("prise"))
+
+
+NO_TRADING_DAYS = {
+    "weeks": (
+        pd.date_range("2008-01-04", periods=900, freq="7D"),
+        "f: rows are 7 days apart (median from 2008-01-04 to 2008-05-30), but must be trading days",
+    ),
+    "months": (
+        pd.date_range("2008-01-31", periods=90, freq="ME"),
+        "f: rows are 31 days apart (median from 2008-01-31 to 2009-10-31), but must be trading",
+    ),
+    "every other day": (
+        pd.bdate_range("2024-01-08", periods=90)[::2],
+        "f: rows are 2 days apart",
+    ),
+    "three weeks": (
+        pd.date_range("2024-01-08", periods=3, freq="7D"),
+        "f: rows are 7 days apart (median from 2024-01-08 to 2024-01-22)",
+    ),
+    "weeks, and days later": (
+        pd.date_range("2020-01-03", "2020-12-25", freq="7D").union(
+            pd.bdate_range("2020-12-28", periods=600)
+        ),
+        "f: rows are 7 days apart (median from 2020-01-03 to 2020-05-29)",
+    ),
+    "weeks with a mistyped year": (
+        pd.date_range("2024-01-05", periods=90, freq="7D").insert(90, pd.Timestamp("2062-01-03")),
+        "f: rows are 7 days apart",
+    ),
+    "days with a mistyped year": (
+        pd.bdate_range("2024-01-08", periods=90).insert(90, pd.Timestamp("2062-01-03")),
+        "f: there is no trading day between 2024-05-10 and 2062-01-03",
+    ),
+    "days without a year": (
+        pd.bdate_range("2020-01-01", "2024-01-01").drop(pd.bdate_range("2022-01-01", "2022-12-31")),
+        "f: there is no trading day between 2021-12-31 and 2023-01-02 (367 days, 14 are allowed)",
+    ),
+    "every day of the calendar": (
+        pd.date_range("2024-01-08", periods=90),
+        "f: rows lie on 7 days of the week, but must be trading days, five a week; blank the "
+        "target's series where nobody traded",
+    ),
+}
+
+
+@pytest.mark.parametrize(("days", "said"), NO_TRADING_DAYS.values(), ids=NO_TRADING_DAYS)
+def test_rows_that_are_no_trading_days_are_refused_in_a_line(days, said):
+    with pytest.raises(DataError) as caught:
+        table_panel({"price": [1.0] * len(days)}, days, target_of("price"))
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_price_on_a_holiday_is_refused_by_name():
+    days = pd.bdate_range("2024-01-08", periods=10)
+    raw = RawData({}, {"table": pd.DataFrame({"price": 1.0}, days)}, {}, (days[3].date(),))
+    with pytest.raises(DataError) as caught:
+        build_panel(
+            raw,
+            TABLE.model_copy(update={"holidays": "holidays.txt"}),
+            futures=FUTURES,
+            panel=PanelSettings(start=None, as_published=True, break_days=()),
+            target=target_of("price"),
+        )
+    assert str(caught.value) == (
+        "holidays.txt: price has a price on the holiday 2024-01-11; is it a file of another market?"
+    )
+
+
+def test_weekly_contracts_are_refused_as_a_weekly_table_is():
+    days = pd.date_range("2024-01-01", "2024-01-31", freq="7D")
+    with pytest.raises(DataError, match=r"^f: rows are 7 days apart"):
+        panel_of(legs={"leg": curve([100.0] * len(days), days)})
+
+
+MARKETS = {
+    "Sunday to Thursday": pd.bdate_range(
+        "2023-01-01", periods=400, freq="C", weekmask="Sun Mon Tue Wed Thu"
+    ),
+    "with a Saturday a year": pd.bdate_range("2023-01-02", periods=400).union(
+        pd.DatetimeIndex(["2023-11-11", "2024-03-02"])
+    ),
+    "with a closure of ten days": pd.bdate_range("2020-01-02", periods=40).drop(
+        pd.bdate_range("2020-01-24", "2020-01-31")
+    ),
+}
+
+
+@pytest.mark.parametrize("days", MARKETS.values(), ids=MARKETS)
+def test_days_of_five_a_week_are_trading_days(days):
+    panel = table_panel({"price": [1.0] * len(days)}, days, target_of("price"))
+    assert list(panel.days) == list(days)
 
 
 # --- the original files ---------------------------------------------------------------------------
@@ -241,7 +406,9 @@ def real(real_data, compose):
     for member in ("original", "original_replica"):
         config = compose(f"data={member}", f"data.root={real_data}")
         raw = read_raw(config.data)
-        panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+        panel = build_panel(
+            raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+        )
         found[member] = (raw, config, panel)
     return found
 

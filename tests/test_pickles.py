@@ -312,26 +312,45 @@ BOMBS = {
     "many numbers": (b"\x80\x02(" + b"K\x01" * 1_100_000 + b"l.", "more than 1000000 opcodes"),
     "a key whose hash takes for ever": (
         b"\x80\x02}K\x01\x85q\x00" + b"h\x00h\x00\x86q\x00" * 200 + b"K\x01s.",
-        "uses one value twice (BINGET)",
+        "a key is neither a text nor an object (TUPLE2)",
     ),
     "the same by MEMOIZE": (
         b"\x80\x04}K\x01\x85\x94"
         + b"".join(b"h%ch%c\x86\x94" % (slot, slot) for slot in range(200))
         + b"K\x01s.",
-        "uses one value twice (BINGET)",
+        "a key is neither a text nor an object (TUPLE2)",
     ),
-    "the same past a slot that is set twice": (
-        b"\x80\x04]q\x00q\x000}K\x01\x85\x94" + b"h\x01h\x01\x86q\x01" * 200 + b"K\x01s.",
-        "uses one value twice",
+    "the same by a slot that is set twice": (
+        b"\x80\x04]q\x00q\x000}X\x01\0\0\0xq\x01K\x01\x85q\x01" + b"h\x01K\x01s.",
+        "a key is neither a text nor an object (TUPLE1)",
     ),
     "the same by DUP": (
         b"\x80\x02}K\x01\x85" + b"2\x86" * 200 + b"K\x01s.",
-        "uses one value twice (DUP)",
+        "a key is neither a text nor an object (TUPLE2)",
     ),
-    "a frame between": (
-        b"\x80\x04}K\x01\x85\x95" + bytes(8) + b"\x94h\x00h\x00\x86K\x01s.",
-        "uses one value twice (BINGET)",
+    "the same by several keys at once": (
+        b"\x80\x02}(X\x01\0\0\0xK\x01K\x01\x85K\x01u.",
+        "a key is neither a text nor an object (TUPLE1)",
     ),
+    "the same by a dict of what lies there": (
+        b"\x80\x02(X\x01\0\0\0xK\x01K\x01\x85K\x01d.",
+        "a key is neither a text nor an object (TUPLE1)",
+    ),
+    "the same with a state": (b"\x80\x02}K\x01\x85NbK\x01s.", "nor an object (TUPLE1)"),
+    "a key of tuples within tuples": (
+        b"\x80\x02})" + b"\x85" * 300_000 + b"K\x01s.",
+        "a key is neither a text nor an object (TUPLE1)",
+    ),
+    "numbers of one hash as keys": (
+        b"\x80\x02}("
+        + b"".join(
+            b"\x8a\x0b" + (number * (2**61 - 1)).to_bytes(11, "little") + b"N"
+            for number in range(60_000)
+        )
+        + b"u.",
+        "a key is neither a text nor an object (LONG1)",
+    ),
+    "a set": (b"\x80\x04\x8f(K\x01\x90.", "holds a set"),
     "a number of a million digits": (
         b"\x80\x02L" + b"9" * 1_000_000 + b"L\n.",
         "is not a whole pickle",

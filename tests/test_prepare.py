@@ -13,6 +13,8 @@ from hydra import initialize_config_dir
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw import read_raw
+from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.experiment import run_experiment
 from ironore_lightning.prepare import write_tables
 
 ROOT = Path(__file__).parents[1]
@@ -56,7 +58,9 @@ def read(folder, file):
 def table_of(config):
     """Features and target as a run would build them."""
     raw = read_raw(config.data)
-    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    panel = build_panel(
+        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+    )
     features = build_features(panel, config.features.names)
     return features, build_target(panel, config.target).loc[features.index]
 
@@ -106,6 +110,8 @@ def test_the_report_by_hand(small):
         "rows_with_target": 4,
         "first_date": "2024-01-30",
         "last_date": "2024-02-05",
+        "longest_return_days": 3,
+        "bridged_days": {"price_65_m1": 0},
         "columns": [
             {
                 "column": "price_65_m1",
@@ -147,6 +153,61 @@ def test_the_report_is_told_in_lines(compose, tmp_path, caplog):
     assert lines[0] == "5 rows, 4 of them with a target, from 2024-01-30 to 2024-02-05"
     assert len(lines) == 5
     assert lines[-1] == "price_65_m1: 1 rolls, ratios 1.2500 to 1.2500"
+
+
+EARLY = "set futures.month_offset=2, whose contract always has a price"
+
+
+@pytest.fixture(scope="module")
+def early_expiry(tmp_path_factory):
+    """A market whose contract of month m stops trading on the 22nd of month m-1."""
+    days = pd.bdate_range("2024-01-01", "2024-05-31")
+    months = pd.period_range("2024-02", "2024-08", freq="M")
+    last = (months - 1).start_time + pd.Timedelta(days=21)
+    closes = pd.DataFrame(100.0, index=days.rename("date"), columns=months.astype(str))
+    folder = tmp_path_factory.mktemp("early")
+    closes = closes.where(days.to_numpy()[:, None] <= last.to_numpy())
+    alone = ["~data.sources.inventory", "features.names=[price_65_m1]"]
+    return [*write_small(folder, closes.to_csv()), *alone]
+
+
+def test_bridged_days_are_counted_and_the_month_that_needs_none_is_named(
+    compose, early_expiry, tmp_path, caplog
+):
+    config = compose(*early_expiry, "futures.bridge_days=7")
+    with caplog.at_level(logging.INFO, logger="ironore_lightning.prepare"):
+        write_tables(config, tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "data_report.json").read_text())
+    # From the 23rd on: 7 weekdays of January, 5 each of February and March, 6 of April. Those of
+    # May come after the last row.
+    assert report["bridged_days"] == {"price_65_m1": 7 + 5 + 5 + 6}
+    # From Monday 22 January to Thursday 1 February.
+    assert report["longest_return_days"] == 10
+    assert caplog.messages[-1] == (
+        "price_65_m1: 23 trading days without a price of the held contract are bridged; "
+        f"returns span up to 10 days; {EARLY}"
+    )
+    assert caplog.records[-1].levelname == "WARNING"
+
+
+def test_a_run_says_that_days_are_bridged(compose, early_expiry, tmp_path, caplog):
+    quick = ("model=tiny", "training.max_epochs=1", "window.sequence_length=5")
+    config = compose(*early_expiry, *quick, "futures.bridge_days=7")
+    with caplog.at_level(logging.INFO, logger="ironore_lightning.experiment"):
+        run_experiment(config, tmp_path)
+    said = [record.message for record in caplog.records if "bridged" in record.message]
+    assert len(said) == 1
+    assert said[0].startswith("price_65_m1: 23 trading days without a price")
+
+
+def test_the_month_that_is_named_needs_no_bridge(compose, early_expiry, tmp_path):
+    with pytest.raises(DataError, match=f"complete the file or {EARLY}$"):
+        write_tables(compose(*early_expiry), tmp_path / "never")
+    config = compose(*early_expiry, "futures.month_offset=2")
+    write_tables(config, tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "data_report.json").read_text())
+    assert (report["rows"], report["longest_return_days"]) == (110, 3)
+    assert report["bridged_days"] == {"price_65_m1": 0}
 
 
 def test_a_market_of_one_contract_has_no_roll(compose, tmp_path, caplog):
@@ -285,6 +346,24 @@ def test_a_prepared_table_has_no_continuous_futures_of_its_own(sample, compose, 
     once, twice = (read(one, FILES[0]) for one in (folder, tmp_path))
     assert list(twice) == list(once)
     np.testing.assert_allclose(twice, once, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["Y", "date"])
+def test_a_driver_that_would_take_the_place_of_another_column_is_refused(name, compose, tmp_path):
+    rows = [f"2024-01-{day:02d},{day},{100 + day}" for day in range(8, 13)]
+    (tmp_path / "table.csv").write_text("\n".join([f"day,{name},price", *rows]))
+    config = compose(
+        "data=table",
+        f"data.root={tmp_path}",
+        "data.table.file=table.csv",
+        "data.table.date_column=day",
+        f"features.names=[{name},price]",
+        "target.series=price",
+        "panel.start=null",
+    )
+    with pytest.raises(ConfigError, match=rf"two columns of the tables would be called {name}; "):
+        write_tables(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ironore_lightning.data.features import build_features
+from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.errors import ConfigError, DataError
 
@@ -195,6 +197,37 @@ def test_a_prepared_table_is_one_source(compose, tmp_path):
     np.testing.assert_array_equal(table["price"], [100, 101.5])
     np.testing.assert_array_equal(table["Y"], [1.5, np.nan])
     assert raw.digests == {"table.csv": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def old_table(folder):
+    """Sixty days of prices beside a contract that expired in their first week, and a symbol."""
+    days = pd.bdate_range("2024-01-02", periods=60)
+    rows = [f"{day:%Y-%m-%d},{100 + n},FEF,{9 if n < 5 else ''}" for n, day in enumerate(days)]
+    text = "\n".join(["date,price,symbol,expired", *rows, ""])
+    (folder / "table.csv").write_text(text, encoding="utf-8")
+    return "data=table", f"data.root={folder}", "target.series=price"
+
+
+def test_only_the_columns_of_a_table_that_are_in_use_are_judged(compose, tmp_path):
+    config = compose(*old_table(tmp_path), "features.names=[price]")
+    raw = read_raw(config.data)
+    assert list(raw.sources["table"]) == ["price"]
+    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    assert build_features(panel, config.features.names)["price"].tolist() == list(range(100, 160))
+    for column, reason in {
+        "symbol": "column 'symbol', line 2: 'FEF' is not a number",
+        "expired": "the last value of 'expired' is of 2024-01-08, 77 days before the newest of all",
+    }.items():
+        asked = compose(*old_table(tmp_path), f"features.names=[price,{column}]").features
+        with pytest.raises(DataError, match=f"^table.csv: {reason}"):
+            build_features(panel, asked.names)
+
+
+def test_a_table_without_any_right_column_says_what_is_wrong_with_the_first(compose, tmp_path):
+    (tmp_path / "table.csv").write_text("date,a,b\n2024-01-02,x,y\n", encoding="utf-8")
+    settings = compose("data=table", f"data.root={tmp_path}", "features.names=[a]").data
+    with pytest.raises(DataError, match=r"^table.csv: column 'a', line 2: 'x' is not a number"):
+        read_raw(settings)
 
 
 def test_the_original_files_are_read(real_data, compose):

@@ -1,4 +1,6 @@
+import json
 import pickle
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -6,9 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from hydra import compose as compose_settings
+from hydra import initialize_config_dir
 
+from ironore_lightning.composition import to_config
 from ironore_lightning.config.data import SampleSettings
+from ironore_lightning.data.raw import read_raw
 from ironore_lightning.data.sample import Market, simulate_market, write_market
+from ironore_lightning.experiment import run_experiment
 
 ROOT = Path(__file__).parents[1]
 SEEDS = range(6)
@@ -386,3 +393,92 @@ def test_a_signal_leaves_the_total_variance_as_it_is():
         for signal in (0.6, 0.0)
     )
     assert with_signal / without == pytest.approx(1.0, abs=0.1)
+
+
+# --- drivers that it does not know ----------------------------------------------------------------
+
+FREIGHT = {
+    "file": "new/freight.csv",
+    "format": "csv",
+    "date_column": "Day",
+    "date_format": "%d.%m.%Y",
+    "delimiter": ";",
+    "frequency": "weekly",
+    "publication_lag_days": 1,
+    "columns": {"Tubarao freight": {"unit": "USD/t", "positive": True}},
+}
+STOCKS = FREIGHT | {
+    "file": "stocks.parquet",
+    "format": "parquet",
+    "date_format": None,
+    "delimiter": None,
+    "frequency": "daily",
+    "columns": {"mill stock": {"unit": "days", "positive": True}},
+}
+ADDED = {
+    "group": "coking coal, front",
+    "index": "58 Index",
+    "inventory": "PBF Inventory",
+    "shipment": "PBF Weekly shipment",
+}
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+    """Settings of the default run, with drivers added as the README says."""
+    conf = tmp_path_factory.mktemp("extended") / "conf"
+    shutil.copytree(ROOT / "conf", conf)
+    original = yaml.safe_load((conf / "data/original.yaml").read_text(encoding="utf-8"))
+    sources = original["data"]["sources"]
+    for source, name in ADDED.items():
+        sources[source]["columns"][name] = {"unit": "USD/dmt", "positive": True}
+    sources |= {"freight": FREIGHT, "stocks": STOCKS}
+    text = "# @package _global_\n" + yaml.safe_dump(original, sort_keys=False)
+    (conf / "data/original.yaml").write_text(text, encoding="utf-8")
+    names = [*ADDED.values(), "Tubarao freight", "mill stock"]
+    with (conf / "features/all.yaml").open("a", encoding="utf-8") as features:
+        features.writelines(f"  - '{name}'\n" for name in names)
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        quick = ["model=tiny", "training.max_epochs=1", "evaluation.bootstrap_repetitions=100"]
+        return to_config(compose_settings("config", overrides=quick)), names
+
+
+def test_a_driver_added_as_the_readme_says_does_not_end_the_default_run(extended, tmp_path):
+    config, names = extended
+    result = run_experiment(config, tmp_path)
+    assert (result.forecasts.predictions["segment"] == "test").sum() == 131
+    made_of = json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))
+    assert {"new/freight.csv", "stocks.parquet"} <= set(made_of["input_sha256"])
+    assert len(names) == 6
+    assert set(names) <= set(made_of["training_sha256"])
+
+
+def test_added_drivers_change_nothing_else_and_know_no_return(extended, compose):
+    config, names = extended
+    plain, more = (read_raw(one.data) for one in (compose(), config))
+    assert len(plain.sources) == 4
+    for leg, closes in plain.contracts.items():
+        pd.testing.assert_frame_equal(closes, more.contracts[leg], check_exact=True)
+    for source, frame in plain.sources.items():
+        known = more.sources[source][list(frame)]
+        pd.testing.assert_frame_equal(frame, known, check_exact=True)
+    added = pd.concat([frame.filter(names) for frame in more.sources.values()], axis=1, sort=True)
+    assert sorted(added) == sorted(names)
+    assert (added.min() > 0).all()
+    returns = returns_ahead(plain.contracts["price_65_m1"], 1)
+    moves = 100 * np.log(added.ffill().reindex(returns.index, method="ffill")).diff()
+    for name, move in moves.items():
+        assert 0 < move.std() < 3
+        assert abs(move.corr(returns)) < 0.08, name
+        assert abs(move.corr(returns.shift(1))) < 0.08, name
+
+
+def test_a_market_with_added_drivers_is_kept_and_found_again(extended, tmp_path):
+    config, names = extended
+    kept = config.data.model_copy(update={"root": str(tmp_path / "kept")})
+    first, again = read_raw(kept), read_raw(kept)
+    assert first.digests == again.digests == read_raw(config.data).digests
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == sorted(
+        [*(file for file in first.digests if "/" not in file), "new"]
+    )
+    assert names[0] in (tmp_path / "kept" / "group.csv").read_text(encoding="utf-8-sig")

@@ -1,6 +1,9 @@
 """A search by Optuna: what may vary, what is asked, what is told, and how it goes on."""
 
+import contextlib
+import math
 import shutil
+import sqlite3
 from pathlib import Path
 
 import optuna
@@ -10,7 +13,7 @@ from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -18,6 +21,7 @@ from optuna.trial import TrialState
 
 from ironore_lightning import status
 from ironore_lightning.errors import ConfigError, RunPruned, TrainingError
+from ironore_lightning.record import write_json
 from ironore_lightning.status import Status, attempt, hold, read_status
 from ironore_lightning.sweep import study as studies
 from ironore_lightning.sweep.search import (
@@ -67,6 +71,7 @@ DISTRIBUTIONS = {
     "x=range(0,10,3)": IntDistribution(0, 9, step=3),
     "x=range(8,65,8)": IntDistribution(8, 64, step=8),
     "x=range(5,6)": IntDistribution(5, 5),
+    "x=range(0,1000000000)": IntDistribution(0, 999_999_999),
     "x=interval(0,1)": FloatDistribution(0.0, 1.0),
     "x=interval(-1.5,2)": FloatDistribution(-1.5, 2.0),
     "x=int(interval(8,64))": IntDistribution(8, 64),
@@ -428,19 +433,22 @@ class Launcher:
         return [self._run(dict(one.split("=", 1) for one in job)) for job in job_overrides]
 
     def _run(self, job):
-        folder = self.folder / job["hydra.sweep.subdir"]
+        folder, objective = self.folder / job["hydra.sweep.subdir"], math.nan
         try:
             with attempt(folder) as this:
+                this.finished(job)
                 this.start(job)
                 if job["model.num_layers"] == "2":
                     raise TrainingError("loss is nan")
                 if job["model.num_layers"] == "3":
                     raise RunPruned("pruned after epoch 1")
-                this.complete(float(job["model.dropout"]))
-        except (TrainingError, RunPruned):
+                objective = float(job["model.dropout"])
+                write_json(folder / "final_results.json", {"settings": job})
+                this.complete(objective)
+        except (TrainingError, RunPruned, ConfigError):
             pass
-        node = {"hydra": {"runtime": {"output_dir": str(folder)}}}
-        return JobReturn(hydra_cfg=OmegaConf.create(node))
+        node = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(folder)}}})
+        return JobReturn(hydra_cfg=node, status=JobStatus.COMPLETED, _return_value=objective)
 
 
 @pytest.fixture(scope="module")
@@ -507,18 +515,92 @@ def test_a_search_hands_its_trials_to_the_launcher_and_tells_what_their_folders_
     assert search("model=tiny", params=params, n_trials=5).batches == []
 
 
-@pytest.mark.parametrize("first", [0, 4096], ids=["no study", "damaged pages"])
-def test_a_study_that_cannot_be_read_is_a_line(search, tmp_path, first):
-    search("model.dropout=interval(0,1)", "model.num_layers=1", n_trials=2)
-    path = tmp_path / "study.db"
-    content = bytearray(path.read_bytes())
-    for page in range(first, len(content), 4096):
-        content[page : page + 200] = b"x" * 200
-    path.write_bytes(content)
+def spoilt(first):
+    """Write over the beginning of each page from `first` on."""
+
+    def spoil(path):
+        content = bytearray(path.read_bytes())
+        for page in range(first, len(content), 4096):
+            content[page : page + 200] = b"x" * 200
+        path.write_bytes(content)
+
+    return spoil
+
+
+def told(*statements):
+    """Run SQL on the file."""
+
+    def tell_sql(path):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.executescript(";".join(statements))
+
+    return tell_sql
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT"
+COLUMNS = "x AS trial_id, x AS number, 1 AS study_id, 'FAIL' AS state, NULL, NULL"
+STUDIES = {
+    "no study": spoilt(0),
+    "damaged pages": spoilt(4096),
+    "bad JSON of a distribution": told("UPDATE trial_params SET distribution_json = '{'"),
+    "another JSON": told("UPDATE trial_params SET distribution_json = '[]'"),
+    "deep JSON": told("UPDATE trial_params SET distribution_json = printf('%.99999c', '[')"),
+    "a class that is none": told(
+        """UPDATE trial_params SET distribution_json = '{"name": "os", "attributes": {}}'"""
+    ),
+    "a space that is a list": told("UPDATE study_user_attributes SET value_json = '[1]'"),
+    "an unknown state": told("UPDATE trials SET state = 'WON'"),
+    "an unknown direction": told("UPDATE study_directions SET direction = 'UP'"),
+    "a value without end": told("UPDATE trial_params SET distribution_json = zeroblob(99000000)"),
+    "an endless view": told(
+        "ALTER TABLE trials RENAME TO old", f"CREATE VIEW trials AS {ENDLESS} {COLUMNS} FROM n"
+    ),
+    "a view as a table": told(
+        "ALTER TABLE trials RENAME TO old",
+        "CREATE VIEW trials AS SELECT * FROM old",
+        "PRAGMA writable_schema = 1",
+        "UPDATE sqlite_master SET type = 'table', rootpage = 2 WHERE name = 'trials'",
+    ),
+    "an endless trigger": told(
+        f"CREATE TRIGGER t AFTER INSERT ON trials BEGIN {ENDLESS} count(*) FROM n; END"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def whole_study(tmp_path_factory):
+    """The file of a study of two trials."""
+    folder = tmp_path_factory.mktemp("study")
+    space = space_of("model.dropout=interval(0,1)")
+    study = open_study(folder, settings(), space, ["model.num_layers=1"])
+    for _ in range(2):
+        for trial in ask(study, settings(), space):
+            tell(study, trial, Status("complete", objective=1.0))
+    return folder / "study.db"
+
+
+@pytest.mark.parametrize("case", STUDIES)
+def test_a_study_that_cannot_be_read_is_a_line(search, whole_study, tmp_path, case):
+    path = Path(shutil.copy(whole_study, tmp_path))
+    STUDIES[case](path)
     with pytest.raises(ConfigError) as caught:
         search("model.dropout=interval(0,1)", "model.num_layers=1", n_trials=4)
     assert str(caught.value).startswith(f"{path}: cannot be used as a study: ")
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_finished_run_of_another_search_is_not_told_as_a_trial_and_ends_the_search(
+    search, tmp_path
+):
+    space = ("model.dropout=interval(0,1)", "model.num_layers=1")
+    search(*space, n_trials=1)
+    (tmp_path / "study.db").unlink()
+    with pytest.raises(ConfigError, match=r"trial_0 holds another run .* 1 of 1 jobs were not run"):
+        search(*space, n_trials=1, seed=1)
+    (trial,) = stored(tmp_path).trials
+    assert (trial.state, trial.value) == (TrialState.FAIL, None)
+    assert trial.user_attrs == {"error": "its folder holds another run that has finished"}
 
 
 def test_the_command_line_narrows_the_space_and_later_values_win(search):

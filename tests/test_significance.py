@@ -216,7 +216,7 @@ def test_a_forecast_of_one_sign_has_no_test_of_direction(sign):
 
 def test_a_market_of_one_sign_has_no_pesaran_timmermann_but_pays_unequally():
     forecast, actual = luck(0, 100), np.abs(luck(1, 100))
-    assert pesaran_timmermann(forecast, actual).note == "undefined: actual never changes sign"
+    assert pesaran_timmermann(forecast, actual).note == "undefined: market never changes sign"
     assert anatolyev_gerko(forecast, actual).p_value is not None
 
 

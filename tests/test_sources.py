@@ -135,6 +135,29 @@ def test_another_delimiter_and_format_are_read(tmp_path):
     assert list(frame.index) == [pd.Timestamp("2024-01-02")]
 
 
+@pytest.mark.parametrize(
+    ("date_format", "cells"),
+    [
+        ("%d/%m/%Y", ["5/1/2024", "05/1/2024", "5/01/2024", " 5/1/2024"]),
+        ("%m/%d/%Y", ["1/ 5/2024"]),
+        ("%d-%m-%y", ["5-1-24"]),
+        ("%d%b%Y", ["05JAN2024", "5Jan2024", "05jan2024"]),
+        ("%B %d %Y", ["January  5 2024", "january 05 2024"]),
+        ("%A %d.%m.%Y", ["FRIDAY 5.1.2024"]),
+        ("%d/%m/%Y %H:%M:%S", ["5/1/2024 0:00:00"]),
+        ("%d%m%Y", ["05012024"]),
+        ("%y%j", ["24005"]),
+        ("%G-W%V-%u", ["2024-W1-5"]),
+    ],
+)
+def test_a_date_may_differ_from_its_format_in_case_spaces_and_leading_zeros(
+    tmp_path, date_format, cells
+):
+    for cell in cells:
+        frame = source(tmp_path, f"Date,a\n{cell},1\n", date_format=date_format)
+        assert list(frame.index) == [pd.Timestamp("2024-01-05")], cell
+
+
 WRONG_SOURCE = {
     "no bytes": (b"", {}, ["f.csv", "empty (no bytes)"]),
     "blank lines only": ("\n\n\n", {}, ["f.csv", "only blank lines"]),
@@ -180,6 +203,11 @@ WRONG_SOURCE = {
     ),
     "now": ("Date,a\nnow,2\n", {}, ["'now' is not a date"]),
     "impossible date": ("Date,a\n30/2/2024,1\n", {}, ["'30/2/2024'"]),
+    "the weekday of another date": (
+        "Date,a\nMonday 5/1/2024,1\n",
+        {"date_format": "%A %d/%m/%Y"},
+        ["'Monday 5/1/2024'", "in which 2024-01-05 is 'Friday 05/01/2024'"],
+    ),
     "date with time": ("Date,a\n2/1/2024 10:00,1\n", {}, ["'2/1/2024 10:00'"]),
     "time of day": (
         "Date,a\n2/1/2024 10:30,1\n",
@@ -395,7 +423,8 @@ def test_a_wrong_pickled_curve_is_one_line(tmp_path, case):
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("Date,2025-01,Volume\n2/1/2024,3,4\n", "contract month YYYY-MM: 'Volume'"),
+        ("Date,2025-01,25-02\n2/1/2024,3,4\n", "contract month YYYY-MM: '25-02'"),
+        ("Date,Volume\n2/1/2024,4\n", "contract month YYYY-MM: 'Volume'"),
         ("Date,2025-13\n2/1/2024,3\n", "'2025-13'"),
         ("Date,2025-01,2025-01\n2/1/2024,3,4\n", "'2025-01' is there twice"),
         ("Date,2025-01\n2/1/2024,-3\n", "column '2025-01', 2024-01-02: -3 is not above zero"),
@@ -404,13 +433,22 @@ def test_a_wrong_pickled_curve_is_one_line(tmp_path, case):
             "column '2025-01', 2025-02-01: 1 is a price from after the contract's own month",
         ),
         ("Date,2025-01\n2/1/2024,\n", "no contract of price has a price"),
-        ("Date,2025-01,\n2/1/2024,3,9\n", "column number 3, line 2: '9'"),
         ("Day,2025-01\n2/1/2024,3\n", "no column 'Date'"),
     ],
-    ids=["text", "month 13", "twice", "negative", "expired", "blank", "unnamed", "no date column"],
+    ids=[
+        *("another layout", "no month", "month 13", "twice", "negative", "expired", "blank"),
+        "no date column",
+    ],
 )
 def test_a_mistake_in_a_table_of_contracts_is_one_line(tmp_path, content, part):
     assert part in refusal(contracts, tmp_path, content)
+
+
+def test_what_is_no_contract_may_stand_in_a_table_of_contracts(tmp_path):
+    whole = "Date,symbol,2025-01,note,note,\n2/1/2024,FEF,3,roll,x,7\n3/1/2024,FEF,4,,,\n"
+    frame = contracts(tmp_path, whole)
+    assert [str(month) for month in frame.columns] == ["2025-01"]
+    assert frame["2025-01"].tolist() == [3.0, 4.0]
 
 
 # --- the original files ---------------------------------------------------------------------------

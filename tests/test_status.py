@@ -153,6 +153,7 @@ def test_a_run_is_running_from_its_start_and_complete_with_its_objective(tmp_pat
         assert not (tmp_path / "status.json").exists()
         this.start(SETTINGS)
         running = written(tmp_path)
+        write_json(tmp_path / RESULTS_FILE, {})
         this.complete(2.5)
     complete = written(tmp_path)
     assert datetime.fromisoformat(running["started"]).tzinfo is not None
@@ -180,10 +181,21 @@ def test_settings_that_are_refused_before_the_start_leave_no_start(tmp_path):
 
 
 def test_a_run_whose_end_cannot_be_written_is_not_complete(tmp_path):
-    with pytest.raises(ValueError, match="JSON compliant"):
+    with pytest.raises(ValueError, match="a complete run has an objective, and not nan"):
         run(tmp_path, objective=float("nan"))
     found = written(tmp_path)
     assert (found["state"], found["exit_status"], found["objective"]) == (FAILED, 1, None)
+
+
+def test_a_run_that_wrote_no_results_is_never_complete(tmp_path):
+    def end_without_results():
+        with attempt(tmp_path) as this:
+            this.start(SETTINGS)
+            this.complete(2.5)
+
+    with pytest.raises(MachineError, match=r"final_results\.json: no such file"):
+        end_without_results()
+    assert (written(tmp_path)["state"], written(tmp_path)["objective"]) == (FAILED, None)
 
 
 def test_an_interrupted_try_does_not_inherit_the_error_of_an_earlier_one(tmp_path):
@@ -197,6 +209,23 @@ def test_a_folder_without_a_status_is_interrupted_and_looking_leaves_nothing(tmp
     assert read_status(tmp_path) == Status(INTERRUPTED)
     assert read_status(tmp_path / "nowhere") == Status(INTERRUPTED)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_at_a_run_that_was_killed_leaves_nothing(tmp_path):
+    write_json(tmp_path / "status.json", {"state": RUNNING})
+    assert read_status(tmp_path) == Status(INTERRUPTED)
+    assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_a_run_whose_lock_belongs_to_another_user_is_running(tmp_path, monkeypatch):
+    write_json(tmp_path / "status.json", {"state": RUNNING})
+    (tmp_path / ".lock").touch()
+
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert read_status(tmp_path) == Status(RUNNING)
 
 
 # --- a process that holds the folder --------------------------------------------------------------
@@ -251,16 +280,6 @@ def test_a_lock_that_cannot_be_written_is_an_error_of_the_machine(tmp_path):
     (tmp_path / ".lock").mkdir()
     with pytest.raises(MachineError, match=r"\.lock: is a directory; choose a folder"):
         run(tmp_path)
-
-
-@pytest.mark.parametrize("rank", ["abc", "", "1.5"])
-def test_a_rank_that_is_no_number_is_refused_before_anything_is_written(
-    tmp_path, monkeypatch, rank
-):
-    monkeypatch.setenv("LOCAL_RANK", rank)
-    with pytest.raises(ConfigError, match="LOCAL_RANK: the environment must hold a whole number"):
-        run(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_is_free_after_whatever_happened_in_it(tmp_path):
@@ -430,7 +449,11 @@ def test_what_cannot_go_on_starts_anew(tmp_path, case):
 
 
 OBSTACLES = {
-    "no results": ("complete", {}, "it has finished, but final_results.json is missing"),
+    "no results": (
+        "complete",
+        {"objective": 1.0},
+        "it has finished, but final_results.json is missing",
+    ),
     "failed": ("failed", {"error": "TrainingError: a\nb"}, "(failed: TrainingError: a b)"),
     "pruned": ("pruned", {"error": "after epoch 3"}, "ended by itself (pruned: after epoch 3)"),
     "unknown settings": ("interrupted", {"settings": None}, "its settings are not those"),
@@ -576,5 +599,6 @@ def test_a_secondary_process_works_beside_the_first_one(tmp_path, monkeypatch):
             second.complete(1.0)
         monkeypatch.setenv("LOCAL_RANK", "0")
         assert read_status(tmp_path).state == RUNNING
+        write_json(tmp_path / RESULTS_FILE, {})
         first.complete(2.0)
     assert written(tmp_path)["objective"] == 2.0

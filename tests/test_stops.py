@@ -11,6 +11,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ironore_lightning import experiment
+from ironore_lightning import status as status_module
 from ironore_lightning.model import checkpoints
 from ironore_lightning.model.checkpoints import read_checkpoint
 
@@ -22,6 +23,7 @@ MOMENTS = ("build_market", "predict", "report_scores")
 KILL = f"""
 import os, runpy, sys
 from ironore_lightning import experiment
+from ironore_lightning import status as status_module
 setattr(experiment, sys.argv.pop(1), lambda *_, **__: os.kill(os.getpid(), 9))
 runpy.run_path({str(ROOT / "train.py")!r}, run_name="__main__")
 """
@@ -71,6 +73,45 @@ def test_a_run_that_is_told_to_end_is_interrupted_at_every_moment(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+PRESS = """
+import os, signal
+for _ in range(5):
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+COMMANDS = {
+    "train.py": "hydra",
+    "-m ironore_lightning.prepare": "hydra",
+    "-m ironore_lightning.audit": "hydra",
+    "-m ironore_lightning.forecast run=x": "numpy",
+    "-m ironore_lightning.summarize x": "pandas",
+    "-m ironore_lightning.inspect x": "pandas",
+}
+"""What each of them imports first of all that takes time."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_ctrl_c_while_a_command_is_imported_is_one_line(command, run_python, tmp_path, monkeypatch):
+    (tmp_path / f"{COMMANDS[command]}.py").write_text(PRESS, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = run_python(*command.split())
+    assert (process.returncode, process.stderr) == (130, "interrupted\n")
+
+
+def test_further_ctrl_cs_let_a_run_write_its_end(train, tmp_path, monkeypatch):
+    usual = status_module.write_json
+
+    def write_and_press(*arguments):
+        if arguments[1]["state"] == "interrupted":
+            for _ in range(4):
+                os.kill(os.getpid(), signal.SIGINT)
+        usual(*arguments)
+
+    monkeypatch.setattr(status_module, "write_json", write_and_press)
+    monkeypatch.setattr(experiment, "build_market", send(signal.SIGINT))
+    assert train(*QUICK, f"hydra.run.dir={tmp_path}") == (130, "interrupted\n")
+    assert status(tmp_path) == ("interrupted", 130)
+
+
 @pytest.mark.parametrize("told", SIGNALS)
 def test_a_multirun_ends_with_the_run_that_was_told_to(told, train, tmp_path, monkeypatch):
     number, code = SIGNALS[told]
@@ -109,6 +150,21 @@ def test_a_run_that_lost_its_last_checkpoint_later_does_not_begin_anew(train, wh
     code, said = train(f"resume={folder}")
     assert code == 2
     assert f"{folder} cannot go on: checkpoints/last.ckpt is missing" in said
+
+
+def test_a_run_below_a_link_goes_on_in_a_folder_whose_name_looks_like_an_address(
+    train, whole, tmp_path, monkeypatch
+):
+    (tmp_path / "disk").mkdir()
+    folder = tmp_path / "file::http: #%s\n'[a]*" / "x::y"
+    folder.parent.symlink_to(tmp_path / "disk")
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "predict", send(signal.SIGINT))
+        name = str(folder).replace("'", "\\'")
+        assert train(*QUICK, f"hydra.run.dir='{name}'")[0] == 130
+    assert train(f"resume={folder}") == (0, "")
+    assert (folder / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+    assert not (tmp_path / "disk" / "x::y").is_symlink()
 
 
 def lines(folder):

@@ -1,11 +1,13 @@
 """What many runs are worth together, on forecasts made by hand."""
 
+import csv
 import json
+import os
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_status
+from conftest import digest, write_status
 
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.sweep.outputs import discount_lines, report, run_table, summary_lines
@@ -159,7 +161,7 @@ def test_seeds_of_data_that_moved_on_are_never_averaged(write_run, market, tmp_p
         )
         path = folder / "provenance.json"
         made_of = json.loads(path.read_text())
-        path.write_text(json.dumps({**made_of, "table_sha256": f"of day {day}"}))
+        path.write_text(json.dumps({**made_of, "table_sha256": digest(str(day))}))
     summary = summarize(tmp_path)
     assert [trial.name for trial in summary.trials] == ["ironore", "ironore (2)"]
     assert "differ in what happened on the same days" in summary.sentence
@@ -268,6 +270,7 @@ def test_a_gap_between_folds_is_told(write_folds):
     assert "no run of fold 1, 2; the joined days have a gap" in summary.notes
 
 
+WALK = {"method": "walk_forward", "initial": 99, "step": 9, "val": 0.1, "rolling": False}
 DAMAGE = {
     "predictions missing": lambda run: (run / "predictions.csv").unlink(),
     "predictions empty": lambda run: (run / "predictions.csv").write_text(""),
@@ -287,6 +290,41 @@ DAMAGE = {
     "an objective that is no number": lambda run: write_status(
         run, state="complete", objective=float("nan")
     ),
+    "a hole in baselines": lambda run: edit(run / "baselines.csv", 5, "zero", ""),
+    "a NaN in baselines": lambda run: edit(run / "baselines.csv", 5, "zero", "nan"),
+    "an absurd baseline": lambda run: edit(run / "baselines.csv", 5, "zero", "1e30"),
+    "a baseline less": lambda run: recolumn(run / "baselines.csv", "zero", "one"),
+    "a thousand baselines": lambda run: widen(run / "baselines.csv", 1000),
+    "an absurd forecast": lambda run: edit(run / "predictions.csv", 400, "forecast", "1e30"),
+    "a huge outcome": lambda run: edit(run / "predictions.csv", 400, "actual", "9" * 400),
+    "an endless bound": lambda run: edit(run / "predictions.csv", 400, "lower_80", "inf"),
+    "an absurd loss": lambda run: edit(run / "density.csv", 5, "pinball model", "-1e30"),
+    "a bound less": lambda run: recolumn(run / "predictions.csv", "upper_90", "upper_99"),
+    "an unknown segment": lambda run: edit(run / "predictions.csv", 5, "segment", "then"),
+    "segments in disorder": lambda run: edit(run / "predictions.csv", 5, "segment", "test"),
+    "a zone": lambda run: edit(run / "predictions.csv", 5, "date", "2021-01-11T00:00:00+05:00"),
+    "a huge table": lambda run: os.truncate(run / "predictions.csv", 2**28 + 1),
+    "huge results": lambda run: os.truncate(run / "final_results.json", 2**22 + 1),
+    "a fold far away": lambda run: set_in(run, "split.fold", "300000000", WALK),
+    "a loop of resamples": lambda run: set_in(
+        run, "evaluation.bootstrap_repetitions", "1" + "0" * 12
+    ),
+    "an absolute source": lambda run: set_in(run, "data.sources.index.file", '"/etc/passwd"'),
+    "a source outside": lambda run: set_in(run, "data.sources.index.file", '"../a.csv"'),
+    "a number of many digits": lambda run: set_in(run, "seed", "9" * 5000),
+    "deep settings": lambda run: (run / "final_results.json").write_text("[" * 10**6),
+    "a digest that is none": lambda run: set_digest(run, "\x1b[2J"),
+    "endless seconds": lambda run: set_status(run, '"seconds": 90.0', '"seconds": 1e999'),
+    "seconds that are none": lambda run: set_status(run, '"seconds": 90.0', '"seconds": NaN'),
+    "seconds that run back": lambda run: set_status(run, '"seconds": 90.0', '"seconds": -1.0'),
+    "seconds as text": lambda run: set_status(run, '"seconds": 90.0', '"seconds": "90"'),
+    "an unknown state": lambda run: set_status(run, '"complete"', '"won"'),
+    "an exit status of its own": lambda run: set_status(
+        run, '"exit_status": 0', '"exit_status": 256'
+    ),
+    "a start that is no time": lambda run: set_status(run, "2026-01-02T", "\\u001b[2J"),
+    "a command line of tags": lambda run: command_line(run, "- !!int ''\n- [!!bool maybe]"),
+    "a command line of laughs": lambda run: command_line(run, "- &a [ha]\n- [*a, *a]\n"),
     "no training": lambda run: drop(run / "final_results.json", "training"),
     "no evaluation": lambda run: drop(run / "final_results.json", "evaluation"),
 }
@@ -311,6 +349,42 @@ def as_folder(path):
     path.mkdir()
 
 
+def recolumn(path, name, other):
+    pd.read_csv(path, dtype=str).rename(columns={name: other}).to_csv(path, index=False)
+
+
+def widen(path, number):
+    frame = pd.read_csv(path, dtype=str)
+    more = pd.DataFrame("0", frame.index, [f"b{place}" for place in range(number)])
+    pd.concat([frame, more], axis=1).to_csv(path, index=False)
+
+
+def set_in(run, key, value, fields=None):
+    path = run / "final_results.json"
+    results = json.loads(path.read_text())
+    *above, last = key.split(".")
+    node = results["settings"]
+    for part in above:
+        node = node[part]
+    node.update(fields or {}, **{last: "VALUE"})
+    path.write_text(json.dumps(results).replace('"VALUE"', value))
+
+
+def set_digest(run, value):
+    path = run / "provenance.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "table_sha256": value}))
+
+
+def set_status(run, old, new):
+    path = run / "status.json"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def command_line(run, text):
+    (run / ".hydra" / "overrides.yaml").write_text(text)
+
+
 def drop(path, key):
     values = json.loads(path.read_text())
     values.pop(key)
@@ -323,8 +397,9 @@ def test_a_damaged_run_has_failed_with_a_line_that_says_why(write_trial, noise, 
     damage(folder / "0.1,seed=0")
     bad, good = sorted(read_runs(folder), key=lambda run: run.name)
     assert (bad.status.state, good.status.state) == ("failed", "complete")
-    assert bad.status.error.startswith("its results cannot be read: ")
-    assert "\n" not in bad.status.error
+    assert bad.status.error.startswith(f"its results cannot be read: {folder / '0.1,seed=0'}")
+    assert bad.status.error.isprintable()
+    assert len(bad.status.error) < 500
 
 
 def test_a_damaged_run_takes_no_other_one_out_of_the_summary(write_trial, noise):
@@ -335,6 +410,29 @@ def test_a_damaged_run_takes_no_other_one_out_of_the_summary(write_trial, noise)
     assert summary.counts == "4 runs: 3 complete, 1 failed"
     assert summary.choice.trial.name == "dropout=0.1"
     assert summary.choice.trial.seeds == (1,)
+    assert summary.choice.discount.num_trials == 3  # what cannot be read has been looked at
+    assert "1 of 4 runs are not complete" in summary.notes[0]
+    assert "1 cannot be read, and count as trials looked at" in summary.notes[0]
+    assert summary.worst_exit_status == 1
+
+
+def test_words_of_a_run_folder_stay_words(write_trial, noise, capsys):
+    folder = write_trial("0.1", 1.0, noise(0))
+    said = ['"=HYPERLINK(1)\\e[2J=\\n=x"', "'@SUM(1)=+cmd'", "model.dropout=-0.1"]
+    for name, words in (("0.1,seed=0", said), ("0.1,seed=1", said[:1])):
+        command_line(folder / name, "".join(f"- {word}\n" for word in words))
+    write_status(folder / "=bad\x1b", state="failed", error="\x1b]0;x\x07=1", exit_status=1)
+    report(folder)
+    printed = capsys.readouterr().out
+    assert printed.replace("\n", "").isprintable()
+    assert "\n=x" not in printed
+    for file in ("summary.csv", "trial_ledger.csv"):
+        with (folder / file).open(encoding="utf-8", newline="") as lines:
+            cells = [cell for row in csv.reader(lines) for cell in row]
+        assert all(cell.isprintable() for cell in cells)
+        assert not [cell for cell in cells if cell[:1] in {"=", "@"}]
+    bad = pd.read_csv(folder / "summary.csv").set_index("status").loc["failed"]
+    assert (bad["run"], bad["error"]) == ("'=bad\\x1b", "\\x1b]0;x\\x07=1")
 
 
 def test_a_trial_may_be_called_as_a_column_of_the_ledger(write_run, market, noise, tmp_path):

@@ -6,11 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra import compose as compose_tree
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
 
 from ironore_lightning import forecast, inspect, summarize
 from ironore_lightning.errors import ConfigError, last_words
-from ironore_lightning.terminal import Console, open_streams, say
+from ironore_lightning.terminal import Console, Lines, open_streams, say
 
+ROOT = Path(__file__).parents[1]
 TODAY = datetime.date(2026, 1, 2)
 FULL = Path("/dev/full")
 needs_a_full_device = pytest.mark.skipif(not FULL.exists(), reason="there is no full device")
@@ -94,6 +98,32 @@ def test_a_log_loses_a_character_and_no_line(tmp_path):
     with (tmp_path / "said").open("w", encoding="latin-1") as narrow:
         Console(narrow).emit(logging.makeLogRecord({"msg": "📈 IMPROVING"}))
     assert (tmp_path / "said").read_text(encoding="latin-1") == "? IMPROVING\n"
+
+
+OBEYED = "a\x1b[2J\x9b31m\r\x00\u202eb\u2066\udce9"
+SHOWN = r"a\x1b[2J\x9b31m\r\x00\u202eb\u2066\udce9"
+
+
+def test_what_a_terminal_would_obey_is_shown(capsys):
+    say(f"{OBEYED}\tc\nd 铁 📈 é\n")
+    assert capsys.readouterr().out == f"{SHOWN}\tc\nd 铁 📈 é\n"
+    last_words(ConfigError(OBEYED))
+    assert capsys.readouterr().err == f"ConfigError: {SHOWN}\n"
+
+
+def test_every_log_of_a_command_shows_what_a_terminal_would_obey():
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        hydra = compose_tree("config", return_hydra_config=True).hydra
+    assert "file" in hydra.job_logging.handlers
+    for node in (hydra.job_logging, hydra.hydra_logging):
+        settings = OmegaConf.to_container(OmegaConf.create({**node, "root": {}}), resolve=False)
+        handlers = settings["handlers"].values()
+        formats = [settings["formatters"][handler["formatter"]] for handler in handlers]
+        for kept in formats:
+            formatter = Lines(kept["format"])
+            assert kept["class"] == f"{Lines.__module__}.{Lines.__name__}"
+            record = logging.makeLogRecord({"msg": "%s\n%s", "args": (OBEYED, "d")})
+            assert formatter.format(record).endswith(f"{SHOWN}\nd")
 
 
 def test_streams_that_are_there_stay():

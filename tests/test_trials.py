@@ -79,7 +79,7 @@ def test_results_of_another_version_are_a_failed_run_with_the_reason(walk):
     path.write_text(path.read_text().replace('"settings": {', '"settings": {"older_key": 1, '))
     (run,) = [run for run in read_runs(walk) if run.name == "split.fold=0,seed=0"]
     assert run.status.state == "failed"
-    assert run.status.error.startswith("its results cannot be read: 1 validation error")
+    assert run.status.error.startswith(f"its results cannot be read: {path}: settings.older_key: ")
     assert not isinstance(run, CompleteRun)
 
 

@@ -1,9 +1,10 @@
 """Where the data come from, and how they become a table."""
 
 import datetime
+from pathlib import PurePath
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ironore_lightning.config.settings import Day, Settings
 
@@ -21,6 +22,13 @@ class FileSettings(Settings):
     """How a date is written, as `strptime` reads it; null where the file holds real dates."""
     delimiter: str | None
     """What separates the cells of a CSV; null in the other formats."""
+
+    @field_validator("file")
+    @classmethod
+    def _lies_below_the_root(cls, file: str) -> str:
+        if PurePath(file).is_absolute() or ".." in PurePath(file).parts:
+            raise ValueError(f"must be a path below data.root, got {file!r}")
+        return file
 
     @model_validator(mode="after")
     def _csv_states_its_layout(self) -> Self:
@@ -86,6 +94,9 @@ class DataSettings(Settings):
     """The market to simulate; null for real files."""
     table: FileSettings | None
     """One prepared table in place of contracts and sources."""
+    holidays: str | None = Field(min_length=1)
+    """File below `data.root` with a date YYYY-MM-DD a line, on which nobody trades; null knows of
+    none, and takes every weekday to come for a trading day."""
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
@@ -116,6 +127,10 @@ class DataSettings(Settings):
         if self.table is not None:
             return None
         return (*self.contracts, *(name for one in self.sources.values() for name in one.columns))
+
+    def read_only(self) -> Self:
+        """Return the same data, of which reading writes nothing: a sample market is not kept."""
+        return self if self.sample is None else self.model_copy(update={"root": None})
 
     def file_of(self, name: str) -> str:
         """Return the file of a price leg, of a source or of the table, for messages."""

@@ -81,13 +81,15 @@ class EvaluationSettings(Settings):
     """Correlation of forecast and outcome that is too good to be true."""
     suspect_r2: Share
     """R2 against zero, and against the expanding mean, that is too good to be true."""
-    bootstrap_repetitions: int = Field(ge=100)
-    bootstrap_seed: int = Field(ge=0)
+    bootstrap_repetitions: int = Field(ge=100, le=100_000)
+    bootstrap_seed: int = Field(ge=0, lt=2**32)
     adaptation: float = Field(ge=0, lt=1)
     """Step by which the intervals' level follows its misses (gamma); 0 is plain split conformal."""
     trade_buffer: float = Field(ge=0)
     """Size of a forecast, per cent, below which the threshold strategy stays flat."""
-    costs_bp: tuple[Annotated[float, Field(ge=0)], ...] = Field(strict=False, min_length=1)
+    costs_bp: tuple[Annotated[float, Field(ge=0, le=10_000)], ...] = Field(
+        strict=False, min_length=1, max_length=20
+    )
     """Costs of a turn to show, in basis points of the notional."""
 
     @model_validator(mode="after")

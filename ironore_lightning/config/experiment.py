@@ -80,13 +80,20 @@ class Config(Settings):
                 raise ValueError(f"panel.break_days: {leg!r} is no price leg{known}")
         if self.data.columns is None:
             return self
-        wanted = [("features.names", feature.name) for feature in self.features.names]
-        mistakes = [
-            f"{key}: there is no column {name!r}{closest(name, self.data.columns)}; "
-            f"columns are: {', '.join(self.data.columns)}"
-            for key, name in [*wanted, ("target.series", self.target.series)]
-            if name not in self.data.columns
-        ]
+        columns = self.data.columns
+        wanted = {
+            "features.names": [feature.name for feature in self.features.names],
+            "target.series": [self.target.series],
+        }
+        mistakes = []
+        for key, names in wanted.items():
+            unknown = [name for name in dict.fromkeys(names) if name not in columns]
+            if unknown:
+                meant = closest(unknown[0], columns) if len(unknown) == 1 else ""
+                said = ", ".join(repr(name) for name in unknown)
+                mistakes.append(f"{key}: there is no column {said}{meant}")
         if mistakes:
-            raise ValueError("\n".join(mistakes))
+            raise ValueError(
+                "\n".join([*mistakes[:-1], f"{mistakes[-1]}; columns are: {', '.join(columns)}"])
+            )
         return self

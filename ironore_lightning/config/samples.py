@@ -112,7 +112,7 @@ class WalkForwardSplit(Settings):
     """Share of a fold's past that is its validation tail."""
     rolling: bool
     """Whether the past keeps its initial length; otherwise it grows."""
-    fold: int = Field(ge=0)
+    fold: int = Field(ge=0, lt=100_000)
     """Which fold, from 0."""
 
 

@@ -1,19 +1,20 @@
 """What all settings have in common."""
 
 import datetime
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
-def _require_text(day: object) -> object:
-    """Refuse numbers, which pydantic would take for seconds since 1970."""
-    if isinstance(day, int | float):
-        raise ValueError(f"a date is written YYYY-MM-DD, got {day}")
-    return day
+def _require_day(day: object) -> object:
+    """Refuse digits alone, which pydantic would take for seconds since 1970."""
+    if isinstance(day, datetime.date) or re.fullmatch(r"\d{4}-\d\d-\d\d", str(day), re.ASCII):
+        return day
+    raise ValueError(f"a date is written YYYY-MM-DD, got {day}")
 
 
-Day = Annotated[datetime.date, BeforeValidator(_require_text), Field(strict=False)]
+Day = Annotated[datetime.date, BeforeValidator(_require_day), Field(strict=False)]
 """A calendar date, written YYYY-MM-DD."""
 
 

@@ -20,6 +20,13 @@ from ironore_lightning.errors import DataError
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
 
+FURTHEST_MONTH = 12
+"""Months ahead up to which another contract is thought of, as `futures.month_offset` allows."""
+
+
+class _GapError(DataError):
+    """What is held, or rolled, lacks a price."""
+
 
 @dataclass(frozen=True)
 class ContinuousSeries:
@@ -34,10 +41,15 @@ class ContinuousSeries:
             the first row, 0 on a break day); `is_break`, whether that return is no market move.
         rolls: One row a roll, by roll day: `from_month`, `to_month`, `ratio` (newer price over
             older) and `difference` (newer price less older) on that day.
+        bridged: Trading days of the curve on which the held contract has no price; the return after
+            them spans them all.
+        advice: What would do without them, or nothing.
     """
 
     days: pd.DataFrame
     rolls: pd.DataFrame
+    bridged: pd.DatetimeIndex
+    advice: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,8 @@ class _Holding:
     """Prices of what is held, on the days on which it has one.
 
     Attributes:
+        index: Those days, shape (T,).
+        bridged: Days since the first of them without such a price.
         prices: All contracts, shape (T, C).
         column: Column held on each day, shape (T,).
         spell: Number of the contract held on each day, 0 is the oldest, shape (T,).
@@ -52,6 +66,7 @@ class _Holding:
     """
 
     index: pd.DatetimeIndex
+    bridged: pd.DatetimeIndex
     months: pd.PeriodIndex
     prices: Floats
     column: Integers
@@ -85,8 +100,12 @@ def build_continuous(
             days in a row than `bridge_days`, or the two legs of a roll have no price in common
             within that many days of the month's end.
     """
-    holding = _hold(closes, settings, name=name)
-    older, newer, roll_rows = _roll_prices(holding, settings.bridge_days, name=name)
+    try:
+        holding = _hold(closes, settings, name=name)
+        older, newer, roll_rows = _roll_prices(holding, settings.bridge_days, name=name)
+    except _GapError as gap:
+        advice = _other_month(closes, settings) or "bridge more days"
+        raise DataError(f"{gap}; complete the file or {advice}") from None
     rows = np.arange(len(holding.index))
     price = holding.price(rows, holding.spell)
     base = _base_price(holding, price, ratio=newer / older)
@@ -105,7 +124,8 @@ def build_continuous(
         index=holding.index,
     )
     rolls = _roll_table(holding, roll_rows, older=older, newer=newer)
-    return ContinuousSeries(days=days, rolls=rolls)
+    advice = _other_month(closes, settings) if len(holding.bridged) else ""
+    return ContinuousSeries(days=days, rolls=rolls, bridged=holding.bridged, advice=advice)
 
 
 def _hold(closes: pd.DataFrame, settings: FuturesSettings, *, name: str) -> _Holding:
@@ -128,7 +148,8 @@ def _hold(closes: pd.DataFrame, settings: FuturesSettings, *, name: str) -> _Hol
     changes = np.flatnonzero(np.diff(column)) + 1
     starts = np.concatenate([[0], changes])
     spell = np.searchsorted(starts, np.arange(len(column)), side="right") - 1
-    return _Holding(index[priced], months, prices[priced], column, spell, starts)
+    bridged = index[priced[0] :][np.isnan(price[priced[0] :])]
+    return _Holding(index[priced], bridged, months, prices[priced], column, spell, starts)
 
 
 def _require_no_gap(
@@ -146,12 +167,31 @@ def _require_no_gap(
     edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.astype(int), [0]])))
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
         if end - begin > settings.bridge_days:
-            raise DataError(
+            raise _GapError(
                 f"{name}: contract {wanted[begin]} is held but has no price from "
                 f"{index[begin].date()} to {index[end - 1].date()} ({end - begin} trading "
-                f"day(s), futures.bridge_days allows {settings.bridge_days}); complete the file "
-                "or bridge more days"
+                f"day(s), futures.bridge_days allows {settings.bridge_days})"
             )
+
+
+def _other_month(closes: pd.DataFrame, settings: FuturesSettings) -> str:
+    """Name the nearest month ahead whose contract always has a price, if there is one.
+
+    It must not begin later, as a contract does that is listed only at the end.
+    """
+    any_gap = settings.model_copy(update={"bridge_days": len(closes)})
+    first = _hold(closes, any_gap, name="").index[0]
+    offsets = range(1, FURTHEST_MONTH + 1)
+    for offset in sorted(offsets, key=lambda other: abs(other - settings.month_offset)):
+        other = settings.model_copy(update={"month_offset": offset, "bridge_days": 0})
+        try:
+            holding = _hold(closes, other, name="")
+            _roll_prices(holding, 0, name="")
+        except DataError:
+            continue
+        if holding.index[0] <= first:
+            return f"set futures.month_offset={offset}, whose contract always has a price"
+    return ""
 
 
 def _require_every_month(held: pd.PeriodIndex, index: pd.DatetimeIndex, *, name: str) -> None:
@@ -179,10 +219,10 @@ def _roll_prices(
     last_rows = holding.starts[1:] - 1
     for number, (roll, last) in enumerate(zip(roll_rows, last_rows, strict=True)):
         if roll < 0 or last - roll > bridge_days:
-            raise DataError(
+            raise _GapError(
                 f"{name}: gap at the roll from {held[number]} to {held[number + 1]}: "
                 f"{held[number + 1]} has no price on {holding.index[last].date()} "
-                f"(futures.bridge_days={bridge_days}); complete the file or bridge more days"
+                f"(futures.bridge_days={bridge_days})"
             )
     spells = np.arange(len(roll_rows))
     return (

@@ -66,9 +66,9 @@ def build_target(panel: Panel, settings: TargetSettings) -> pd.DataFrame:
 
 def _outcome_days(panel: Panel, value: pd.Series, horizon: int) -> pd.Series:
     """Say by row on which day its return ends; a given answer may come before that day's row."""
-    days = pd.Series(panel.days, index=panel.days)
-    ends = days.shift(-horizon)
-    return ends.where(ends.notna() | value.isna(), days + pd.offsets.BusinessDay(horizon))
+    ends = pd.Series(panel.days, index=panel.days).shift(-horizon)
+    later = panel.calendar.ahead(panel.days, horizon)
+    return ends.where(ends.notna() | value.isna(), later)
 
 
 def _outcome(panel: Panel, settings: TargetSettings) -> pd.Series:

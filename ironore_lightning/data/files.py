@@ -1,4 +1,4 @@
-"""The bytes of a raw file, and how its contents are quoted in a message."""
+"""The bytes of a raw file, how much may be in it, and how it is quoted in a message."""
 
 import os
 from collections.abc import Iterable
@@ -10,6 +10,9 @@ from ironore_lightning.errors import DataError, closest
 MAX_BYTES = 512 * 2**20
 """Largest file that is opened; ten years of daily curves take about 2 MB, and a million rows of
 fourteen numbers 114 MB."""
+
+MAX_CELLS = 5_000_000
+"""Most cells of a table of text: a hundred years of days with two hundred columns."""
 
 _LONGEST = 60
 _MOST = 12
@@ -43,6 +46,17 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: there is no such file{_neighbour(path)}") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {one_line(error)}") from error
+
+
+def require_modest(file: str, num_cells: int, *, at_most: int = MAX_CELLS) -> None:
+    """Raise `DataError` if a table would take more memory than any honest one."""
+    if num_cells > at_most:
+        raise DataError(f"{file}: has {num_cells} cells or more, may have {at_most}")
+
+
+def missing_extra(file: str, extra: str) -> str:
+    """Say how to install what reads a format."""
+    return f'{file}: reading it needs an extra: pip install -e ".[{extra}]"'
 
 
 def quoted(value: object) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ironore_lightning.config.data import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.config.samples import TargetSettings
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 
@@ -21,7 +22,9 @@ class Market:
     panel: Panel
 
 
-def build_market(data: DataSettings, futures: FuturesSettings, panel: PanelSettings) -> Market:
+def build_market(
+    data: DataSettings, futures: FuturesSettings, panel: PanelSettings, target: TargetSettings
+) -> Market:
     """Read and join the raw files, or return what this process made of the same settings before.
 
     Files that change while a process makes its runs are not read again: its runs stay comparable.
@@ -30,19 +33,25 @@ def build_market(data: DataSettings, futures: FuturesSettings, panel: PanelSetti
         DataError: If a raw file or the table made of it is wrong.
         ConfigError: If the settings do not fit the data.
     """
-    return _build(data.model_dump_json(), futures.model_dump_json(), panel.model_dump_json())
+    others = (one.model_dump_json() for one in (futures, panel, target))
+    return _build(data.model_dump_json(), *others)
 
 
 @lru_cache(maxsize=1)
-def _build(data: str, futures: str, panel: str) -> Market:
-    settings = DataSettings.model_validate_json(data)
-    raw = read_raw(settings)
+def _read(data: str) -> RawData:
+    return read_raw(DataSettings.model_validate_json(data))
+
+
+@lru_cache(maxsize=1)
+def _build(data: str, futures: str, panel: str, target: str) -> Market:
+    raw = _read(data)
     return Market(
         raw,
         build_panel(
             raw,
-            settings,
+            DataSettings.model_validate_json(data),
             futures=FuturesSettings.model_validate_json(futures),
             panel=PanelSettings.model_validate_json(panel),
+            target=TargetSettings.model_validate_json(target),
         ),
     )

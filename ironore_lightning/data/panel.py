@@ -1,23 +1,25 @@
 """One frame: a row a trading day, a column a driver, each value as of its publication."""
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from ironore_lightning.config.data import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.config.samples import TargetSettings
 from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
 from ironore_lightning.data.files import quoted
 from ironore_lightning.data.raw import RawData
+from ironore_lightning.data.trading_days import (
+    Calendar,
+    longest_step,
+    require_trading_days,
+    trading_weekdays,
+)
 from ironore_lightning.errors import ConfigError, DataError, closest
-
-LONGEST_CLOSURE_DAYS = 14
-"""Calendar days between two trading days beyond which rows are missing; no holiday is as long."""
-
-DAILY_SPACING = 4
-"""Median calendar days between rows up to which they are daily."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Panel:
         breaks: Whether that return is a change of specification, shape (T, legs).
         futures: The continuous series behind the price legs.
         start: First row that a model may use; None is the first complete one.
+        holidays: Days on which nobody trades, as far as they are known.
+        unusable: What is wrong with the other columns of a prepared table, by their header.
     """
 
     values: pd.DataFrame
@@ -41,20 +45,54 @@ class Panel:
     breaks: pd.DataFrame
     futures: Mapping[str, ContinuousSeries]
     start: datetime.date | None
+    holidays: Sequence[datetime.date] = ()
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def days(self) -> pd.DatetimeIndex:
         """Trading days, ascending, shape (T,)."""
         return pd.DatetimeIndex(self.values.index)
 
+    @property
+    def calendar(self) -> Calendar:
+        """Trading days to come."""
+        return Calendar(trading_weekdays(self.days), self.holidays)
+
+    def bridged_days(self, days: pd.DatetimeIndex) -> dict[str, int]:
+        """Count, by price leg, the days between the first and last of `days` that are bridged."""
+        return {
+            name: int(((series.bridged >= days[0]) & (series.bridged <= days[-1])).sum())
+            for name, series in self.futures.items()
+        }
+
+    def bridging(self, days: pd.DatetimeIndex) -> list[str]:
+        """Say in a line a leg how many days are bridged, if any, and what would do without."""
+        return [
+            f"{name}: {bridged} trading days without a price of the held contract are bridged; "
+            f"returns span up to {longest_step(days)} days; {self.futures[name].advice}".strip("; ")
+            for name, bridged in self.bridged_days(days).items()
+            if bridged
+        ]
+
     def require_column(self, name: str, *, key: str) -> None:
-        """Raise `ConfigError` unless the panel has a column `name`, asked for by setting `key`."""
-        if name not in self.values:
-            columns = ", ".join(map(str, self.values.columns))
-            raise ConfigError(
-                f"{key}: there is no column {name!r}{closest(name, self.values.columns)}; "
-                f"columns are: {columns}"
-            )
+        """Raise `ConfigError` unless the panel has a column `name`, asked for by setting `key`.
+
+        Raises:
+            DataError: If the file has it, and something is wrong with it.
+        """
+        _require_column(name, self.values.columns, self.unusable, key=key)
+
+
+def _require_column(
+    name: str, columns: Collection[str], unusable: Mapping[str, str], *, key: str
+) -> None:
+    if name in unusable:
+        raise DataError(unusable[name])
+    if name not in columns:
+        raise ConfigError(
+            f"{key}: there is no column {name!r}{closest(name, columns)}; "
+            f"columns are: {', '.join(map(str, columns))}"
+        )
 
 
 def build_panel(
@@ -63,36 +101,33 @@ def build_panel(
     *,
     futures: FuturesSettings,
     panel: PanelSettings,
+    target: TargetSettings,
 ) -> Panel:
-    """Join every source onto the days on which all price legs exist.
+    """Join every source onto the trading days: those on which all price legs and the target exist.
 
     Args:
         raw: Contract tables and tidy sources, by name.
         data: Publication lags of the sources.
         futures: How the legs are made continuous.
         panel: Start, break days, and whether values appear on their publication day.
+        target: The series that must have a price.
 
     Raises:
-        DataError: If a leg cannot be made continuous, the legs share no day, trading stops for
-            long, or a column has no value on any day.
+        ConfigError: If there is no such series.
+        DataError: If a leg cannot be made continuous, the legs share no day, rows are no trading
+            days or missing, or a column has no value on any day.
     """
-    legs = {
-        name: build_continuous(
-            closes,
-            futures,
-            name=f"{data.file_of(name)}: {name}",
-            break_days=panel.breaks_of(name),
-        )
-        for name, closes in raw.contracts.items()
-    }
-    days = _trading_days(raw, legs, data)
-    joined = []
-    for name, frame in raw.sources.items():
-        lag = data.sources[name].publication_lag_days if name in data.sources else 0
-        dates = pd.DatetimeIndex(frame.index)
-        published = dates + pd.Timedelta(days=lag if panel.as_published else 0)
-        file = data.file_of(name)
-        joined += [_join(frame[column], published, days, file=file) for column in frame]
+    legs = _price_legs(raw, data, futures, panel)
+    drivers = _published(raw, data, panel)
+    _require_column(target.series, [*legs, *drivers], raw.unusable, key="target.series")
+    days, by_file = _shared_days(raw, legs, data)
+    if target.series in drivers:
+        own, file = drivers[target.series]
+        by_file[file] = pd.DatetimeIndex(own.index)
+        days = _days_of_target(drivers[target.series], days, target)
+    require_trading_days(days, by_file)
+    _require_open(days, raw.holidays, f"{data.holidays}: {target.series}")
+    joined = [_join(driver, days) for driver in drivers.values()]
     levels = [series.days["level"].reindex(days).rename(name) for name, series in legs.items()]
     fresh = [pd.Series(0.0, index=days, name=name) for name in legs]
     return Panel(
@@ -102,52 +137,81 @@ def build_panel(
         breaks=_between_rows(legs, days, "is_break") > 0,
         futures=legs,
         start=panel.start,
+        holidays=raw.holidays,
+        unusable=raw.unusable,
     )
 
 
-def _trading_days(
+def _price_legs(
+    raw: RawData, data: DataSettings, futures: FuturesSettings, panel: PanelSettings
+) -> dict[str, ContinuousSeries]:
+    return {
+        name: build_continuous(
+            closes,
+            futures,
+            name=f"{data.file_of(name)}: {name}",
+            break_days=panel.breaks_of(name),
+        )
+        for name, closes in raw.contracts.items()
+    }
+
+
+def _published(
+    raw: RawData, data: DataSettings, panel: PanelSettings
+) -> dict[str, tuple[pd.Series, str]]:
+    """Return the values of each driver by the day of their publication, and its file."""
+    published: dict[str, tuple[pd.Series, str]] = {}
+    for name, frame in raw.sources.items():
+        lag = data.sources[name].publication_lag_days if name in data.sources else 0
+        dates = pd.DatetimeIndex(frame.index)
+        out = frame.set_axis(dates + pd.Timedelta(days=lag if panel.as_published else 0), axis=0)
+        published |= {str(column): (out[column].dropna(), data.file_of(name)) for column in out}
+    return published
+
+
+def _shared_days(
     raw: RawData, legs: Mapping[str, ContinuousSeries], data: DataSettings
-) -> pd.DatetimeIndex:
-    """Return the days that all legs share; without legs, those of the one prepared table."""
+) -> tuple[pd.DatetimeIndex, dict[str, pd.DatetimeIndex]]:
+    """Return the days that all legs share, or those of the one prepared table, and each file's."""
     calendars = {name: pd.DatetimeIndex(series.days.index) for name, series in legs.items()}
     if not legs:
-        calendars = {name: pd.DatetimeIndex(table.index) for name, table in raw.sources.items()}
-    days, *others = calendars.values()
-    for calendar in others:
-        days = days.intersection(calendar)
+        filled = {name: table.dropna(how="all") for name, table in raw.sources.items()}
+        calendars = {name: pd.DatetimeIndex(table.index) for name, table in filled.items()}
     by_file = {data.file_of(name): calendar for name, calendar in calendars.items()}
+    days = functools.reduce(pd.DatetimeIndex.intersection, calendars.values())
     if days.empty:
         raise DataError(
             f"{', '.join(by_file)}: the price legs {', '.join(legs)} have no trading day in common"
         )
-    _require_no_hole(days, by_file)
-    return days
+    return days, by_file
 
 
-def _require_no_hole(days: pd.DatetimeIndex, by_file: Mapping[str, pd.DatetimeIndex]) -> None:
-    """Raise if trading stops for longer than any holiday, as where rows of a file are missing."""
-    gaps = np.diff(days.to_numpy()) / np.timedelta64(1, "D")
-    if not len(gaps) or np.median(gaps) > DAILY_SPACING:
-        return  # a table of weeks or months
-    widest = int(np.argmax(gaps))
-    if gaps[widest] > LONGEST_CLOSURE_DAYS:
-        before, after = days[widest], days[widest + 1]
-        silent = [
-            file for file, own in by_file.items() if not ((own > before) & (own < after)).any()
-        ]
+def _days_of_target(
+    driver: tuple[pd.Series, str], days: pd.DatetimeIndex, target: TargetSettings
+) -> pd.DatetimeIndex:
+    """Return the days on which the target's series has a value of its own.
+
+    A given target may be unknown on a trading day, as in the newest row; there, a day counts if it
+    is one of the days of the week that have targets.
+    """
+    is_new = (_join(driver, days)[1] == 0).to_numpy()
+    if target.kind == "given":
+        is_new = is_new | trading_weekdays(days[is_new])[days.day_of_week]
+    return days[is_new]
+
+
+def _require_open(days: pd.DatetimeIndex, holidays: Sequence[datetime.date], what: str) -> None:
+    traded = days[days.isin(pd.DatetimeIndex(list(holidays)))]
+    if len(traded):
         raise DataError(
-            f"{', '.join(silent or by_file)}: there is no trading day between {before.date()} and "
-            f"{after.date()} ({gaps[widest]:.0f} days, {LONGEST_CLOSURE_DAYS} are allowed); rows "
-            "are missing, or a date is wrong"
+            f"{what} has a price on the holiday {traded[0].date()}; is it a file of another market?"
         )
 
 
-def _join(
-    source: pd.Series, published: pd.DatetimeIndex, days: pd.DatetimeIndex, *, file: str
-) -> tuple[pd.Series, pd.Series]:
+def _join(driver: tuple[pd.Series, str], days: pd.DatetimeIndex) -> tuple[pd.Series, pd.Series]:
     """Put the newest published value on each day, with the trading days since it was new."""
-    filled = source.notna().to_numpy()
-    observation = published[filled].searchsorted(days, side="right") - 1
+    source, file = driver
+    observation = source.index.searchsorted(days, side="right") - 1
     known = observation >= 0
     if not known.any():
         raise DataError(
@@ -155,7 +219,7 @@ def _join(
             f"{days[-1].date()}; leave it out"
         )
     values = np.full(len(days), np.nan)
-    values[known] = source.to_numpy()[filled][observation[known]]
+    values[known] = source.to_numpy()[observation[known]]
     rows = np.arange(len(days))
     is_new = np.diff(observation, prepend=-1) != 0
     staleness = np.where(known, rows - np.maximum.accumulate(np.where(is_new, rows, 0)), np.nan)

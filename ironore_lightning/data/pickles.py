@@ -10,6 +10,7 @@ matter. What a hostile file can still do is to keep the parser busy for some sec
 import io
 import pickle
 import pickletools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, TypeGuard
 
@@ -54,8 +55,9 @@ _ADMITTED = frozenset(
 
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
 _GETS = ("GET", "BINGET", "LONG_BINGET")
-_TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
-_DUPLICATES = ("DUP", "POP", "POP_MARK")  # without them, what is memoised is what was just made
+_TEXTS = ("STRING", "UNICODE")  # and what ends so, as SHORT_BINUNICODE
+_OBJECTS = ("REDUCE", "NEWOBJ")
+_SETS = ("EMPTY_SET", "FROZENSET")
 
 _FEWEST_BYTES = 4  # of a price, as float32
 _NUMBERS = ("f8", "f4", "i8", "i4")
@@ -79,6 +81,8 @@ def read_pickled_contracts(path: Path) -> dict[pd.Period, pd.Series]:
         return _contracts(found, max_rows=len(raw) // _FEWEST_BYTES)
     except DataError as error:
         raise DataError(f"{path.name}: {error}; {_EXPECTED}") from None
+    except MemoryError:
+        raise
     except Exception as error:
         # What a hostile file puts in the place of a number raises nearly anything.
         raise DataError(f"{path.name}: is not laid out as pandas does it; {_EXPECTED}") from error
@@ -125,6 +129,8 @@ def _load(file: str, raw: bytes) -> object:
         return _Unpickler(io.BytesIO(raw)).load()
     except DataError as error:
         raise DataError(f"{file}: {error}") from None
+    except MemoryError:
+        raise
     except Exception as error:
         # Garbage makes the parser raise nearly anything.
         reason = one_line(error) or type(error).__name__
@@ -134,11 +140,12 @@ def _load(file: str, raw: bytes) -> object:
 def _require_modest(raw: bytes) -> None:
     """Raise before the parser takes steps, memory or time that the size of the file does not tell.
 
-    A tuple that is used twice can hold itself a million times over in a few bytes. The hash of such
-    a key would take for ever, and no curve has one.
+    A key of a dict is hashed. Thousands of numbers may have one hash, and then each is compared
+    with all before it; a tuple hashes what is in it, and may hold itself a million times over, or a
+    hundred thousand tuples one in another, of which the process dies. No curve has such keys.
     """
-    slots: dict[object, bool] = {}  # of the memo: whether a tuple is in it
-    is_tuple = False  # what is on top of the stack
+    makers: list[str] = []  # the stack: which opcode made what lies there
+    slots: dict[object, str] = {}  # of the memo, likewise
     for step, (opcode, argument, _) in enumerate(pickletools.genops(raw), start=1):
         if step > MAX_STEPS:
             raise DataError(f"has more than {MAX_STEPS} opcodes; {_EXPECTED}")
@@ -146,11 +153,37 @@ def _require_modest(raw: bytes) -> None:
             slot = len(slots) if argument is None else argument
             if slot > len(raw):
                 raise DataError(f"asks for memory slot {slot} in a file of {len(raw)} bytes")
-            slots[slot] = is_tuple
-        elif opcode.name in _DUPLICATES or (opcode.name in _GETS and slots.get(argument)):
-            raise DataError(f"uses one value twice ({opcode.name}); {_EXPECTED}")
-        elif opcode.name not in ("PROTO", "FRAME"):
-            is_tuple = opcode.name in _TUPLES
+            slots[slot] = makers[-1]
+        elif opcode.name in _GETS:
+            makers.append(slots[argument])
+        else:
+            _require_plain_keys(opcode.name, _follow(opcode, makers))
+
+
+def _follow(opcode: pickletools.OpcodeInfo, makers: list[str]) -> list[str]:
+    """Do to the stack what an opcode does; returns what it took from there, the lowest first."""
+    taken: list[str] = []
+    before = [kind.name for kind in opcode.stack_before]
+    if "mark" in before:
+        while (maker := makers.pop()) != "MARK":
+            taken.append(maker)
+        before = before[: before.index("mark")]
+    taken += [makers.pop() for _ in before]
+    taken.reverse()
+    # An object keeps its maker when its state is set; a tuple may be asked to take one, too.
+    made = taken[0] if opcode.name == "BUILD" else opcode.name
+    makers += [made for _ in opcode.stack_after]
+    return taken
+
+
+def _require_plain_keys(opcode: str, taken: Sequence[str]) -> None:
+    """Raise if an opcode hashes anything but texts and objects."""
+    if opcode in _SETS:
+        raise DataError(f"holds a set; {_EXPECTED}")
+    keys = taken[::2] if opcode == "DICT" else taken[1::2] if opcode.startswith("SETITEM") else ()
+    for maker in keys:
+        if not maker.endswith(_TEXTS) and maker not in _OBJECTS:
+            raise DataError(f"a key is neither a text nor an object ({maker}); {_EXPECTED}")
 
 
 def _contracts(found: object, *, max_rows: int) -> dict[pd.Period, pd.Series]:

@@ -1,10 +1,11 @@
 """Everything the raw files hold, read and checked, before any two of them are joined."""
 
+import datetime
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ import pandas as pd
 
 from ironore_lightning.config.data import DataSettings, FileSettings
 from ironore_lightning.data.files import quoted, read_bytes, source_path
+from ironore_lightning.data.neutral import write_neutral_drivers
 from ironore_lightning.data.sample import simulate_market, write_market
 from ironore_lightning.data.sources import read_contracts, read_source, read_table
+from ironore_lightning.data.trading_days import read_holidays
 from ironore_lightning.errors import ConfigError, DataError
 
 LONGEST_SILENCE_DAYS = 45
@@ -32,11 +35,15 @@ class RawData:
         contracts: Futures curves by leg, each (T, C) with monthly Period columns.
         sources: Drivers by source, each (T, columns), dated as in the file.
         digests: SHA-256 of each file that was read, by file name.
+        holidays: Weekdays, past and to come, on which nobody trades, as far as they are known.
+        unusable: What is wrong with the other columns of a prepared table, by their header.
     """
 
     contracts: Mapping[str, pd.DataFrame]
     sources: Mapping[str, pd.DataFrame]
     digests: Mapping[str, str]
+    holidays: Sequence[datetime.date] = ()
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_raw(settings: DataSettings) -> RawData:
@@ -52,6 +59,8 @@ def read_raw(settings: DataSettings) -> RawData:
         return _read_folder(settings, Path(settings.root or "."))
     with tempfile.TemporaryDirectory(prefix="ironore_sample_") as folder:
         write_market(simulate_market(settings.sample), Path(folder))
+        sources = settings.sources.values()
+        write_neutral_drivers(Path(folder), sources, seed=settings.sample.seed)
         if settings.root is not None:
             _keep(Path(folder), Path(settings.root))
         return _read_folder(settings, Path(folder))
@@ -59,8 +68,8 @@ def read_raw(settings: DataSettings) -> RawData:
 
 def _keep(folder: Path, root: Path) -> None:
     """Copy the files of `folder` to `root`, unless they are there; never over anything else."""
-    files = sorted(folder.iterdir())
-    if root.is_dir() and all(_is_copy(root / one.name, one) for one in files):
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    if root.is_dir() and all(_is_copy(root / one.relative_to(folder), one) for one in files):
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ConfigError(
@@ -81,19 +90,29 @@ def _is_copy(path: Path, original: Path) -> bool:
 
 def _read_folder(settings: DataSettings, root: Path) -> RawData:
     files: list[FileSettings] = [*settings.contracts.values(), *settings.sources.values()]
+    unusable: dict[str, str] = {}
     if settings.table is not None:
         files = [settings.table]
-        sources = {"table": read_table(settings.table, root)}
+        table, unusable = read_table(settings.table, root)
+        sources = {"table": table}
     else:
         sources = {name: read_source(name, one, root) for name, one in settings.sources.items()}
     contracts = {name: read_contracts(name, one, root) for name, one in settings.contracts.items()}
-    digests = {
-        one.file: hashlib.sha256(read_bytes(source_path(one, root))).hexdigest() for one in files
-    }
+    paths = {one.file: source_path(one, root) for one in files}
+    if settings.holidays is not None:
+        paths[settings.holidays] = root / settings.holidays
+    digests = {file: hashlib.sha256(read_bytes(path)).hexdigest() for file, path in paths.items()}
     _require_no_stray_dates({**contracts, **sources}, settings)
     _require_no_hole({**contracts, **sources}, settings)
-    _require_fresh({**contracts, **sources}, settings)
-    return RawData(contracts=contracts, sources=sources, digests=digests)
+    late = _late_columns({**contracts, **sources}, settings)
+    if late and settings.table is None:
+        raise DataError(next(iter(late.values())))
+    unusable |= late  # of a table, where they may stand beside those that are in use
+    sources = {name: frame.drop(columns=list(late)) for name, frame in sources.items()}
+    if not contracts and all(frame.empty for frame in sources.values()):
+        raise DataError(next(iter(unusable.values())))
+    holidays = () if settings.holidays is None else read_holidays(root / settings.holidays)
+    return RawData(contracts, sources, digests, holidays, unusable)
 
 
 def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
@@ -113,8 +132,8 @@ def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSe
 def _require_no_hole(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
     """Raise where a file says nothing for long, as where rows are missing or a year is wrong.
 
-    Before its first contract is listed, a curve may be blank. A prepared table may be one of months
-    or quarters: the trading days of the panel judge it.
+    Before its first contract is listed, a curve may be blank. The days of a prepared table are
+    those of the panel, which are judged there.
     """
     for name in (*settings.contracts, *settings.sources):
         frame = frames[name]
@@ -130,17 +149,17 @@ def _require_no_hole(frames: Mapping[str, pd.DataFrame], settings: DataSettings)
             )
 
 
-def _require_fresh(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
-    """Raise if a file or one of its columns ends long before the others, as one not refreshed."""
+def _late_columns(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> dict[str, str]:
+    """Say which columns end long before the newest value of all files, as those not refreshed."""
     newest = max(frame.index[-1] for frame in frames.values())
-    for name, frame in frames.items():
-        for column, end in _last_values(name, frame).items():
-            if newest - end > pd.Timedelta(days=LONGEST_SILENCE_DAYS):
-                raise DataError(
-                    f"{settings.file_of(name)}: the last value of {quoted(column)} is of "
-                    f"{end.date()}, {(newest - end).days} days before the newest of all files "
-                    f"({newest.date()}); refresh it or leave it out"
-                )
+    return {
+        column: f"{settings.file_of(name)}: the last value of {quoted(column)} is of {end.date()}, "
+        f"{(newest - end).days} days before the newest of all files ({newest.date()}); refresh it "
+        "or leave it out"
+        for name, frame in frames.items()
+        for column, end in _last_values(name, frame).items()
+        if newest - end > pd.Timedelta(days=LONGEST_SILENCE_DAYS)
+    }
 
 
 def _last_values(name: str, frame: pd.DataFrame) -> dict[str, pd.Timestamp]:

@@ -5,7 +5,7 @@ row or date. Dates come back as datetime64[us], as pandas 3 makes them by itself
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,9 @@ def read_source(name: str, settings: SourceSettings, root: Path) -> pd.DataFrame
         DataError: If the file is not what the settings say.
     """
     table = _require_table(settings, root)
-    frame = _read_columns(table, settings, [header.strip() for header in settings.columns])
+    dates = _dates(table, settings)
+    headers = [header.strip() for header in settings.columns]
+    frame = _dated(table, dates, {header: parse_numbers(table, header) for header in headers})
     for header, column in settings.columns.items():
         if column.positive:
             advice = f"if that is right, set data.sources.{name}.columns.{header}.positive: false"
@@ -83,7 +85,9 @@ def read_contracts(name: str, settings: ContractsSettings, root: Path) -> pd.Dat
         frame = _join_contracts(path.name, read_pickled_contracts(path))
     else:
         table = _require_table(settings, root)
-        frame = _read_columns(table, settings, _contract_headers(table, settings))
+        headers = _contract_headers(table, settings)
+        dates = _dates(table, settings)
+        frame = _dated(table, dates, {header: parse_numbers(table, header) for header in headers})
         frame.columns = pd.PeriodIndex(frame.columns, freq="M")
         frame = frame.sort_index(axis=1)
     for month in frame.columns:
@@ -97,20 +101,31 @@ def read_contracts(name: str, settings: ContractsSettings, root: Path) -> pd.Dat
     return frame
 
 
-def read_table(settings: FileSettings, root: Path) -> pd.DataFrame:
-    """Read one prepared table, of which every column besides the date is a number.
+def read_table(settings: FileSettings, root: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read one prepared table, whose columns of numbers may stand beside others.
 
     Returns:
         Float64, shape (T, columns), in the order of the file, NaN where a cell is blank; over an
-        ascending unique DatetimeIndex `date`.
+        ascending unique DatetimeIndex `date`. And by the header of every other column what is wrong
+        with it, for whoever asks for that one.
 
     Raises:
-        DataError: If the file is not what the settings say.
+        DataError: If the file is not what the settings say, or no column is right.
     """
     table = _require_table(settings, root)
-    frame = _read_columns(table, settings, _named_headers(table, settings))
-    _require_values(table.file, frame)
-    return frame
+    headers = _named_headers(table, settings)
+    dates = _dates(table, settings)
+    values: dict[str, NDArray[np.float64]] = {}
+    wrong: dict[str, str] = {}
+    for header in headers:
+        try:
+            values[header] = parse_numbers(table, header)
+        except DataError as error:
+            wrong[header] = str(error)
+    frame = _dated(table, dates, values)
+    for header in frame.columns[frame.isna().all()]:
+        wrong[header] = f"{table.file}: no value in column {quoted(header)}; fill it"
+    return frame.dropna(axis=1, how="all"), wrong
 
 
 def _require_table(settings: FileSettings, root: Path) -> RawTable:
@@ -123,44 +138,34 @@ def _require_table(settings: FileSettings, root: Path) -> RawTable:
 
 
 def _named_headers(table: RawTable, settings: FileSettings) -> list[str]:
-    """Headers of all columns but the date; an unnamed column must be empty."""
-    _require_unnamed_blank(table)
+    """Headers of all columns but the date."""
     date_column = (settings.date_column or "").strip()
+    table.column(date_column)
     headers = [header for header in table.headers if header and header != date_column]
     if not headers:
         raise DataError(f"{table.file}: there is no column besides the date")
     return headers
 
 
-def _require_unnamed_blank(table: RawTable) -> None:
-    """Raise if a column without a header holds anything."""
-    for position, header in enumerate(table.headers):
-        if header:
-            continue
-        cells = table.cells.iloc[:, position]
-        filled = cells.notna() & (cells.astype(str).str.strip() != "")
-        if filled.any():
-            row = int(filled.argmax())
-            raise DataError(
-                f"{table.file}: column number {position + 1}, {table.place(row)}: "
-                f"{quoted(cells.iloc[row])} in a column without a header"
-            )
-
-
 def _contract_headers(table: RawTable, settings: FileSettings) -> list[str]:
-    """Headers of all columns but the date, which must be contract months."""
-    table.column(settings.date_column or "")
-    headers = _named_headers(table, settings)
+    """Headers of the contract months; one without any digit, as a symbol's or a note's, is none."""
+    headers = [one for one in _named_headers(table, settings) if any(map(str.isdigit, one))]
     wrong = [header for header in headers if not _MONTH.fullmatch(header)]
-    if wrong:
-        raise DataError(f"{table.file}: not headed by a contract month YYYY-MM: {listed(wrong)}")
+    if wrong or not headers:
+        said = listed(wrong or _named_headers(table, settings))
+        raise DataError(f"{table.file}: not headed by a contract month YYYY-MM: {said}")
     return headers
 
 
-def _read_columns(table: RawTable, settings: FileSettings, headers: Iterable[str]) -> pd.DataFrame:
-    """Parse columns and put them in the order of their dates."""
-    dates = parse_dates(table, settings.date_column or "", settings.date_format)
-    values = pd.DataFrame({header: parse_numbers(table, header) for header in headers})
+def _dates(table: RawTable, settings: FileSettings) -> pd.Series:
+    return parse_dates(table, settings.date_column or "", settings.date_format)
+
+
+def _dated(
+    table: RawTable, dates: pd.Series, columns: Mapping[str, NDArray[np.float64]]
+) -> pd.DataFrame:
+    """Put columns in the order of their dates."""
+    values = pd.DataFrame(columns, index=table.cells.index)
     undated = dates.isna()
     lost = undated & values.notna().any(axis=1)
     if lost.any():

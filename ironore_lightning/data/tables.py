@@ -5,33 +5,41 @@ import datetime
 import io
 import math
 import re
-import warnings
-import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.data.files import listed, one_line, quoted, read_bytes
+from ironore_lightning.data.files import (
+    MAX_BYTES,
+    listed,
+    missing_extra,
+    one_line,
+    quoted,
+    read_bytes,
+    require_modest,
+)
+from ironore_lightning.data.workbooks import read_sheet
 from ironore_lightning.errors import DataError, closest
-
-MAX_CELLS = 5_000_000
-"""Most cells of a table of text: a hundred years of days with two hundred columns."""
 
 MAX_STORED_CELLS = 50_000_000
 """Most cells of a parquet file, whose numbers take eight bytes each."""
 
-MAX_UNPACKED_BYTES = 64 * 2**20
-"""Most bytes of the parts of a workbook."""
+MAX_TEXT = 64 * 2**20
+"""Most characters of the cells of a column."""
 
 MISSING_MARKS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "-")
 """What a cell without a value may hold, spaces around it aside."""
 
 
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+
+_NUMERIC = r"%[^aAbBpZ%]"
+"""What stands for a number in a date format."""
 
 _UNNAMED_INDEX = r"__index_level_[0-9]+__"
 
@@ -46,6 +54,7 @@ class RawTable:
         cells: Shape (T, columns), columns numbered from 0, rows in the order of the file.
         row_noun: What a row of this format is called.
         first_row: Number of the first row of cells, counted as the owner of the file sees it.
+        unreadable: Why a column cannot be read, by its number; its cells are blank.
     """
 
     file: str
@@ -53,6 +62,7 @@ class RawTable:
     cells: pd.DataFrame
     row_noun: str
     first_row: int
+    unreadable: Mapping[int, str] = field(default_factory=dict)
 
     def place(self, row: int) -> str:
         """Name a row, counted from 0, as in `line 7`."""
@@ -62,7 +72,7 @@ class RawTable:
         """Cells below a header.
 
         Raises:
-            DataError: If there is no such header; names those there are.
+            DataError: If there is no such header or two of them, or the column cannot be read.
         """
         wanted = header.strip()
         if wanted not in self.headers:
@@ -70,7 +80,12 @@ class RawTable:
                 f"{self.file}: there is no column {quoted(wanted)}{closest(wanted, self.headers)}"
                 f"; its columns are {listed(filter(None, self.headers))}"
             )
-        return self.cells.iloc[:, self.headers.index(wanted)]
+        if self.headers.count(wanted) > 1:
+            raise DataError(f"{self.file}: the header {quoted(wanted)} is there twice")
+        number = self.headers.index(wanted)
+        if number in self.unreadable:
+            raise DataError(f"{self.file}: column {quoted(wanted)}: {self.unreadable[number]}")
+        return self.cells.iloc[:, number]
 
 
 def read_raw_table(path: Path, *, file_format: str, delimiter: str | None) -> RawTable:
@@ -89,17 +104,15 @@ def read_raw_table(path: Path, *, file_format: str, delimiter: str | None) -> Ra
     if file_format == "csv":
         return _below_header(path.name, _csv_rows(path.name, raw, delimiter or ","), "line")
     if file_format == "excel":
-        return _below_header(path.name, _excel_rows(path.name, raw), "row")
+        rows, unreadable = read_sheet(path.name, raw)
+        return replace(_below_header(path.name, rows, "row"), unreadable=unreadable)
     if file_format == "parquet":
-        frame = _parquet_frame(path.name, raw)
-        headers = tuple(_header(name) for name in frame.columns)
-        cells = frame.set_axis(range(frame.shape[1]), axis=1)
-        return RawTable(path.name, headers, cells, row_noun="row", first_row=1)
+        return _parquet_table(path.name, raw)
     raise DataError(f"{path.name}: a {file_format} is no table; expected csv, parquet or excel")
 
 
 def require_headers(table: RawTable) -> None:
-    """Raise `DataError` unless there are two columns or more, named once each, and a row."""
+    """Raise `DataError` unless there are two columns or more, and a row."""
     if len(table.headers) == 1 and table.row_noun == "line":
         header = table.headers[0]
         found = next((mark for mark in ";\t|," if mark in header), None)
@@ -108,10 +121,6 @@ def require_headers(table: RawTable) -> None:
             f"{table.file}: only one column was found, {quoted(header)}: "
             f"is the delimiter right{hint}?"
         )
-    named = pd.Series([header for header in table.headers if header], dtype=object)
-    twice = named[named.duplicated()]
-    if len(twice):
-        raise DataError(f"{table.file}: the header {quoted(twice.iloc[0])} is there twice")
     if not len(table.cells):
         raise DataError(f"{table.file}: holds a header and no row below it")
 
@@ -174,7 +183,7 @@ def parse_numbers(table: RawTable, header: str) -> NDArray[np.float64]:
 
 def _numbers_of_text(table: RawTable, cells: pd.Series, where: str) -> NDArray[np.float64]:
     """Parse cells that are text, or numbers and text mixed."""
-    text = _as_text(cells)
+    text = as_text(table.file, cells)
     missing = text.isin(MISSING_MARKS)
     wrong = ~(text.str.fullmatch(_NUMBER) | missing)
     if wrong.any():
@@ -205,26 +214,42 @@ def _dates_of_text(
         raise DataError(
             f"{where}: date_format {quoted(date_format)} must spell a date, as %d/%m/%Y"
         )
-    text = _as_text(cells)
+    text = as_text(table.file, cells)
     blank = text.isin(MISSING_MARKS)
     try:
         dates = pd.to_datetime(text.mask(blank), format=date_format, errors="coerce")
+        back = dates.dt.strftime(date_format).fillna("")
     except ValueError as error:
         raise DataError(f"{where}: date_format {quoted(date_format)}: {one_line(error)}") from None
-    # Pandas takes "now" and "today" for dates in any format.
-    wrong = ~blank & (dates.isna() | ~text.str.contains(r"\d"))
+    # Where numbers touch, one that lacks a digit borrows its neighbour's, and the date moves.
+    is_exact = re.search(f"{_NUMERIC}{_NUMERIC}", date_format) is not None
+    wrong = ~blank & (dates.isna() | (_bare(text, is_exact) != _bare(back, is_exact)))
     if wrong.any():
         row = int(wrong.argmax())
+        hint = (
+            f", in which {dates.iloc[row]:%Y-%m-%d} is {quoted(back.iloc[row])}; are digits lost? "
+            "store dates as text with all their digits, or as real dates"
+            if back.iloc[row]
+            else ""
+        )
         raise DataError(
             f"{where}, {table.place(row)}: {quoted(text.iloc[row])} is not a date "
-            f"written as {quoted(date_format)}"
+            f"written as {quoted(date_format)}{hint}"
         )
     return dates
 
 
+def _bare(text: "pd.Series[str]", is_exact: bool) -> "pd.Series[str]":
+    """Leave out what may differ between two ways to write a date: case, spaces, leading zeros."""
+    if is_exact:
+        return text
+    folded = text.str.lower().str.replace(r"\s+", " ", regex=True)
+    return folded.str.replace(r"(?<![0-9])[0 ]+(?=[0-9])", "", regex=True)
+
+
 def _dates_of_objects(table: RawTable, cells: pd.Series, where: str) -> "pd.Series[pd.Timestamp]":
     """Take cells that are dates already, some of which may be blank."""
-    filled = ~_as_text(cells).isin(MISSING_MARKS)
+    filled = ~as_text(table.file, cells).isin(MISSING_MARKS)
     kind = pd.api.types.infer_dtype(cells[filled], skipna=True)
     if kind not in ("date", "datetime", "datetime64", "empty"):
         for row in np.flatnonzero(filled):
@@ -239,10 +264,19 @@ def _dates_of_objects(table: RawTable, cells: pd.Series, where: str) -> "pd.Seri
         raise DataError(f"{where}: {one_line(error)}") from None
 
 
-def _as_text(cells: pd.Series) -> "pd.Series[str]":
-    """Spell every cell without spaces around it; a missing one is the empty text."""
+def as_text(file: str, cells: pd.Series) -> "pd.Series[str]":
+    """Spell every cell of a column without spaces around it; a missing one is the empty text.
+
+    Raises:
+        DataError: If that takes more memory than an honest file does, as where thousands of cells
+            share a text of a megabyte, which the file holds once.
+    """
     if isinstance(cells.dtype, pd.CategoricalDtype):
         cells = cells.astype(object)
+    if cells.dtype == object:
+        num_characters = sum(len(cell) for cell in cells if isinstance(cell, str))
+        if num_characters > MAX_TEXT:
+            raise DataError(f"{file}: a column of {num_characters} characters, may have {MAX_TEXT}")
     missing = cells.isna()
     if missing.any():
         cells = cells.astype(object).where(~missing, "")
@@ -255,7 +289,7 @@ def _below_header(file: str, rows: Sequence[Sequence[object]], row_noun: str) ->
     if not any(headers):
         raise DataError(f"{file}: {row_noun} 1 is blank, expected the header there")
     width = max(map(len, rows))
-    _require_modest(file, len(rows) * width)
+    require_modest(file, len(rows) * width)
     headers += [""] * (width - len(headers))
     cells = pd.DataFrame(
         [(*row, *[None] * (width - len(row))) for row in rows[1:]],
@@ -277,7 +311,7 @@ def _csv_rows(file: str, raw: bytes, delimiter: str) -> list[list[str]]:
     rows: list[list[str]] = []
     try:
         text = _text(file, raw)
-        _require_modest(file, sum(text.count(mark) for mark in (delimiter, "\n", "\r")))
+        require_modest(file, sum(text.count(mark) for mark in (delimiter, "\n", "\r")))
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         for row in reader:
             rows.append(row if any(map(str.strip, row)) else [])
@@ -318,71 +352,74 @@ def _text(file: str, raw: bytes) -> str:
     return text
 
 
-def _excel_rows(file: str, raw: bytes) -> list[tuple[object, ...]]:
-    """Read every cell of the first sheet as it is stored."""
-    try:
-        from openpyxl import load_workbook
-    except ImportError:
-        raise DataError(_missing_extra(file, "excel")) from None
-    rows: list[tuple[object, ...]] = []
-    try:
-        _require_modest_parts(file, raw)
-        with warnings.catch_warnings():
-            # openpyxl warns of styles and drop-down lists that it leaves out.
-            warnings.simplefilter("ignore", UserWarning)
-            book = load_workbook(io.BytesIO(raw), read_only=True, data_only=True, keep_links=False)
-            sheet = book.worksheets[0]
-            sheet.reset_dimensions()  # what the sheet says of its own size may be wrong
-            for row in sheet.iter_rows(values_only=True):
-                rows.append(row)
-                _require_modest(file, len(rows) * max(len(row), 1))
-    except DataError:
-        raise
-    except Exception as error:
-        # A zip of XML can be broken in ways that raise nearly anything.
-        raise DataError(f"{file}: is not a readable .xlsx workbook: {one_line(error)}") from error
-    return rows
-
-
-def _require_modest_parts(file: str, raw: bytes) -> None:
-    """Raise if a workbook, which is a zip, would unpack to far more than it is."""
-    with zipfile.ZipFile(io.BytesIO(raw)) as parts:
-        num_bytes = sum(part.file_size for part in parts.infolist())
-    if num_bytes > MAX_UNPACKED_BYTES:
-        raise DataError(f"{file}: unpacks to {num_bytes} bytes, may have {MAX_UNPACKED_BYTES}")
-
-
-def _parquet_frame(file: str, raw: bytes) -> pd.DataFrame:
+def _parquet_table(file: str, raw: bytes) -> RawTable:
     """Read a parquet file; a named index is a column like others, and one without a name none."""
     try:
         from pyarrow import parquet
     except ImportError:
-        raise DataError(_missing_extra(file, "parquet")) from None
+        raise DataError(missing_extra(file, "parquet")) from None
     try:
-        stored = parquet.ParquetFile(io.BytesIO(raw), page_checksum_verification=True)
-        num_cells = stored.metadata.num_rows * stored.metadata.num_columns
-        _require_modest(file, num_cells, at_most=MAX_STORED_CELLS)
-        table = stored.read()
-        # What pandas notes beside the columns, their names again, may contradict them.
-        named = [
-            place
-            for place, name in enumerate(table.column_names)
-            if not re.fullmatch(_UNNAMED_INDEX, name)
-        ]
-        return pd.DataFrame(table.select(named).replace_schema_metadata().to_pandas())
-    except DataError:
+        metadata = parquet.read_metadata(io.BytesIO(raw))
+        num_cells = metadata.num_rows * metadata.num_columns
+        require_modest(file, num_cells, at_most=MAX_STORED_CELLS)
+        stored = metadata.schema.to_arrow_schema()
+        fields = [one for one in stored if not re.fullmatch(_UNNAMED_INDEX, one.name)]
+        odd = {one.name: one_line(one.type) for one in fields if not _is_plain(one.type)}
+        plain = [number for number, one in enumerate(fields) if one.name not in odd]
+        frame = _stored_columns(file, raw, [fields[number] for number in plain])
+    except (DataError, MemoryError):
         raise
     except Exception as error:
         # Arrow raises its own kinds, and pandas others for what Arrow hands over.
         raise DataError(f"{file}: is not a readable parquet file: {one_line(error)}") from error
+    return RawTable(
+        file,
+        headers=tuple(_header(one.name) for one in fields),
+        cells=frame.set_axis(plain, axis=1).reindex(columns=range(len(fields))),
+        row_noun="row",
+        first_row=1,
+        unreadable={
+            number: f"holds {odd[one.name]}, expected numbers, text or dates"
+            for number, one in enumerate(fields)
+            if one.name in odd
+        },
+    )
 
 
-def _require_modest(file: str, num_cells: int, *, at_most: int = MAX_CELLS) -> None:
-    """Raise if a table would take more memory than any honest one."""
-    if num_cells > at_most:
-        raise DataError(f"{file}: has {num_cells} cells or more, may have {at_most}")
+def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - a type of pyarrow, which is an extra
+    """Whether cells of a type are one number, text or date each."""
+    from pyarrow import types
+
+    tests = (types.is_primitive, types.is_decimal, types.is_null, _is_text)
+    return any(test(kind) for test in tests)
 
 
-def _missing_extra(file: str, extra: str) -> str:
-    """Say how to install what reads a format."""
-    return f'{file}: reading it needs an extra: pip install -e ".[{extra}]"'
+def _is_text(kind: Any) -> bool:  # noqa: ANN401 - likewise
+    """Whether cells of a type are text, which a dictionary may hold."""
+    from pyarrow import types
+
+    values = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(values) or types.is_large_string(values))
+
+
+def _stored_columns(file: str, raw: bytes, fields: Sequence[Any]) -> pd.DataFrame:
+    """Read columns of a parquet file; of a text that many cells share, there is one copy."""
+    import pyarrow
+    from pyarrow import parquet
+
+    stored = parquet.ParquetFile(
+        io.BytesIO(raw),
+        page_checksum_verification=True,
+        read_dictionary=[one.name for one in fields if _is_text(one.type)],
+    )
+    names = [one.name for one in fields]
+    num_bytes = 0
+    batches = []
+    for batch in stored.iter_batches(columns=names):
+        num_bytes += batch.nbytes
+        if num_bytes > MAX_BYTES:
+            raise DataError(f"{file}: unpacks to {num_bytes} bytes or more, may have {MAX_BYTES}")
+        batches.append(batch)
+    read = [one for one in stored.schema_arrow if one.name in names]
+    table = pyarrow.Table.from_batches(batches, pyarrow.schema(read))
+    return pd.DataFrame(table.to_pandas())

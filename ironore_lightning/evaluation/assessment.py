@@ -209,6 +209,7 @@ def collect_findings(
         num_days=num_days,
         model=model,
         pesaran_timmermann=tests["pesaran_timmermann"].p_value,
+        one_sided=tests["pesaran_timmermann"].note.removeprefix("undefined: "),
         anatolyev_gerko=tests["anatolyev_gerko"].p_value,
         block_share=sum(above) / len(above) if above else None,
         net_sharpe=after_costs,

@@ -17,7 +17,8 @@ class Findings:
     Attributes:
         num_days: Days scored (N).
         model: Its line of the table.
-        pesaran_timmermann: One-sided p; None also where a forecast never changes sign.
+        pesaran_timmermann: One-sided p.
+        one_sided: Why that is undefined: which of forecast and market never changes sign.
         anatolyev_gerko: One-sided p.
         block_share: Share of blocks whose accuracy exceeds the base rate.
         net_sharpe: Annual, of the sign strategy after `strong_cost_bp`; None without a price.
@@ -27,6 +28,7 @@ class Findings:
     num_days: int
     model: Row
     pesaran_timmermann: float | None
+    one_sided: str
     anatolyev_gerko: float | None
     block_share: float | None
     net_sharpe: float | None
@@ -124,7 +126,7 @@ def _insufficient(findings: Findings, settings: EvaluationSettings) -> tuple[str
     if findings.num_days < settings.min_days:
         lacking.append(f"{findings.num_days} days, {settings.min_days} are needed")
     if findings.pesaran_timmermann is None:
-        lacking.append("forecast or market has one sign only")
+        lacking.append(findings.one_sided)
     return tuple(lacking)
 
 

@@ -157,14 +157,14 @@ def pesaran_timmermann(forecast: Floats, actual: Floats) -> Outcome:
         actual: Shape (N,), per cent.
 
     Returns:
-        One-sided p-value, normal; undefined where forecast or actual never changes sign.
+        One-sided p-value, normal; undefined where forecast or market never changes sign.
 
     References:
         Pesaran & Timmermann (1992), "A simple nonparametric test of predictive performance",
         Journal of Business & Economic Statistics 10(4).
     """
     num_days = len(actual)
-    for name, values in (("forecast", forecast), ("actual", actual)):
+    for name, values in (("forecast", forecast), ("market", actual)):
         if not _changes_sign(values):
             return _undefined(f"{name} never changes sign", num_days)
     hit_share = float((forecast * actual > 0).mean())

@@ -1,306 +1,354 @@
-"""Checkpoints: kept at little cost, written whole, and read without running what is in them."""
+"""Checkpoints: kept at little cost, written whole, and read as data, whoever wrote them.
+
+Plain numbers within their bounds and tensors of a known form are copied into objects that were
+built afresh. Lightning, which would take paths and structures as well, reads none of it.
+"""
 
 import copy
 import io
 import math
-import os
+import pickletools
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.plugins.io import TorchCheckpointIO
-from torch import Tensor, nn
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from ironore_lightning.errors import ConfigError, IronOreError
+from ironore_lightning.config.training import HardwareSettings, TrainingSettings
+from ironore_lightning.errors import ConfigError
+from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.record import write_bytes
 
 SECONDS_BETWEEN_WRITES = 5.0
 """What a killed run has to do again at most, beside the epoch in which it was killed."""
 
-RANDOM_STATE = "random_state"
+WEIGHTS = "state_dict"
+SCALER = "WindowDataModule"
+MOMENTS = ("exp_avg", "exp_avg_sq")
+RANDOM_STATES = "random_states"
 
-PARTS = {
-    "epoch": int,
-    "global_step": int,
-    "state_dict": dict,
-    "loops": dict,
-    "callbacks": dict,
-    "optimizer_states": list,
-    "lr_schedulers": list,
-    "WindowDataModule": dict,
-    RANDOM_STATE: Tensor,
+NAMES = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    *(f"torch {kind}Storage" for kind in ("Byte", "Double", "Float")),
 }
-"""What every checkpoint of a run holds."""
+"""All that the pickle in a checkpoint may ask for."""
 
+MAX_STEPS = 20_000
+"""Opcodes of that pickle; the deepest network has a third of them."""
 
-MAY_DIFFER = (
-    ".stopping_reason",
-    ".stopping_reason_message",
-    ".current_score",
-    ".pytorch-lightning_version",
-)
-"""What two checkpoints of one run may say in other words: patience ran out, nothing has become
-better since the run went on, lightning is newer."""
+LARGEST = torch.finfo(torch.float32).max
+Tensors = Mapping[str, Tensor]
+Parts = Mapping[str, Tensors]
+Bounds = Mapping[str, tuple[float, float]]
+
+SCORE, COUNT = (-LARGEST, LARGEST), (0, 2**63 - 1)
 
 
 class Checkpoints(ModelCheckpoint):
     """Save the best epoch, and the last one every few seconds and at the end.
 
-    A run that goes on from `last.ckpt` does what it would have done: the state of the generator
-    that dropout draws on is in it, that of each process. What it has done after that is done
-    again, with the same result.
+    The best one waits in memory until the last one is written, or the fit ends. So `best.ckpt` is
+    never older than `last.ckpt` says, and an epoch that is soon surpassed is never written. A run
+    that goes on from `last.ckpt` does what it would have done.
+
+    Attributes:
+        numbers: How far the run has come, by the names in `_bounds`.
 
     Args:
         folder: Where to.
-        monitor: Score that makes an epoch the best.
+        stopping: Whose monitor makes an epoch the best.
+        report: Whose numbers are kept as well.
+        last: To go on from, as `read_last` returns it; empty for a run that begins.
     """
 
-    def __init__(self, folder: Path, monitor: str) -> None:
-        """Save when everything else that an epoch does is done."""
-        super().__init__(
-            folder,
-            filename="best",
-            monitor=monitor,
-            enable_version_counter=False,
-            save_on_train_epoch_end=True,
-        )
-        self.last = folder / "last.ckpt"
+    def __init__(
+        self, folder: Path, stopping: EarlyStopping, report: Callback, last: dict[str, Any]
+    ) -> None:
+        """Hold nothing yet."""
+        super().__init__(monitor=stopping.monitor, save_on_train_epoch_end=True)
+        self.folder, self.stopping, self.report = folder, stopping, report
+        self.last, self.numbers = last, last
+        self.best: dict[str, Any] = {}
         self.written = -math.inf  # the first epoch is due at once
-        self.random_state: Tensor | None = None
-        self.has_started = False  # from here on an error is none of a checkpoint
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the random state back; what was drawn while setting up is forgotten."""
-        super().on_train_start(trainer, pl_module)
-        if self.random_state is not None:
-            self._put_random_state_back(trainer)
-        self.has_started = True
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the folder as it is; lightning would read a name with :: in it as an address."""
 
-    def _put_random_state_back(self, trainer: Trainer) -> None:
-        assert self.random_state is not None
-        if trainer.strategy.root_device.type == "cuda":
-            torch.cuda.set_rng_state(self.random_state, trainer.strategy.root_device)
-        else:
-            torch.set_rng_state(self.random_state)
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Copy what there is to go on from into the fresh objects; nothing has been drawn yet."""
+        if last := self.last:
+            pl_module.load_state_dict(last[WEIGHTS])
+            _put_optimizer_back(last, trainer, pl_module)
+            self.stopping.wait_count = last["epoch"] - last["best_epoch"]
+            self.stopping.best_score = torch.tensor(last["best_score"])
+            progress = trainer.fit_loop.epoch_progress
+            for counts in (progress.total, progress.current):
+                counts.load_state_dict(dict.fromkeys(counts.state_dict(), last["epoch"] + 1))
+            state, device = last[RANDOM_STATES][str(trainer.global_rank)], pl_module.device
+            is_card = device.type == "cuda"
+            torch.cuda.set_rng_state(state, device) if is_card else torch.set_rng_state(state)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the epoch if it is the best one, and as the last one if that is due."""
-        super().on_train_epoch_end(trainer, pl_module)
+        """Keep the epoch if it is the best one, and write it as the last one if that is due."""
+        self.numbers = self._count(trainer, pl_module)
+        self.best_model_score = torch.tensor(self.numbers["best_score"])
+        if self.numbers["best_epoch"] == trainer.current_epoch and trainer.is_global_zero:
+            self.best = copy.deepcopy(_network(trainer, pl_module))  # its tensors are trained on
         is_over = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         is_due = time.monotonic() - self.written >= SECONDS_BETWEEN_WRITES
         if is_over or trainer.strategy.broadcast(is_due):  # all processes save, or none
-            trainer.save_checkpoint(self.last, weights_only=False)
+            state = _training_state(trainer, pl_module)
+            if trainer.is_global_zero:
+                self.write_best()
+                content = _network(trainer, pl_module) | self.numbers | state
+                _write(content, self.folder / "last.ckpt")
+            trainer.strategy.barrier()
             self.written = time.monotonic()
 
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Add the state of the generator, a row a process."""
-        device = trainer.strategy.root_device
-        is_card = device.type == "cuda"
-        state = torch.cuda.get_rng_state(device) if is_card else torch.get_rng_state()
-        checkpoint[RANDOM_STATE] = _of_all_processes(state.to(device), trainer.world_size).cpu()
+    def write_best(self) -> None:
+        """Write the best epoch if it still waits in memory."""
+        if self.best:
+            path = self.folder / "best.ckpt"
+            _write(self.best, path)
+            self.best, self.best_model_path = {}, str(path)
 
-    def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Take that of this process; generators want it on the CPU."""
-        # Torch reads the generator's state from where the storage begins: no view of it.
-        self.random_state = checkpoint[RANDOM_STATE][trainer.global_rank].cpu().clone()
-
-
-def _of_all_processes(state: Tensor, num_processes: int) -> Tensor:
-    """Gather a tensor, shape (N,), of every process, shape (R, N)."""
-    if num_processes == 1:
-        return state[None]
-    states = [torch.empty_like(state) for _ in range(num_processes)]
-    torch.distributed.all_gather(states, state)
-    return torch.stack(states)
-
-
-class PatientCheckpointIO(TorchCheckpointIO):
-    """Keep the best epoch in memory until the last one is written, or the fit ends.
-
-    So `best.ckpt` is never older than `last.ckpt` says, and an epoch that is soon surpassed is
-    never written.
-
-    A file takes the place of the one before only when it is complete. Lightning's own writes to the
-    folder for temporary files and moves from there, which between two file systems is a copy: a
-    full disk or a kill would leave half a file and take the one before.
-    """
-
-    def __init__(self) -> None:
-        """Hold nothing."""
-        self.best: tuple[dict[str, Any], Path] | None = None
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
-    ) -> None:
-        """Copy the best epoch, since its tensors are trained on; write the last one."""
-        assert storage_options is None
-        path = Path(path)
-        if path.stem == "best":
-            self.best = copy.deepcopy(checkpoint), path
-        else:
-            self.teardown()
-            _write(checkpoint, path)
-
-    def teardown(self) -> None:
-        """Write the best epoch, however the fit has ended."""
-        if self.best is not None:
-            _write(*self.best)
-            self.best = None
-
-    def load_checkpoint(
-        self,
-        path: str | Path,
-        map_location: Any = None,  # noqa: ANN401 - as in lightning
-        weights_only: bool | None = None,
-    ) -> dict[str, Any]:
-        """Read one as carefully as anywhere."""
-        return read_checkpoint(Path(path))
+    def _count(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        epoch, score = trainer.current_epoch, float(trainer.callback_metrics[self.stopping.monitor])
+        best = self.numbers.get("best_score", math.inf), self.numbers.get("best_epoch", epoch)
+        best_score, best_epoch = min(best, (score, epoch))
+        optimizer, schedule = trainer.optimizers[0], pl_module.lr_schedulers()
+        plateau = schedule if isinstance(schedule, ReduceLROnPlateau) else None
+        scaler = trainer.precision_plugin.state_dict()
+        return {
+            "epoch": epoch,
+            "best_epoch": best_epoch,
+            "best_score": best_score,
+            "has_stopped": trainer.should_stop,
+            "steps": int(optimizer.state_dict()["state"].get(0, {}).get("step", 0)),
+            "learning_rate": optimizer.param_groups[0]["lr"],
+            "plateau_score": plateau.best if plateau else 0.0,
+            "plateau_epochs": plateau.num_bad_epochs if plateau else 0,
+            "loss_scale": scaler.get("scale", 1.0),
+            "loss_scale_steps": scaler.get("_growth_tracker", 0),
+            **self.report.state_dict(),
+        }
 
 
-def _write(checkpoint: dict[str, Any], path: Path) -> None:
-    content = io.BytesIO()
-    torch.save(checkpoint, content)
+def _network(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+    """Take what forecasts; the first two are what `load_from_checkpoint` asks for."""
+    return {
+        "pytorch-lightning_version": lightning.__version__,
+        "hyper_parameters": dict(module.hparams),
+        "epoch": trainer.current_epoch,
+        WEIGHTS: dict(module.state_dict()),
+        SCALER: trainer.datamodule.state_dict(),  # type: ignore[attr-defined]  # fit sets it
+    }
+
+
+def _training_state(trainer: Trainer, module: LightningModule) -> dict[str, dict[str, Tensor]]:
+    """Take moments by weight, none before the first step, and random states by process."""
+    device, states = trainer.strategy.root_device, trainer.optimizers[0].state
+    is_card = device.type == "cuda"
+    own = (torch.cuda.get_rng_state(device) if is_card else torch.get_rng_state()).to(device)
+    drawn = [own]
+    if trainer.world_size > 1:
+        drawn = [torch.empty_like(own) for _ in range(trainer.world_size)]
+        torch.distributed.all_gather(drawn, own)
+    return {
+        RANDOM_STATES: {str(rank): state for rank, state in enumerate(drawn)},
+        **{
+            moment: {
+                name: states[weight].get(moment, torch.zeros_like(weight))
+                for name, weight in module.named_parameters()
+            }
+            for moment in MOMENTS
+        },
+    }
+
+
+def _put_optimizer_back(last: Mapping[str, Any], trainer: Trainer, module: LightningModule) -> None:
+    """Copy into the optimiser, its schedule, and the scaler of its gradients."""
+    optimizer, schedule = trainer.optimizers[0], module.lr_schedulers()
+    fresh, step = optimizer.state_dict(), torch.tensor(float(last["steps"]))
+    fresh["param_groups"][0]["lr"] = last["learning_rate"]
+    fresh["state"] = {
+        number: {"step": step.clone(), **{moment: last[moment][name] for moment in MOMENTS}}
+        for number, (name, _) in enumerate(module.named_parameters())
+    }
+    optimizer.load_state_dict(fresh)
+    if isinstance(schedule, LRScheduler):
+        schedule.last_epoch = last["epoch"] + 1
+    if isinstance(schedule, ReduceLROnPlateau):
+        schedule.best, schedule.num_bad_epochs = last["plateau_score"], last["plateau_epochs"]
+    if scaler := trainer.precision_plugin.state_dict():
+        own = {"scale": last["loss_scale"], "_growth_tracker": last["loss_scale_steps"]}
+        trainer.precision_plugin.load_state_dict(scaler | own)
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    stream = io.BytesIO()
+    torch.save(content, stream)
     path.parent.mkdir(exist_ok=True)
-    write_bytes(path, content.getvalue())
+    write_bytes(path, stream.getvalue())
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read tensors and plain values; a pickle that names anything else is refused unread.
+def read_last(
+    path: Path, network: Forecaster, training: TrainingSettings, hardware: HardwareSettings
+) -> dict[str, Any]:
+    """Read what a run goes on from.
 
-    Torch stores its archives uncompressed. One that claims to hold more than its own size would
-    fill the memory, and is refused as well. Torch does not look at the checksums that it writes.
-
-    Where it says that the best one lies, its folder may have moved since. Lightning would forget
-    which epoch was the best, and take the next one for that.
+    Args:
+        path: Of its last checkpoint.
+        network: As its settings build it.
+        training: How that is fitted.
+        hardware: By how many processes, and where.
 
     Raises:
-        ConfigError: Naming the file, if it is missing or no checkpoint of this package.
+        ConfigError: Naming the file, unless it holds all of such a run.
     """
+    generator = torch.Generator("cuda" if hardware.accelerator == "gpu" else "cpu")
+    fresh = {str(rank): generator.get_state() for rank in range(hardware.devices)}
+    moments = {moment: dict(network.named_parameters()) for moment in MOMENTS}
+    wanted = {**network_parts(network), **moments, RANDOM_STATES: fresh}
+    last = read_checkpoint(path, wanted, _bounds(training))
+    for state in last[RANDOM_STATES].values():
+        try:
+            generator.set_state(state)
+        except RuntimeError as error:
+            raise ConfigError(f"{path}: {RANDOM_STATES}: {error}") from None
+    return last
+
+
+def _bounds(training: TrainingSettings) -> Bounds:
+    """Say between what the plain numbers of a run lie."""
+    return {
+        "epoch": (0, training.max_epochs - 1),
+        "best_epoch": (0, training.max_epochs - 1),
+        "best_score": SCORE,  # monitor of that epoch
+        "has_stopped": (False, True),  # whether patience ran out
+        "steps": (0, 2**24),  # of the optimiser, which counts in single precision
+        "learning_rate": (0.0, training.learning_rate),  # of the next epoch
+        "plateau_score": SCORE,  # what `reduce_on_plateau` compares with; 0 without it
+        "plateau_epochs": COUNT,  # for how long nothing was better; 0 without it
+        "loss_scale": (1 / LARGEST, LARGEST),  # of precision 16-mixed; 1 without it
+        "loss_scale_steps": COUNT,  # for how long it has been right; 0 without it
+        "previous_loss": SCORE,  # on validation
+        "best_loss": SCORE,  # likewise
+        "seconds": (0.0, LARGEST),  # of all epochs
+        "log_bytes": COUNT,  # of training.log
+    }
+
+
+def network_parts(network: Forecaster) -> Parts:
+    """Say what of a checkpoint forecasts: weights and scaler of such a network."""
+    column = torch.empty(network.hparams["num_features"], dtype=torch.float64)
+    return {WEIGHTS: network.state_dict(), SCALER: {"center": column, "spread": column}}
+
+
+def read_checkpoint(
+    path: Path, wanted: Parts | None = None, bounds: Bounds | None = None
+) -> dict[str, Any]:
+    """Copy what is wanted of a checkpoint, and nothing else.
+
+    Args:
+        path: Of the file.
+        wanted: By part and name, tensors like those that it must have.
+        bounds: By name, least and largest of the plain numbers; without them, of `epoch`.
+
+    Raises:
+        ConfigError: Naming the file, if it is missing or holds anything else in these places.
+    """
+    wanted = wanted or {}
+    content = _load(path, sum(like.nbytes for part in wanted.values() for like in part.values()))
+    found: dict[str, Any] = {part: _take(path, content, part, wanted[part]) for part in wanted}
+    for name, (low, high) in (bounds or {"epoch": COUNT}).items():
+        found[name] = value = content.get(name)
+        if type(value) is not type(low) or not low <= value <= high:
+            said = value if isinstance(value, int | float) else _form(value)
+            raise ConfigError(f"{path}: {name} is {said}, expected {low} to {high}")
+    return found
+
+
+def _load(path: Path, num_bytes: int) -> dict[Any, Any]:
+    """Read tensors and plain values; a pickle that asks for anything else is refused unread."""
     try:
+        size = path.stat().st_size
+        if num_bytes and not num_bytes <= size <= 2 * num_bytes + 2**20:
+            raise ValueError(f"it has {size:,} bytes, and its tensors should have {num_bytes:,}")
         raw = path.read_bytes()  # once, for a run that goes on may write the next one meanwhile
-        _require_whole(path, raw)
-        content: dict[str, Any] = torch.load(io.BytesIO(raw), weights_only=True, map_location="cpu")
-    except ConfigError:
-        raise
+        _require_whole(raw)
+        content: object = torch.load(io.BytesIO(raw), weights_only=True, map_location="cpu")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such checkpoint") from None
     except Exception as error:  # torch lets through whatever broken bytes cause
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"{path}: cannot be read as a checkpoint: {reason}") from None
-    for key, kind in PARTS.items():
-        if not isinstance(content, dict) or not isinstance(content.get(key), kind):
-            raise ConfigError(f"{path}: is no checkpoint of a run, it holds no {key}")
-    _bring_home(content, os.path.realpath(path.parent))
-    return content
+        reason = repr(str(error) or type(error).__name__)[1:200].rstrip("'\"")
+        raise ConfigError(
+            f"{path}: cannot be read as a checkpoint of this version: {reason}"
+        ) from None
+    return content if isinstance(content, dict) else {}
 
 
-def _require_whole(path: Path, raw: bytes) -> None:
+def _require_whole(raw: bytes) -> None:
+    """Raise unless an archive holds what was written, uncompressed, and a harmless pickle."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > len(raw):
-            raise ConfigError(f"{path}: refused, it would unpack to {unpacked:,} bytes")
-        if (damaged := archive.testzip()) is not None:
-            raise ConfigError(f"{path}: is damaged: {damaged} is not what was written")
+            raise ValueError(f"it would unpack to {unpacked:,} bytes")
+        if (damaged := archive.testzip()) is not None:  # torch does not look at its checksums
+            raise ValueError(f"{damaged} is not what was written")
+        for entry in archive.infolist():
+            if entry.filename.lower().endswith("data.pkl"):
+                _require_plain(archive.read(entry))
 
 
-def _bring_home(content: Mapping[str, Any], folder: str) -> None:
-    for state in content["callbacks"].values():
-        if isinstance(state, dict) and isinstance(state.get("dirpath"), str):
-            state.update(_moved(state, state["dirpath"], folder))
+def _require_plain(pickled: bytes) -> None:
+    """Raise unless a pickle is a small tree that asks for what tensors are rebuilt with.
 
-
-def _moved(value: Any, old: str, new: str) -> Any:  # noqa: ANN401 - of any shape
-    """Replace the folder at the beginning of every path in a callback's state."""
-    if isinstance(value, dict):
-        return {_moved(key, old, new): _moved(one, old, new) for key, one in value.items()}
-    is_inside = isinstance(value, str) and Path(value).is_relative_to(old)
-    return str(Path(new) / Path(value).relative_to(old)) if is_inside else value
-
-
-def require_network(path: Path, content: Mapping[str, Any], network: nn.Module) -> None:
-    """Raise `ConfigError` unless the weights of a checkpoint are those of such a network."""
-    wanted = network.state_dict()
-    for name in sorted({*wanted, *map(str, content["state_dict"])}):
-        shapes = [
-            tuple(one.shape) if isinstance(one, Tensor) else None
-            for one in (content["state_dict"].get(name), wanted.get(name))
-        ]
-        if shapes[0] != shapes[1] or shapes[1] is None:
-            raise ConfigError(
-                f"{path}: holds another network: {name} has the shape {shapes[0]}, "
-                f"expected {shapes[1]}"
-            )
-        require_numbers(path, name, content["state_dict"][name], wanted[name].dtype)
-
-
-def require_numbers(path: Path, name: str, found: Tensor, kind: torch.dtype) -> None:
-    """Raise `ConfigError` unless a tensor of a checkpoint is dense, of a kind, and finite."""
-    stored = (found.dtype, found.layout, found.device.type)
-    if stored != (kind, torch.strided, "cpu"):
-        said = ", ".join(map(str, stored))
-        raise ConfigError(f"{path}: {name} is stored as {said}; expected {kind}, dense")
-    if not torch.isfinite(found).all():
-        raise ConfigError(f"{path}: {name} holds a number that is not finite")
-
-
-def require_alike(path: Path, content: object, model: object, place: str = "") -> None:
-    """Raise `ConfigError` unless a checkpoint is built like another one of the same run.
-
-    Lightning and torch take whatever they find, and fail somewhere in the next epochs.
+    What is used twice could hold itself a million times over, and what is nested a hundred thousand
+    times breaks the interpreter.
     """
-    if place.endswith(MAY_DIFFER):
-        return
-    forms = [_form(one) for one in (content, model)]
-    if forms[0] != forms[1]:
-        where = " ".join(place.removeprefix(".").split()) or "the whole"
-        raise ConfigError(f"{path}: cannot go on: {where} is {forms[0]}, expected {forms[1]}")
-    if isinstance(content, dict) and isinstance(model, dict):
-        for key, value in content.items():
-            require_alike(path, value, model[key], f"{place}.{key}")
-    elif isinstance(content, list | tuple) and isinstance(model, list | tuple):
-        for number, (one, other) in enumerate(zip(content, model, strict=True)):
-            require_alike(path, one, other, f"{place}.{number}")
+    slots: dict[object, str] = {}  # of the memo: the opcode that made what is in it
+    made = ""
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
+        is_known = opcode.name != "GLOBAL" or argument in NAMES
+        is_new = "GET" not in opcode.name or slots.get(argument) in {"BINUNICODE", "GLOBAL"}
+        if number > MAX_STEPS or not is_known or not is_new:
+            raise ValueError(f"it holds more than tensors and numbers: {argument or opcode.name}")
+        if "PUT" in opcode.name:
+            slots[argument] = made
+        made = opcode.name
+
+
+def _take(path: Path, content: Mapping[Any, Any], part: str, like: Tensors) -> Tensors:
+    """Copy the tensors of a part of a checkpoint, each of the form of one that is known."""
+    named = content.get(part)
+    named, taken = named if isinstance(named, dict) else {}, {}
+    for name, tensor in like.items():
+        form, expected = _form(named.get(name)), _form(tensor)
+        if form != expected:
+            raise ConfigError(f"{path}: {part}: {name} is {form}, expected {expected}")
+        taken[name] = named[name].detach().clone(memory_format=torch.contiguous_format)
+        require_finite(path, f"{part}: {name}", taken[name])
+    if len(named) > len(like):
+        raise ConfigError(f"{path}: {part}: holds {len(named)} tensors, expected {len(like)}")
+    return taken
 
 
 def _form(value: object) -> str:
-    """Say what a value is, but for its numbers."""
-    kind = type(value).__name__
     if isinstance(value, Tensor):
-        return f"{kind} {tuple(value.shape)} of {value.dtype}, {value.layout} on {value.device}"
-    if isinstance(value, dict):
-        return f"{kind} of {sorted(map(repr, value))}"
-    if isinstance(value, str):
-        return repr(value)
-    return f"{kind} of {len(value)}" if isinstance(value, list | tuple) else kind
+        return f"{tuple(value.shape)} of {value.dtype}"
+    return "missing" if value is None else f"a {type(value).__name__}"
 
 
-@contextmanager
-def blamed(path: Path | None, *, until: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Say of whatever goes wrong that a checkpoint cannot be taken up.
-
-    Args:
-        path: Of the checkpoint; without one, errors stay as they are.
-        until: Whether it has been taken up, so that errors stay as they are.
-
-    Raises:
-        ConfigError: Naming the checkpoint.
-    """
-    try:
-        yield
-    except (IronOreError, OSError):
-        raise
-    except Exception as error:  # what comes of a wrong value is as manifold as values are
-        if path is None or until():
-            raise
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{path}: cannot go on: {type(error).__name__}: {reason}") from error
+def require_finite(path: Path, name: str, numbers: Tensor) -> None:
+    """Raise `ConfigError` if a number that comes of a checkpoint is not finite."""
+    if not torch.isfinite(numbers).all():
+        raise ConfigError(f"{path}: {name} holds a number that is not finite")

@@ -1,21 +1,33 @@
-"""Several processes that train one network: how each of them ends."""
+"""Several processes that train one network: how they know each other, and how each of them ends."""
 
+import os
 import signal
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from ironore_lightning import LAUNCHED
+
 
 class OneOfSeveral(Callback):
-    """Let SIGTERM end a process at once, and the others with the first one.
+    """Mark the processes that this one starts, and let SIGTERM end it at once, and them with it.
 
-    Lightning's own handler tells the others in a collective operation, which they meet while they
-    are in another one: all would wait for ever.
+    A process trusts the ranks in its environment only if it finds the mark there, and it stands
+    there only while lightning starts processes. Lightning's own handler of SIGTERM tells the others
+    in a collective operation, which they meet while they are in another one: all would wait for
+    ever.
     """
 
     def __init__(self) -> None:
-        """Keep the handler that there is before a fit."""
+        """Set the mark, and keep the handler that there is before a fit."""
+        os.environ[LAUNCHED] = "1"
+        # Without the variable lightning would choose the number of threads itself.
+        os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
         self.handler = signal.getsignal(signal.SIGTERM)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Remove the mark: the others have been started."""
+        os.environ.pop(LAUNCHED, None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take lightning's handler away."""

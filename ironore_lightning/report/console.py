@@ -173,8 +173,6 @@ def quieten_lightning() -> None:
         logging.getLogger(name).addFilter(_is_worth_saying)
     # lightning 2.6 calls something that torch 2.13 is about to rename.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-    # It is not when a run goes on.
-    warnings.filterwarnings("ignore", message=r"Checkpoint directory .* exists and is not empty")
 
 
 def _is_worth_saying(record: logging.LogRecord) -> bool:

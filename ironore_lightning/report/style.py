@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -40,6 +41,9 @@ TEXT_SIZE, TITLE_SIZE, SMALL_SIZE = 10.5, 12, 9
 ONE_DAY = np.timedelta64(1, "D")
 MANY_DAYS = 500
 """Beyond these, marks of the usual size hide each other."""
+
+default_style = matplotlib.style.context("default")
+"""Decorator of what draws figures, lest a user's matplotlibrc changes them, or asks for LaTeX."""
 
 _WIDTH_PX, _HEIGHT_PX, _DOTS_PER_INCH = 1200, 700, 100
 _TITLE_COLUMNS = 105

@@ -1,33 +1,69 @@
-"""What is done around all runs of a multirun: settings and cores are looked at, and the summary."""
+"""What is done before Hydra makes a folder, and after all runs of a multirun.
+
+Hydra swallows errors of a callback, so all of them leave by their exit status.
+"""
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
+from ironore_lightning.composition import require_right_settings, unresolved
 from ironore_lightning.config.experiment import require_validation_metric
 from ironore_lightning.errors import FAILED, ConfigError, IronOreError, last_words
 from ironore_lightning.hardware import usable_cores
 from ironore_lightning.imports import quick_imports
+from ironore_lightning.interrupts import end_in_order
+from ironore_lightning.status import (
+    machine_errors,
+    require_own_files,
+    require_own_folders,
+    require_usable_name,
+)
+from ironore_lightning.sweep.grid import num_workers
 
 log = logging.getLogger(__name__)
 
 
+class OneRun(Callback):
+    """Before a single run."""
+
+    def on_run_start(self, config: DictConfig, **_: object) -> None:
+        """Refuse wrong settings, and a folder in which something would be written elsewhere."""
+        with _leaving_by_exit_status():
+            require_right_settings(config)
+            HydraConfig.instance().set_config(config)  # the folder's name may ask for it
+            require_usable_name(Path(config.hydra.run.dir))
+            require_own_files(Path(config.hydra.run.dir))
+        end_in_order()
+
+
 class ManyRuns(Callback):
-    """Hydra swallows errors of a callback, so both methods leave by their exit status."""
+    """Around a multirun."""
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
-        """Refuse a test metric as the objective, and warn of more threads than cores."""
-        try:
-            require_validation_metric(str(config.monitor))
-        except ValueError as error:
-            sys.exit(last_words(ConfigError(f"monitor: {error}")))
-        jobs = config.hydra.launcher.get("n_jobs") or 1
+        """Refuse a test metric as the objective, no workers, and a folder as above."""
+        wanted = config.hydra.launcher.get("n_jobs", 1)
+        with _leaving_by_exit_status():
+            try:
+                require_validation_metric(str(config.monitor))
+            except ValueError as error:
+                raise ConfigError(f"monitor: {error}") from None
+            if wanted == 0:
+                raise ConfigError(
+                    "hydra.launcher.n_jobs: 0 workers run nothing; give 1 or more, or -1 for all "
+                    "cores"
+                )
+            require_usable_name(Path(config.hydra.sweep.dir))
+            require_own_folders(Path(config.hydra.sweep.dir))
         cores = usable_cores()
-        if jobs < 0:  # as joblib counts: -1 is all cores, -2 all but one
-            jobs = max(cores + 1 + jobs, 1)
+        jobs = num_workers(wanted, cores)
         threads = config.hardware.threads
         if isinstance(threads, int) and jobs * threads > cores:
             log.warning(
@@ -44,14 +80,24 @@ class ManyRuns(Callback):
             from ironore_lightning.sweep.outputs import report
             from ironore_lightning.sweep.runs import run_folders
 
-        if not run_folders(Path(config.hydra.sweep.dir)):
+        folder = Path(config.hydra.sweep.dir)
+        if not run_folders(folder):
             return  # an audit, say, leaves no run
         try:
-            summary = report(Path(config.hydra.sweep.dir))
-        except IronOreError as error:
-            sys.exit(last_words(error))
+            with _leaving_by_exit_status(), machine_errors(folder):
+                summary = report(folder)
         except Exception:
             log.exception("the summary failed, by a mistake in the code; the runs are complete")
             sys.exit(FAILED)
         if summary.worst_exit_status:
             sys.exit(summary.worst_exit_status)
+
+
+@contextmanager
+def _leaving_by_exit_status() -> Iterator[None]:
+    try:
+        yield
+    except OmegaConfBaseException as error:
+        sys.exit(last_words(ConfigError(unresolved(error))))
+    except IronOreError as error:
+        sys.exit(last_words(error))

@@ -9,15 +9,16 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ironore_lightning.errors import single_line
 from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.sensitivity import advice
 from ironore_lightning.record import write_csv, write_json, write_text
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.folds import fold_figures
 from ironore_lightning.report.page import Page, render_page
-from ironore_lightning.report.style import counted, write_figures
+from ironore_lightning.report.style import counted, default_style, write_figures
 from ironore_lightning.report.tuning import Tuning, tuning_figures
-from ironore_lightning.status import COMPLETE, PRUNED, machine_errors
+from ironore_lightning.status import COMPLETE, PRUNED, machine_errors, require_own_files
 from ironore_lightning.sweep.runs import CompleteRun, Run, varying
 from ironore_lightning.sweep.summary import Choice, Summary, scored, summarize, validation
 from ironore_lightning.terminal import say
@@ -40,6 +41,7 @@ CAPTIONS = {
 }
 
 
+@default_style
 def write_summary(summary: Summary) -> None:
     """Write tables, ledger, results, pictures and page into the folder that was summarised."""
     folder = summary.folder
@@ -60,6 +62,7 @@ def report(folder: Path) -> Summary:
         ConfigError: If there is no run.
         MachineError: If the operating system refuses a file.
     """
+    require_own_files(folder)
     summary = summarize(folder)
     with machine_errors(folder):
         write_summary(summary)
@@ -76,7 +79,6 @@ def run_table(summary: Summary) -> pd.DataFrame:
     for run in summary.runs:
         trial = trial_of.get(run.folder)
         complete = run if isinstance(run, CompleteRun) else None
-        scores = complete.results.evaluation.scores.model_dump() if complete else {}
         rows.append(
             {
                 "rank": rank.get(trial.name) if trial else None,
@@ -87,9 +89,9 @@ def run_table(summary: Summary) -> pd.DataFrame:
                 "fold": complete.fold if complete else None,
                 "overrides": " ".join(f"{key}={value}" for key, value in run.overrides.items()),
                 "validation": run.status.objective,
-                "test_rmse": scores.get("rmse"),
-                "test_direction": scores.get("direction_accuracy"),
-                "test_r2_zero": scores.get("r2_zero"),
+                "test_rmse": complete.record.rmse if complete else None,
+                "test_direction": complete.record.direction_accuracy if complete else None,
+                "test_r2_zero": complete.record.r2_zero if complete else None,
                 "seconds": run.seconds,
                 "started": run.status.started,
                 "error": run.status.error,
@@ -193,7 +195,7 @@ def _tuning(summary: Summary, choice: Choice) -> Tuning:
     """Lay out what the pictures are drawn from."""
     shown = list(summary.ranking["trial"].head(SHOWN_TRIALS))
     return Tuning(
-        title=f"{choice.trial.config.name}: {summary.folder.resolve().name}",
+        title=f"{choice.trial.config.name}: {single_line(summary.folder.resolve().name)}",
         monitor=summary.ranked_by,
         ranking=summary.ranking,
         runs=_searched(summary),
@@ -262,7 +264,7 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
         advised = advice(_searched(summary), [*varying(summary.runs)])
     hidden = ["test_rmse", "test_direction", "test_r2_zero"]
     return Page(
-        title=f"{summary.folder.resolve().name}",
+        title=single_line(summary.folder.resolve().name),
         verdict_lines=lines,
         counts=summary.counts,
         table=run_table(summary).drop(columns=hidden),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from hydra.utils import to_absolute_path
 from omegaconf import OmegaConf
 
 from ironore_lightning.sweep.settings import read_settings
@@ -31,4 +32,5 @@ def pruning_callbacks(monitor: str) -> list["Callback"]:
         return []
     from ironore_lightning.sweep.study import pruning
 
-    return [pruning(Path(hydra.sweep.dir), settings.trial, settings, monitor)]
+    folder = Path(to_absolute_path(hydra.sweep.dir))
+    return [pruning(folder, settings.trial, settings, monitor)]

@@ -1,72 +1,27 @@
 """The runs below a folder, as their files tell: complete, failed, pruned, running, interrupted."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import yaml
-from pydantic import BaseModel
 
 from ironore_lightning.config.experiment import Config
 from ironore_lightning.config.samples import WalkForwardSplit
-from ironore_lightning.errors import ConfigError
+from ironore_lightning.errors import ConfigError, MachineError, single_line
 from ironore_lightning.predictions import Forecasts, read_forecasts
-from ironore_lightning.record import read_json
+from ironore_lightning.record import RESULTS_FILE, read_overrides
+from ironore_lightning.run_record import RunRecord
 from ironore_lightning.status import (
     COMPLETE,
     FAILED,
     INTERRUPTED,
-    RESULTS_FILE,
     STATUS_FILE,
     Status,
     read_status,
+    require_own_files,
 )
 
 RUN_KEYS = ("seed", "split.fold")
 """What tells the runs of one trial apart."""
-
-
-class Training(BaseModel):
-    """How the fit of a complete run went."""
-
-    num_parameters: int
-    seconds: float
-    best_score: float
-
-
-class TestScores(BaseModel):
-    """What a complete run reached on its test segment; None where undefined."""
-
-    rmse: float
-    direction_accuracy: float | None
-    r2_zero: float | None
-
-
-class Evaluation(BaseModel):
-    """What is read of a run's evaluation."""
-
-    scores: TestScores
-
-
-class Results(BaseModel):
-    """What is read of `final_results.json`."""
-
-    settings: Config
-    training: Training
-    evaluation: Evaluation
-
-
-class Sources(BaseModel):
-    """What a run was made of, of `provenance.json`.
-
-    Attributes:
-        input_sha256: Digests of the raw files, by name.
-        table_sha256: Digest of the table that was cut into samples.
-    """
-
-    input_sha256: dict[str, str]
-    table_sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +33,14 @@ class Run:
         name: Its path below the folder that is summarised.
         status: How far it is.
         overrides: What its command line set, by key; empty where that was not kept.
+        is_readable: Whether its files are those of a run.
     """
 
     folder: Path
     name: str
     status: Status
     overrides: dict[str, str]
+    is_readable: bool = field(default=True, kw_only=True)
 
     @property
     def seconds(self) -> float | None:
@@ -96,19 +53,17 @@ class CompleteRun(Run):
     """A run with all its results.
 
     Attributes:
-        results: Its settings and scores.
-        sources: What it was made of.
+        record: Its settings, scores, and what it was made of.
         forecasts: Of the model and of the baselines.
     """
 
-    results: Results
-    sources: Sources
+    record: RunRecord
     forecasts: Forecasts
 
     @property
     def config(self) -> Config:
         """Its settings."""
-        return self.results.settings
+        return self.record.settings
 
     @property
     def seed(self) -> int:
@@ -125,7 +80,7 @@ class CompleteRun(Run):
     def seconds(self) -> float:
         """Time that processes worked on it; of the fit alone where that was not kept."""
         kept = self.status.seconds
-        return self.results.training.seconds if kept is None else kept
+        return self.record.seconds if kept is None else kept
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -155,46 +110,32 @@ def varying(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def _read_run(folder: Path, top: Path) -> Run:
-    run = Run(folder, str(folder.relative_to(top)), Status(INTERRUPTED), {})
+    run = Run(folder, single_line(folder.relative_to(top)), Status(INTERRUPTED), {})
     try:
-        run = replace(run, overrides=_read_overrides(folder))
-        run = replace(run, status=read_status(folder))
-        if run.status.state == COMPLETE or not (folder / STATUS_FILE).exists():
+        require_own_files(folder)
+        run = replace(run, overrides=_overrides(folder))
+        status = read_status(folder)
+        run = replace(run, status=replace(status, error=status.error and single_line(status.error)))
+        if status.state == COMPLETE or not (folder / STATUS_FILE).exists():
             run = _read_complete(run)
-    except (OSError, ValueError) as error:
-        reason = "; ".join(str(error).splitlines()[:3])
-        failed = Status(FAILED, error=f"its results cannot be read: {reason}", exit_status=1)
-        run = replace(run, status=failed)
+    except (OSError, ValueError, MachineError) as error:
+        reason = f"its results cannot be read: {single_line(error)}"
+        failed = Status(FAILED, error=reason, exit_status=1)
+        run = replace(run, status=failed, is_readable=False)
     return run
 
 
 def _read_complete(run: Run) -> CompleteRun:
-    results = Results.model_validate(read_json(run.folder / RESULTS_FILE))
+    record = RunRecord.read(run.folder)
     status = run.status
     if status.state != COMPLETE:  # of a version that kept no status
-        status = Status(COMPLETE, objective=results.training.best_score)
-    if status.objective is None or not math.isfinite(status.objective):
-        raise ValueError(f"its objective is {status.objective}")
-    return CompleteRun(
-        run.folder,
-        run.name,
-        status,
-        run.overrides,
-        results,
-        Sources.model_validate(read_json(run.folder / "provenance.json")),
-        read_forecasts(run.folder),
-    )
+        status = Status(COMPLETE, objective=record.best_score)
+    forecasts = read_forecasts(run.folder, record.settings.target.kind)
+    return CompleteRun(run.folder, run.name, status, run.overrides, record, forecasts)
 
 
-def _read_overrides(folder: Path) -> dict[str, str]:
-    path = folder / ".hydra" / "overrides.yaml"
-    if not path.is_file():
+def _overrides(folder: Path) -> dict[str, str]:
+    if not (folder / ".hydra" / "overrides.yaml").exists():
         return {}
-    try:
-        lines = yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: is no YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-        raise ConfigError(f"{path}: holds no list of settings")
-    pairs = (line.lstrip("+").partition("=") for line in lines)
+    pairs = (single_line(line).lstrip("+").partition("=") for line in read_overrides(folder))
     return {key: value for key, _, value in pairs}

@@ -19,7 +19,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.status import COMPLETE, PRUNED, hold, read_status
+from ironore_lightning.record import write_text
+from ironore_lightning.status import COMPLETE, PRUNED, hold
+from ironore_lightning.sweep.grid import launch, require_right_jobs
+from ironore_lightning.sweep.outcomes import outcome, require_none_refused
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -85,8 +88,11 @@ class OptunaSweeper(Sweeper):
         """Run trials until the study has as many as asked for.
 
         Raises:
-            ConfigError: If the space cannot be searched, or is not that of the study in the folder.
+            ConfigError: If Optuna is not installed, or the space cannot be searched, or is not that
+                of the study in the folder.
         """
+        import ironore_lightning.sweep.study  # noqa: F401 - which says in a line what is missing
+
         assert self.config is not None
         assert self.hydra_context is not None
         folder = Path(self.config.hydra.sweep.dir)
@@ -99,8 +105,9 @@ class OptunaSweeper(Sweeper):
             [one for one in latest.values() if one.is_sweep_override()],
             monitor=str(self.config.monitor),
         )
+        require_right_jobs([fixed], self.config, self.hydra_context)
         with hold(folder):
-            OmegaConf.save(self.config, folder / "multirun.yaml")
+            write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
             self._run_trials(folder, space, sorted(fixed))
 
     def _run_trials(
@@ -110,14 +117,19 @@ class OptunaSweeper(Sweeper):
 
         with study_errors(folder):
             study = open_study(folder, self.settings, space, fixed)
-            while trials := ask(study, self.settings, space):
-                batch = [[*fixed, *_overrides(trial, space)] for trial in trials]
-                self.validate_batch_is_legal(batch)
-                results = self.launcher.launch(batch, initial_job_idx=trials[0].number)
+        while True:
+            with study_errors(folder):
+                trials = ask(study, self.settings, space)
+            if not trials:
+                break
+            batch = [[*fixed, *_overrides(trial, space)] for trial in trials]
+            self.validate_batch_is_legal(batch)
+            results = launch(self.launcher, batch, first=trials[0].number)
+            with study_errors(folder):
                 for trial, result in zip(trials, results, strict=True):
-                    assert result.hydra_cfg is not None
-                    run = Path(result.hydra_cfg.hydra.runtime.output_dir)
-                    tell(study, trial, read_status(run))
+                    tell(study, trial, outcome(result))
+            require_none_refused(results)
+        with study_errors(folder):
             _report(study)
 
 
@@ -167,14 +179,14 @@ def _distribution(key: str, override: Override) -> "BaseDistribution":
 def _range(sweep: RangeSweep) -> "BaseDistribution":
     from optuna.distributions import IntDistribution
 
-    values = list(sweep.range())
+    values = sweep.range()
+    if not isinstance(values, range):
+        raise ValueError("a range of fractions is better an interval or a choice")
     if not values:
         raise ValueError("there is no value in it")
     if sweep.tags:
         raise ValueError("a range takes no tag; log is for an interval")
-    if not all(isinstance(value, int) for value in values):
-        raise ValueError("a range of fractions is better an interval or a choice")
-    return IntDistribution(int(values[0]), int(values[-1]), step=int(sweep.step))
+    return IntDistribution(values[0], values[-1], step=values.step)
 
 
 def _interval(sweep: object) -> "BaseDistribution":

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.sweep.grid import MAX_RUNS
 
 
 class SearchSettings(BaseModel):
@@ -15,7 +16,7 @@ class SearchSettings(BaseModel):
 
     n_trials: int = Field(ge=1)
     """Trials to reach in all, those of earlier commands in the same folder included."""
-    n_jobs: int = Field(ge=1)
+    n_jobs: int = Field(ge=1, le=MAX_RUNS)
     """Trials handed to the launcher at once."""
     sampler: Literal["tpe", "random"]
     pruner: Literal["median", "hyperband", "none"]

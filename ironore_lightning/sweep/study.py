@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ironore_lightning.errors import ConfigError, RunPruned
+from ironore_lightning.record import short_reason
 from ironore_lightning.status import COMPLETE, PRUNED, Status
 from ironore_lightning.sweep.settings import SearchSettings
 
@@ -17,11 +18,10 @@ try:
     from optuna.exceptions import StorageInternalError
     from optuna.trial import Trial, TrialState
     from optuna_integration import PyTorchLightningPruningCallback
-    from sqlalchemy.exc import DatabaseError
     from sqlalchemy.pool import NullPool
 except ImportError as error:
     raise ConfigError(
-        "hydra/sweeper: a search needs Optuna; install it with pip install -e '.[search]'"
+        'hydra/sweeper: a search needs Optuna; install it with pip install -e ".[search]"'
     ) from error
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ ERROR = "error"
 
 KEPT = ("sampler", "seed", "pruner", "startup_trials", "warmup_epochs")
 """Settings that a search goes on with; more trials may be asked for, and more at once."""
+
+LARGEST_VALUE = 2**20
+"""Bytes that one value of the study may have."""
 
 LOCK_SECONDS = 60
 """How long a process waits for another one that writes to the study."""
@@ -104,16 +107,18 @@ def open_study(
 
 @contextmanager
 def study_errors(folder: Path) -> Iterator[None]:
-    """Say in a line what is wrong with a study's file.
+    """Say in a line what is wrong with a study's file, whatever Optuna makes of that.
 
     Raises:
         ConfigError: If the file is none, is damaged, or cannot be written.
     """
     try:
         yield
-    except (DatabaseError, StorageInternalError) as error:
+    except ConfigError:
+        raise
+    except Exception as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-        reason = getattr(cause, "orig", cause)
+        reason = short_reason(getattr(cause, "orig", cause))
         raise ConfigError(f"{folder / FILE}: cannot be used as a study: {reason}") from None
 
 
@@ -150,11 +155,12 @@ def pruning(folder: Path, number: int, settings: SearchSettings, monitor: str) -
 
 def _require_same_search(study: optuna.Study, wanted: dict[str, str], folder: Path) -> None:
     written = study.user_attrs.get(SPACE, wanted)
-    changed = sorted(key for key in {*wanted, *written} if wanted.get(key) != written.get(key))
+    names = {str(key): str(value) for key, value in written.items()}
+    changed = sorted(key for key in {*wanted, *names} if wanted.get(key) != names.get(key))
     if changed:
         raise ConfigError(
-            f"{folder} holds a search that differs in {', '.join(changed)}; choose another "
-            "hydra.sweep.dir"
+            f"{folder} holds a search that differs in {short_reason(', '.join(changed))}; choose "
+            "another hydra.sweep.dir"
         )
     study.set_user_attr(SPACE, wanted)
 
@@ -162,10 +168,22 @@ def _require_same_search(study: optuna.Study, wanted: dict[str, str], folder: Pa
 def _storage(folder: Path) -> optuna.storages.RDBStorage:
     # SQLite frees its locks with the process that held them, however that ended. A path inside
     # the URL would have to be free of its signs.
-    connect = partial(sqlite3.connect, folder / FILE, timeout=LOCK_SECONDS)
-    return optuna.storages.RDBStorage(
-        "sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool}
-    )
+    engine = {"creator": partial(_connect, folder / FILE), "poolclass": NullPool}
+    return optuna.storages.RDBStorage("sqlite://", engine_kwargs=engine)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open a file whose tables alone are used: no view, which may be endless, and no trigger."""
+    connection = sqlite3.connect(path, timeout=LOCK_SECONDS)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
+    connection.set_authorizer(_allow_tables)
+    return connection
+
+
+def _allow_tables(action: int, *arguments: str | None) -> int:
+    """Allow what no view or trigger asks for, whose name would stand last."""
+    is_allowed = arguments[-1] is None and action != sqlite3.SQLITE_RECURSIVE
+    return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY
 
 
 def _sampler(settings: SearchSettings, *, offset: int) -> optuna.samplers.BaseSampler:

@@ -19,6 +19,9 @@ from ironore_lightning.status import COMPLETE, FAILED, PRUNED
 from ironore_lightning.sweep.runs import CompleteRun, Run, read_runs
 from ironore_lightning.sweep.trials import LEDGER_KEYS, Joined, Trial, gather_trials, join
 
+MOST_NAMED = 12
+"""Folds that are named where many are missing."""
+
 BY_ERROR = "validation RMSE"
 """What ranks trials whose objectives are different losses."""
 
@@ -104,7 +107,9 @@ def summarize(folder: Path) -> Summary:
     try:
         joined = {name: join(whole[name].runs) for name in ranking["trial"]}
         ledger = _ledger(whole, joined)
-        num_trials = len(trials) + sum(run.status.state == PRUNED for run in runs)
+        # What cannot be read now may have been seen before.
+        unranked = [run.status.state == PRUNED or not run.is_readable for run in runs]
+        num_trials = len(trials) + sum(unranked)
         choice = _choose(whole, joined, ledger, num_trials=num_trials)
         assessment = choice.assessment
         sentence = f"{direction_sentence(assessment.scores)} {assessment.evidence.sentence}"
@@ -234,11 +239,8 @@ def _notes(
 ) -> tuple[str, ...]:
     """Say what is missing, and what makes the runs unlike each other."""
     notes = []
-    unfinished = [run for run in runs if run.status.state not in {COMPLETE, PRUNED}]
-    if unfinished:
-        notes.append(
-            f"{len(unfinished)} of {len(runs)} runs are not complete; they are not in these figures"
-        )
+    if unfinished := _unfinished(runs):
+        notes.append(unfinished)
     if len(whole) < len(trials):
         notes.append(
             f"{len(trials) - len(whole)} trials lack folds that others have; they are not ranked"
@@ -249,12 +251,29 @@ def _notes(
             f"trials are ranked by the validation segment of fold {folds[0]} alone, since later "
             "folds validate on test days of earlier ones"
         )
-    if missing := sorted({*range(folds[0], folds[-1])} - {*folds} if folds else ()):
-        notes.append(f"no run of fold {', '.join(map(str, missing))}; the joined days have a gap")
+    if missing := _missing_folds(folds):
+        notes.append(f"no run of fold {missing}; the joined days have a gap")
     for trial in whole.values():
         if len(trial.runs) < len(trial.folds) * len({run.seed for run in trial.runs}):
             notes.append(f"{trial.name}: some folds have fewer seeds than others")
-    files = [run.sources.input_sha256 for run in runs if isinstance(run, CompleteRun)]
+    files = [run.record.input_sha256 for run in runs if isinstance(run, CompleteRun)]
     if any(one != files[0] for one in files):
         notes.append("the runs were made of different input files")
     return tuple(notes)
+
+
+def _unfinished(runs: Sequence[Run]) -> str:
+    """Say how many runs are not complete, and how many of them cannot be read."""
+    number = sum(run.status.state not in {COMPLETE, PRUNED} for run in runs)
+    if not number:
+        return ""
+    unreadable = sum(not run.is_readable for run in runs)
+    said = f"; {unreadable} cannot be read, and count as trials looked at" if unreadable else ""
+    return f"{number} of {len(runs)} runs are not complete; they are not in these figures{said}"
+
+
+def _missing_folds(folds: Sequence[int]) -> str:
+    """Name the folds that lie between those there are."""
+    missing = sorted({*range(folds[0], folds[-1])} - {*folds}) if folds else []
+    more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+    return ", ".join(map(str, missing[:MOST_NAMED])) + more

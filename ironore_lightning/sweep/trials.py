@@ -55,7 +55,7 @@ class Trial:
     @property
     def num_parameters(self) -> int:
         """Trainable numbers of its network."""
-        return self.runs[0].results.training.num_parameters
+        return self.runs[0].record.num_parameters
 
     def of_seed(self, seed: int) -> tuple[CompleteRun, ...]:
         """Return the runs of one seed."""
@@ -167,4 +167,4 @@ def _trial_key(run: CompleteRun) -> str:
     """Write down all that makes a trial: its table and its settings, names apart."""
     settings = run.config.model_dump(mode="json", exclude={"seed", "name", "report"})
     settings["split"].pop("fold", None)
-    return json.dumps([run.sources.table_sha256, settings], sort_keys=True)
+    return json.dumps([run.record.table_sha256, settings], sort_keys=True)

@@ -35,7 +35,9 @@ def raw_to_panel(folder: Path) -> float:
     config = compose_config("data=original", f"data.root={folder}")
     started = time.perf_counter()
     raw = read_raw(config.data)
-    panel = build_panel(raw, config.data, futures=config.futures, panel=config.panel)
+    panel = build_panel(
+        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
+    )
     seconds = time.perf_counter() - started
     contracts = sum(curve.shape[1] for curve in raw.contracts.values())
     assert contracts >= 130, contracts
@@ -83,7 +85,7 @@ def work(path: Path) -> None:
     config = table_config(path)
     set_up_process(config.hardware)
     started = time.perf_counter()
-    panel = build_market(config.data, config.futures, config.panel).panel
+    panel = build_market(config.data, config.futures, config.panel, config.target).panel
     datamodule = cut_samples(panel, config)
     next(iter(datamodule.train_dataloader()))
     first_batch = time.perf_counter() - started

@@ -1,0 +1,71 @@
+"""Drivers that settings declare and the sample market does not simulate: random walks.
+
+They have nothing to do with the prices, nor with each other, so the market stays unpredictable; and
+a driver that is added to the settings of real files does not end a run on the sample market.
+"""
+
+import csv
+import io
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ironore_lightning.config.data import SourceSettings
+from ironore_lightning.data.sample import FIRST_DAY_GROUP, LAST_DAY
+
+FREQUENCIES = {"daily": "B", "weekly": "W-SUN"}
+
+
+def write_neutral_drivers(folder: Path, sources: Iterable[SourceSettings], *, seed: int) -> None:
+    """Add the columns and files that a market in `folder` lacks, and touch no other file."""
+    for source in sources:
+        path = folder / source.file
+        if not path.resolve().is_relative_to(folder.resolve()):
+            continue  # a real file, which lies elsewhere
+        if path.exists():
+            _add_columns(path, source, seed)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_file(path, source, seed)
+
+
+def _add_columns(path: Path, source: SourceSettings, seed: int) -> None:
+    """Give every dated line of a CSV a value more for each column that it lacks."""
+    header, *rows = csv.reader(path.read_text(encoding="utf-8-sig").splitlines())
+    known = {cell.strip() for cell in header}
+    lacking = [name for name in source.columns if name.strip() not in known]
+    for name in lacking:
+        header.append(name)
+        for row, cell in zip(rows, _cells(name, len(rows), seed), strict=True):
+            row.append(cell if row[0] else "")
+    if lacking:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\r\n").writerows([header, *rows])
+        path.write_bytes(text.getvalue().encode("utf-8-sig"))
+
+
+def _write_file(path: Path, source: SourceSettings, seed: int) -> None:
+    days = pd.date_range(FIRST_DAY_GROUP, LAST_DAY, freq=FREQUENCIES[source.frequency])
+    dates = days.strftime(source.date_format) if source.date_format else days
+    table = pd.DataFrame({source.date_column: dates})
+    for name in source.columns:
+        table[name] = np.array(_cells(name, len(days), seed), dtype=np.float64)
+    try:
+        if source.format == "parquet":
+            table.to_parquet(path, index=False)
+        elif source.format == "excel":
+            table.to_excel(path, index=False)
+        else:
+            table.to_csv(path, sep=source.delimiter or ",", index=False)
+    except ImportError:
+        path.write_bytes(b"-")  # whose reader says which extra is missing
+
+
+def _cells(name: str, num_rows: int, seed: int) -> list[str]:
+    """Walk at random from 100, by steps of 1 %; a name draws the same walk beside any others."""
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    levels = 100 * np.exp(0.01 * np.cumsum(rng.standard_normal(num_rows)))
+    return [f"{level:.2f}" for level in levels]

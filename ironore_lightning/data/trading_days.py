@@ -1,0 +1,137 @@
+"""Which days are trading days: of the past as the rows say, of the future by a file of holidays."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ironore_lightning.data.files import quoted, read_bytes
+from ironore_lightning.errors import DataError
+
+LONGEST_CLOSURE_DAYS = 14
+"""Calendar days between two trading days beyond which rows are missing; no holiday is as long."""
+
+FULL_WEEK = 5
+"""Trading days of a week at most; a year of them is taken for 252."""
+
+STRETCH = 21
+"""Steps from row to row, a month of them, whose median must be one weekday."""
+
+
+def require_trading_days(days: pd.DatetimeIndex, by_file: Mapping[str, pd.DatetimeIndex]) -> None:
+    """Raise `DataError` unless a row is a trading day and none is missing.
+
+    Args:
+        days: Of the rows, ascending.
+        by_file: Days of each file that they come from.
+    """
+    files = ", ".join(by_file)
+    steps = np.busday_count(_dates(days[:-1]), _dates(days[1:]))
+    width = min(STRETCH, len(steps))
+    medians = pd.Series(steps).rolling(max(width, 1)).median()
+    if medians.max() > 1:
+        last = int(medians.argmax()) + 1
+        stretch = days[last - width : last + 1]
+        apart = np.median(np.diff(stretch.to_numpy()) / np.timedelta64(1, "D"))
+        raise DataError(
+            f"{files}: rows are {apart:g} days apart (median from {stretch[0].date()} to "
+            f"{stretch[-1].date()}), but must be trading days; weekly, monthly and other sparse "
+            "rows are not supported yet"
+        )
+    if (open_days := int(trading_weekdays(days).sum())) > FULL_WEEK:
+        raise DataError(
+            f"{files}: rows lie on {open_days} days of the week, but must be trading days, five a "
+            "week; blank the target's series where nobody traded; a market that trades at weekends "
+            "is not supported yet"
+        )
+    _require_no_hole(days, by_file)
+
+
+def _require_no_hole(days: pd.DatetimeIndex, by_file: Mapping[str, pd.DatetimeIndex]) -> None:
+    """Raise if trading stops for longer than any holiday, as where rows of a file are missing."""
+    gaps = np.diff(days.to_numpy()) / np.timedelta64(1, "D")
+    if gaps.max(initial=0) > LONGEST_CLOSURE_DAYS:
+        widest = int(np.argmax(gaps))
+        before, after = days[widest], days[widest + 1]
+        silent = [
+            file for file, own in by_file.items() if not ((own > before) & (own < after)).any()
+        ]
+        raise DataError(
+            f"{', '.join(silent or by_file)}: there is no trading day between {before.date()} and "
+            f"{after.date()} ({gaps[widest]:.0f} days, {LONGEST_CLOSURE_DAYS} are allowed); rows "
+            "are missing, or a date is wrong"
+        )
+
+
+def longest_step(days: pd.DatetimeIndex) -> int:
+    """Return the most calendar days from a row to the next one."""
+    return int((np.diff(days.to_numpy()) / np.timedelta64(1, "D")).max(initial=0))
+
+
+def trading_weekdays(days: pd.DatetimeIndex) -> NDArray[np.bool_]:
+    """Say on which days of the week there is trading, shape (7,), Monday first.
+
+    A rare session on another day makes none; where there are few rows, Monday to Friday are.
+    """
+    rows = np.bincount(days.day_of_week, minlength=7)
+    rows[:FULL_WEEK] += 1
+    return np.asarray(rows > rows.max() / 5)
+
+
+def read_holidays(path: Path) -> tuple[datetime.date, ...]:
+    """Read a file of holidays, a date YYYY-MM-DD a line.
+
+    Raises:
+        DataError: If there is no such file, or a line is no date.
+    """
+    holidays = []
+    for number, line in enumerate(read_bytes(path).decode("utf-8-sig", "replace").splitlines(), 1):
+        text = line.strip()
+        try:
+            day = datetime.date.fromisoformat(text) if text else None
+        except ValueError:
+            day = None
+        if day is not None and day.isoformat() == text:
+            holidays.append(day)
+        elif text:
+            raise DataError(
+                f"{path.name}: line {number}: {quoted(text)} is no date, written YYYY-MM-DD"
+            )
+    return tuple(holidays)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The trading days to come, as far as anybody knows them.
+
+    Attributes:
+        weekdays: Whether there is trading on Monday to Sunday, shape (7,).
+        holidays: Days on which there is none all the same.
+    """
+
+    weekdays: NDArray[np.bool_]
+    holidays: Sequence[datetime.date]
+
+    def ahead(self, days: pd.DatetimeIndex, horizon: int) -> pd.DatetimeIndex:
+        """Return the day `horizon` trading days after each of `days`; before, if it is negative."""
+        ahead = np.busday_offset(
+            _dates(days), horizon, "backward", self.weekdays, _dates(self.holidays)
+        )
+        return pd.DatetimeIndex(ahead).as_unit(days.unit)
+
+    def between(self, last: pd.Timestamp, today: datetime.date) -> int:
+        """Count the trading days after `last` and before `today`."""
+        first = last.date() + datetime.timedelta(days=1)
+        return int(np.busday_count(first, today, self.weekdays, _dates(self.holidays)))
+
+    def knows(self, day: pd.Timestamp) -> bool:
+        """Say whether the holidays of the year of `day` are known."""
+        return any(holiday.year >= day.year for holiday in self.holidays)
+
+
+def _dates(days: pd.DatetimeIndex | Sequence[datetime.date]) -> NDArray[np.datetime64]:
+    return np.asarray(days, dtype="datetime64[D]")

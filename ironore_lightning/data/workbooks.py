@@ -1,0 +1,119 @@
+"""The first sheet of a workbook that a person sees, and which of its formulas have no value."""
+
+import io
+import re
+import warnings
+import zipfile
+from typing import Any
+
+from ironore_lightning.data.files import missing_extra, one_line, quoted, require_modest
+from ironore_lightning.errors import DataError
+
+MAX_UNPACKED_BYTES = 64 * 2**20
+"""Most bytes of the parts of a workbook."""
+
+STYLES, BOOK = "xl/styles.xml", "xl/workbook.xml"
+
+MAX_STYLE_TAGS = 500_000
+"""Most tags of the part that openpyxl makes an object of each of; Excel allows 64,000 formats."""
+
+
+def read_sheet(file: str, raw: bytes) -> tuple[list[tuple[object, ...]], dict[int, str]]:
+    """Read every cell of the first sheet that is not hidden, as it is stored.
+
+    Returns:
+        The rows of cells; and by the number of a column, from 0, why it cannot be read.
+
+    Raises:
+        DataError: If the bytes are no workbook, or too large a one.
+    """
+    try:
+        from openpyxl import load_workbook
+    except ImportError:
+        raise DataError(missing_extra(file, "excel")) from None
+    try:
+        book_xml = _workbook_part(file, raw)
+        with warnings.catch_warnings():
+            # openpyxl warns of styles and drop-down lists that it leaves out.
+            warnings.simplefilter("ignore", UserWarning)
+            book = load_workbook(io.BytesIO(raw), read_only=True, data_only=True, keep_links=False)
+            shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+            if not shown:
+                raise DataError(f"{file}: there is no sheet that is not hidden; unhide the data")
+            # Which part of the zip a sheet is, openpyxl tells nobody else.
+            with shown[0]._get_source() as part:
+                xml = part.read()
+            require_modest(file, xml.count(b"<c") + xml.count(b":c"))
+            rows = _rows(file, shown[0])
+            # openpyxl takes this for granted where the workbook does not say it.
+            asks_for_values = re.search(rb'\bfullCalcOnLoad="(1|true)"', book_xml) is not None
+            cells = _uncalculated(xml, zero_is_no_value=asks_for_values)
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:
+        # A zip of XML can be broken in ways that raise nearly anything.
+        raise DataError(f"{file}: is not a readable .xlsx workbook: {one_line(error)}") from error
+    return rows, {
+        number: f"the formula in {quoted(f'{shown[0].title}!{cell}')} was never calculated; open "
+        "the file in Excel or LibreOffice, recalculate everything (Ctrl+Alt+F9 or Ctrl+Shift+F9) "
+        "and save it"
+        for number, cell in cells.items()
+    }
+
+
+def _workbook_part(file: str, raw: bytes) -> bytes:
+    """Take the part that speaks of the whole, unless they all would unpack to far more."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as parts:
+        num_bytes = sum(part.file_size for part in parts.infolist())
+        if num_bytes > MAX_UNPACKED_BYTES:
+            raise DataError(f"{file}: unpacks to {num_bytes} bytes, may have {MAX_UNPACKED_BYTES}")
+        known = {name: parts.read(name) for name in {STYLES, BOOK} & {*parts.namelist()}}
+        num_tags = known.get(STYLES, b"").count(b"<")
+        if num_tags > MAX_STYLE_TAGS:
+            raise DataError(f"{file}: has {num_tags} tags of styles, may have {MAX_STYLE_TAGS}")
+        return known.get(BOOK, b"")
+
+
+def _rows(file: str, sheet: Any) -> list[tuple[object, ...]]:  # noqa: ANN401 - openpyxl's
+    rows: list[tuple[object, ...]] = []
+    sheet.reset_dimensions()  # what the sheet says of its own size may be wrong
+    for row in sheet.iter_rows(values_only=True):
+        rows.append(row)
+        require_modest(file, len(rows) * max(len(row), 1))
+    return rows
+
+
+def _uncalculated(xml: bytes, *, zero_is_no_value: bool) -> dict[int, str]:
+    """Find the first cell of each column whose formula no program has calculated.
+
+    It has no value, for which openpyxl shows a blank; some writers put a zero there and ask for
+    everything to be calculated when the workbook is opened. An empty text is a value.
+
+    Args:
+        xml: Of the sheet.
+        zero_is_no_value: Whether the workbook asks for that.
+    """
+    from openpyxl.utils.cell import range_boundaries
+    from openpyxl.xml.constants import SHEET_MAIN_NS
+    from openpyxl.xml.functions import iterparse
+
+    found: dict[int, str] = {}
+    if not any(mark in xml for mark in (b"<f", b":f")):
+        return found  # most sheets hold no formula, and this is ten times as fast
+    namespaces = {"": SHEET_MAIN_NS}
+    no_value = ("", "0") if zero_is_no_value else ("",)
+    for _, row in iterparse(io.BytesIO(xml)):
+        if row.tag != f"{{{SHEET_MAIN_NS}}}row":
+            continue
+        for cell in row:
+            formula = cell.find("f", namespaces)
+            value = cell.findtext("v", "", namespaces)
+            if formula is not None and value in no_value and cell.get("t") != "str":
+                place = cell.get("r", "")
+                # Cells that share a formula name it each; what fills a range does so once.
+                filled = place if formula.get("t") == "shared" else formula.get("ref", place)
+                first, _, last, _ = range_boundaries(filled)
+                for column in range(first, last + 1):
+                    found.setdefault(column - 1, place)
+        row.clear()
+    return found
