@@ -391,8 +391,8 @@ def predict(
 
 def judge(forecasts: Forecasts, facts: TrainingFacts, config: Config, folder: Path) -> RunResult:
     """Assess the test segment and say what the forecasts are worth."""
-    test = forecasts.predictions[forecasts.predictions["segment"] == "test"]
-    scores = evaluate(test, kind=config.target.kind, horizon=config.target.horizon)
+    days = forecasts.test_days(config.target)
+    scores = evaluate(days)
     labels = label(
         scores,
         config.thresholds,
@@ -400,12 +400,10 @@ def judge(forecasts: Forecasts, facts: TrainingFacts, config: Config, folder: Pa
         training_seconds=facts.seconds,
     )
     assessment = assess(
-        test,
+        days,
         forecasts.baselines,
         forecasts.density,
         config.evaluation,
-        kind=config.target.kind,
-        horizon=config.target.horizon,
         label=labels.direction,
     )
     sentence = f"{direction_sentence(scores)} {assessment.evidence.sentence}"
@@ -427,11 +425,12 @@ def close_run(
 def write_results(result: RunResult, datamodule: WindowDataModule, config: Config) -> None:
     """Write forecasts, assessment and plots."""
     folder = result.folder
-    test = result.forecasts.predictions.query("segment == 'test'").reset_index(drop=True)
+    days = result.forecasts.test_days(config.target)
     write_csv(folder / "predictions.csv", result.forecasts.predictions, index=False)
     for name in ("baselines", "density"):
         frame = getattr(result.forecasts, name)
-        write_csv(folder / f"{name}.csv", pd.concat([test["date"], frame], axis=1), index=False)
+        dated = pd.concat([days.frame["date"], frame], axis=1)
+        write_csv(folder / f"{name}.csv", dated, index=False)
     evaluation = {
         "segment": "test",
         "mape_is": "of the price rebuilt from the return; of a return it has no meaning",
@@ -456,8 +455,7 @@ def write_results(result: RunResult, datamodule: WindowDataModule, config: Confi
         f"{config.name}: LSTM on {len(config.features.names)} columns of data={config.data.name}"
     )
     figures = draw_figures(result.forecasts.predictions, title=title)
-    kind, horizon = config.target.kind, config.target.horizon
-    figures |= equity_figures(test, config.evaluation, kind=kind, horizon=horizon, title=title)
+    figures |= equity_figures(days, config.evaluation, title=title)
     write_figures(figures, folder / "plots")
 
 

@@ -12,7 +12,7 @@ import datetime
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -386,17 +386,16 @@ def _evidence(runs: Sequence[RunRecord]) -> str:
     first = runs[0]
     if len(runs) == 1:
         return first.evidence
-    kind, horizon = first.settings.target.kind, first.settings.target.horizon
-    members = [read_forecasts(run.folder, kind) for run in runs]
+    target = first.settings.target
+    members = [read_forecasts(run.folder, target.kind) for run in runs]
     mean = mean_forecast(members)
-    days = mean[mean["segment"] == "test"].reset_index(drop=True)
+    unbounded = mean.assign(**dict.fromkeys(BOUNDS, np.nan))
+    days = replace(members[0], predictions=unbounded).test_days(target)
     assessment = assess(
-        days.assign(**dict.fromkeys(BOUNDS, np.nan)),
+        days,
         members[0].baselines,
-        pd.DataFrame(index=days.index),
+        pd.DataFrame(index=days.frame.index),
         first.settings.evaluation,
-        kind=kind,
-        horizon=horizon,
         label=f"of the mean of {len(runs)} runs",
     )
     return assessment.evidence.line

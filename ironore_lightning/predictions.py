@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ironore_lightning.config.evaluation import EvaluationSettings
+from ironore_lightning.config.samples import TargetSettings
 from ironore_lightning.data.splits import SEGMENTS
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
+from ironore_lightning.evaluation.days import Floats, ScoredDays
 from ironore_lightning.evaluation.distributions import (
     LEVELS,
     Distribution,
@@ -37,8 +39,6 @@ from ironore_lightning.record import read_bytes, short_reason
 
 if TYPE_CHECKING:  # lightning takes two seconds to import, which a summary does not have
     from ironore_lightning.data.datamodule import WindowDataModule
-
-Floats = NDArray[np.float64]
 
 BOUNDS = tuple(f"{side}_{round(100 * one)}" for one in COVERAGES for side in ("lower", "upper"))
 """Columns of the intervals."""
@@ -70,6 +70,11 @@ class Forecasts:
     predictions: pd.DataFrame
     baselines: pd.DataFrame
     density: pd.DataFrame
+
+    def test_days(self, target: TargetSettings) -> ScoredDays:
+        """Return the days that are judged."""
+        rows = self.predictions[self.predictions["segment"] == "test"]
+        return ScoredDays(rows.reset_index(drop=True), target.kind, target.horizon)
 
 
 def build_forecasts(

@@ -17,6 +17,7 @@ from ironore_lightning.evaluation.assessment import (
     skill_years,
 )
 from ironore_lightning.evaluation.comparison import compare
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.significance import (
     anatolyev_gerko,
     binomial_test,
@@ -80,7 +81,8 @@ def settings(compose):
 @pytest.fixture(scope="module")
 def judge(settings):
     def run(days, baselines, density, *, kind="log_return", horizon=1):
-        return assess(days, baselines, density, settings, kind=kind, horizon=horizon, label="GOOD")
+        scored = ScoredDays(days, kind, horizon)
+        return assess(scored, baselines, density, settings, label="GOOD")
 
     return run
 

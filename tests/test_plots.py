@@ -475,7 +475,7 @@ def test_the_same_predictions_give_the_same_bytes(five_bounded_days, tmp_path):
 
 @pytest.mark.parametrize(
     ("module", "ours"),
-    [(plots, {"evaluation.comparison", "report.style"}), (style, {"record"})],
+    [(plots, {"evaluation.comparison", "evaluation.days", "report.style"}), (style, {"record"})],
     ids=["plots", "style"],
 )
 def test_neither_pyplot_nor_more_of_ours_than_a_score_and_the_style_is_needed(module, ours):

@@ -7,10 +7,12 @@ from math import isfinite, sqrt
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binom, kurtosis, norm, rankdata, skew
 
 from ironore_lightning.errors import DataError
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.resampling import superior_ability
 from ironore_lightning.evaluation.selection import (
     backtest_overfitting,
@@ -332,9 +334,11 @@ def trials(seed, *, num_days=256, num_trials=100):
 
 def discount(actual, forecasts, **options):
     settings = {"chosen": next(iter(forecasts)), "num_trials": len(forecasts)}
-    settings |= {"is_roll": np.zeros(len(actual), dtype=bool), "kind": "simple_return"}
-    settings |= {"horizon": 1, "reps": 100, "seed": 0}
-    return discount_for_looking(actual, forecasts, **(settings | options))
+    settings |= {"kind": "simple_return", "horizon": 1, "reps": 100, "seed": 0} | options
+    target = [settings.pop(name) for name in ("kind", "horizon")]
+    is_roll = settings.pop("is_roll", False)
+    frame = pd.DataFrame({"actual": actual, "forecast": 0.0, "is_roll": is_roll})
+    return discount_for_looking(ScoredDays(frame, *target), forecasts, **settings)
 
 
 def sharpe_of(profit):

@@ -12,7 +12,7 @@ from conftest import digest, write_status
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.sweep.outputs import discount_lines, report, run_table, summary_lines
 from ironore_lightning.sweep.runs import read_runs
-from ironore_lightning.sweep.summary import summarize
+from ironore_lightning.sweep.summary import scored, summarize
 
 NUM_DAYS = 500
 BORDERS = (250, 350)
@@ -100,7 +100,7 @@ def test_the_joined_folds_are_assessed_by_the_function_of_a_single_run(
     assert choice.assessment.scores.num_days == len(choice.joined.days) == 180
     error = market[250:430] - noise(0)[250:430]
     assert choice.assessment.scores.rmse == pytest.approx((error**2).mean() ** 0.5)
-    assert choice.assessment.scores == evaluate(choice.joined.days, kind="log_return", horizon=1)
+    assert choice.assessment.scores == evaluate(scored(choice.joined, choice.trial))
     assert len(choice.assessment.blocks) == 2  # of 63 days
     assert [year.first_date[:4] for year in choice.years] == ["2021", "2022"]
     assert sum(year.num_days for year in choice.years) == 180

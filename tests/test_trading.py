@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import kurtosis, norm, skew
 
 from ironore_lightning.errors import DataError
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.trading import (
     BUY_AND_HOLD,
     FLAT,
@@ -46,15 +47,21 @@ def market(num_days, *, seed=3):
     return forecast, actual, np.arange(num_days) % 21 == 20
 
 
-def table(forecast, actual, is_roll, **changes):
-    settings = {"kind": "log_return", "buffer": 0.2, "costs_bp": COSTS_BP, "horizon": 1}
-    return trading_table(forecast, actual, is_roll, **{**settings, **changes})
-
-
-def curves(forecast, actual, is_roll, **changes):
+def scored(forecast, actual, is_roll, *, kind="log_return", horizon=1):
     dates = pd.bdate_range("2024-01-01", periods=len(actual))
-    settings = {"dates": dates, "kind": "log_return", "buffer": 0.2, "cost_bp": 5.0, "horizon": 1}
-    return equity_curves(forecast, actual, is_roll, **{**settings, **changes})
+    columns = {"date": dates, "actual": actual, "forecast": forecast, "is_roll": is_roll}
+    return ScoredDays(pd.DataFrame(columns), kind, horizon)
+
+
+def table(forecast, actual, is_roll, *, buffer=0.2, costs_bp=COSTS_BP, **target):
+    days = scored(forecast, actual, is_roll, **target)
+    return trading_table(days, buffer=buffer, costs_bp=costs_bp)
+
+
+def curves(forecast, actual, is_roll, *, buffer=0.2, cost_bp=5.0, **target):
+    return equity_curves(
+        scored(forecast, actual, is_roll, **target), buffer=buffer, cost_bp=cost_bp
+    )
 
 
 @pytest.fixture
@@ -461,8 +468,6 @@ def test_days_that_do_not_fit_together_are_refused():
         daily_profit(np.ones(2), np.ones(2), np.zeros(3, dtype=bool), terms=terms())
     with pytest.raises(DataError, match="make 2 positions, but there are 2 roll flags and 1"):
         daily_profit(np.ones(1), np.ones(2), np.zeros(2, dtype=bool), terms=terms())
-    with pytest.raises(DataError, match="there are 6 returns, but 5 dates"):
-        curves(FORECAST, ACTUAL, IS_ROLL, dates=pd.bdate_range("2024-01-01", periods=5))
 
 
 def test_trading_changes_none_of_its_inputs():

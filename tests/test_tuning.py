@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from ironore_lightning.evaluation.assessment import assess, skill_blocks
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.report.folds import fold_figures
 from ironore_lightning.report.style import shorten
 from ironore_lightning.report.tuning import MOST_LISTED, MOST_RANKED, Tuning, tuning_figures
@@ -41,9 +42,9 @@ def assessed(compose):
     days = make_days()
     baselines = pd.DataFrame({"zero": np.zeros(130), "expanding mean": np.full(130, 0.01)})
     settings = compose().evaluation.model_copy(update={"bootstrap_repetitions": 20})
-    words = {"kind": "log_return", "horizon": 1, "label": "FAIR"}
     density = pd.DataFrame({"pinball model": np.ones(130)})
-    return days, assess(days, baselines, density, settings, **words)
+    scored = ScoredDays(days, "log_return", 1)
+    return days, assess(scored, baselines, density, settings, label="FAIR")
 
 
 def make_runs(values, objective):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ironore_lightning.config.evaluation import EvaluationSettings
 from ironore_lightning.evaluation.comparison import (
@@ -17,6 +16,7 @@ from ironore_lightning.evaluation.comparison import (
     gain,
     mean_losses,
 )
+from ironore_lightning.evaluation.days import Floats, ScoredDays
 from ironore_lightning.evaluation.evidence import Evidence, Findings, weigh
 from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
 from ironore_lightning.evaluation.metrics import Scores, evaluate
@@ -39,8 +39,6 @@ from ironore_lightning.evaluation.significance import (
     pesaran_timmermann,
 )
 from ironore_lightning.evaluation.trading import SIGN, TradingResult, gross_profit, trading_table
-
-Floats = NDArray[np.float64]
 
 MODEL = "model"
 SET_SIZE = 0.10
@@ -98,48 +96,43 @@ class Assessment:
 
 
 def assess(
-    days: pd.DataFrame,
+    days: ScoredDays,
     baselines: pd.DataFrame,
     density: pd.DataFrame,
     settings: EvaluationSettings,
     *,
-    kind: str,
-    horizon: int,
     label: str,
     discount: Discount | None = None,
 ) -> Assessment:
     """Assess the forecasts of one stretch of days.
 
     Args:
-        days: One row a day in time order: `date`, `actual` and `forecast` (per cent), `is_roll`,
-            and `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent, NaN where unknown).
+        days: What was forecast, with its bounds.
         baselines: Forecasts of the same rows, a column a baseline, `zero` and `expanding mean`
             among them.
         density: Losses of the same rows: columns `pinball NAME` and `crps NAME`.
         settings: Rules of the grade, bootstrap, costs.
-        kind: `target.kind`.
-        horizon: Days that a forecast reaches.
         label: The original's word for the direction accuracy.
         discount: For all that was tried, where these days are those of a multirun.
     """
-    forecast, actual, _ = _columns(days)
+    forecast, actual = days.forecast, days.actual
     forecasts = {MODEL: forecast, **{str(name): one.to_numpy() for name, one in baselines.items()}}
-    table = compare(actual, forecasts, horizon=horizon)
-    tests = skill_tests(forecast, actual, horizon=horizon)
-    blocks = skill_blocks(days, settings.block_days)
+    table = compare(actual, forecasts, horizon=days.horizon)
+    tests = skill_tests(forecast, actual, horizon=days.horizon)
+    blocks = skill_blocks(days.frame, settings.block_days)
     losses = {name: (actual - values) ** 2 for name, values in forecasts.items()}
-    confidence_set, superior_p = _among_all(losses, settings, horizon=horizon)
-    trading = _trading(days, settings, kind=kind, horizon=horizon)
+    confidence_set, superior_p = _among_all(losses, settings, horizon=days.horizon)
+    trading = _trading(days, settings)
     after_costs = net_sharpe(trading, settings.strong_cost_bp)
     findings = collect_findings(table, tests, blocks, num_days=len(days), after_costs=after_costs)
     return Assessment(
-        scores=evaluate(days, kind=kind, horizon=horizon),
+        scores=evaluate(days),
         table=table,
         tests=tests,
-        bootstrap=_resampled(days, settings, kind=kind, horizon=horizon),
+        bootstrap=_resampled(days, settings),
         confidence_set=confidence_set,
         superior_ability_p=superior_p,
-        intervals=[_interval_scores(days, coverage) for coverage in COVERAGES],
+        intervals=[_interval_scores(days.frame, coverage) for coverage in COVERAGES],
         density=_density_means(density),
         trading=trading,
         blocks=blocks,
@@ -232,16 +225,12 @@ def net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None
     return None
 
 
-def _resampled(
-    days: pd.DataFrame, settings: EvaluationSettings, *, kind: str, horizon: int
-) -> BootstrapIntervals:
-    forecast, actual, is_roll = _columns(days)
-    has_price = kind != "given"
+def _resampled(days: ScoredDays, settings: EvaluationSettings) -> BootstrapIntervals:
     return bootstrap_intervals(
-        forecast,
-        actual,
-        gross_profit(forecast, actual, is_roll, kind=kind, horizon=horizon) if has_price else None,
-        horizon=horizon,
+        days.forecast,
+        days.actual,
+        gross_profit(days) if days.has_price else None,
+        horizon=days.horizon,
         coverage=COVERAGE,
         reps=settings.bootstrap_repetitions,
         seed=settings.bootstrap_seed,
@@ -282,21 +271,7 @@ def _density_means(density: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     return means
 
 
-def _trading(
-    days: pd.DataFrame, settings: EvaluationSettings, *, kind: str, horizon: int
-) -> list[TradingResult]:
-    if kind == "given":
+def _trading(days: ScoredDays, settings: EvaluationSettings) -> list[TradingResult]:
+    if not days.has_price:
         return []
-    return trading_table(
-        *_columns(days),
-        kind=kind,
-        buffer=settings.trade_buffer,
-        costs_bp=settings.costs_bp,
-        horizon=horizon,
-    )
-
-
-def _columns(days: pd.DataFrame) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Return forecast, actual and rolls, shape (N,) each."""
-    forecast, actual = (days[name].to_numpy(np.float64) for name in ("forecast", "actual"))
-    return forecast, actual, days["is_roll"].to_numpy(dtype=bool)
+    return trading_table(days, buffer=settings.trade_buffer, costs_bp=settings.costs_bp)

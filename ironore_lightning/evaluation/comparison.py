@@ -5,17 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from ironore_lightning.evaluation.days import Floats, hits
 from ironore_lightning.evaluation.significance import (
     clark_west,
     clopper_pearson,
     diebold_mariano,
     holm,
 )
-
-Floats = NDArray[np.float64]
 
 COVERAGE = 0.95
 """Of the interval around a direction accuracy."""
@@ -115,8 +113,7 @@ def correlation(values: Floats, others: Floats) -> float | None:
 
 def count_hits(forecast: Floats, actual: Floats) -> tuple[int, int]:
     """Count days whose sign was forecast, and days that moved."""
-    hits = (actual != 0) & (np.sign(forecast) == np.sign(actual))
-    return int(np.count_nonzero(hits)), int(np.count_nonzero(actual))
+    return int(np.count_nonzero(hits(forecast, actual))), int(np.count_nonzero(actual))
 
 
 def mean_losses(forecast: Floats, actual: Floats) -> tuple[float, float]:
@@ -145,9 +142,9 @@ def _row(
     horizon: int,
 ) -> Row:
     zero = np.zeros_like(actual)
-    hits, moved = count_hits(forecast, actual)
+    num_hits, moved = count_hits(forecast, actual)
     has_sign = bool(forecast.any())
-    interval = clopper_pearson(hits, moved, coverage=COVERAGE, horizon=horizon)
+    interval = clopper_pearson(num_hits, moved, coverage=COVERAGE, horizon=horizon)
     squared, absolute = mean_losses(forecast, actual)
     zero_squared, zero_absolute = mean_losses(zero, actual)
     mean_squared, _ = mean_losses(mean, actual)
@@ -161,7 +158,7 @@ def _row(
         mae_ratio=_over(absolute, zero_absolute),
         r2_zero=gain(squared, zero_squared),
         r2_mean=gain(squared, mean_squared),
-        hits=hits,
+        hits=num_hits,
         moved_days=moved,
         accuracy=interval.estimate if has_sign else None,
         accuracy_low=interval.low if has_sign else None,

@@ -3,19 +3,18 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from scipy.stats import binom
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
 from ironore_lightning.evaluation.comparison import (
-    Floats,
     correlation,
     count_hits,
     gain,
     mean_losses,
 )
+from ironore_lightning.evaluation.days import Floats, ScoredDays
 
 GUESSING_COVERAGE = 0.95
 """Share of coin tossers who end inside the band of guessing."""
@@ -117,22 +116,15 @@ def epoch_metrics(*, prefix: str) -> MetricCollection:
     )
 
 
-def evaluate(predictions: pd.DataFrame, *, kind: str, horizon: int) -> Scores:
-    """Score a frame of forecasts.
-
-    Args:
-        predictions: One row a day, with the columns `actual` and `forecast`, per cent.
-        kind: `target.kind`, which says how a price follows from a return; a `given` target has no
-            price, and so no MAPE.
-        horizon: Days that a forecast reaches.
-    """
-    actual, forecast = (predictions[name].to_numpy(np.float64) for name in ("actual", "forecast"))
+def evaluate(scored: ScoredDays) -> Scores:
+    """Score forecasts; of a target without a price there is no MAPE."""
+    actual, forecast, kind, horizon = scored.actual, scored.forecast, scored.kind, scored.horizon
     zero = np.zeros_like(actual)
     squared, absolute = mean_losses(forecast, actual)
     zero_squared, zero_absolute = mean_losses(zero, actual)
     hits, days = count_hits(forecast, actual)
     low, high = guessing_band(days, horizon=horizon) if days else (None, None)
-    varies, has_price = bool(np.ptp(actual)), kind != "given"
+    varies = bool(np.ptp(actual))
     return Scores(
         num_days=len(actual),
         rmse=squared**0.5,
@@ -150,8 +142,8 @@ def evaluate(predictions: pd.DataFrame, *, kind: str, horizon: int) -> Scores:
         r2=gain(squared, float(actual.var())) if varies else None,
         r2_zero=gain(squared, zero_squared),
         correlation=correlation(forecast, actual),
-        mape=_price_mape(forecast, actual, kind=kind) if has_price else None,
-        naive_mape=_price_mape(zero, actual, kind=kind) if has_price else None,
+        mape=_price_mape(forecast, actual, kind=kind) if scored.has_price else None,
+        naive_mape=_price_mape(zero, actual, kind=kind) if scored.has_price else None,
     )
 
 

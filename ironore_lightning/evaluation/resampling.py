@@ -13,6 +13,7 @@ from math import ceil, isfinite, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from ironore_lightning.evaluation.days import hits
 from ironore_lightning.evaluation.significance import Interval, is_constant
 from ironore_lightning.evaluation.trading import TRADING_DAYS, moments
 
@@ -117,9 +118,9 @@ def bootstrap_intervals(
         Politis & Romano (1994), "The stationary bootstrap", Journal of the American Statistical
         Association 89(428).
     """
-    hits, gain = forecast * actual > 0, actual**2 - (actual - forecast) ** 2
+    right, gain = hits(forecast, actual), actual**2 - (actual - forecast) ** 2
     earned = np.sign(forecast) * actual
-    block = block_length(np.column_stack([hits, earned, gain]), horizon=horizon)
+    block = block_length(np.column_stack([right, earned, gain]), horizon=horizon)
     cut = partial(_cut_tails, coverage=coverage, reps=reps, seed=seed)
     accuracy, ratio = cut(_scores, forecast, actual, block=block, unit="days")
     if profit is None:
@@ -203,9 +204,9 @@ def _why_no_set(distinct: Floats) -> str:
 
 def _scores(forecast: Floats, actual: Floats) -> Floats:
     """Return direction accuracy and RMSE ratio, NaN where undefined."""
-    hits, moved = (forecast * actual > 0).sum(), (actual != 0).sum()
+    num_hits, moved = hits(forecast, actual).sum(), (actual != 0).sum()
     squares = ((actual - forecast) ** 2).sum(), (actual**2).sum()
-    ratios = (100 * hits, moved), squares
+    ratios = (100 * num_hits, moved), squares
     accuracy, ratio = (top / bottom if bottom > 0 else np.nan for top, bottom in ratios)
     return np.array([accuracy, np.sqrt(ratio)])
 

@@ -6,15 +6,14 @@ are in per cent, one row a day, in time order. What is undefined on the days at 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
 from math import ceil, e, expm1, isfinite, log1p, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import norm
 
+from ironore_lightning.evaluation.days import Flags, Floats, ScoredDays, hits
 from ironore_lightning.evaluation.resampling import block_length, superior_ability
 from ironore_lightning.evaluation.significance import ROUNDING, binomial_test
 from ironore_lightning.evaluation.trading import (
@@ -23,9 +22,6 @@ from ironore_lightning.evaluation.trading import (
     moments,
     sharpe_error,
 )
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 EULER_MASCHERONI = 0.5772156649015329
 
@@ -89,11 +85,10 @@ class Discount:
 class _Trials:
     """What was looked at, as in `discount_for_looking`."""
 
-    actual: Floats
+    days: ScoredDays
     forecasts: Mapping[str, Floats]
     chosen: str
     num_trials: int
-    horizon: int
 
 
 class _Noted(NamedTuple):
@@ -277,29 +272,23 @@ def effective_trials(profits: Floats) -> float:
 
 
 def discount_for_looking(
-    actual: Floats,
+    days: ScoredDays,
     forecasts: Mapping[str, Floats],
     *,
     chosen: str,
     num_trials: int,
-    is_roll: Flags,
-    kind: str,
-    horizon: int,
     reps: int,
     seed: int,
 ) -> Discount:
     """Say how much of the chosen one of many trials is luck.
 
     Args:
-        actual: Shape (T,), per cent.
+        days: What happened. Where outcomes overlap, hits and profits are those of every
+            `horizon`-th day; without a price there is no Sharpe ratio.
         forecasts: Of every trial with forecasts of these days, by name, each of shape (T,), per
             cent. It is to be every trial, not the best few.
         chosen: Name of the one that was chosen.
         num_trials: Configurations that were looked at, those pruned included.
-        is_roll: Rolls at the close of each row's origin, shape (T,).
-        kind: `target.kind`; one without a price has no Sharpe ratio.
-        horizon: Days that a forecast reaches. Where outcomes overlap, hits and profits are those
-            of every `horizon`-th day.
         reps: Resamples of the test of superior ability.
         seed: Of the resamples.
 
@@ -311,8 +300,8 @@ def discount_for_looking(
         Statistics 23(4). The others are with the functions above.
     """
     assert num_trials >= len(forecasts)
-    trials = _Trials(actual, forecasts, chosen, num_trials, horizon)
-    money = _deflation(trials, _profits(trials, is_roll=is_roll, kind=kind))
+    trials = _Trials(days, forecasts, chosen, num_trials)
+    money = _deflation(trials, _profits(trials))
     luck, ability = _luck(trials), _ability(trials, reps=reps, seed=seed)
     return _discount(trials, luck=luck, ability=ability, money=money)
 
@@ -334,7 +323,7 @@ def _discount(trials: _Trials, *, luck: _Noted, ability: _Noted, money: _Deflati
         deflated_sharpe=money.deflated_sharpe,
         minimum_track_record_days=money.minimum_track_record_days,
         overfitting=overfitting.number,
-        cscv_blocks=num_cscv_blocks(len(trials.actual)) if is_known else None,
+        cscv_blocks=num_cscv_blocks(len(trials.days)) if is_known else None,
         notes=tuple(
             filter(None, (unseen, luck.note, ability.note, *money.notes, overfitting.note))
         ),
@@ -342,12 +331,12 @@ def _discount(trials: _Trials, *, luck: _Noted, ability: _Noted, money: _Deflati
 
 
 def _luck(trials: _Trials) -> _Noted:
-    forecast = trials.forecasts[trials.chosen]
-    signs, moves = (np.sign(one[:: trials.horizon]) for one in (forecast, trials.actual))
-    if not signs.any():
+    apart = slice(None, None, trials.days.horizon)
+    forecast, actual = trials.forecasts[trials.chosen][apart], trials.days.actual[apart]
+    if not forecast.any():
         return _Noted(None, "luck undefined: the chosen forecast is zero on every day")
-    hits, num_moved = np.count_nonzero(signs * moves > 0), np.count_nonzero(moves)
-    tested = binomial_test(int(hits), int(num_moved), base_rate=50.0)
+    num_hits, num_moved = (int(np.count_nonzero(c)) for c in (hits(forecast, actual), actual))
+    tested = binomial_test(num_hits, num_moved, base_rate=50.0)
     if tested.p_value is None:
         return _Noted(None, f"luck {tested.note}")
     return _Noted(luck_of_best(tested.p_value, trials.num_trials))
@@ -355,21 +344,22 @@ def _luck(trials: _Trials) -> _Noted:
 
 def _ability(trials: _Trials, *, reps: int, seed: int) -> _Noted:
     """Ask for superior ability, in blocks as long as the chosen trial's gain asks for."""
-    zero = trials.actual**2
-    losses = {name: (trials.actual - one) ** 2 for name, one in trials.forecasts.items()}
-    block = block_length((zero - losses[trials.chosen])[:, None], horizon=trials.horizon)
+    actual = trials.days.actual
+    zero = actual**2
+    losses = {name: (actual - forecast) ** 2 for name, forecast in trials.forecasts.items()}
+    block = block_length((zero - losses[trials.chosen])[:, None], horizon=trials.days.horizon)
     found = superior_ability(losses, benchmark=zero, block_size=block, reps=reps, seed=seed)
     return _Noted(found.p_value, f"superior ability {found.note}" if found.note else "")
 
 
-def _profits(trials: _Trials, *, is_roll: Flags, kind: str) -> dict[str, Floats]:
+def _profits(trials: _Trials) -> dict[str, Floats]:
     """Trade the sign of every forecast without costs; nothing where there is no price."""
-    if kind == "given":
+    if not trials.days.has_price:
         return {}
-    traded = partial(
-        gross_profit, actual=trials.actual, is_roll=is_roll, kind=kind, horizon=trials.horizon
-    )
-    return {name: traded(forecast) for name, forecast in trials.forecasts.items()}
+    return {
+        name: gross_profit(trials.days.with_forecast(forecast))
+        for name, forecast in trials.forecasts.items()
+    }
 
 
 def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
@@ -384,7 +374,7 @@ def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
     variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 0.0
     # Variance is small already between trials alike; their effective number would let luck pass.
     bar = expected_best_sharpe(variance=variance, num_trials=trials.num_trials)
-    deflation = _deflated(profit, bar, trials.horizon)
+    deflation = _deflated(profit, bar, trials.days.horizon)
     if deflation.sharpe is not None and len(sharpes) == 1 < trials.num_trials:
         note = "deflated Sharpe ratio too kind: with one trial's Sharpe ratio nothing is taken off"
         deflation = deflation._replace(notes=(*deflation.notes, note))
@@ -417,7 +407,7 @@ def _deflated(profit: Floats, bar: float, horizon: int) -> _Deflation:
 
 def _overfitting(trials: _Trials) -> _Noted:
     """Cross-validate the choice by squared error, the loss by which trials are chosen."""
-    actual, num_scored = trials.actual, len(trials.forecasts)
+    actual, num_scored = trials.days.actual, len(trials.forecasts)
     if num_scored == 1:
         return _Noted(None, "overfitting undefined: nothing was chosen among")
     blocks = num_cscv_blocks(len(actual))

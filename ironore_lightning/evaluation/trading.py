@@ -17,11 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ironore_lightning.errors import DataError
+from ironore_lightning.evaluation.days import Flags, Floats, ScoredDays, hits
 from ironore_lightning.evaluation.significance import is_constant
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
-Flags = NDArray[np.bool_]
 
 BUY_AND_HOLD, FLAT, SIGN, THRESHOLD = "buy and hold", "flat", "sign", "threshold"
 ONE_DAY_LATER = ", one day later"
@@ -195,20 +194,11 @@ def daily_profit(position: Floats, actual: Floats, is_roll: Flags, *, terms: Ter
     return 100 * _trade(position, actual, is_roll, terms).profit
 
 
-def gross_profit(
-    forecast: Floats, actual: Floats, is_roll: Flags, *, kind: str, horizon: int
-) -> Floats:
-    """Return the profit of the sign strategy in each period before costs, shape (P,), per cent.
-
-    Args:
-        forecast: As in `trading_table`, like all others.
-        actual: Likewise.
-        is_roll: Likewise.
-        kind: Likewise.
-        horizon: Likewise.
-    """
-    terms = Terms(kind, cost_bp=0.0, delay_days=0, horizon=horizon)
-    return daily_profit(positions(forecast, buffer=0.0, terms=terms), actual, is_roll, terms=terms)
+def gross_profit(days: ScoredDays) -> Floats:
+    """Return the profit of the sign strategy in each period before costs, shape (P,), per cent."""
+    terms = Terms(days.kind, cost_bp=0.0, delay_days=0, horizon=days.horizon)
+    position = positions(days.forecast, buffer=0.0, terms=terms)
+    return daily_profit(position, days.actual, days.is_roll, terms=terms)
 
 
 def capital(profit: Floats) -> Floats:
@@ -255,82 +245,48 @@ def trading_result(
 
 
 def trading_table(
-    forecast: Floats,
-    actual: Floats,
-    is_roll: Flags,
-    *,
-    kind: str,
-    buffer: float,
-    costs_bp: Sequence[float],
-    horizon: int,
+    days: ScoredDays, *, buffer: float, costs_bp: Sequence[float]
 ) -> list[TradingResult]:
     """Trade every strategy at every cost, at once and one day later.
 
     Args:
-        forecast: Returns, shape (N,), per cent, in time order.
-        actual: Returns over `horizon` days from the close of each row, shape (N,), per cent.
-        is_roll: Rolls at the close of each row's origin, shape (N,), see `daily_profit`.
-        kind: `log_return` or `simple_return`.
+        days: Of a target that has a price; only every `horizon`-th of them is traded.
         buffer: Size, per cent, that a forecast must exceed for the threshold strategy.
         costs_bp: Costs of one turn, basis points.
-        horizon: Days that a forecast reaches; only every `horizon`-th row is traded.
 
     Returns:
         For each cost in turn: buy and hold, flat, sign, threshold, and the last two one day
         later. Buying and holding needs no forecast, so it is never late.
     """
     return [
-        trading_result(name, position, actual, is_roll, terms=terms)
+        trading_result(name, position, days.actual, days.is_roll, terms=terms)
         for cost_bp in costs_bp
-        for name, terms, position in _strategies(
-            forecast, kind=kind, buffer=buffer, cost_bp=cost_bp, horizon=horizon
-        )
+        for name, terms, position in _strategies(days, buffer=buffer, cost_bp=cost_bp)
     ]
 
 
-def equity_curves(
-    forecast: Floats,
-    actual: Floats,
-    is_roll: Flags,
-    *,
-    dates: pd.DatetimeIndex,
-    kind: str,
-    buffer: float,
-    cost_bp: float,
-    horizon: int,
-) -> pd.DataFrame:
+def equity_curves(days: ScoredDays, *, buffer: float, cost_bp: float) -> pd.DataFrame:
     """Follow the capital of every strategy of `trading_table` at one cost.
 
     Args:
-        forecast: As in `trading_table`, like all that is not named here.
-        actual: Likewise.
-        is_roll: Likewise.
-        dates: Day on which the outcome of each row is complete, shape (N,).
-        kind: Likewise.
-        buffer: Likewise.
+        days: Of a target that has a price. Within a period of several days the capital is that
+            before it.
+        buffer: Size, per cent, that a forecast must exceed for the threshold strategy.
         cost_bp: Cost of one turn, basis points.
-        horizon: Likewise. Within a period of several days the capital is that before it.
 
     Returns:
         By date, shape (N, 6): the capital at the end of the day, 100 before the first; the
         strategies executed late have `ONE_DAY_LATER` behind their name.
-
-    Raises:
-        DataError: If there are not as many dates as returns.
     """
-    if len(dates) != len(actual):
-        raise DataError(f"there are {len(actual)} returns, but {len(dates)} dates")
     curves = {}
-    for name, terms, position in _strategies(
-        forecast, kind=kind, buffer=buffer, cost_bp=cost_bp, horizon=horizon
-    ):
-        profit = daily_profit(position, actual, is_roll, terms=terms)
-        is_complete = np.zeros(len(dates), dtype=np.intp)
+    for name, terms, position in _strategies(days, buffer=buffer, cost_bp=cost_bp):
+        profit = daily_profit(position, days.actual, days.is_roll, terms=terms)
+        is_complete = np.zeros(len(days), dtype=np.intp)
         is_complete[terms.traded] = 1
         path = np.concatenate([[START_CAPITAL], capital(profit)])
         label = f"{name}{ONE_DAY_LATER}" if terms.delay_days else name
         curves[label] = path[is_complete.cumsum()]
-    return pd.DataFrame(curves, index=dates)
+    return pd.DataFrame(curves, index=days.dates)
 
 
 def drawdown(path: Floats) -> Floats:
@@ -377,10 +333,9 @@ def sharpe_error(sharpe: float, *, skewness: float, kurtosis: float, num_periods
     return math.sqrt(max(variance, 0.0) / (num_periods - 1))
 
 
-def _strategies(
-    forecast: Floats, *, kind: str, buffer: float, cost_bp: float, horizon: int
-) -> list[_Strategy]:
-    at_once, later = (Terms(kind, cost_bp, delay_days, horizon) for delay_days in (0, 1))
+def _strategies(days: ScoredDays, *, buffer: float, cost_bp: float) -> list[_Strategy]:
+    forecast = days.forecast
+    at_once, later = (Terms(days.kind, cost_bp, delay, days.horizon) for delay in (0, 1))
     num_periods = len(forecast[at_once.traded])
     return [
         _Strategy(BUY_AND_HOLD, at_once, np.ones(num_periods)),
@@ -456,8 +411,8 @@ def _sharpe(profit: Floats, horizon: int) -> tuple[float | None, float | None]:
 
 def _hit_rate(book: _Book) -> float | None:
     counted = (book.position != 0) & (book.move != 0)
-    hits = counted & (np.sign(book.position) == np.sign(book.move))
-    return 100 * int(hits.sum()) / int(counted.sum()) if counted.any() else None
+    num_hits = int(hits(book.position, book.move).sum())
+    return 100 * num_hits / int(counted.sum()) if counted.any() else None
 
 
 def _profit_factor(profit: Floats) -> float | None:

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from ironore_lightning.config.evaluation import EvaluationSettings
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.trading import (
     BUY_AND_HOLD,
     FLAT,
@@ -52,33 +53,22 @@ WIDE_RANGE = 20
 
 
 def equity_figures(
-    days: pd.DataFrame, settings: EvaluationSettings, *, kind: str, horizon: int, title: str
+    days: ScoredDays, settings: EvaluationSettings, *, title: str
 ) -> dict[str, Figure]:
     """Draw what the forecasts of one stretch of days would have earned, if they can be traded.
 
     Args:
-        days: One row a day in time order: ``date``, ``actual``, ``forecast`` and ``is_roll``.
+        days: What was forecast and what happened.
         settings: Costs, of which one is drawn, and the buffer of the threshold strategy.
-        kind: Of the target; what is `given` has no price.
-        horizon: Days that a forecast reaches.
         title: Name of the run, printed above the figure.
 
     Returns:
         The figure by its file name without suffix, ``equity_curve``, or nothing.
     """
-    if kind == "given":
+    if not days.has_price:
         return {}
     cost_bp = usual_cost(settings.costs_bp)
-    curves = equity_curves(
-        days["forecast"].to_numpy(dtype=np.float64),
-        days["actual"].to_numpy(dtype=np.float64),
-        days["is_roll"].to_numpy(dtype=bool),
-        dates=pd.DatetimeIndex(days["date"]),
-        kind=kind,
-        buffer=settings.trade_buffer,
-        cost_bp=cost_bp,
-        horizon=horizon,
-    )
+    curves = equity_curves(days, buffer=settings.trade_buffer, cost_bp=cost_bp)
     return {"equity_curve": draw_equity(curves, title=title, note=f"after {cost_bp:g} bp a turn")}
 
 

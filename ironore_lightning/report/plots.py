@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ironore_lightning.evaluation.comparison import correlation
+from ironore_lightning.evaluation.days import hits
 from ironore_lightning.report.style import (
     ACTUAL,
     BAND,
@@ -88,8 +89,7 @@ class _Days:
     @cached_property
     def hit(self) -> Flags:
         """Counted days with the right sign; a forecast of exactly zero has none."""
-        hit: Flags = self.moved & (np.sign(self.actual) == np.sign(self.forecast))
-        return hit
+        return hits(self.forecast, self.actual)
 
 
 def draw_figures(predictions: pd.DataFrame, *, title: str) -> dict[str, Figure]:

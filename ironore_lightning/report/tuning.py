@@ -1,7 +1,6 @@
 """The five figures of a search: what was tried, what it showed, and what was chosen.
 
-Trials are ranked and compared by validation alone. Test days are scored for the chosen trial only;
-the forecasts of the next ones are shown without a score.
+Trials are compared by validation alone; test days are scored for the chosen trial only.
 """
 
 import textwrap
@@ -17,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.comparison import correlation
+from ironore_lightning.evaluation.days import hits
 from ironore_lightning.evaluation.sensitivity import (
     FOLD,
     SEED,
@@ -220,8 +220,8 @@ def _verdict_of(tuning: Tuning) -> list[str]:
 def _draw_signs(axes: Axes, days: pd.DataFrame) -> None:
     """Draw forecast against actual, each on a scale of its own, by whether the sign was right."""
     actual, forecast = (days[name].to_numpy(np.float64) for name in ("actual", "forecast"))
-    right, moved = actual * forecast > 0, actual != 0
-    kinds = (("right", moved & right, RIGHT, "o"), ("wrong", moved & ~right, WRONG, "x"))
+    right = hits(forecast, actual)
+    kinds = (("right", right, RIGHT, "o"), ("wrong", (actual != 0) & ~right, WRONG, "x"))
     for word, mask, color, mark in kinds:
         label = f"sign {word} ({mask.sum()})"
         axes.plot(actual[mask], forecast[mask], mark, color=color, alpha=0.75, label=label, ms=4.5)

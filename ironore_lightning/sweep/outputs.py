@@ -20,7 +20,7 @@ from ironore_lightning.report.style import counted, default_style, write_figures
 from ironore_lightning.report.tuning import Tuning, tuning_figures
 from ironore_lightning.status import COMPLETE, PRUNED, machine_errors, require_own_files
 from ironore_lightning.sweep.runs import CompleteRun, Run, varying
-from ironore_lightning.sweep.summary import Choice, Summary, summarize, validation
+from ironore_lightning.sweep.summary import Choice, Summary, scored, summarize, validation
 from ironore_lightning.terminal import say
 
 SHOWN_TRIALS = 5
@@ -186,14 +186,8 @@ def _figures(summary: Summary, choice: Choice) -> dict[str, Figure]:
     tuning = _tuning(summary, choice)
     figures = {**tuning_figures(tuning), **fold_figures(tuning)}
     if tuning.num_folds > 1:
-        target, evaluation = choice.trial.config.target, choice.trial.config.evaluation
-        figures |= equity_figures(
-            choice.joined.days,
-            evaluation,
-            kind=target.kind,
-            horizon=target.horizon,
-            title=tuning.title,
-        )
+        days = scored(choice.joined, choice.trial)
+        figures |= equity_figures(days, choice.trial.config.evaluation, title=tuning.title)
     return figures
 
 

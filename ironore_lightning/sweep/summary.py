@@ -11,6 +11,7 @@ import pandas as pd
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.assessment import Assessment, Block, assess, skill_years
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.evaluation.selection import Discount, discount_for_looking
 from ironore_lightning.evaluation.verdict import direction_label, direction_sentence
@@ -129,33 +130,31 @@ def _choose(
     """Open the test days of the first trial, and discount them for all the others."""
     name, own = next(iter(joined.items()))
     trial, settings = trials[name], trials[name].config.evaluation
-    kind, horizon = trial.config.target.kind, trial.config.target.horizon
+    days = scored(own, trial)
     discount = discount_for_looking(
-        ledger["actual"].to_numpy(np.float64),
+        days,
         {other: ledger[other].to_numpy(np.float64) for other in joined},
         chosen=name,
         num_trials=num_trials,
-        is_roll=ledger["is_roll"].to_numpy(dtype=bool),
-        kind=kind,
-        horizon=horizon,
         reps=settings.bootstrap_repetitions,
         seed=settings.bootstrap_seed,
     )
-    scores = evaluate(own.days, kind=kind, horizon=horizon)
     assessment = assess(
-        own.days,
+        days,
         own.baselines,
         own.density,
         settings,
-        kind=kind,
-        horizon=horizon,
-        label=direction_label(scores, trial.config.thresholds),
+        label=direction_label(evaluate(days), trial.config.thresholds),
         discount=discount,
     )
     seeds = trial.seeds if len(trial.seeds) > 1 else ()
-    alone = {seed: join(trial.of_seed(seed)).days for seed in seeds}
-    by_seed = {seed: evaluate(days, kind=kind, horizon=horizon) for seed, days in alone.items()}
+    by_seed = {seed: evaluate(scored(join(trial.of_seed(seed)), trial)) for seed in seeds}
     return Choice(trial, own, assessment, discount, by_seed, skill_years(own.days))
+
+
+def scored(joined: Joined, trial: Trial) -> ScoredDays:
+    """Return the joined test days as the trial's target means them."""
+    return ScoredDays(joined.days, trial.config.target.kind, trial.config.target.horizon)
 
 
 def _ranked_by(trials: Sequence[Trial]) -> str:

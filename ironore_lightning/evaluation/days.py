@@ -1,0 +1,70 @@
+"""The days on which a forecast is scored, and how what happened on them is meant."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+def hits(forecast: Floats, actual: Floats) -> Flags:
+    """Return on which days the sign was forecast, shape (N,).
+
+    A day that did not move has no sign, and a forecast of exactly zero is a miss.
+    """
+    right: Flags = (actual != 0) & (np.sign(forecast) == np.sign(actual))
+    return right
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredDays:
+    """What was forecast for some days, and what happened.
+
+    Attributes:
+        frame: One row a day in time order: `date` of the outcome, `actual` and `forecast` (per
+            cent), `is_roll` (the contract changes at the close of the origin) and, where they are
+            judged, the bounds `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent, NaN where
+            unknown).
+        kind: `target.kind`: how a price follows from a return; a `given` target has no price.
+        horizon: Days that a forecast reaches.
+    """
+
+    frame: pd.DataFrame
+    kind: str
+    horizon: int
+
+    def __len__(self) -> int:
+        """Count the days (N)."""
+        return len(self.frame)
+
+    @property
+    def actual(self) -> Floats:
+        """Outcomes, shape (N,), per cent."""
+        return self.frame["actual"].to_numpy(np.float64)
+
+    @property
+    def forecast(self) -> Floats:
+        """Forecasts, shape (N,), per cent."""
+        return self.frame["forecast"].to_numpy(np.float64)
+
+    @property
+    def is_roll(self) -> Flags:
+        """Whether the contract changes at the close of each origin, shape (N,)."""
+        return self.frame["is_roll"].to_numpy(dtype=bool)
+
+    @property
+    def dates(self) -> pd.DatetimeIndex:
+        """Days on which the outcomes are complete, shape (N,)."""
+        return pd.DatetimeIndex(self.frame["date"])
+
+    @property
+    def has_price(self) -> bool:
+        """Whether what is forecast can be traded, and the price rebuilt."""
+        return self.kind != "given"
+
+    def with_forecast(self, forecast: Floats) -> "ScoredDays":
+        """Return the same days with another forecast, shape (N,), per cent."""
+        return replace(self, frame=self.frame.assign(forecast=forecast))
