@@ -119,7 +119,8 @@ def build_panel(
     """
     legs = _price_legs(raw, data, futures, panel)
     drivers = _published(raw, data, panel)
-    _require_column(target.series, [*legs, *drivers], raw.unusable, key="target.series")
+    key = "target.series" if data.table is None else f"{data.table.file}: target.series"
+    _require_column(target.series, [*legs, *drivers], raw.unusable, key=key)
     days, by_file = _shared_days(raw, legs, data)
     if target.series in drivers:
         own, file = drivers[target.series]
