@@ -1,7 +1,7 @@
 """Train a forecaster: ``python train.py``, with settings from `conf/` and the command line."""
 
-from ironore_lightning.imports import quick_imports
-from ironore_lightning.interrupts import end_at_once
+from ironore_lightning.process.imports import quick_imports
+from ironore_lightning.process.interrupts import end_at_once
 
 if __name__ == "__main__":
     end_at_once()
@@ -20,10 +20,10 @@ def main(composed: DictConfig) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from ironore_lightning.command import run_job, run_one_of_many
-    from ironore_lightning.composition import own_keys, to_config
-    from ironore_lightning.hardware import require_one_process
-    from ironore_lightning.status import attempt
+    from ironore_lightning.cli.command import run_job, run_one_of_many
+    from ironore_lightning.model.hardware import require_one_process
+    from ironore_lightning.run_folder.status import attempt
+    from ironore_lightning.settings.composition import own_keys, to_config
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     is_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -51,7 +51,7 @@ def main(composed: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    from ironore_lightning.command import run_command
-    from ironore_lightning.resume import own_arguments
+    from ironore_lightning.cli.command import run_command
+    from ironore_lightning.cli.resume import own_arguments
 
     run_command(main, "config", own_arguments)

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from ironore_lightning.interrupts import end_at_once
+from ironore_lightning.process.interrupts import end_at_once
 
 if sys.argv[:1] == ["-m"]:  # as long as Python looks for the module that it is to run
     end_at_once()

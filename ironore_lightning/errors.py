@@ -4,7 +4,9 @@ import difflib
 import errno
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 FAILED = 1
 WRONG_INPUT = 2
@@ -139,3 +141,14 @@ def closest(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean X?`` for the known name most like `name`, or nothing."""
     matches = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+@contextmanager
+def machine_errors(folder: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into a `MachineError`."""
+    try:
+        yield
+    except Exception as error:
+        if not is_refused(error):
+            raise
+        raise machine_error(error, otherwise=str(folder)) from error

@@ -16,7 +16,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.features import build_features, build_target, require_no_answer
 from ironore_lightning.data.market import Market, build_market
@@ -24,9 +23,10 @@ from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData
 from ironore_lightning.errors import DataError, MachineError
 from ironore_lightning.evaluation.assessment import Assessment, assess
+from ironore_lightning.evaluation.forecasts import Forecasts, build_forecasts
+from ironore_lightning.evaluation.labels import Labels, direction_sentence, label
 from ironore_lightning.evaluation.metrics import evaluate
-from ironore_lightning.evaluation.verdict import Labels, direction_sentence, label
-from ironore_lightning.hardware import set_up_process
+from ironore_lightning.files import read_json, write_csv, write_json
 from ironore_lightning.model.checkpoints import (
     WEIGHTS,
     Checkpoints,
@@ -35,18 +35,9 @@ from ironore_lightning.model.checkpoints import (
     read_last,
     require_finite,
 )
+from ironore_lightning.model.distributed import OneOfSeveral, has_lost_another
 from ironore_lightning.model.forecaster import Forecaster
-from ironore_lightning.model.processes import OneOfSeveral, has_lost_another
-from ironore_lightning.predictions import Forecasts, build_forecasts
-from ironore_lightning.record import (
-    PROVENANCE_FILE,
-    RESULTS_FILE,
-    provenance,
-    read_json,
-    table_digest,
-    write_csv,
-    write_json,
-)
+from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.report.console import (
     EpochReport,
     TrainingFacts,
@@ -68,7 +59,10 @@ from ironore_lightning.report.tensorboard import (
     open_session,
     quieten_writer,
 )
-from ironore_lightning.run_record import Provenance
+from ironore_lightning.run_folder.layout import PROVENANCE_FILE, RESULTS_FILE
+from ironore_lightning.run_folder.provenance import provenance, table_digest
+from ironore_lightning.run_folder.record import Provenance
+from ironore_lightning.settings.experiment import Config
 
 log = logging.getLogger(__name__)
 

@@ -21,18 +21,29 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.scaling import Scaler
 from ironore_lightning.data.trading_days import Calendar
 from ironore_lightning.data.windows import WindowDataset
-from ironore_lightning.errors import ConfigError, DataError, in_our_words, last_words
+from ironore_lightning.errors import (
+    ConfigError,
+    DataError,
+    in_our_words,
+    last_words,
+    machine_errors,
+)
 from ironore_lightning.evaluation.assessment import assess
+from ironore_lightning.evaluation.forecasts import (
+    BOUNDS,
+    conformal_bounds,
+    mean_forecast,
+    stated_bounds,
+    to_distribution,
+)
 from ironore_lightning.evaluation.intervals import COVERAGES
-from ironore_lightning.hardware import cpu_precision
-from ironore_lightning.interrupts import end_in_order, ending_in_a_line
+from ironore_lightning.files import write_json
 from ironore_lightning.model.checkpoints import (
     SCALER,
     WEIGHTS,
@@ -41,18 +52,14 @@ from ironore_lightning.model.checkpoints import (
     require_finite,
 )
 from ironore_lightning.model.forecaster import Forecaster
-from ironore_lightning.predictions import (
-    BOUNDS,
-    conformal_bounds,
-    mean_forecast,
-    read_forecasts,
-    stated_bounds,
-    to_distribution,
-)
-from ironore_lightning.record import column_digests, write_json
-from ironore_lightning.run_record import RunRecord
-from ironore_lightning.status import machine_errors, require_own_files
-from ironore_lightning.terminal import open_streams, say
+from ironore_lightning.model.hardware import cpu_precision
+from ironore_lightning.process.interrupts import end_in_order, ending_in_a_line
+from ironore_lightning.process.terminal import open_streams, say
+from ironore_lightning.run_folder.layout import require_own_files
+from ironore_lightning.run_folder.provenance import column_digests
+from ironore_lightning.run_folder.record import RunRecord
+from ironore_lightning.run_folder.tables import read_forecasts
+from ironore_lightning.settings.experiment import Config
 
 KEYS = ("run", "data.root", "output_dir", "max_age_days")
 

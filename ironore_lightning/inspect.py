@@ -18,8 +18,8 @@ from ironore_lightning.data.files import listed, quoted, read_bytes
 from ironore_lightning.data.pickles import read_pickled_contracts
 from ironore_lightning.data.tables import MISSING_MARKS, as_text, read_raw_table
 from ironore_lightning.errors import DataError, in_our_words, last_words
-from ironore_lightning.interrupts import ending_in_a_line
-from ironore_lightning.terminal import open_streams, say
+from ironore_lightning.process.interrupts import ending_in_a_line
+from ironore_lightning.process.terminal import open_streams, say
 
 _FORMATS = {
     ".pkl": "pickle",

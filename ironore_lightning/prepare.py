@@ -13,15 +13,15 @@ import pandas as pd
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
-from ironore_lightning.command import run_command, run_job
-from ironore_lightning.composition import own_keys, to_config
-from ironore_lightning.config.experiment import Config
+from ironore_lightning.cli.command import run_command, run_job
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.trading_days import longest_step
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.record import write_csv, write_json
+from ironore_lightning.files import write_csv, write_json
+from ironore_lightning.settings.composition import own_keys, to_config
+from ironore_lightning.settings.experiment import Config
 
 log = logging.getLogger(__name__)
 

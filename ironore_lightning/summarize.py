@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ironore_lightning.errors import WRONG_INPUT, in_our_words, last_words
-from ironore_lightning.imports import quick_imports
-from ironore_lightning.interrupts import end_in_order, ending_in_a_line
-from ironore_lightning.terminal import open_streams, say
+from ironore_lightning.process.imports import quick_imports
+from ironore_lightning.process.interrupts import end_in_order, ending_in_a_line
+from ironore_lightning.process.terminal import open_streams, say
 
 USAGE = "usage: python -m ironore_lightning.summarize DIR\n"
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         with quick_imports():
-            from ironore_lightning.sweep.outputs import report
+            from ironore_lightning.summary.outputs import report
         end_in_order()
         report(Path(arguments[0]))
     except Exception as error:

@@ -27,8 +27,8 @@ from forks import Forks
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from ironore_lightning.composition import to_config
-from ironore_lightning.config.experiment import Config
+from ironore_lightning.settings.composition import to_config
+from ironore_lightning.settings.experiment import Config
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ironore_lightning.imports import quick_imports
+from ironore_lightning.process.imports import quick_imports
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 240
@@ -23,12 +23,12 @@ SECONDS = 240
 
 HEAVY = (
     "arch.bootstrap",
-    "ironore_lightning.command",
+    "ironore_lightning.cli.command",
     "ironore_lightning.experiment",
-    "ironore_lightning.resume",
+    "ironore_lightning.cli.resume",
     "ironore_lightning.sweep.plugins",
     "ironore_lightning.sweep.pruning",
-    "ironore_lightning.sweep.outputs",
+    "ironore_lightning.summary.outputs",
     "statsmodels.stats.multitest",
     "statsmodels.tsa.stattools",
 )

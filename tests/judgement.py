@@ -22,9 +22,9 @@ from mutations import BYTE_STEPS, CURVE_STEPS, FRAME_STEPS, LINE_STEPS
 from pyarrow import parquet
 from small_market import original_settings, read_market, write_small_market
 
-from ironore_lightning.config.data import DataSettings
 from ironore_lightning.data.panel import Panel
 from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.settings.data import DataSettings
 
 LEG = "price_65_m1"
 BLANK = {"", "NA", "N/A", "#N/A", "NaN", "nan", "null", "-"}

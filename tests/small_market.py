@@ -5,16 +5,16 @@ from pathlib import Path
 
 import yaml
 
-from ironore_lightning.config.data import (
+from ironore_lightning.data.panel import Panel, build_panel
+from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.simulation import Market, simulate_market, write_market
+from ironore_lightning.settings.data import (
     DataSettings,
     FuturesSettings,
     PanelSettings,
     SampleSettings,
 )
-from ironore_lightning.config.samples import TargetSettings
-from ironore_lightning.data.panel import Panel, build_panel
-from ironore_lightning.data.raw import RawData, read_raw
-from ironore_lightning.data.sample import Market, simulate_market, write_market
+from ironore_lightning.settings.samples import TargetSettings
 
 ORIGINAL = Path(__file__).parents[1] / "conf" / "data" / "original.yaml"
 FRAMES = ("values", "staleness", "log_returns", "breaks")

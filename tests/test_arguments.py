@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from ironore_lightning.arguments import as_hydra_reads, quoted
+from ironore_lightning.cli.arguments import as_hydra_reads, quoted
 from ironore_lightning.errors import ConfigError
 
 READ = {

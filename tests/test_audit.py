@@ -9,14 +9,17 @@ import pandas as pd
 import pytest
 import torch
 
-from ironore_lightning import audit, experiment, leaks, suspicion
+from ironore_lightning import experiment
+from ironore_lightning.audit import __main__ as audit
+from ironore_lightning.audit import black_box as leaks
+from ironore_lightning.audit import statistics as suspicion
 from ironore_lightning.data import datamodule as datamodules
 from ironore_lightning.data import features as features_module
 from ironore_lightning.data import panel as panels
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.data.windows import Batch, WindowDataset
 from ironore_lightning.errors import ConfigError, LeakageError
-from ironore_lightning.predictions import BOUNDS
+from ironore_lightning.evaluation.forecasts import BOUNDS
 
 WEEKLY = {"IOCJ Inventory": 3, "IOCJ Weekly shipment": 1}
 FEW_DAYS = pd.to_datetime(["2023-01-31", "2024-02-20", "2024-08-08", "2025-03-03"])

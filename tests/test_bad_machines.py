@@ -25,12 +25,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ironore_lightning import experiment, inspect
-from ironore_lightning import status as status_module
 from ironore_lightning.errors import DataError, MachineError
 from ironore_lightning.model.checkpoints import read_checkpoint
+from ironore_lightning.process.terminal import RunLog
 from ironore_lightning.report.console import EpochReport
-from ironore_lightning.status import attempt, read_status
-from ironore_lightning.terminal import RunLog
+from ironore_lightning.run_folder import status as status_module
+from ironore_lightning.run_folder.status import attempt, read_status
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=2")

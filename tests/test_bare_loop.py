@@ -7,7 +7,7 @@ from lightning import seed_everything
 
 from ironore_lightning.data.market import build_market
 from ironore_lightning.experiment import build_forecaster, build_logger, cut_samples, fit
-from ironore_lightning.hardware import set_up_process
+from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.report.console import quieten_lightning
 
 

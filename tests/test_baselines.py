@@ -14,11 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from ironore_lightning.errors import LeakageError
 from ironore_lightning.evaluation import baselines
-from ironore_lightning.evaluation.baselines import (
-    Samples,
-    point_baselines,
-    spread_baselines,
-)
+from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
 
 TUNED = ["ridge", "gradient boosting", "NLinear"]
 POINTS = ["zero", "expanding mean", "majority sign", "last return", "AR(1)", "AR(5)", *TUNED]

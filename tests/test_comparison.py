@@ -8,13 +8,7 @@ from scipy.stats import binomtest, pearsonr, spearmanr
 from scipy.stats import t as student
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from ironore_lightning.evaluation.comparison import (
-    Row,
-    as_table,
-    base_rate,
-    compare,
-    correlation,
-)
+from ironore_lightning.evaluation.comparison import Row, as_table, base_rate, compare, correlation
 from ironore_lightning.evaluation.significance import clark_west
 
 ACTUAL = np.array([1.0, -2.0, 0.0, 3.0])

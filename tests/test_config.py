@@ -8,9 +8,9 @@ import pytest
 from omegaconf import OmegaConf
 from pydantic import BaseModel
 
-from ironore_lightning.composition import to_config, unknown_key
-from ironore_lightning.config.experiment import Config
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.settings.composition import to_config, unknown_key
+from ironore_lightning.settings.experiment import Config
 
 ROOT = Path(__file__).parents[1]
 MEMBERS = sorted(f"{path.parent.name}={path.stem}" for path in (ROOT / "conf").glob("*/*.yaml"))

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.config.data import FuturesSettings
 from ironore_lightning.data.contracts import build_continuous
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.errors import DataError
+from ironore_lightning.settings.data import FuturesSettings
 
 NAN = np.nan
 ADJUSTMENTS = ["ratio", "difference", "none"]

@@ -8,9 +8,9 @@ import pytest
 from damage import in_bytes, in_cell, in_frame, in_lines, unpacked
 from small_market import bits, original_settings, read_market, write_small_market
 
-from ironore_lightning.config.data import DataSettings
 from ironore_lightning.data import files, workbooks
 from ironore_lightning.errors import DataError
+from ironore_lightning.settings.data import DataSettings
 
 FILES = {"csv": "table.csv", "parquet": "table.parquet", "excel": "table.xlsx"}
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from ironore_lightning.config.samples import DateSplit, RatioSplit, ScalingSettings
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.windows import ShuffledChunks
+from ironore_lightning.settings.samples import DateSplit, RatioSplit, ScalingSettings
 
 ROWS, LENGTH = 120, 10
 DAYS = pd.bdate_range("2023-01-02", periods=ROWS + 1, name="date")

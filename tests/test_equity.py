@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.config.evaluation import EvaluationSettings
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.trading import equity_curves
 from ironore_lightning.report.equity import LINES, draw_equity, equity_figures
 from ironore_lightning.report.style import write_figures
+from ironore_lightning.settings.evaluation import EvaluationSettings
 
 NOTE = "after 5 bp a turn"
 

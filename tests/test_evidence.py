@@ -5,13 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from ironore_lightning.evaluation.comparison import Row
-from ironore_lightning.evaluation.evidence import (
-    GRADES,
-    RIVALS,
-    SIGN_ALLOWANCE,
-    Findings,
-    weigh,
-)
+from ironore_lightning.evaluation.evidence import GRADES, RIVALS, SIGN_ALLOWANCE, Findings, weigh
 from ironore_lightning.evaluation.selection import Discount
 
 CONVINCING = Findings(

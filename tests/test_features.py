@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.config.data import FuturesSettings
-from ironore_lightning.config.samples import FeatureSettings, TargetSettings
 from ironore_lightning.data.contracts import build_continuous
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel
 from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.settings.data import FuturesSettings
+from ironore_lightning.settings.samples import FeatureSettings, TargetSettings
 
 NAN = np.nan
 DAYS = pd.bdate_range("2024-01-01", periods=6, name="date")

@@ -16,20 +16,15 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf, open_dict
 
-from ironore_lightning import status
-from ironore_lightning.config.samples import WalkForwardSplit
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.market import build_market
 from ironore_lightning.data.splits import build_split
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.status import hold
+from ironore_lightning.run_folder import status
+from ironore_lightning.run_folder.status import hold
+from ironore_lightning.settings.samples import WalkForwardSplit
 from ironore_lightning.sweep.folds import with_all_folds
-from ironore_lightning.sweep.grid import (
-    GridSweeper,
-    combinations,
-    folder_name,
-    with_values,
-)
+from ironore_lightning.sweep.grid import GridSweeper, combinations, folder_name, with_values
 from ironore_lightning.sweep.outcomes import require_none_refused
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.hardware import require_devices, set_up_process
+from ironore_lightning.model.hardware import require_devices, set_up_process
 
 
 def test_threads_are_set_as_asked(compose):

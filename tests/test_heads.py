@@ -6,9 +6,9 @@ import torch
 from scipy import stats
 
 from ironore_lightning.evaluation.distributions import LEVELS
+from ironore_lightning.evaluation.forecasts import to_distribution
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.model.heads import NUM_OUTPUTS, Head
-from ironore_lightning.predictions import to_distribution
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ironore_lightning.audit import audit_run
+from ironore_lightning.audit.__main__ import audit_run
+from ironore_lightning.cli.resume import own_arguments
 from ironore_lightning.errors import ConfigError, MachineError
+from ironore_lightning.files import write_json
 from ironore_lightning.forecast import main as forecast
-from ironore_lightning.record import write_json
-from ironore_lightning.resume import own_arguments
-from ironore_lightning.status import OPENED, require_own_files, require_own_folders
+from ironore_lightning.run_folder.layout import OPENED, require_own_files, require_own_folders
 from ironore_lightning.summarize import main as summarize
 
 TODAY = datetime.date(2025, 8, 14)

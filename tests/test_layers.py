@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ironore_lightning.record import _git
+from ironore_lightning.run_folder.provenance import _git
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ironore_lightning"
@@ -139,7 +139,8 @@ def test_the_whole_config_is_seen_at_the_top_only(name):
     imported = {
         alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "ironore_lightning.config.experiment"
+        if isinstance(node, ast.ImportFrom)
+        and node.module == "ironore_lightning.settings.experiment"
         for alias in node.names
     }
     assert "Config" not in imported or name in KNOW_ALL

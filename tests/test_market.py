@@ -8,7 +8,7 @@ from ironore_lightning.data.market import build_market
 from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.status import LEFT_BY_A_RUN
+from ironore_lightning.run_folder.layout import LEFT_BY_A_RUN
 
 FRAMES = ("values", "staleness", "log_returns", "breaks")
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.summarize import main as summary_command
-from ironore_lightning.sweep.summary import summarize
+from ironore_lightning.summary.summarize import summarize
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=2")

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ironore_lightning.report.page import Page, render_page
 from ironore_lightning.report.style import dress, open_sheet, printable, write
+from ironore_lightning.summary.page import Page, render_page
 
 HOSTILE = "<script>alert('1')</script> & \"two\" $x_1$ 铁"
 

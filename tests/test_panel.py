@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.config.data import DataSettings, FuturesSettings, PanelSettings
-from ironore_lightning.config.samples import FeaturesSettings, TargetSettings
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.settings.data import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.settings.samples import FeaturesSettings, TargetSettings
 
 NAN = np.nan
 FUTURES = FuturesSettings(month_offset=1, adjustment="ratio", bridge_days=0)

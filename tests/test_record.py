@@ -9,17 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning import record
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.record import (
-    column_digests,
-    provenance,
-    read_bytes,
-    table_digest,
-    write_csv,
-    write_json,
-    write_text,
-)
+from ironore_lightning.files import read_bytes, write_csv, write_json, write_text
+from ironore_lightning.run_folder import provenance as record
+from ironore_lightning.run_folder.provenance import column_digests, provenance, table_digest
 
 
 def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
@@ -122,7 +115,7 @@ def test_the_hash_of_a_table_sees_every_change(change):
 
 
 def test_provenance_outside_a_checkout_says_that_it_does_not_know(monkeypatch, tmp_path):
-    monkeypatch.setattr("ironore_lightning.record.PROJECT", tmp_path)
+    monkeypatch.setattr("ironore_lightning.run_folder.provenance.PROJECT", tmp_path)
     features, target = frames()
     made_of = provenance(
         seed=3, digests={"a": "b"}, features=features, target=target, training=range(2)

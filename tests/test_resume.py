@@ -14,11 +14,11 @@ from hydra import compose as compose_tree
 from hydra import initialize_config_dir
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ironore_lightning.cli.resume import own_arguments
 from ironore_lightning.data.market import _build, _read
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.resume import own_arguments
 
 ROOT = Path(__file__).parents[1]
 NUM_EPOCHS = 25

@@ -14,8 +14,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.hardware import usable_cores
 from ironore_lightning.model.forecaster import Forecaster
+from ironore_lightning.model.hardware import usable_cores
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=3")

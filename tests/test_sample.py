@@ -11,11 +11,11 @@ import yaml
 from hydra import compose as compose_settings
 from hydra import initialize_config_dir
 
-from ironore_lightning.composition import to_config
-from ironore_lightning.config.data import SampleSettings
 from ironore_lightning.data.raw import read_raw
-from ironore_lightning.data.sample import Market, simulate_market, write_market
+from ironore_lightning.data.simulation import Market, simulate_market, write_market
 from ironore_lightning.experiment import run_experiment
+from ironore_lightning.settings.composition import to_config
+from ironore_lightning.settings.data import SampleSettings
 
 ROOT = Path(__file__).parents[1]
 SEEDS = range(6)

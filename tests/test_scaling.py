@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
-from ironore_lightning.config.samples import ScalingSettings
 from ironore_lightning.data.scaling import ROWS_AT_ONCE, fit_scaler, scale_table
+from ironore_lightning.settings.samples import ScalingSettings
 
 METHODS = ["minmax", "standard", "robust", "none"]
 

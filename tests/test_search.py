@@ -19,15 +19,12 @@ from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from ironore_lightning import status
 from ironore_lightning.errors import ConfigError, RunPruned, TrainingError
-from ironore_lightning.record import write_json
-from ironore_lightning.status import Status, attempt, hold, read_status
+from ironore_lightning.files import write_json
+from ironore_lightning.run_folder import status
+from ironore_lightning.run_folder.status import Status, attempt, hold, read_status
 from ironore_lightning.sweep import study as studies
-from ironore_lightning.sweep.search import (
-    OptunaSweeper,
-    search_space,
-)
+from ironore_lightning.sweep.search import OptunaSweeper, search_space
 from ironore_lightning.sweep.settings import SearchSettings, read_settings
 from ironore_lightning.sweep.study import ask, pruning, tell
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.evaluation.sensitivity import (
+from ironore_lightning.summary.sensitivity import (
     advice,
     as_numbers,
     best_so_far,

@@ -7,13 +7,8 @@ import torch
 from lightning import Callback
 
 from ironore_lightning.data.raw import read_raw
-from ironore_lightning.experiment import (
-    build_datamodule,
-    build_forecaster,
-    build_logger,
-    fit,
-)
-from ironore_lightning.hardware import set_up_process
+from ironore_lightning.experiment import build_datamodule, build_forecaster, build_logger, fit
+from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.report.console import quieten_lightning
 
 SLURM = {

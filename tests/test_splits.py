@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.config.samples import DateSplit, RatioSplit, WalkForwardSplit
 from ironore_lightning.data.splits import (
     SEGMENTS,
     Split,
@@ -17,6 +16,7 @@ from ironore_lightning.data.splits import (
     walk_forward_fold,
 )
 from ironore_lightning.errors import ConfigError, DataError, LeakageError
+from ironore_lightning.settings.samples import DateSplit, RatioSplit, WalkForwardSplit
 
 CHRONOLOGICAL = RatioSplit(method="ratio", train=0.70, val=0.15, test=0.15)
 

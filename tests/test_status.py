@@ -11,20 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from ironore_lightning import status as status_module
-from ironore_lightning.errors import (
-    ConfigError,
-    DataError,
-    MachineError,
-    RunPruned,
-    TrainingError,
-)
-from ironore_lightning.record import write_json
-from ironore_lightning.status import (
+from ironore_lightning.errors import ConfigError, DataError, MachineError, RunPruned, TrainingError
+from ironore_lightning.files import write_json
+from ironore_lightning.run_folder import status as status_module
+from ironore_lightning.run_folder.layout import LEFT_BY_A_RUN
+from ironore_lightning.run_folder.status import (
     COMPLETE,
     FAILED,
     INTERRUPTED,
-    LEFT_BY_A_RUN,
     PRUNED,
     RESULTS_FILE,
     RUNNING,

@@ -10,9 +10,9 @@ import pytest
 from conftest import digest, write_status
 
 from ironore_lightning.evaluation.metrics import evaluate
-from ironore_lightning.sweep.outputs import discount_lines, report, run_table, summary_lines
-from ironore_lightning.sweep.runs import read_runs
-from ironore_lightning.sweep.summary import scored, summarize
+from ironore_lightning.summary.outputs import discount_lines, report, run_table, summary_lines
+from ironore_lightning.summary.runs import read_runs
+from ironore_lightning.summary.summarize import scored, summarize
 
 NUM_DAYS = 500
 BORDERS = (250, 350)

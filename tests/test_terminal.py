@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from ironore_lightning import forecast, inspect, summarize
 from ironore_lightning.errors import ConfigError, last_words
-from ironore_lightning.terminal import Console, Lines, open_streams, say
+from ironore_lightning.process.terminal import Console, Lines, open_streams, say
 
 ROOT = Path(__file__).parents[1]
 TODAY = datetime.date(2026, 1, 2)

@@ -11,9 +11,9 @@ from ironore_lightning.evaluation.intervals import (
     ewma_volatility,
     scaled_scores,
 )
-from ironore_lightning.status import hold
-from ironore_lightning.sweep.runs import CompleteRun, read_runs, varying
-from ironore_lightning.sweep.trials import gather_trials, join
+from ironore_lightning.run_folder.status import hold
+from ironore_lightning.summary.runs import CompleteRun, read_runs, varying
+from ironore_lightning.summary.trials import gather_trials, join
 
 WALK = ("model=tiny", "split=walk_forward")
 

@@ -10,9 +10,9 @@ import pytest
 
 from ironore_lightning.evaluation.assessment import assess, skill_blocks
 from ironore_lightning.evaluation.days import ScoredDays
-from ironore_lightning.report.folds import fold_figures
 from ironore_lightning.report.style import shorten
-from ironore_lightning.report.tuning import MOST_LISTED, MOST_RANKED, Tuning, tuning_figures
+from ironore_lightning.summary.figures import MOST_LISTED, MOST_RANKED, Tuning, tuning_figures
+from ironore_lightning.summary.fold_figures import fold_figures
 
 NAMES = [
     "best_model",

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from ironore_lightning.evaluation.days import ScoredDays
+from ironore_lightning.evaluation.labels import direction_sentence, epoch_speed, label, loss_trend
 from ironore_lightning.evaluation.metrics import evaluate
-from ironore_lightning.evaluation.verdict import direction_sentence, epoch_speed, label, loss_trend
 
 
 def scores_with(hits, days=100):

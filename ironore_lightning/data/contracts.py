@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ironore_lightning.config.data import FuturesSettings
 from ironore_lightning.errors import DataError
+from ironore_lightning.settings.data import FuturesSettings
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]

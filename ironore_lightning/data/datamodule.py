@@ -9,12 +9,6 @@ import pandas as pd
 import torch
 from lightning import LightningDataModule
 
-from ironore_lightning.config.samples import (
-    DateSplit,
-    RatioSplit,
-    ScalingSettings,
-    WalkForwardSplit,
-)
 from ironore_lightning.data.scaling import fit_scaler, scale_table, target_values
 from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
 from ironore_lightning.data.windows import (
@@ -22,6 +16,12 @@ from ironore_lightning.data.windows import (
     ShuffledChunks,
     WindowDataset,
     WindowLoader,
+)
+from ironore_lightning.settings.samples import (
+    DateSplit,
+    RatioSplit,
+    ScalingSettings,
+    WalkForwardSplit,
 )
 
 EVALUATION_BATCH = 4096

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.config.samples import FeatureSettings, TargetSettings
 from ironore_lightning.data.panel import Panel
 from ironore_lightning.errors import ConfigError, DataError, LeakageError
+from ironore_lightning.settings.samples import FeatureSettings, TargetSettings
 
 SAME_SHARE = 0.9
 """Share of rows on which a feature may not equal the target."""

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ironore_lightning.config.data import FileSettings
 from ironore_lightning.errors import DataError, closest
+from ironore_lightning.settings.data import FileSettings
 
 MAX_BYTES = 512 * 2**20
 """Largest file that is opened; ten years of daily curves take about 2 MB, and a million rows of

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ironore_lightning.config.data import DataSettings, FuturesSettings, PanelSettings
-from ironore_lightning.config.samples import TargetSettings
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.settings.data import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.settings.samples import TargetSettings
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.config.data import SourceSettings
-from ironore_lightning.data.sample import FIRST_DAY_GROUP, LAST_DAY
+from ironore_lightning.data.simulation import FIRST_DAY_GROUP, LAST_DAY
+from ironore_lightning.settings.data import SourceSettings
 
 FREQUENCIES = {"daily": "B", "weekly": "W-SUN"}
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.config.data import DataSettings, FuturesSettings, PanelSettings
-from ironore_lightning.config.samples import TargetSettings
 from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
 from ironore_lightning.data.files import quoted
 from ironore_lightning.data.raw import RawData
@@ -20,6 +18,8 @@ from ironore_lightning.data.trading_days import (
     trading_weekdays,
 )
 from ironore_lightning.errors import ConfigError, DataError, closest
+from ironore_lightning.settings.data import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.settings.samples import TargetSettings
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.config.data import DataSettings, FileSettings
 from ironore_lightning.data.files import quoted, read_bytes, source_path
 from ironore_lightning.data.neutral import write_neutral_drivers
-from ironore_lightning.data.sample import simulate_market, write_market
+from ironore_lightning.data.simulation import simulate_market, write_market
 from ironore_lightning.data.sources import read_contracts, read_source, read_table
 from ironore_lightning.data.trading_days import read_holidays
 from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.settings.data import DataSettings, FileSettings
 
 LONGEST_SILENCE_DAYS = 45
 """How long before the newest value of all files a column may end, and how many days may lie between

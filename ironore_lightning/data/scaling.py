@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
-from ironore_lightning.config.samples import ScalingSettings
 from ironore_lightning.errors import DataError
+from ironore_lightning.settings.samples import ScalingSettings
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]

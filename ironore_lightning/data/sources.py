@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.config.data import ContractsSettings, FileSettings, SourceSettings
 from ironore_lightning.data.files import listed, quoted, source_path
 from ironore_lightning.data.pickles import read_pickled_contracts
 from ironore_lightning.data.tables import (
@@ -23,6 +22,7 @@ from ironore_lightning.data.tables import (
     require_headers,
 )
 from ironore_lightning.errors import DataError
+from ironore_lightning.settings.data import ContractsSettings, FileSettings, SourceSettings
 
 MEDIAN_SPACING_DAYS = {"daily": (1, 4), "weekly": (5, 10)}
 """Least and most calendar days between dates, by the frequency that a source claims."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.config.samples import DateSplit, RatioSplit, WalkForwardSplit
 from ironore_lightning.errors import ConfigError, DataError, LeakageError
+from ironore_lightning.settings.samples import DateSplit, RatioSplit, WalkForwardSplit
 
 SEGMENTS = ("train", "val", "test")
 

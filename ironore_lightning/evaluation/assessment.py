@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.config.evaluation import EvaluationSettings
 from ironore_lightning.evaluation.comparison import (
     COVERAGE,
     Row,
@@ -39,6 +38,7 @@ from ironore_lightning.evaluation.significance import (
     pesaran_timmermann,
 )
 from ironore_lightning.evaluation.trading import SIGN, TradingResult, gross_profit, trading_table
+from ironore_lightning.settings.evaluation import EvaluationSettings
 
 MODEL = "model"
 SET_SIZE = 0.10

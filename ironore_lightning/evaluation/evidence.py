@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ironore_lightning.config.evaluation import EvaluationSettings
 from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.selection import Discount
+from ironore_lightning.settings.evaluation import EvaluationSettings
 
 GRADES = ("INSUFFICIENT", "NONE", "SUGGESTIVE", "SUPPORTED", "STRONG")
 """From nothing to be said to as much as history can say; SUSPECT stands beside them."""

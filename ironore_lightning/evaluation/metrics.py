@@ -8,12 +8,7 @@ from scipy.stats import binom
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
-from ironore_lightning.evaluation.comparison import (
-    correlation,
-    count_hits,
-    gain,
-    mean_losses,
-)
+from ironore_lightning.evaluation.comparison import correlation, count_hits, gain, mean_losses
 from ironore_lightning.evaluation.days import Floats, ScoredDays
 
 GUESSING_COVERAGE = 0.95

@@ -16,12 +16,7 @@ from scipy.stats import norm
 from ironore_lightning.evaluation.days import Flags, Floats, ScoredDays, hits
 from ironore_lightning.evaluation.resampling import block_length, superior_ability
 from ironore_lightning.evaluation.significance import ROUNDING, binomial_test
-from ironore_lightning.evaluation.trading import (
-    TRADING_DAYS,
-    gross_profit,
-    moments,
-    sharpe_error,
-)
+from ironore_lightning.evaluation.trading import TRADING_DAYS, gross_profit, moments, sharpe_error
 
 EULER_MASCHERONI = 0.5772156649015329
 

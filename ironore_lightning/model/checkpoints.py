@@ -21,10 +21,10 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from ironore_lightning.config.training import HardwareSettings, TrainingSettings
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.files import write_bytes
 from ironore_lightning.model.forecaster import Forecaster
-from ironore_lightning.record import write_bytes
+from ironore_lightning.settings.training import HardwareSettings, TrainingSettings
 
 SECONDS_BETWEEN_WRITES = 5.0
 """What a killed run has to do again at most, beside the epoch in which it was killed."""

@@ -11,7 +11,6 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from ironore_lightning.config.training import ModelSettings, TrainingSettings
 from ironore_lightning.data.windows import Batch
 from ironore_lightning.errors import TrainingError
 from ironore_lightning.evaluation.metrics import epoch_metrics
@@ -19,6 +18,7 @@ from ironore_lightning.model.heads import NUM_OUTPUTS, Head
 from ironore_lightning.model.losses import MeanLoss
 from ironore_lightning.model.network import BiLSTM
 from ironore_lightning.model.optimizers import build_optimizer, build_schedule
+from ironore_lightning.settings.training import ModelSettings, TrainingSettings
 
 
 class Forecaster(LightningModule):

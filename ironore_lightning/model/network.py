@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ironore_lightning.config.training import ModelSettings
+from ironore_lightning.settings.training import ModelSettings
 
 
 class BiLSTM(nn.Module):

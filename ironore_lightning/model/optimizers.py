@@ -6,7 +6,7 @@ from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
 
-from ironore_lightning.config.training import TrainingSettings
+from ironore_lightning.settings.training import TrainingSettings
 
 
 def build_optimizer(

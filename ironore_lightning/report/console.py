@@ -16,13 +16,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from tqdm import tqdm
 
-from ironore_lightning.config.evaluation import ThresholdSettings
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.comparison import as_table
+from ironore_lightning.evaluation.labels import Labels, epoch_speed, loss_trend
 from ironore_lightning.evaluation.metrics import Scores
 from ironore_lightning.evaluation.trading import ONE_DAY_LATER, TradingResult, usual_cost
-from ironore_lightning.evaluation.verdict import Labels, epoch_speed, loss_trend
-from ironore_lightning.terminal import TEST_RESULTS
+from ironore_lightning.process.terminal import TEST_RESULTS
+from ironore_lightning.settings.evaluation import ThresholdSettings
 
 log = logging.getLogger(__name__)
 test_log = logging.getLogger(TEST_RESULTS)

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from ironore_lightning.config.evaluation import EvaluationSettings
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.trading import (
     BUY_AND_HOLD,
@@ -36,6 +35,7 @@ from ironore_lightning.report.style import (
     legend_below,
     open_figure,
 )
+from ironore_lightning.settings.evaluation import EvaluationSettings
 
 LINES: dict[str, tuple[str, Literal["-", "--", ":"]]] = {
     BUY_AND_HOLD: (ACTUAL, "-"),

@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
-from ironore_lightning.record import write_bytes
+from ironore_lightning.files import write_bytes
 
 Values = NDArray[np.float64]
 Dates = NDArray[np.datetime64]

@@ -20,9 +20,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from ironore_lightning.config.experiment import Config
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.evidence import GRADES
+from ironore_lightning.settings.experiment import Config
 
 USUAL_HOOK = threading.excepthook
 

@@ -1,1 +1,1 @@
-"""Many runs: how they are started, and what they are worth together."""
+"""How many runs are started: grids, folds, searches."""

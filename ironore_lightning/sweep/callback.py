@@ -14,18 +14,17 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from ironore_lightning.composition import require_right_settings, unresolved
-from ironore_lightning.config.experiment import require_validation_metric
-from ironore_lightning.errors import FAILED, ConfigError, IronOreError, last_words
-from ironore_lightning.hardware import usable_cores
-from ironore_lightning.imports import quick_imports
-from ironore_lightning.interrupts import end_in_order
-from ironore_lightning.status import (
-    machine_errors,
+from ironore_lightning.errors import FAILED, ConfigError, IronOreError, last_words, machine_errors
+from ironore_lightning.model.hardware import usable_cores
+from ironore_lightning.process.imports import quick_imports
+from ironore_lightning.process.interrupts import end_in_order
+from ironore_lightning.run_folder.layout import (
     require_own_files,
     require_own_folders,
     require_usable_name,
 )
+from ironore_lightning.settings.composition import require_right_settings, unresolved
+from ironore_lightning.settings.experiment import require_validation_metric
 from ironore_lightning.sweep.grid import num_workers
 
 log = logging.getLogger(__name__)
@@ -77,8 +76,8 @@ class ManyRuns(Callback):
     def on_multirun_end(self, config: DictConfig, **_: object) -> None:
         """Summarise, and say by the exit status if a run failed."""
         with quick_imports():
-            from ironore_lightning.sweep.outputs import report
-            from ironore_lightning.sweep.runs import run_folders
+            from ironore_lightning.summary.outputs import report
+            from ironore_lightning.summary.runs import run_folders
 
         folder = Path(config.hydra.sweep.dir)
         if not run_folders(folder):

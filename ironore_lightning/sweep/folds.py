@@ -6,10 +6,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from ironore_lightning.composition import to_config
-from ironore_lightning.config.experiment import Config
-from ironore_lightning.config.samples import WalkForwardSplit
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.settings.composition import to_config
+from ironore_lightning.settings.experiment import Config
+from ironore_lightning.settings.samples import WalkForwardSplit
 
 KEY = "split.fold"
 ALL = f"{KEY}=all"

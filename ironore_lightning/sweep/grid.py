@@ -19,8 +19,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.record import write_text
-from ironore_lightning.status import hold
+from ironore_lightning.files import write_text
+from ironore_lightning.run_folder.status import hold
 from ironore_lightning.sweep.outcomes import require_none_refused
 
 LONGEST_NAME = 120
@@ -100,8 +100,8 @@ def require_right_jobs(
         ConfigError: With the mistakes of all jobs, each line once.
     """
     # The settings take time to import, which --help and TAB do not have.
-    from ironore_lightning.composition import own_keys, to_config
-    from ironore_lightning.hardware import require_one_process
+    from ironore_lightning.model.hardware import require_one_process
+    from ironore_lightning.settings.composition import own_keys, to_config
 
     besides = own_keys(config.hydra.job.config_name)
     groups = config.hydra.runtime.choices
@@ -137,7 +137,7 @@ def launch(launcher: Launcher, jobs: Sequence[list[str]], *, first: int = 0) -> 
 
     Joblib starts all its workers at once: more than there are jobs, or cores, are of no use.
     """
-    from ironore_lightning.hardware import usable_cores
+    from ironore_lightning.model.hardware import usable_cores
 
     if workers := getattr(launcher, "joblib", None):
         wanted = int(workers["n_jobs"])

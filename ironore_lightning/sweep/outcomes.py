@@ -7,7 +7,7 @@ from pathlib import Path
 from hydra.core.utils import JobReturn, JobStatus
 
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.status import COMPLETE, FAILED, Status, read_status
+from ironore_lightning.run_folder.status import COMPLETE, FAILED, Status, read_status
 
 REFUSED = "its folder holds another run that has finished"
 

@@ -19,8 +19,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.record import write_text
-from ironore_lightning.status import COMPLETE, PRUNED, hold
+from ironore_lightning.files import write_text
+from ironore_lightning.run_folder.status import COMPLETE, PRUNED, hold
 from ironore_lightning.sweep.grid import launch, require_right_jobs
 from ironore_lightning.sweep.outcomes import outcome, require_none_refused
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ironore_lightning.errors import ConfigError, RunPruned
-from ironore_lightning.record import short_reason
-from ironore_lightning.status import COMPLETE, PRUNED, Status
+from ironore_lightning.files import short_reason
+from ironore_lightning.run_folder.status import COMPLETE, PRUNED, Status
 from ironore_lightning.sweep.settings import SearchSettings
 
 try:

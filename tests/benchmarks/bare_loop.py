@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.utils.data import DataLoader, TensorDataset
 
-from ironore_lightning.config.experiment import Config
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.experiment import build_forecaster
 from ironore_lightning.model.forecaster import Forecaster
+from ironore_lightning.settings.experiment import Config
 
 
 @dataclass(frozen=True)

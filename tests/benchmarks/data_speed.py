@@ -80,7 +80,7 @@ def work(path: Path) -> None:
     from ironore_lightning.data.features import build_features, build_target
     from ironore_lightning.data.market import build_market
     from ironore_lightning.experiment import build_forecaster, cut_samples, lay_windows
-    from ironore_lightning.hardware import set_up_process
+    from ironore_lightning.model.hardware import set_up_process
 
     config = table_config(path)
     set_up_process(config.hardware)

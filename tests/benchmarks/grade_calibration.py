@@ -30,22 +30,22 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ironore_lightning.composition import to_config
-from ironore_lightning.config.data import SampleSettings
-from ironore_lightning.config.evaluation import EvaluationSettings
-from ironore_lightning.config.experiment import Config
-from ironore_lightning.config.samples import WalkForwardSplit
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.raw import RawData
-from ironore_lightning.data.sample import Market, simulate_market
+from ironore_lightning.data.simulation import Market, simulate_market
 from ironore_lightning.evaluation.assessment import collect_findings, skill_blocks, skill_tests
 from ironore_lightning.evaluation.baselines import Samples, point_baselines
 from ironore_lightning.evaluation.comparison import Row, compare
 from ironore_lightning.evaluation.evidence import GRADES, Evidence, Findings, weigh
 from ironore_lightning.evaluation.significance import clopper_pearson
 from ironore_lightning.experiment import build_datamodule, build_forecaster, fit, predict
-from ironore_lightning.hardware import set_up_process
+from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.report.console import quieten_lightning
+from ironore_lightning.settings.composition import to_config
+from ironore_lightning.settings.data import SampleSettings
+from ironore_lightning.settings.evaluation import EvaluationSettings
+from ironore_lightning.settings.experiment import Config
+from ironore_lightning.settings.samples import WalkForwardSplit
 
 CONF = Path(__file__).parents[2] / "conf"
 OVERRIDES = ["features=stationary", "scaling.method=standard", "model=bilstm_small"]

@@ -159,7 +159,7 @@ def work(kind: str, overrides: Sequence[str]) -> None:
     from lightning import seed_everything
 
     from ironore_lightning.experiment import build_forecaster, build_logger, fit
-    from ironore_lightning.hardware import set_up_process
+    from ironore_lightning.model.hardware import set_up_process
     from ironore_lightning.report.console import quieten_lightning
 
     config, datamodule = prepare(overrides)

@@ -1,0 +1,1 @@
+"""Is the future in the data? The black box, suspicious statistics, and their command."""

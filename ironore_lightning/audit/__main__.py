@@ -1,0 +1,256 @@
+"""Look for leaks: ``python -m ironore_lightning.audit``, with the settings of train.py.
+
+Exit status 0 is clean, 1 a leak, 2 wrong settings or data. What it found stays in
+`leak_audit.json`. With `run=FOLDER` the forecasts of a finished run are looked at as well.
+"""
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+import pandas as pd
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import to_absolute_path
+from omegaconf import DictConfig
+
+from ironore_lightning.cli.command import run_command, run_job
+from ironore_lightning.errors import LeakageError
+from ironore_lightning.files import write_json
+from ironore_lightning.run_folder.layout import require_own_files
+from ironore_lightning.settings.composition import own_keys, to_config
+from ironore_lightning.settings.experiment import Config
+
+if TYPE_CHECKING:  # they bring torch, whose import --help does not wait for
+    from ironore_lightning.audit.statistics import Copy, Finding, ShuffledFits
+    from ironore_lightning.data.datamodule import WindowDataModule
+
+log = logging.getLogger(__name__)
+
+TABLE_REMARK = (
+    "columns of a prepared table were made elsewhere; this audit cannot see how, only whether "
+    "their numbers are suspicious"
+)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        data: Member that was audited.
+        rows: Of the table, its first day and its last.
+        days: After which the future was made up.
+        ahead: Longest look ahead by part and column, in calendar days; 0 is none.
+        canary: Days that the planted column looks ahead; 0 says that the audit is broken.
+        features: By feature, `correlation` with a later return and `lead`.
+        shuffled: Fits to targets in a random order.
+        forecasts: Whose forecasts were held against the outcomes.
+        copy: What they resemble.
+        remarks: What a reader should know, and what is no leak.
+        findings: The leaks.
+    """
+
+    data: str
+    rows: tuple[int, str, str]
+    days: tuple[str, ...]
+    ahead: "dict[str, dict[str, int]]"
+    canary: int
+    features: pd.DataFrame
+    shuffled: "ShuffledFits"
+    forecasts: str
+    copy: "Copy"
+    remarks: tuple[str, ...]
+    findings: "tuple[Finding, ...]"
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="audit")
+def main(composed: DictConfig) -> None:
+    """Check the settings, then look, tell and judge."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+
+    def job() -> None:
+        config = to_config(composed, besides=own_keys("audit"))
+        started = time.perf_counter()
+        run = None if composed.run is None else Path(to_absolute_path(str(composed.run)))
+        audit = audit_run(config, run=run)
+        write_json(folder / "leak_audit.json", as_record(audit))
+        log.info("%s", f"took {time.perf_counter() - started:.1f} s; all of it is in {folder}")
+        tell(audit)
+        require_clean(audit)
+
+    run_job(job)
+
+
+def audit_run(config: Config, *, run: Path | None) -> Audit:
+    """Look for leaks in the table of a run, and in its forecasts.
+
+    Args:
+        config: Settings of the run.
+        run: Its folder if it is finished; otherwise a ridge regression forecasts.
+
+    Raises:
+        ConfigError: If the settings do not fit the data, or the folder holds no forecasts.
+        DataError: If a raw file or the table made of it is wrong.
+    """
+    from ironore_lightning.audit import black_box as leaks
+    from ironore_lightning.audit import statistics as suspicion
+    from ironore_lightning.data.raw import read_raw
+    from ironore_lightning.experiment import build_datamodule
+    from ironore_lightning.run_folder.tables import read_predictions
+
+    if run is not None:
+        require_own_files(run)
+    finished = None if run is None else read_predictions(run, config.target.kind)
+    raw = read_raw(config.data)
+    module = build_datamodule(raw, config)
+    box = leaks.build_black_box(raw, config)
+    days = leaks.audit_days(box)
+    ahead = leaks.find_leaks(box, days)
+    knowledge, remarks = judge_features(module, config)
+    shuffled = suspicion.fit_shuffled(module, horizon=config.target.horizon)
+    tested = forecast_by_ridge(module) if finished is None else finished.query("segment == 'test'")
+    copy = suspicion.compare_with_outcomes(
+        tested["forecast"].to_numpy(), tested["actual"].to_numpy()
+    )
+    findings = [
+        *leaks.leak_findings(ahead),
+        *suspicion.suspicions(knowledge),
+        *suspicion.fit_findings(shuffled, None if finished is None else copy),
+    ]
+    rows = pd.DatetimeIndex(module.features.index)
+    return Audit(
+        data=config.data.name,
+        rows=(len(rows), f"{rows[0]:%Y-%m-%d}", f"{rows[-1]:%Y-%m-%d}"),
+        days=tuple(f"{day:%Y-%m-%d}" for day in days),
+        canary=ahead["features"].pop(leaks.CANARY),
+        ahead=ahead,
+        features=knowledge,
+        shuffled=shuffled,
+        forecasts="a ridge regression" if run is None else f"run {run}",
+        copy=copy,
+        remarks=remarks,
+        findings=tuple(findings),
+    )
+
+
+def judge_features(
+    module: "WindowDataModule", config: Config
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return what the features know of later returns, and remarks on them."""
+    from ironore_lightning.audit import statistics as suspicion
+
+    knowledge = suspicion.knowledge_of_returns(
+        module.features,
+        module.target["value"],
+        horizon=config.target.horizon,
+        too_large=config.evaluation.suspect_ic,
+        fewest_rows=config.evaluation.suspect_days,
+    )
+    fewest = config.evaluation.suspect_days
+    remarks = suspicion.late_copies(module.features, fewest_rows=fewest)
+    if (known := int(module.target["value"].notna().sum())) < fewest:
+        remarks.append(f"{known} rows have a target; below {fewest} no correlation is suspicious")
+    if config.data.table is not None:
+        remarks.append(TABLE_REMARK)
+    return knowledge, tuple(remarks)
+
+
+def forecast_by_ridge(module: "WindowDataModule") -> pd.DataFrame:
+    """Let a ridge regression stand in for a run that is not there."""
+    from ironore_lightning.audit import statistics as suspicion
+
+    targets = suspicion.segment_returns(module, "train")
+    forecast = suspicion.fit_ridge(module, targets[:, None])[:, 0]
+    return pd.DataFrame({"forecast": forecast, "actual": suspicion.segment_returns(module, "test")})
+
+
+def tell(audit: Audit) -> None:
+    """Print what was found, one line a finding; the last line is `clean` or how many leaks."""
+    num_rows, first, last = audit.rows
+    log.info(
+        "%s",
+        f"data={audit.data}, {num_rows} rows from {first} to {last}; after each of "
+        f"{len(audit.days)} days all that was published later was made up",
+    )
+    table = pd.DataFrame(
+        {
+            "feature": audit.features.index,
+            "looks ahead": [_days(audit.ahead["features"][name]) for name in audit.features.index],
+            "largest correlation with a later return": [
+                f"{one.correlation:+.2f} ({one.lead} d)" for one in audit.features.itertuples()
+            ],
+        }
+    )
+    for line in table.to_string(index=False).splitlines():
+        log.info("%s", line)
+    for part in ("target", "scaler", "windows"):
+        log.info("%s", f"{part}: {_part_line(audit, part)}")
+    log.info("%s", f"canary: {'caught' if audit.canary else 'NOT CAUGHT'}")
+    fits = audit.shuffled
+    log.info("%s", f"shuffled targets: {fits.num_skilled} of {fits.num_fits} fits show skill")
+    log.info(
+        "%s",
+        f"forecasts of {audit.forecasts}: correlation {audit.copy.correlation:+.2f} with the "
+        f"outcome {audit.copy.lag} sample(s) before theirs",
+    )
+    for line in (*audit.remarks, *(finding.text for finding in audit.findings)):
+        log.info("%s", line)
+    if audit.canary:
+        log.info("%s", _verdict(audit))
+
+
+def require_clean(audit: Audit) -> None:
+    """Raise `LeakageError` if something leaks, or if the audit would not have seen it."""
+    if not audit.canary:
+        raise LeakageError(
+            "the audit itself is broken: it did not catch a planted mean over the days around each "
+            "day, so what it says of other columns is worth nothing"
+        )
+    if audit.findings:
+        names = dict.fromkeys(finding.name for finding in audit.findings)
+        raise LeakageError(f"{_verdict(audit)}: {', '.join(names)}")
+
+
+def as_record(audit: Audit) -> dict[str, Any]:
+    """Lay an audit out for JSON."""
+    return {
+        "verdict": _verdict(audit) if audit.canary else "broken",
+        "findings": [asdict(finding) for finding in audit.findings],
+        "remarks": list(audit.remarks),
+        "data": audit.data,
+        "rows": dict(zip(("count", "first_date", "last_date"), audit.rows, strict=True)),
+        "days": list(audit.days),
+        "days_ahead": audit.ahead,
+        "canary_days_ahead": audit.canary,
+        "later_returns": {
+            str(one.Index): {"correlation": one.correlation, "lead": one.lead}
+            for one in audit.features.itertuples()
+        },
+        "shuffled_fits": asdict(audit.shuffled),
+        "forecasts": {"of": audit.forecasts, **asdict(audit.copy)},
+    }
+
+
+def _verdict(audit: Audit) -> str:
+    count = len(audit.findings)
+    return f"{count} leak{'s' if count > 1 else ''}" if count else "clean"
+
+
+def _part_line(audit: Audit, part: str) -> str:
+    """Say whether target, scaler or windows look ahead, and whether it is their own doing."""
+    ahead = max(audit.ahead[part].values())
+    if not ahead:
+        return "nothing ahead"
+    is_own = any(finding.part == part for finding in audit.findings)
+    return f"{_days(ahead)} ahead" + ("" if is_own else ", which follows from what is named below")
+
+
+def _days(ahead: int) -> str:
+    return f"{ahead} day(s)" if ahead else "no"
+
+
+if __name__ == "__main__":
+    run_command(main, "audit")

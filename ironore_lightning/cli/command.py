@@ -1,0 +1,231 @@
+"""How a command ends: its exit status, and a line instead of a traceback for what a user caused."""
+
+import logging
+import math
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+
+from ironore_lightning.cli.arguments import as_hydra_reads
+from ironore_lightning.cli.help import help_text, is_help_wanted
+from ironore_lightning.cli.resume import GO_ON
+from ironore_lightning.errors import (
+    FAILED,
+    ConfigError,
+    IronOreError,
+    RunPruned,
+    closest,
+    exit_status,
+    in_our_words,
+    is_refused,
+    last_words,
+)
+from ironore_lightning.process.interrupts import ending_in_a_line
+from ironore_lightning.process.terminal import TEST_RESULTS, open_streams, say, silence
+from ironore_lightning.run_folder.status import OTHER_PLACES
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+TERMINATED = 143
+
+EXTRAS = {
+    "joblib": "parallel",
+    **dict.fromkeys(("submitit_local", "submitit_slurm", "ray"), "cluster"),
+}
+"""What brings a launcher that Hydra does not have by itself."""
+
+UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
+AMBIGUOUS = re.compile(
+    r"(Ambiguous value for argument|Sweep parameters) '(?P<override>.+?)'( requires| 1\.)"
+)
+UNKNOWN_MEMBER = re.compile(
+    r"Could not find '(?P<group>[^\s']+)/(?P<member>[^\s']*)' "
+    r"Available options in '\S+': (?P<members>.*?)( Config search|$)"
+)
+
+
+class BelowError(logging.Filter):
+    """Let everything below an error through; errors go to standard error instead."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether `record` is no error."""
+        return record.levelno < logging.ERROR
+
+
+class WhileChoosing(logging.Filter):
+    """Keep the test results of the runs of a multirun off the console; their logs have them.
+
+    Who saw those of all runs would choose by them, and the grade counts on validation choosing.
+
+    Args:
+        mode: Hydra's.
+    """
+
+    def __init__(self, mode: RunMode | None) -> None:
+        """Remember whether there are several runs to choose from."""
+        super().__init__()
+        self.is_multirun = mode == RunMode.MULTIRUN
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether `record` may be seen."""
+        return not (self.is_multirun and record.name == TEST_RESULTS)
+
+
+def run_command(
+    main: Callable[[], object],
+    config_name: str,
+    arguments: Callable[[list[str]], list[str]] = list,
+) -> None:
+    """Run a Hydra command; exit with 0 done, 1 failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM.
+
+    Args:
+        main: A function under `hydra.main`.
+        config_name: Of its settings.
+        arguments: What makes Hydra's arguments of those of the command line.
+    """
+    # Hydra would print its own report and exit with 1; with this it raises, and we decide.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    from ironore_lightning.sweep.plugins import register
+
+    register()
+    open_streams()
+    ending_in_a_line(lambda: _run(main, config_name, arguments))
+
+
+def _run(
+    main: Callable[[], object], config_name: str, arguments: Callable[[list[str]], list[str]]
+) -> None:
+    try:
+        if is_help_wanted(sys.argv[1:]):
+            say(help_text(config_name, sys.argv[1:]))
+        else:
+            sys.argv[1:] = as_hydra_reads(arguments(sys.argv[1:]))
+            with ending_when_told():
+                main()
+        say("")  # what Hydra printed is written before we leave
+    except BrokenPipeError:  # whoever read the output has seen enough
+        silence(sys.stdout)
+        sys.exit(FAILED)
+    except Exception as error:
+        sys.exit(last_words(_in_our_words(error)))
+
+
+@contextmanager
+def ending_when_told() -> Iterator[None]:
+    """End by an exception on SIGTERM, as Python does on Ctrl-C, so that a run can write its end.
+
+    During a fit lightning calls this after its own handler. A SIGTERM that whoever started the
+    command wants to be ignored stays so.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _in_our_words(error: Exception) -> IronOreError:
+    """Return what a user can cause as an error of ours; raise what is a mistake in the code."""
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        remark = f"; {OTHER_PLACES}" if GO_ON in sys.argv else ""
+        return ConfigError(_one_line(error) + remark)
+    # Python makes a ValueError of a log that the operating system refuses.
+    if str(error).startswith("Unable to configure") and isinstance(error.__cause__, OSError):
+        return in_our_words(error.__cause__)
+    if _is_raised_by_hydra(error) and not is_refused(error):
+        return ConfigError(f"{' '.join(str(error).split())}, in: {' '.join(sys.argv[1:])}")
+    return in_our_words(error)
+
+
+def run_job(job: Callable[[], Result]) -> Result:
+    """Run one job of a command, and say in a line a mistake, what is wrong with its input.
+
+    In a multirun the error goes on to Hydra, which runs the other jobs first.
+    """
+    try:
+        return job()
+    except IronOreError as error:
+        _log(error)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        sys.exit(exit_status(error))
+
+
+def run_one_of_many(job: Callable[[], float]) -> float:
+    """Run one job of a multirun: whatever goes wrong in it is said, and the others go on.
+
+    Returns:
+        The objective, or NaN for a job without one; its status file says why.
+    """
+    try:
+        return job()
+    except RunPruned as pruned:
+        log.info("%s", pruned)
+    except IronOreError as error:
+        _log(error)
+    except Exception:
+        log.exception("this run failed, by a mistake in the code")
+    return math.nan
+
+
+def _log(error: IronOreError) -> None:
+    error.is_said = True
+    with suppress(OSError):  # the log of a run may be what cannot be written
+        for line in error.lines:
+            log.error("%s", line)
+
+
+def _is_raised_by_hydra(error: BaseException) -> bool:
+    """Return whether Hydra's own code raised an error, as it does for ``model=null``."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
+    return module.partition(".")[0] in {"hydra", "omegaconf"}
+
+
+def _one_line(error: Exception) -> str:
+    """Say in our words what Hydra says in several lines."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    # The settings take a fifth of a second to import, which --help and TAB do not have.
+    from ironore_lightning.settings.composition import unknown_key, unresolved
+
+    if isinstance(error, OmegaConfBaseException):
+        return unresolved(error)
+    if found := UNKNOWN_KEY.search(text):
+        return unknown_key(found["key"])
+    if found := UNKNOWN_MEMBER.search(text):
+        return _unknown_member(found["group"], found["member"], found["members"].split())
+    if found := AMBIGUOUS.search(text):
+        return f"{found['override']}: several values make a multirun; add -m, or [] for a list"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: cannot be read as an override; quote spaces, brackets and ~, "
+            """as in 'features.names=["lump premium"]'"""
+        )
+    return text
+
+
+def _unknown_member(group: str, member: str, members: Sequence[str]) -> str:
+    if group == "hydra/launcher" and member in EXTRAS:
+        install = f'pip install -e ".[{EXTRAS[member]}]"'
+        return f"{group}={member}: it is not installed; install it with {install}"
+    return (
+        f"{group}={member}: there is no such member{closest(member, members)}; "
+        f"members are: {', '.join(members)}"
+    )

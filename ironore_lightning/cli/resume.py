@@ -1,0 +1,89 @@
+"""Go on with an interrupted run: ``python train.py resume=<run folder>``."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ironore_lightning.cli.arguments import parse, quoted
+from ironore_lightning.errors import ConfigError, printable
+from ironore_lightning.run_folder.layout import STATUS_FILE, require_own_files, require_usable_name
+from ironore_lightning.run_folder.overrides import read_overrides
+
+KEY = "resume="
+
+GO_ON = "+resume=true"
+"""What a run that goes on is told; lightning tells it its other processes as well.
+
+It goes on, or says why not: nothing begins anew that could be lost.
+"""
+
+PLACES = ("--config-dir", "--config-name", "--config-path")
+SEARCH_PATH = "hydra.searchpath="
+"""Where settings lie beside `conf/`."""
+
+SETTING = re.compile(r"((\+\+?)?(?=[^=]+=)|~)(?!hydra\b)\w+((\.\w+)+|(?!.*\.\.))(=.*)?")
+"""A setting of a run: none of Hydra's own, which can name code, and no file outside of `conf/`."""
+
+
+def own_arguments(arguments: Sequence[str]) -> list[str]:
+    """Replace `resume=<run folder>` by the arguments that the run of that folder was started with.
+
+    Where its settings lie, if not in `conf/` alone, the command line must say again: what a folder
+    says names no code.
+
+    Args:
+        arguments: Of the command line.
+
+    Raises:
+        ConfigError: If the folder holds no run, or something else is to be set.
+    """
+    given = vars(parse(arguments))
+    overrides = given.pop("overrides")
+    wanted = [
+        override
+        for override in overrides
+        if override.lstrip("+").startswith(KEY) and override != GO_ON
+    ]
+    if not wanted:
+        return list(arguments)
+    flags = {f"--{name.replace('_', '-')}": value for name, value in given.items() if value}
+    places = [f"{flag}={value}" for flag, value in flags.items() if flag in PLACES]
+    places += [one for one in overrides if one.startswith(SEARCH_PATH)]
+    others = [flag for flag in flags if flag not in PLACES]
+    others += [one for one in overrides if one not in {wanted[0], *places}]
+    if others:
+        raise ConfigError(
+            "resume takes the run's own settings, and nothing beside them; leave out: "
+            f"{' '.join(others)}"
+        )
+    folder = Path(wanted[0].lstrip("+").removeprefix(KEY))
+    require_own_files(folder)
+    lines = folder / ".hydra" / "overrides.yaml"
+    if not lines.is_file() or not (folder / STATUS_FILE).is_file():
+        raise ConfigError(
+            f"resume: {folder} holds no run that could go on; one that was stopped before it "
+            f"started begins with its own command and hydra.run.dir={folder}"
+        )
+    require_usable_name(folder)
+    return [
+        *places,
+        *_read_settings(folder),
+        GO_ON,
+        "hydra.mode=RUN",  # some members start many runs; this is one of them
+        "hydra.output_subdir=null",  # what is in .hydra stays, and is never half written
+        f"hydra.run.dir={quoted(str(folder))}",
+    ]
+
+
+def _read_settings(folder: Path) -> list[str]:
+    """Read the settings of a run's command line, from whoever wrote the file.
+
+    Raises:
+        ConfigError: If it holds anything else.
+    """
+    lines = read_overrides(folder)
+    for line in lines:
+        if not SETTING.fullmatch(line) or line != printable(line):
+            path = folder / ".hydra" / "overrides.yaml"
+            raise ConfigError(f"{path}: {line[:80]!r} is no setting of a run")
+    return lines

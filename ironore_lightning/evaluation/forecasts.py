@@ -1,0 +1,235 @@
+"""From what the network said to the frames that are written and assessed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ironore_lightning.errors import ConfigError
+from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
+from ironore_lightning.evaluation.days import Floats, ScoredDays
+from ironore_lightning.evaluation.distributions import (
+    LEVELS,
+    Distribution,
+    Normal,
+    Quantiles,
+    StudentT,
+    pinball_losses,
+)
+from ironore_lightning.evaluation.intervals import (
+    COVERAGES,
+    adaptive_intervals,
+    ewma_volatility,
+    scaled_scores,
+)
+from ironore_lightning.model.heads import Head
+from ironore_lightning.settings.evaluation import EvaluationSettings
+from ironore_lightning.settings.samples import TargetSettings
+
+if TYPE_CHECKING:  # lightning takes two seconds to import, which a summary does not have
+    from ironore_lightning.data.datamodule import WindowDataModule
+
+BOUNDS = tuple(f"{side}_{round(100 * one)}" for one in COVERAGES for side in ("lower", "upper"))
+"""Columns of the intervals."""
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What was forecast.
+
+    Attributes:
+        predictions: One row a sample in time order: `date` of the outcome, `segment`, `actual`,
+            `forecast`, `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent; bounds on the test
+            segment only) and `is_roll`, whether the contract changes at the close of the origin.
+        baselines: Forecasts of the test rows, per cent, a column a baseline.
+        density: Losses of the test rows by distribution: `pinball NAME`, the mean over 19 levels,
+            and `crps NAME`, exact, NaN where a distribution is known by its quantiles only.
+    """
+
+    predictions: pd.DataFrame
+    baselines: pd.DataFrame
+    density: pd.DataFrame
+
+    def test_days(self, target: TargetSettings) -> ScoredDays:
+        """Return the days that are judged."""
+        rows = self.predictions[self.predictions["segment"] == "test"]
+        return ScoredDays(rows.reset_index(drop=True), target.kind, target.horizon)
+
+
+def build_forecasts(
+    datamodule: "WindowDataModule",
+    parameters: Tensor,
+    head: Head,
+    settings: EvaluationSettings,
+    *,
+    horizon: int,
+) -> Forecasts:
+    """Put intervals around forecasts and baselines beside them.
+
+    Args:
+        datamodule: The samples.
+        parameters: What the network said of each, shape (N, P), in the order of the samples.
+        head: What its parameters mean.
+        settings: How intervals adapt.
+        horizon: Days that a forecast reaches.
+    """
+    outcome = datamodule.target.iloc[datamodule.origins]
+    predictions = pd.DataFrame(
+        {
+            "date": outcome["date"].to_numpy(),
+            "segment": np.repeat(list(datamodule.datasets), datamodule.table["samples"]),
+            "actual": outcome["value"].to_numpy(np.float64),
+            "forecast": head.forecast(parameters).double().numpy(),
+        }
+    )
+    samples = Samples(
+        windows=datamodule.windows(),
+        actual=predictions["actual"].to_numpy(),
+        segment=predictions["segment"].to_numpy(dtype=np.str_),
+        horizon=horizon,
+    )
+    is_test = samples.segment == "test"
+    said = to_distribution(head, parameters[torch.from_numpy(is_test)])
+    rows = predictions.assign(volatility=ewma_volatility(samples.actual, horizon=horizon))
+    val, test = (rows[rows["segment"] == segment] for segment in ("val", "test"))
+    bounds = _bounds(val, test, said, settings.adaptation, horizon=horizon)
+    density = {
+        "model": said or _from_residuals(val, test),
+        **_spread_distributions(samples, is_test),
+    }
+    predictions = predictions.join(bounds)
+    predictions["is_roll"] = outcome["is_roll"].to_numpy()
+    return Forecasts(
+        predictions=predictions,
+        baselines=point_baselines(samples).loc[is_test].reset_index(drop=True),
+        density=_density_losses(density, samples.actual[is_test]),
+    )
+
+
+def mean_forecast(members: Sequence[Forecasts]) -> pd.DataFrame:
+    """Return the predictions of the first member with the mean forecast of all; bounds are its own.
+
+    Raises:
+        ConfigError: If they forecast different days, or something else on the same ones.
+    """
+    first, what = members[0].predictions, ["date", "segment", "actual"]
+    if not all(other.predictions[what].equals(first[what]) for other in members[1:]):
+        raise ConfigError(
+            "run: the runs were trained and tested on different days or data, so their forecasts "
+            "have no mean"
+        )
+    said = [member.predictions["forecast"] for member in members]
+    return first.assign(forecast=np.mean(said, axis=0))
+
+
+def conformal_bounds(predictions: pd.DataFrame, adaptation: float, *, horizon: int) -> pd.DataFrame:
+    """Bound the test rows by the forecast's own earlier errors.
+
+    Args:
+        predictions: All rows in time order: `segment`, `actual`, `forecast`. Outcomes not known yet
+            may be NaN at the end.
+        adaptation: Step of the adaptive level.
+        horizon: Days that a forecast reaches.
+
+    Returns:
+        By test row: `lower_80`, `upper_80`, `lower_90`, `upper_90`, per cent.
+    """
+    volatility = ewma_volatility(predictions["actual"].to_numpy(np.float64), horizon=horizon)
+    rows = predictions.assign(volatility=volatility)
+    val, test = (rows[rows["segment"] == segment] for segment in ("val", "test"))
+    return _bounds(val, test, None, adaptation, horizon=horizon)
+
+
+def to_distribution(head: Head, parameters: Tensor) -> Distribution | None:
+    """Read parameters (N, P) as distributions; a point is none."""
+    columns = parameters.double().numpy().T
+    if head.kind == "gaussian":
+        return Normal(mean=columns[0], spread=columns[1])
+    if head.kind == "student_t":
+        return StudentT(mean=columns[0], scale=columns[1], degrees=columns[2])
+    if head.kind == "quantile":
+        return Quantiles(levels=LEVELS, values=columns.T)
+    return None
+
+
+def stated_bounds(said: Distribution) -> dict[str, Floats]:
+    """Return the bounds that distributions of N days say, by column, shape (N,) each."""
+    levels = [level for one in COVERAGES for level in ((1 - one) / 2, (1 + one) / 2)]
+    return dict(zip(BOUNDS, said.quantile(levels).T, strict=True))
+
+
+def _bounds(
+    val: pd.DataFrame,
+    test: pd.DataFrame,
+    said: Distribution | None,
+    adaptation: float,
+    *,
+    horizon: int,
+) -> pd.DataFrame:
+    """Bound the test rows: by what the network said, or by its earlier errors."""
+    if said is not None:
+        return pd.DataFrame(stated_bounds(said), index=test.index)
+    scores = scaled_scores(*_columns(val))
+    actual, forecast, volatility = _columns(test)
+    found = [
+        adaptive_intervals(
+            scores,
+            actual=actual,
+            forecast=forecast,
+            volatility=volatility,
+            coverage=coverage,
+            horizon=horizon,
+            adaptation=adaptation,
+        )
+        for coverage in COVERAGES
+    ]
+    bounds = [side for one in found for side in (one.lower, one.upper)]
+    return pd.DataFrame(dict(zip(BOUNDS, bounds, strict=True)), index=test.index)
+
+
+def _from_residuals(val: pd.DataFrame, test: pd.DataFrame) -> Quantiles:
+    """Spread the errors on validation, scaled by their day's volatility, around test forecasts."""
+    actual, forecast, volatility = _columns(val)
+    errors = (actual - forecast) / volatility
+    _, forecast, volatility = _columns(test)
+    spread = np.outer(volatility, np.quantile(errors, LEVELS))
+    return Quantiles(levels=LEVELS, values=forecast[:, None] + spread)
+
+
+def _columns(rows: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+    """Return actual, forecast and the volatility known at the origin, shape (N,) each."""
+    actual, forecast, volatility = rows[["actual", "forecast", "volatility"]].to_numpy().T
+    return actual, forecast, volatility
+
+
+def _spread_distributions(samples: Samples, is_test: NDArray[np.bool_]) -> dict[str, Distribution]:
+    """Read the volatility baselines as distributions around zero on the test rows."""
+    found: dict[str, Distribution] = {}
+    for name, spread in spread_baselines(samples).items():
+        if spread is None:
+            continue
+        scale = spread.scale[is_test]
+        zero = np.zeros_like(scale)
+        if spread.degrees is None:
+            found[name] = Normal(mean=zero, spread=scale)
+        else:
+            found[name] = StudentT(mean=zero, scale=scale, degrees=spread.degrees)
+    return found
+
+
+def _density_losses(density: dict[str, Distribution], actual: Floats) -> pd.DataFrame:
+    columns: dict[str, Floats] = {}
+    for name, distribution in density.items():
+        quantiles = distribution.quantile(LEVELS)
+        columns[f"pinball {name}"] = pinball_losses(actual, quantiles, LEVELS).mean(axis=1)
+        columns[f"crps {name}"] = (
+            np.full(len(actual), np.nan)
+            if isinstance(distribution, Quantiles)
+            else distribution.crps(actual)
+        )
+    return pd.DataFrame(columns)

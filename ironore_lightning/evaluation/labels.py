@@ -1,0 +1,121 @@
+"""What the scores are called, and the sentence that a run ends with."""
+
+from dataclasses import dataclass
+
+from ironore_lightning.evaluation.metrics import Scores
+from ironore_lightning.settings.evaluation import ThresholdSettings
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The original system's words; a label rates a number and says nothing of its evidence.
+
+    Attributes:
+        complexity: SIMPLE, MODERATE or COMPLEX, by trainable parameters.
+        training: QUICK, MODERATE or LENGTHY, by seconds of fitting.
+        direction: EXCELLENT, GOOD, FAIR or POOR, by direction accuracy beyond the base rate.
+        error: LOW, MODERATE or HIGH, by RMSE.
+        correlation: STRONG, MODERATE or WEAK.
+    """
+
+    complexity: str
+    training: str
+    direction: str
+    error: str
+    correlation: str
+
+
+def label(
+    scores: Scores,
+    thresholds: ThresholdSettings,
+    *,
+    num_parameters: int,
+    training_seconds: float,
+) -> Labels:
+    """Put words to numbers; an undefined score gets the lowest word."""
+    correlation = scores.correlation or 0.0
+    return Labels(
+        complexity=_rank(
+            num_parameters,
+            (thresholds.simple_model_params, thresholds.moderate_model_params),
+            ("SIMPLE", "MODERATE", "COMPLEX"),
+        ),
+        training=_rank(
+            training_seconds,
+            (thresholds.quick_training_time, thresholds.moderate_training_time),
+            ("QUICK", "MODERATE", "LENGTHY"),
+        ),
+        direction=direction_label(scores, thresholds),
+        error=_rank(
+            scores.rmse,
+            (thresholds.low_rmse, thresholds.moderate_rmse),
+            ("LOW", "MODERATE", "HIGH"),
+        ),
+        correlation=_rank(
+            -correlation,
+            (-thresholds.strong_correlation, -thresholds.moderate_correlation),
+            ("STRONG", "MODERATE", "WEAK"),
+        ),
+    )
+
+
+def direction_label(scores: Scores, thresholds: ThresholdSettings) -> str:
+    """Call a direction accuracy EXCELLENT, GOOD, FAIR or POOR.
+
+    The original's thresholds are those of a market that rises on half of its days. What always
+    saying the same reaches beyond a half is taken off, for it is no skill.
+    """
+    accuracy = scores.direction_accuracy or 0.0
+    if scores.up_share is not None:
+        accuracy -= max(scores.up_share, 100 - scores.up_share) - 50
+    if accuracy >= thresholds.excellent_accuracy:
+        return "EXCELLENT"
+    if accuracy >= thresholds.good_accuracy:
+        return "GOOD"
+    return "FAIR" if accuracy >= thresholds.fair_accuracy else "POOR"
+
+
+def epoch_speed(seconds: float, thresholds: ThresholdSettings) -> str:
+    """Call an epoch FAST, MEDIUM or SLOW."""
+    bounds = (thresholds.fast_epoch_time, thresholds.medium_epoch_time)
+    return _rank(seconds, bounds, ("FAST", "MEDIUM", "SLOW"))
+
+
+def loss_trend(change: float, thresholds: ThresholdSettings) -> str:
+    """Call a change of the validation loss IMPROVING, PLATEAU or DECLINING."""
+    if abs(change) <= thresholds.plateau_tolerance:
+        return "PLATEAU"
+    return "IMPROVING" if change < 0 else "DECLINING"
+
+
+def direction_sentence(scores: Scores) -> str:
+    """Hold the direction accuracy against what guessing and a constant reach on as many days."""
+    if scores.direction_accuracy is None:
+        return "No test day moved, so there was no direction to forecast."
+    assert scores.guessing_low is not None  # these are known as soon as a day moved
+    assert scores.guessing_high is not None
+    assert scores.up_share is not None
+    mostly_up = scores.up_share >= 100 - scores.up_share
+    constant = "up" if mostly_up else "down"
+    share = scores.up_share if mostly_up else 100 - scores.up_share
+    same = scores.days_apart == scores.direction_days
+    where = "as many days" if same else f"the {scores.days_apart} whose returns do not overlap"
+    found = (
+        f"Direction was right on {scores.direction_hits} of {scores.direction_days} test days "
+        f"({scores.direction_accuracy:.1f} %); guessing reaches {scores.guessing_low:.1f} to "
+        f"{scores.guessing_high:.1f} % on {where}, and always saying {constant} reaches "
+        f"{share:.1f} %"
+    )
+    if scores.direction_accuracy > scores.guessing_high:
+        than = "beyond a constant" if scores.direction_accuracy > share else "like a constant"
+        return f"{found}: more than guessing, {than}."
+    if scores.direction_accuracy < scores.guessing_low:
+        return f"{found}: worse than guessing."
+    return f"{found}: by itself this cannot be told from a coin toss."
+
+
+def _rank(value: float, bounds: tuple[float, float], words: tuple[str, str, str]) -> str:
+    low, high = bounds
+    if value <= low:
+        return words[0]
+    return words[1] if value <= high else words[2]

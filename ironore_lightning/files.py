@@ -1,0 +1,130 @@
+"""Files written whole or not at all, and read within bounds, for anybody may have written them."""
+
+import json
+import re
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ironore_lightning.errors import ConfigError, printable, single_line
+
+if TYPE_CHECKING:  # train.py needs this module for its --help, which has no time for pandas
+    import pandas as pd
+
+
+Known = TypeVar("Known")
+
+
+LARGEST_JSON = 4 * 2**20
+"""Bytes that are read of results, provenance and status; those of 5,000 columns have half a
+megabyte."""
+
+
+LONGEST_REASON = 200
+"""Characters of a message that may quote what a file holds."""
+
+
+FORMULA = re.compile(r"[=@\t\r]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|inf$)", re.IGNORECASE)
+"""How text begins that a spreadsheet would calculate; a number with its sign is none."""
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write under a temporary name and rename, so that half a file is never found.
+
+    The folder is not made: one that has vanished while its run went on shall be missed. The
+    temporary file is a new one: what a link of that name leads to is not written to.
+
+    Raises:
+        OSError: Naming `path`; what was there before stays.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.unlink(missing_ok=True)  # left by a kill, or put there by somebody else
+        with temporary.open("xb") as file:
+            file.write(content)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # half a file would hold the room that others need
+            temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, whole or not at all."""
+    write_bytes(path, readable(text).encode("utf-8"))
+
+
+def readable(text: object) -> str:
+    """Replace what is not UTF-8, as in the name of a file, by escapes; JSON reads those back."""
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write JSON; what is undefined must come as None, for JSON knows no NaN."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_bytes(path: Path, *, largest: int) -> bytes:
+    """Read a file of a run folder.
+
+    Raises:
+        ConfigError: If it is missing, no file, larger than `largest`, or cannot be read.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError(f"{path}: is no file")
+        if found.st_size > largest:
+            raise ConfigError(f"{path}: has {found.st_size} bytes, may have {largest}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
+
+
+def read_json(path: Path, known: type[Known]) -> Known:
+    """Take from a JSON file of a run folder what is known, if its types and bounds are right.
+
+    Args:
+        path: Of the file.
+        known: What to take, strict about types if the values matter.
+
+    Raises:
+        ConfigError: If the file cannot be read or holds something else.
+    """
+    from pydantic import TypeAdapter, ValidationError  # takes time that --help does not have
+
+    try:
+        content = read_bytes(path, largest=LARGEST_JSON)
+        return TypeAdapter(known).validate_json(content)
+    except ValidationError as error:
+        mistake = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, mistake["loc"])) or "the whole"
+        message = mistake["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{path}: {short_reason(where)}: {short_reason(message)}") from None
+
+
+def short_reason(error: object) -> str:
+    """Say on a line of bounded length what is wrong with a file, which the message may quote."""
+    line = single_line(error)
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
+
+
+def write_csv(path: Path, frame: "pd.DataFrame", *, index: bool) -> None:
+    """Write a table; its numbers read back to the same bits, and its text is no formula."""
+    import pandas as pd
+
+    columns = [one.map(_cell) if one.dtype.kind == "O" else one for _, one in frame.items()]
+    cells = pd.DataFrame(dict(enumerate(columns)), index=frame.index)
+    cells.columns = pd.Index([_cell(name) for name in frame.columns])
+    write_text(path, cells.to_csv(index=index, lineterminator="\n"))
+
+
+def _cell(value: object) -> object:
+    """Return text as a spreadsheet is to show it."""
+    if not isinstance(value, str):
+        return value
+    return printable(f"'{value}" if FORMULA.match(value) else value)

@@ -1,0 +1,1 @@
+"""The process itself: its streams, Ctrl-C, and quick imports."""

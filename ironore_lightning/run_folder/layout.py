@@ -1,0 +1,107 @@
+"""The files of a run's folder by name, and checks that they are its own."""
+
+import os
+from pathlib import Path
+
+from ironore_lightning.errors import ConfigError, machine_errors
+from ironore_lightning.files import readable
+
+RESULTS_FILE = "final_results.json"
+
+
+PROVENANCE_FILE = "provenance.json"
+
+
+STATUS_FILE = "status.json"
+
+
+LOG_FILE = "training.log"
+
+
+LOCK_FILE = ".lock"
+
+
+BEFORE_A_CHECKPOINT = ("tensorboard", PROVENANCE_FILE)
+"""What a run writes before its first epoch has ended."""
+
+
+LEFT_BY_A_RUN = (
+    *BEFORE_A_CHECKPOINT,
+    "checkpoints",
+    "plots",
+    "predictions.csv",
+    "baselines.csv",
+    "density.csv",
+    "evaluation_results.json",
+    RESULTS_FILE,
+)
+"""What a run that starts again removes first."""
+
+
+OPENED = (
+    ".hydra",
+    LOCK_FILE,
+    STATUS_FILE,
+    *(LOG_FILE, "prepare.log", "audit.log"),
+    *LEFT_BY_A_RUN,
+    *("multirun.yaml", "study.db", "study.db-journal", "study.db-wal"),
+)
+"""What is read, or written in its place, in the folder of a run or of many."""
+
+
+def require_own_files(folder: Path) -> None:
+    """Raise unless all that a run opens in its folder are files and folders of its own.
+
+    The folder may come from somebody else. What lies behind a link would be overwritten, and a
+    pipe is waited for without end. The folder itself may be reached through a link.
+
+    Raises:
+        ConfigError: Naming what is something else.
+        MachineError: If the operating system refuses to look.
+    """
+    with machine_errors(folder):
+        top = os.path.realpath(folder)
+        for name in OPENED:
+            _require_own(folder / name, top)
+            if (folder / name).is_dir():
+                for path in (folder / name).iterdir():
+                    _require_own(path, top)
+
+
+def require_usable_name(folder: Path) -> None:
+    """Raise `ConfigError` for a name, of it or above it, that a run cannot write below."""
+    name = str(folder.absolute())
+    if "${" in name:  # wherever the name goes, something else would stand there
+        raise ConfigError(
+            f"{name} holds ${{ in its name, which settings cannot; rename it or choose another"
+        )
+    if readable(name) != name:
+        raise ConfigError(
+            f"{readable(name)}: TensorBoard writes only to a folder whose name is UTF-8; rename it "
+            "or choose another"
+        )
+
+
+def require_own_folders(folder: Path) -> None:
+    """Raise likewise for the folder of many runs, and for that of each of them.
+
+    Raises:
+        ConfigError: Naming what is something else.
+        MachineError: If the operating system refuses to look.
+    """
+    require_own_files(folder)
+    with machine_errors(folder):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir():
+                _require_own(path, os.path.realpath(folder))
+                require_own_files(path)
+
+
+def _require_own(path: Path, top: str) -> None:
+    if not Path(os.path.realpath(path)).is_relative_to(top):
+        raise ConfigError(
+            f"{path}: is a link that leads out of its run's folder, where nothing is read or "
+            "written; remove it, or put what it leads to in its place"
+        )
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ConfigError(f"{path}: is neither a file nor a folder, so no run left it; remove it")

@@ -1,0 +1,45 @@
+"""What the command line of a run set, as its folder keeps it."""
+
+from pathlib import Path
+
+from ironore_lightning.errors import ConfigError
+from ironore_lightning.files import read_bytes, short_reason
+
+LARGEST_OVERRIDES = 2**18
+"""Bytes that are read of a command line; its YAML takes a second at most."""
+
+
+def read_overrides(folder: Path) -> list[str]:
+    """Read what the command line of a run set: a YAML list of text, and nothing else.
+
+    Raises:
+        ConfigError: If the file cannot be read or holds something else.
+    """
+    import yaml  # likewise
+
+    path = folder / ".hydra" / "overrides.yaml"
+    content = read_bytes(path, largest=LARGEST_OVERRIDES)
+    in_a_list = [
+        yaml.StreamStartEvent,
+        yaml.DocumentStartEvent,
+        yaml.SequenceStartEvent,
+        yaml.SequenceEndEvent,
+        yaml.DocumentEndEvent,
+        yaml.StreamEndEvent,
+    ]
+    words: list[str] = []
+    kinds: list[type[yaml.Event]] = []
+    try:
+        # Tags, anchors and nested values are never built: these are the words as written.
+        for event in yaml.parse(content.decode("utf-8"), Loader=yaml.BaseLoader):
+            if isinstance(event, yaml.ScalarEvent):
+                words.append(event.value)
+            else:
+                kinds.append(type(event))
+            if kinds != in_a_list[: len(kinds)]:
+                break  # what is nested a hundred thousand times would take minutes
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise ConfigError(f"{path}: is no YAML: {short_reason(error)}") from None
+    if kinds != in_a_list:
+        raise ConfigError(f"{path}: holds no list of settings")
+    return words

@@ -1,0 +1,81 @@
+"""A finished run as its folder tells it: what is known, typed and bounded, and nothing else."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
+
+from ironore_lightning.errors import single_line
+from ironore_lightning.files import read_json
+from ironore_lightning.run_folder.layout import PROVENANCE_FILE, RESULTS_FILE
+from ironore_lightning.settings.base import Day
+from ironore_lightning.settings.experiment import Config
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+"""A SHA-256."""
+
+Line = Annotated[str, Field(max_length=1000), AfterValidator(single_line)]
+
+
+def _at(*keys: str | int) -> Any:  # noqa: ANN401 - as pydantic's own Field
+    first, *rest = keys
+    return Field(validation_alias=AliasPath(str(first), *rest))
+
+
+class Known(BaseModel):
+    """What is taken from a file; whatever else that holds is left there."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class Span(Known):
+    """First and last day of some rows."""
+
+    first_date: Day
+    last_date: Day
+
+
+class Validation(Span):
+    """Outcomes of the validation segment."""
+
+    segment: Literal["val"]
+
+
+class Results(Known):
+    """What is known of `final_results.json`: settings, split, how the fit went, test scores."""
+
+    settings: Config
+    validation: Validation = _at("split", 1)
+    training_rows: Span
+    num_parameters: int = _at("training", "num_parameters")
+    seconds: float = _at("training", "seconds")
+    best_score: float = _at("training", "best_score")
+    rmse: float = _at("evaluation", "scores", "rmse")
+    direction_accuracy: float | None = _at("evaluation", "scores", "direction_accuracy")
+    r2_zero: float | None = _at("evaluation", "scores", "r2_zero")
+    evidence: Line = _at("evaluation", "evidence", "line")
+
+
+class Provenance(Known):
+    """What is known of `provenance.json`: SHA-256 by file, of the table, and by training column."""
+
+    input_sha256: dict[str, Digest]
+    table_sha256: Digest
+    training_sha256: dict[str, Digest]
+
+
+class RunRecord(Results, Provenance):
+    """A finished run, and its folder."""
+
+    folder: Path
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the record of a finished run, whoever wrote it.
+
+        Raises:
+            ConfigError: If the folder holds none, or one of another version.
+        """
+        results = read_json(folder / RESULTS_FILE, Results)
+        made_of = read_json(folder / PROVENANCE_FILE, Provenance)
+        return cls(folder=folder, **dict(results), **dict(made_of))

@@ -1,0 +1,89 @@
+"""The tables of a finished run, read back and checked as somebody else's."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ironore_lightning.data.splits import SEGMENTS
+from ironore_lightning.errors import ConfigError
+from ironore_lightning.evaluation.forecasts import BOUNDS, Forecasts
+from ironore_lightning.files import read_bytes, short_reason
+
+LARGEST = {"log_return": 1e4, "simple_return": 1e6, "given": 1e38}
+"""What no number of a finished run exceeds, by the kind of its target: its price would overflow, or
+the 32 bit of its network."""
+
+
+LARGEST_TABLE = 2**28
+"""Bytes that are read of a table: a million rows."""
+
+
+MOST_COLUMNS = 50
+"""Columns that a table of a run may have; ours have fewer than twenty."""
+
+
+def read_forecasts(folder: Path, kind: str) -> Forecasts:
+    """Read back what a finished run forecast, `kind` being its `target.kind`.
+
+    Raises:
+        ConfigError: Naming the file that is missing, or is no table of such a run.
+    """
+    predictions = read_predictions(folder, kind)
+    test = predictions["date"][predictions["segment"] == "test"].reset_index(drop=True)
+    with _table(folder / "baselines.csv", kind, days=test) as baselines:
+        _require_whole(baselines[["zero", "expanding mean", *baselines]])
+    with _table(folder / "density.csv", kind, days=test) as losses:
+        density = losses.filter(regex="^(pinball|crps) ")
+    return Forecasts(predictions, baselines, density)
+
+
+def read_predictions(folder: Path, kind: str) -> pd.DataFrame:
+    """Read back the predictions of a finished run.
+
+    Raises:
+        ConfigError: If the file is missing, or is no table of such a run.
+    """
+    with _table(folder / "predictions.csv", kind) as table:
+        _require_whole(table[["actual", "forecast"]])
+        place = table["segment"].map({name: number for number, name in enumerate(SEGMENTS)})
+        if not place.is_monotonic_increasing or place.nunique() != len(SEGMENTS):
+            raise ValueError("its segments are not train, val and test")
+        return table[["date", "segment", "actual", "forecast", *BOUNDS, "is_roll"]]
+
+
+@contextmanager
+def _table(path: Path, kind: str, *, days: pd.Series | None = None) -> Iterator[pd.DataFrame]:
+    """Read a table for some checks, without its days if those must be `days`."""
+    content = read_bytes(path, largest=LARGEST_TABLE)
+    try:
+        table = _parse(content, largest=LARGEST[kind])
+        if days is not None and not table.pop("date").equals(days):
+            raise ValueError("its days are not the test days of its run")
+        yield table
+    except (ValueError, KeyError) as error:
+        reason = short_reason(error)
+        raise ConfigError(f"{path}: is no table of a finished run: {reason}") from None
+
+
+def _parse(content: bytes, *, largest: float) -> pd.DataFrame:
+    """Parse days, words and numbers; whatever else a cell holds is a `ValueError`."""
+    if content.partition(b"\n")[0].count(b",") >= MOST_COLUMNS:
+        raise ValueError(f"it has more than {MOST_COLUMNS} columns")
+    own = {"date": str, "segment": str, "is_roll": bool}
+    table = pd.read_csv(BytesIO(content), dtype=defaultdict(lambda: np.float64, own))
+    table["date"] = pd.to_datetime(table["date"], format="%Y-%m-%d")
+    if not (table["date"].diff()[1:] > pd.Timedelta(0)).all():
+        raise ValueError("its days do not follow each other")
+    if (table.select_dtypes(np.float64).abs() > largest).any(axis=None):
+        raise ValueError(f"a number lies beyond {largest:g}")
+    return table
+
+
+def _require_whole(numbers: pd.DataFrame) -> None:
+    if numbers.isna().any(axis=None):
+        raise ValueError("a value is missing")

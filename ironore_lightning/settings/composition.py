@@ -1,0 +1,120 @@
+"""From what Hydra composes to checked settings: all mistakes at once, a line each."""
+
+from collections.abc import Collection
+from typing import Any
+
+from hydra.utils import to_absolute_path
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from ironore_lightning.errors import ConfigError, closest
+from ironore_lightning.settings.experiment import Config
+
+OWN_KEYS = {"config": {"resume"}, "prepare": {"output_dir"}, "audit": {"run"}}
+"""What a command takes beside the settings of a run, by the name of its settings in `conf/`."""
+
+
+def own_keys(config_name: str) -> set[str]:
+    """Return the keys of a command's own; of all commands where `--config-name` is another one."""
+    return OWN_KEYS.get(config_name) or set().union(*OWN_KEYS.values())
+
+
+def require_right_settings(composed: DictConfig) -> None:
+    """Raise `ConfigError` for wrong settings, before a command has begun.
+
+    Args:
+        composed: The whole tree, Hydra's own part with it. What that says of a job, which settings
+            may refer to, is known when the job runs.
+    """
+    keys = [str(key) for key in composed if key != "hydra"]
+    settings = OmegaConf.masked_copy(composed, keys)
+    if "${hydra:" not in OmegaConf.to_yaml(settings):
+        to_config(settings, besides=own_keys(composed.hydra.job.config_name))
+
+
+def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
+    """Check a composed Hydra tree, and let its paths start where the command was given.
+
+    Args:
+        composed: What Hydra hands to a command.
+        besides: Keys of the command's own, which an experiment does not have.
+
+    Raises:
+        ConfigError: With one line a mistake: key, rule and value.
+    """
+    try:
+        tree = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(unresolved(error)) from error
+    assert isinstance(tree, dict)
+    tree = {key: value for key, value in tree.items() if key not in besides}
+    try:
+        config = Config.model_validate(tree)
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+        raise ConfigError("\n".join(_describe(mistake, tree) for mistake in mistakes)) from None
+    if config.data.root is None:
+        return config
+    data = config.data.model_copy(update={"root": to_absolute_path(config.data.root)})
+    return config.model_copy(update={"data": data})
+
+
+def unresolved(error: OmegaConfBaseException) -> str:
+    """Say which key has a value that stands for another one, which is not there."""
+    message = str(error).splitlines()[0]
+    return f"{error.full_key}: {message}" if error.full_key else message
+
+
+def unknown_key(key: str) -> str:
+    """Say that there is no setting of that dotted name, and which one it may have meant."""
+    return f"{key}: there is no such key{_closest_key(key.split('.'))}"
+
+
+def _describe(mistake: ErrorDetails, tree: object) -> str:
+    """Write one mistake as a line: key, rule, and the value that was given."""
+    location = _keys(mistake["loc"], tree, missing=mistake["type"] == "missing")
+    key = ".".join(location)
+    message = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    if mistake["type"] == "missing":
+        return f"{key}: this key is required"
+    if mistake["type"] == "extra_forbidden":
+        return unknown_key(key)
+    return f"{key}: {message[0].lower()}{message[1:]}, got {mistake['input']!r}"
+
+
+def _keys(location: tuple[str | int, ...], tree: object, *, missing: bool) -> list[str]:
+    """Leave out what pydantic adds to a location: the names of a union's members."""
+    keys: list[str] = []
+    node = tree
+    for position, part in enumerate(location):
+        is_inside = (isinstance(node, dict) and part in node) or isinstance(node, list)
+        if is_inside:
+            node = node[part]  # type: ignore[index]  # part is a key or an index of node
+        if is_inside or (missing and position == len(location) - 1):
+            keys.append(str(part))
+    return keys
+
+
+def _closest_key(location: list[str]) -> str:
+    """Suggest the known key most like the first part of `location` that is none."""
+    model: Any = Config
+    for part in location:
+        fields = getattr(model, "model_fields", {})
+        if part not in fields:
+            return _of_a_group(part) or closest(part, fields)
+        model = fields[part].annotation
+    return ""
+
+
+def _of_a_group(key: str) -> str:
+    """Return ``; did you mean X?`` for a key that one group has by that very name, or nothing."""
+    groups = [
+        group
+        for group, field in Config.model_fields.items()
+        if key in getattr(field.annotation, "model_fields", {})
+    ]
+    return f"; did you mean '{groups[0]}.{key}'?" if len(groups) == 1 else ""

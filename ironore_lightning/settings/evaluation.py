@@ -1,0 +1,112 @@
+"""Where the labels change, what counts as evidence, and how a run speaks."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from ironore_lightning.settings.base import Settings, Share
+
+
+class ThresholdSettings(Settings):
+    """Where the labels change, as in the original system."""
+
+    plateau_tolerance: float = Field(ge=0)
+    """Change of the validation loss that still counts as a plateau."""
+    fast_epoch_time: float = Field(gt=0)
+    """Seconds an epoch."""
+    medium_epoch_time: float = Field(gt=0)
+    """Seconds an epoch."""
+    quick_training_time: float = Field(gt=0)
+    """Seconds a fit."""
+    moderate_training_time: float = Field(gt=0)
+    """Seconds a fit."""
+    simple_model_params: int = Field(gt=0)
+    moderate_model_params: int = Field(gt=0)
+    excellent_accuracy: float = Field(ge=0, le=100)
+    """Direction accuracy, per cent, of a market that rises on half of its days."""
+    good_accuracy: float = Field(ge=0, le=100)
+    fair_accuracy: float = Field(ge=0, le=100)
+    strong_correlation: float = Field(ge=0, le=1)
+    moderate_correlation: float = Field(ge=0, le=1)
+    low_rmse: float = Field(gt=0)
+    """Per cent of return."""
+    moderate_rmse: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> Self:
+        for low, high in (
+            ("fast_epoch_time", "medium_epoch_time"),
+            ("quick_training_time", "moderate_training_time"),
+            ("simple_model_params", "moderate_model_params"),
+            ("fair_accuracy", "good_accuracy"),
+            ("good_accuracy", "excellent_accuracy"),
+            ("moderate_correlation", "strong_correlation"),
+            ("low_rmse", "moderate_rmse"),
+        ):
+            if getattr(self, low) >= getattr(self, high):
+                raise ValueError(f"{low} must be below {high}")
+        return self
+
+
+class EvaluationSettings(Settings):
+    """What counts as evidence, and how the forecast is traded on paper."""
+
+    min_days: int = Field(ge=20)
+    """Scored days below which nothing is said."""
+    suggestive_p: float = Field(gt=0, le=0.5)
+    """Largest p-value of Clark-West for SUGGESTIVE; a sign test may have twice that."""
+    supported_p: float = Field(gt=0, le=0.5)
+    """Largest p-value of Clark-West for SUPPORTED; a sign test may have twice that."""
+    block_days: int = Field(ge=5)
+    """Length of the blocks over which skill must be spread."""
+    block_share: Share
+    """Share of the blocks whose direction accuracy must exceed the base rate for SUPPORTED."""
+    searched_p: float = Field(gt=0, le=0.5)
+    """Largest p-value of Hansen's SPA over all trials for SUPPORTED, where several were tried."""
+    strong_p: float = Field(gt=0, le=0.5)
+    """The same for STRONG."""
+    strong_days: int = Field(ge=20)
+    """Scored days that STRONG needs."""
+    strong_sharpe: Share
+    """Smallest probability that the Sharpe ratio exceeds that of the luckiest trial, for STRONG."""
+    strong_overfitting: Share
+    """Largest probability of backtest overfitting for STRONG."""
+    strong_cost_bp: float = Field(ge=0)
+    """Cost of a turn, one of `costs_bp`, after which STRONG still needs a profit."""
+    suspect_accuracy: float = Field(gt=50, le=100)
+    """Direction accuracy, per cent, on `suspect_days` or more, that is too good to be true in a
+    market that rises on half of its days; in another one, as far beyond the base rate."""
+    suspect_days: int = Field(ge=20)
+    suspect_ic: Share
+    """Correlation of forecast and outcome that is too good to be true."""
+    suspect_r2: Share
+    """R2 against zero, and against the expanding mean, that is too good to be true."""
+    bootstrap_repetitions: int = Field(ge=100, le=100_000)
+    bootstrap_seed: int = Field(ge=0, lt=2**32)
+    adaptation: float = Field(ge=0, lt=1)
+    """Step by which the intervals' level follows its misses (gamma); 0 is plain split conformal."""
+    trade_buffer: float = Field(ge=0)
+    """Size of a forecast, per cent, below which the threshold strategy stays flat."""
+    costs_bp: tuple[Annotated[float, Field(ge=0, le=10_000)], ...] = Field(
+        strict=False, min_length=1, max_length=20
+    )
+    """Costs of a turn to show, in basis points of the notional."""
+
+    @model_validator(mode="after")
+    def _supported_is_stricter(self) -> Self:
+        if self.supported_p > self.suggestive_p:
+            raise ValueError("supported_p must not exceed suggestive_p")
+        return self
+
+    @model_validator(mode="after")
+    def _strong_cost_is_shown(self) -> Self:
+        if self.strong_cost_bp not in self.costs_bp:
+            shown = ", ".join(f"{cost:g}" for cost in self.costs_bp)
+            raise ValueError(f"strong_cost_bp must be one of costs_bp ({shown})")
+        return self
+
+
+class ReportSettings(Settings):
+    """How the run speaks."""
+
+    emoji: bool

@@ -1,0 +1,99 @@
+"""One experiment: all settings together, and what must hold between them."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ironore_lightning.errors import closest
+from ironore_lightning.settings.base import Settings
+from ironore_lightning.settings.data import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.settings.evaluation import (
+    EvaluationSettings,
+    ReportSettings,
+    ThresholdSettings,
+)
+from ironore_lightning.settings.samples import (
+    DateSplit,
+    FeaturesSettings,
+    RatioSplit,
+    ScalingSettings,
+    TargetSettings,
+    WalkForwardSplit,
+    WindowSettings,
+)
+from ironore_lightning.settings.training import HardwareSettings, ModelSettings, TrainingSettings
+
+MONITORS = ("val/loss", "val/rmse", "val/mae")
+
+
+def require_validation_metric(monitor: str) -> str:
+    """Return `monitor` if runs may be chosen by it; raise `ValueError` otherwise."""
+    if monitor.startswith("test"):
+        raise ValueError(
+            f"{monitor!r} would choose by the test segment, and what is chosen by it is no longer "
+            f"tested by it; choose one of {', '.join(MONITORS)}"
+        )
+    if monitor not in MONITORS:
+        raise ValueError(f"must be one of {', '.join(MONITORS)}, got {monitor!r}")
+    return monitor
+
+
+class Config(Settings):
+    """One experiment."""
+
+    name: str = Field(pattern=r"^\w[\w.-]*$")
+    """Folder below `outputs/`."""
+    seed: int = Field(ge=0, lt=2**32)
+    """Of the weights, the dropout and the order of the batches."""
+    monitor: Annotated[str, AfterValidator(require_validation_metric)]
+    """What stops training, chooses the checkpoint and is a sweep's objective; lower is better."""
+    data: DataSettings
+    futures: FuturesSettings
+    panel: PanelSettings
+    features: FeaturesSettings
+    target: TargetSettings
+    split: Annotated[RatioSplit | DateSplit | WalkForwardSplit, Field(discriminator="method")]
+    window: WindowSettings
+    scaling: ScalingSettings
+    model: ModelSettings
+    training: TrainingSettings
+    thresholds: ThresholdSettings
+    hardware: HardwareSettings
+    evaluation: EvaluationSettings
+    report: ReportSettings
+
+    @model_validator(mode="after")
+    def _target_is_not_a_feature(self) -> Self:
+        names = [feature.name for feature in self.features.names]
+        if self.target.kind == "given" and self.target.series in names:
+            raise ValueError(
+                f"features.names holds {self.target.series!r}, the given target: "
+                "the model would read the answer"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for leg in (one.leg for one in self.panel.break_days):
+            if leg not in self.data.contracts:
+                known = closest(leg, self.data.contracts)
+                raise ValueError(f"panel.break_days: {leg!r} is no price leg{known}")
+        if self.data.columns is None:
+            return self
+        columns = self.data.columns
+        wanted = {
+            "features.names": [feature.name for feature in self.features.names],
+            "target.series": [self.target.series],
+        }
+        mistakes = []
+        for key, names in wanted.items():
+            unknown = [name for name in dict.fromkeys(names) if name not in columns]
+            if unknown:
+                meant = closest(unknown[0], columns) if len(unknown) == 1 else ""
+                said = ", ".join(repr(name) for name in unknown)
+                mistakes.append(f"{key}: there is no column {said}{meant}")
+        if mistakes:
+            raise ValueError(
+                "\n".join([*mistakes[:-1], f"{mistakes[-1]}; columns are: {', '.join(columns)}"])
+            )
+        return self

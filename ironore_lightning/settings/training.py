@@ -1,0 +1,63 @@
+"""The network, how it is fitted, and on what."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ironore_lightning.settings.base import Settings
+
+
+class ModelSettings(Settings):
+    """The LSTM."""
+
+    hidden_size: int = Field(ge=1, le=4096)
+    """Units a layer and direction (D)."""
+    num_layers: int = Field(ge=1, le=8)
+    """Layers on top of each other."""
+    dropout: float = Field(ge=0, lt=1)
+    """Share of units silenced between layers and before the output, while training."""
+    bidirectional: bool
+    """Whether the window is read backwards as well; both passes end at the origin or before."""
+    layer_norm: bool
+    """Whether the final states are normalised before the output."""
+    head: Literal["point", "gaussian", "student_t", "quantile"]
+    """What is said: one return, or a distribution (fitted by likelihood or pinball loss)."""
+
+
+class TrainingSettings(Settings):
+    """How the network is fitted."""
+
+    loss: Literal["mse", "mae", "huber"]
+    """Of the point head. Huber turns from squared to absolute at 1 %."""
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: float = Field(gt=0, le=1)
+    weight_decay: float = Field(ge=0, lt=1)
+    schedule: Literal["none", "cosine", "reduce_on_plateau"]
+    """`cosine` falls to 0 over max_epochs; `reduce_on_plateau` halves it after patience / 3."""
+    gradient_clip_norm: float = Field(gt=0)
+    """Largest Euclidean norm of a gradient step."""
+    batch_size: int = Field(ge=1, le=100_000)
+    max_epochs: int = Field(ge=1, le=100_000)
+    patience: int = Field(ge=1)
+    """Epochs without a better `monitor` after which training stops."""
+
+
+class HardwareSettings(Settings):
+    """Where it runs."""
+
+    accelerator: Literal["cpu", "gpu", "mps"]
+    devices: int = Field(ge=1, le=1024)
+    """Processes (cpu), at most one a core, or cards (gpu); more than one trains with ddp."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    """Mixed precision gives other numbers; it is worth trying where the processor has AMX."""
+    threads: int = Field(ge=1, le=1024)
+    """CPU threads a process. A second one gains a little on a machine that has nothing else to do;
+    beside a busy process it makes an epoch many times slower."""
+    deterministic: bool
+    """Whether only operations that repeat bit for bit are allowed."""
+
+    @model_validator(mode="after")
+    def _half_precision_is_for_cards(self) -> Self:
+        if self.precision == "16-mixed" and self.accelerator == "cpu":
+            raise ValueError("precision 16-mixed needs a gpu; on a cpu take 32-true or bf16-mixed")
+        return self

@@ -1,0 +1,500 @@
+"""The five figures of a search: what was tried, what it showed, and what was chosen.
+
+Trials are compared by validation alone; test days are scored for the chosen trial only.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
+
+from ironore_lightning.evaluation.assessment import Assessment
+from ironore_lightning.evaluation.comparison import correlation
+from ironore_lightning.evaluation.days import hits
+from ironore_lightning.report.style import (
+    ACTUAL,
+    BAND,
+    FORECAST,
+    REFERENCE,
+    RIGHT,
+    SMALL_SIZE,
+    WRONG,
+    Side,
+    Values,
+    counted,
+    date_axis,
+    draw_stems,
+    dress,
+    legend_above,
+    legend_below,
+    number_axis,
+    open_sheet,
+    printable,
+    say_empty,
+    shorten,
+    value_text,
+    write,
+)
+from ironore_lightning.summary.sensitivity import (
+    FOLD,
+    SEED,
+    as_numbers,
+    best_so_far,
+    choices,
+    comparable,
+    completed,
+    importance,
+    is_wide,
+    short_names,
+)
+
+MOST_RANKED, MOST_LISTED = 25, 15
+"""Trials in the figure of the ranking; in the table."""
+_MOST_SHARES, _MOST_SLICES, _MOST_AXES = 8, 4, 5
+# So many values of a setting have a tick each, as numbers also a place each.
+_FEW_VALUES = 6
+_LONGEST_LABEL = 58
+_READ_FIRST = ("model", "training", "window", "features", "scaling", "target", "split", "seed")
+_SETTINGS_ROWS = 17
+# Ticks of more letters, all together, do not stand side by side below a panel.
+_MOST_LETTERS = 24
+_WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
+_TABLE: dict[str, tuple[float, Side]] = {
+    "rank": (0.04, "right"),
+    "trial": (0.055, "left"),
+    "validation": (0.64, "right"),
+    "sd over seeds": (0.745, "right"),
+    "runs": (0.79, "right"),
+    "parameters": (0.89, "right"),
+    "seconds": (0.98, "right"),
+}
+"""Columns of the table by their heading: the edge that the cells stand at, and which it is."""
+_BLUE_TO_GREY = LinearSegmentedColormap.from_list("trials", [FORECAST, "#DDDDDD"])
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """What a search has tried, and the trial that was chosen by validation.
+
+    Runs that differ only in seed and fold form one trial. It is judged by the mean of its runs'
+    objective; its forecast is the mean over seeds, the folds joined to one series.
+
+    Attributes:
+        title: Name of the multirun, any text.
+        monitor: The objective, which is better if lower.
+        ranking: A row a trial, the best by validation first: `trial`, `validation`, `spread`
+            (standard deviation over seeds; NaN with one), `num_runs`, `num_seeds`, `num_folds`,
+            `seconds` (of all fits) and `num_parameters`.
+        runs: A row a run in the order of their start: `number`, `state` (complete or pruned),
+            `objective` (may be NaN), `trial`, and a column for each of `parameters`.
+        parameters: Dotted names of the settings that vary over the runs.
+        series: `date`, `actual`, then the forecasts of up to five trials, best first, per cent.
+        settings: The chosen trial's settings by dotted name.
+        days: Its joined test days: `date`, `actual`, `forecast`, `lower_80`, `upper_80`,
+            `lower_90`, `upper_90` (per cent), `is_roll`, `segment` (test) and `fold`.
+        assessment: Of `days`.
+        num_folds: Folds that were joined.
+        horizon: Days that a forecast reaches.
+    """
+
+    title: str
+    monitor: str
+    ranking: pd.DataFrame
+    runs: pd.DataFrame
+    parameters: tuple[str, ...]
+    series: pd.DataFrame
+    settings: Mapping[str, object]
+    days: pd.DataFrame
+    assessment: Assessment
+    num_folds: int
+    horizon: int
+
+
+def tuning_figures(tuning: Tuning) -> dict[str, Figure]:
+    """Draw the five figures of a search.
+
+    Returns:
+        Figures by file name without suffix.
+
+    Raises:
+        ValueError: If there is no trial.
+    """
+    if tuning.ranking.empty:
+        raise ValueError("no trial has a complete run: there is nothing to draw")
+    return {
+        "best_model": _draw_best(tuning),
+        "performance_rankings": _draw_rankings(tuning),
+        "comparison_table": _draw_table(tuning),
+        "recommendation": _draw_recommendation(tuning),
+        "top_models_timeseries": _draw_series(tuning),
+    }
+
+
+def _open(tuning: Tuning) -> Figure:
+    """Open a figure whose heading says how much was tried."""
+    pruned = int((tuning.runs["state"] == "pruned").sum())
+    stopped = f" ({pruned} of them pruned)" if pruned else ""
+    return open_sheet(
+        tuning.title,
+        f"{counted(len(tuning.ranking), 'trial')}, {counted(len(tuning.runs), 'run')}{stopped}; "
+        f"judged by {tuning.monitor} on validation days, lower is better",
+    )
+
+
+def _spread_text(row: pd.Series) -> str:
+    """Write a trial's validation objective and its spread over seeds, if it has one."""
+    spread = "" if np.isnan(row["spread"]) else f" ± {row['spread']:.2g}"
+    return f"{row['validation']:.5g}{spread}"
+
+
+def _labels(tuning: Tuning, trials: pd.Series) -> tuple[list[str], str]:
+    """Name trials in one line each, by their settings if a name is long, and say what they are."""
+    names, searched = [str(name) for name in trials], choices(tuning.parameters)
+    if not searched or max(map(len, names)) <= _LONGEST_LABEL:
+        return [shorten(name, _LONGEST_LABEL) for name in names], ""
+    settings = tuning.runs.groupby("trial")[searched].first()
+    rows = (settings.loc[name] for name in trials)
+    labels = [shorten(", ".join(map(value_text, row)), _LONGEST_LABEL) for row in rows]
+    return labels, f"trials are named by {', '.join(_short(searched))}"
+
+
+def _short(parameters: Sequence[str]) -> list[str]:
+    return [shorten(name, 20) for name in short_names(parameters).values()]
+
+
+def _draw_best(tuning: Tuning) -> Figure:
+    figure = _open(tuning)
+    axes, sheet = figure.subplots(1, 2, width_ratios=[5, 7])
+    _draw_signs(axes, tuning.days)
+    legend_below(figure, axes, num_columns=2)
+    sheet.axis("off")
+    sheet.set(xlim=(0, 1), ylim=(35, 0))
+    for height, line in enumerate(_verdict_of(tuning)):
+        write(sheet, 0, height, line, bold=height == 0)
+    settings = _in_reading_order(tuning)
+    others = f" ({len(tuning.settings)} in all are in its folder)"
+    write(sheet, 0, 15, f"Settings of the chosen trial, * searched{others}", bold=True)
+    for place, (name, value) in enumerate(settings):
+        column, row = divmod(place, _SETTINGS_ROWS)
+        write(sheet, 0.54 * column, 16.5 + row, shorten(name, 27))
+        write(sheet, 0.54 * column + 0.32, 16.5 + row, shorten(value_text(value), 14))
+    return figure
+
+
+def _in_reading_order(tuning: Tuning) -> list[tuple[str, object]]:
+    """Choose the settings to write: searched ones, then those of the model, then of the rest."""
+    chosen = tuning.runs[tuning.runs["trial"] == tuning.ranking["trial"].iloc[0]]
+    searched = [(f"* {name}", chosen[name].iloc[0]) for name in choices(tuning.parameters)]
+    others = [
+        (name, value)
+        for group in _READ_FIRST
+        for name, value in tuning.settings.items()
+        if name.split(".", maxsplit=1)[0] == group and name not in tuning.parameters
+    ]
+    return [*searched, *others][: 2 * _SETTINGS_ROWS]
+
+
+def _verdict_of(tuning: Tuning) -> list[str]:
+    """Say in lines how the chosen trial did on validation, and what its test days are worth."""
+    best, median = tuning.ranking.iloc[0], tuning.ranking["validation"].median()
+    evidence = tuning.assessment.evidence
+    paragraphs = (
+        "Chosen by validation",
+        shorten(str(best["trial"]).replace(",", ", "), 160),
+        f"{tuning.monitor} {_spread_text(best)}; the median of all trials is {median:.5g}",
+        f"{counted(int(best['num_seeds']), 'seed')}, {counted(int(best['num_folds']), 'fold')}, "
+        f"{counted(int(best['num_parameters']), 'parameter')}, {best['seconds']:,.0f} s to fit",
+        f"On its test days: {evidence.line}",
+        evidence.sentence,
+    )
+    wrap = textwrap.TextWrapper(88, max_lines=4, break_on_hyphens=False).wrap
+    return [line for text in paragraphs for line in wrap(printable(text))]
+
+
+def _draw_signs(axes: Axes, days: pd.DataFrame) -> None:
+    """Draw forecast against actual, each on a scale of its own, by whether the sign was right."""
+    actual, forecast = (days[name].to_numpy(np.float64) for name in ("actual", "forecast"))
+    right = hits(forecast, actual)
+    kinds = (("right", right, RIGHT, "o"), ("wrong", (actual != 0) & ~right, WRONG, "x"))
+    for word, mask, color, mark in kinds:
+        label = f"sign {word} ({mask.sum()})"
+        axes.plot(actual[mask], forecast[mask], mark, color=color, alpha=0.75, label=label, ms=4.5)
+    axes.axhline(0, color=REFERENCE, linewidth=0.8)
+    axes.axvline(0, color=REFERENCE, linewidth=0.8)
+    for values, set_limits in ((actual, axes.set_xlim), (forecast, axes.set_ylim)):
+        reach = 1.08 * float(np.abs(values).max()) or 1.0
+        set_limits(-reach, reach)
+    title = f"{counted(len(days), 'test day')} of the chosen trial"
+    dress(axes, title, "actual return (%)", "forecast return (%), scale of its own")
+
+
+def _draw_rankings(tuning: Tuning) -> Figure:
+    figure = _open(tuning)
+    axes = figure.subplots()
+    shown = tuning.ranking.head(MOST_RANKED)
+    place = np.arange(len(shown))
+    values, spread = np.nan_to_num(shown[["validation", "spread"]].to_numpy(np.float64)).T
+    _draw_luck(axes, tuning.ranking)
+    axes.errorbar(values, place, xerr=spread, fmt="none", ecolor=ACTUAL, elinewidth=1.2, capsize=3)
+    if len(shown) > 1:
+        axes.plot(values[1:], place[1:], "o", color=ACTUAL, markersize=6, label="other trials")
+    axes.plot(values[:1], place[:1], "D", color=FORECAST, markersize=8, label="chosen trial")
+    labels, naming = _labels(tuning, shown["trial"])
+    ranked = [f"{label}   {rank}" for rank, label in enumerate(labels, start=1)]
+    axes.set_yticks(place, ranked, parse_math=False)
+    for height, (_, row) in enumerate(shown.iterrows()):
+        beside = write(axes, 1.01, height, _spread_text(row))
+        beside.set(transform=axes.get_yaxis_transform(), in_layout=True)
+    worst = tuning.ranking["validation"].max()
+    rest = f"; the worst is at {worst:.4g}" if len(tuning.ranking) > len(shown) else ""
+    x_label = f"{tuning.monitor}, mean over runs (bars: sd over seeds)\n{naming}"
+    dress(axes, f"{_shown_text(tuning, shown)}{rest}", x_label, "")
+    number_axis(axes, log=is_wide(values))
+    axes.tick_params(axis="y", labelsize=SMALL_SIZE, length=0)
+    axes.set_ylim(max(len(shown), 4) - 0.4, -0.6)
+    legend_below(figure, axes, num_columns=3)
+    return figure
+
+
+def _shown_text(tuning: Tuning, shown: pd.DataFrame) -> str:
+    """Say how many of the trials are shown."""
+    total, part = len(tuning.ranking), len(shown)
+    among = f"The best {part} of {total} trials" if total > part else counted(part, "trial")
+    return f"{among} by validation, best first"
+
+
+def _draw_luck(axes: Axes, ranking: pd.DataFrame) -> None:
+    """Shade how far a trial may be behind the best by the luck of its seeds."""
+    typical = float(ranking["spread"].median())
+    if np.isnan(typical):
+        return
+    best = float(ranking["validation"].iloc[0])
+    within = int((ranking["validation"] <= best + typical).sum())
+    label = f"within one spread over seeds of the best ({counted(within, 'trial')})"
+    axes.axvspan(best, best + typical, color=BAND, alpha=0.4, linewidth=0, label=label)
+
+
+def _draw_table(tuning: Tuning) -> Figure:
+    figure = _open(tuning)
+    axes = figure.subplots()
+    shown = tuning.ranking.head(MOST_LISTED)
+    labels, naming = _labels(tuning, shown["trial"])
+    dress(axes, f"{_shown_text(tuning, shown)}; the first is chosen\n{naming}", "", "")
+    axes.axis("off")
+    axes.set(xlim=(0, 1), ylim=(MOST_LISTED + 1, 0))
+    axes.axhspan(1, 2, color=FORECAST, alpha=0.12, linewidth=0)
+    rows = [_cells(row) for _, row in shown.iterrows()]
+    ranks = map(str, range(1, len(rows) + 1))
+    lines = [(rank, label, *row) for rank, label, row in zip(ranks, labels, rows, strict=True)]
+    for height, cells in enumerate([tuple(_TABLE), *lines]):
+        axes.axhline(height + 1, color=BAND, linewidth=0.8)
+        for text, (edge, side) in zip(cells, _TABLE.values(), strict=True):
+            write(axes, edge, height + 0.5, text, side=side, bold=height == 0)
+    return figure
+
+
+def _cells(trial: pd.Series) -> tuple[str, ...]:
+    """Write what the table says of a trial after its rank and name."""
+    return (
+        f"{trial['validation']:.6g}",
+        "one seed" if np.isnan(trial["spread"]) else f"{trial['spread']:.3g}",
+        str(trial["num_runs"]),
+        f"{trial['num_parameters']:,}",
+        f"{trial['seconds']:,.0f}",
+    )
+
+
+def _draw_recommendation(tuning: Tuning) -> Figure:
+    figure = _open(tuning)
+    upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=[1, 0.9]))
+    bars, history, lines = upper.subplots(1, 3, width_ratios=[3, 4, 5])
+    runs = completed(tuning.runs, tuning.parameters)
+    points = comparable(tuning.runs, tuning.parameters)
+    shares = importance(tuning.runs, tuning.parameters)
+    names = list(shares["parameter"]) or [name for name in tuning.parameters if name != FOLD]
+    chosen, limit = str(tuning.ranking["trial"].iloc[0]), _limit(runs["objective"])
+    _draw_shares(bars, shares.head(_MOST_SHARES))
+    _draw_history(history, tuning, runs, limit=limit)
+    legend_below(figure, history, num_columns=6)
+    _draw_parallel(lines, points, choices(names)[:_MOST_AXES], limit=limit)
+    _draw_slices(lower, points, names[:_MOST_SLICES], chosen, limit=limit)
+    return figure
+
+
+def _limit(objective: pd.Series) -> float:
+    """Return the highest objective that is drawn in its place: runs that diverged hide others."""
+    low, high = objective.min(), objective.quantile(0.75)
+    limit = high + 3 * (high - low)
+    return float(min(limit, objective.max()) if low < high else objective.max())
+
+
+def _draw_shares(axes: Axes, shares: pd.DataFrame) -> None:
+    title = "What explains the objective"
+    if shares.empty:
+        say_empty(axes, title, "too few runs, or no difference")
+        return
+    place = np.arange(len(shares))
+    colors = [WRONG if name == SEED else FORECAST for name in shares["parameter"]]
+    widths, errors = 100 * shares["share"], 100 * shares["spread"]
+    axes.barh(place, widths, color=colors, xerr=errors, ecolor=ACTUAL)
+    for luck in widths[shares["parameter"] == SEED]:
+        axes.axvline(luck, color=WRONG, linestyle="--", linewidth=1.2)
+    dress(axes, title, "share of its variation (%)", "")
+    axes.set_yticks(place, _short(list(shares["parameter"])), parse_math=False)
+    axes.set(ylim=(max(len(shares), 3) - 0.4, -0.6), xlim=(0, None))
+
+
+def _draw_history(axes: Axes, tuning: Tuning, runs: pd.DataFrame, *, limit: float) -> None:
+    """Draw runs in the order of their start, and the best trial of which all runs are known."""
+    chosen = runs["trial"] == tuning.ranking["trial"].iloc[0]
+    _draw_points(axes, runs["number"], runs["objective"], chosen, limit=limit)
+    best = best_so_far(runs)
+    numbers = [*best.index, tuning.runs["number"].max() + 0.5]
+    label = "best trial so far (mean of its runs)"
+    axes.step(numbers, [*best, best.iloc[-1]], where="post", color=FORECAST, label=label)
+    pruned = tuning.runs["number"][tuning.runs["state"] == "pruned"].to_numpy()
+    if len(pruned):
+        label, rim = f"pruned, no final value ({len(pruned)})", axes.get_xaxis_transform()
+        height = np.ones(len(pruned))
+        axes.plot(pruned, height, "x", c=WRONG, label=label, transform=rim, clip_on=False)
+    folds = ", level of folds removed" if FOLD in tuning.parameters else ""
+    dress(axes, "Runs in the order of their start", "number of the run", tuning.monitor + folds)
+    axes.set_xlim(-0.03 * numbers[-1] - 0.3, 1.03 * numbers[-1] + 0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+def _draw_points(
+    axes: Axes, place: pd.Series, objective: pd.Series, chosen: pd.Series, *, limit: float
+) -> None:
+    """Draw the objective of runs, those of the chosen trial apart and far ones at the limit."""
+    above = objective > limit
+    kinds = (
+        (~above & ~chosen, "o", ACTUAL, 4.5, "run"),
+        (above, "^", ACTUAL, 7, f"run beyond the panel, up to {objective.max():.3g}"),
+        (~above & chosen, "D", FORECAST, 6, "run of the chosen trial"),
+    )
+    for mask, mark, color, size, label in kinds:
+        if mask.any():
+            heights = objective[mask].clip(upper=limit)
+            axes.plot(place[mask], heights, mark, color=color, ms=size, alpha=0.7, label=label)
+
+
+def _draw_slices(
+    figure: SubFigure, points: pd.DataFrame, names: Sequence[str], chosen: str, *, limit: float
+) -> None:
+    """Draw the objective over each setting; a black bar is the median at a value."""
+    panels = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
+    if not names:
+        say_empty(panels[0], "Settings", "no setting was varied")
+    for axes, (name, short) in zip(panels, zip(names, _short(names), strict=True), strict=False):
+        place, ticks = _places(points[name], few=_FEW_VALUES)
+        at = pd.Series(place, index=points.index)
+        dress(axes, short, "", "objective (bar: median)" if axes is panels[0] else "")
+        if ticks:
+            middle = points["objective"].groupby(at).median().clip(upper=limit)
+            axes.plot(middle.index, middle, "_", color=REFERENCE, markersize=24, markeredgewidth=2)
+            texts, step = [shorten(text, 14) for text in ticks], -(-len(ticks) // _FEW_VALUES)
+            turn = 20 if max(map(len, texts)) * len(texts) > _MOST_LETTERS else 0
+            axes.set_xticks(
+                range(0, len(ticks), step), texts[::step], rotation=turn, parse_math=False
+            )
+            axes.set_xlim(-0.6, len(ticks) - 0.4)
+        else:
+            number_axis(axes, log=is_wide(place))
+        _draw_points(axes, at, points["objective"], points["trial"] == chosen, limit=limit)
+
+
+def _places(values: pd.Series, *, few: int) -> tuple[Values, list[str]]:
+    """Return where values are drawn, and the names of these places if they are not numbers.
+
+    A `few` different numbers get a place each in their order, however far apart they are.
+    """
+    numbers = as_numbers(values)
+    codes, unique = pd.factorize(values.astype(str) if numbers is None else numbers, sort=True)
+    if numbers is not None and len(unique) > few:
+        return numbers, []
+    return codes.astype(np.float64), [value_text(each) for each in unique]
+
+
+def _draw_parallel(axes: Axes, points: pd.DataFrame, names: Sequence[str], *, limit: float) -> None:
+    """Draw a line a trial through its settings to its objective."""
+    title = "Settings of each trial, the best in blue"
+    if not names:
+        say_empty(axes, title, "no setting was varied")
+        return
+    columns: dict[str, str] = {**dict.fromkeys(names, "first"), "objective": "mean"}
+    trials = points.groupby("trial").agg(columns).sort_values("objective", ascending=False)
+    last = "objective" if trials["objective"].max() <= limit else "objective, cut"
+    trials["objective"] = trials["objective"].clip(upper=limit)
+    worse = np.linspace(1, 0, len(trials)) if len(trials) > 1 else np.zeros(1)
+    rules = [_draw_rule(axes, at, trials[name], worse) for at, name in enumerate(columns)]
+    heights = np.column_stack(rules)
+    for line, share in zip(heights, worse, strict=True):
+        axes.plot(line, color=_BLUE_TO_GREY(share**0.4), linewidth=0.9 if share else 2.6)
+    dress(axes, title, "", "")
+    axes.grid(visible=False)
+    axes.set(yticks=[], xlim=(-0.1, len(names) + 0.6))
+    axes.spines["left"].set_visible(False)
+    labels = [*_short(names), last]
+    turn = 18 if len(names) == _MOST_AXES else 0
+    axes.set_xticks(range(len(labels)), labels, rotation=turn, ha="right" if turn else "center")
+
+
+def _draw_rule(axes: Axes, at: int, values: pd.Series, worse: Values) -> Values:
+    """Draw one axis with its ticks, and return where on it each trial is, from 0 to 1.
+
+    Trials of one value are fanned out a little, so that they can be followed.
+    """
+    places, ticks = _places(values, few=0 if values.name == "objective" else _FEW_VALUES)
+    if not ticks:
+        ends = [value_text(float(each)) for each in (places.min(), places.max())]
+        places = np.log(places) if is_wide(places) else places
+    low, extent = places.min(), np.ptp(places) or 1.0
+    axes.axvline(at, color=ACTUAL, linewidth=0.8)
+    marks = list(enumerate(ticks)) if ticks else list(zip((low, low + extent), ends, strict=True))
+    for place, text in marks if len(marks) <= _FEW_VALUES else (marks[0], marks[-1]):
+        write(axes, at + 0.04, (place - low) / extent, shorten(text, 12)).set_bbox(_WHITE)
+    fan = 0.05 * (worse - 0.5) if ticks else 0.0
+    heights: Values = (places - low) / extent + fan
+    return heights
+
+
+def _draw_series(tuning: Tuning) -> Figure:
+    figure = _open(tuning)
+    series, names = tuning.series, [str(name) for name in tuning.series.columns[2:]]
+    day = series["date"].to_numpy(dtype="datetime64[D]")
+    forecasts = series[names].to_numpy(np.float64)
+    ratios = [2.5] + [1] * len(names)
+    top, *strips = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
+    draw_stems(top, day, series["actual"].to_numpy(np.float64), color=ACTUAL, label="actual")
+    draw_stems(top, day, forecasts[:, 0], color=FORECAST, label="forecast of the chosen trial")
+    title = f"{counted(len(day), 'test day')}, actual and forecast on one scale"
+    dress(top, title, "", "return (%)")
+    legend_above(top, num_columns=2)
+    reach = 1.1 * float(np.nanmax(np.abs(forecasts))) or 1.0
+    for rank, axes in enumerate(strips):
+        draw_stems(axes, day, forecasts[:, rank], color=FORECAST, label=names[rank])
+        dress(axes, "", "", "%")
+        text = f"{rank + 1}. {shorten(names[rank], 100)}{_alike(forecasts, rank)}"
+        axes.set_title(text, loc="left", fontsize=SMALL_SIZE, parse_math=False)
+        axes.set_ylim(-reach, reach)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=3, symmetric=True))
+    date_axis(strips[-1], day)
+    for axes in (top, *strips[:-1]):
+        axes.tick_params(labelbottom=False)
+    return figure
+
+
+def _alike(forecasts: Values, rank: int) -> str:
+    """Say how alike forecasts are to those of the first."""
+    if rank == 0:
+        return "; forecasts from here on are on a scale of their own"
+    both = forecasts[:, [0, rank]]
+    alike = correlation(*both[~np.isnan(both).any(axis=1)].T)
+    return "" if alike is None else f"; correlation with the first {alike:+.2f}"

@@ -1,0 +1,305 @@
+"""The files and lines that a summary of many runs leaves."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ironore_lightning.errors import machine_errors, single_line
+from ironore_lightning.evaluation.comparison import Row
+from ironore_lightning.files import write_csv, write_json, write_text
+from ironore_lightning.process.terminal import say
+from ironore_lightning.report.equity import equity_figures
+from ironore_lightning.report.style import counted, default_style, write_figures
+from ironore_lightning.run_folder.layout import require_own_files
+from ironore_lightning.run_folder.status import COMPLETE, PRUNED
+from ironore_lightning.summary.figures import Tuning, tuning_figures
+from ironore_lightning.summary.fold_figures import fold_figures
+from ironore_lightning.summary.page import Page, render_page
+from ironore_lightning.summary.runs import CompleteRun, Run, varying
+from ironore_lightning.summary.sensitivity import advice
+from ironore_lightning.summary.summarize import Choice, Summary, scored, summarize, validation
+
+SHOWN_TRIALS = 5
+"""Trials whose forecasts are drawn beside the actual."""
+
+LISTED_TRIALS = 10
+"""Trials that are printed; the files hold all."""
+
+CAPTIONS = {
+    "best_model": "The trial that validation chose, and its settings",
+    "performance_rankings": "All trials by validation; test scores are not shown on purpose",
+    "comparison_table": "The first trials side by side",
+    "recommendation": "What mattered on validation, and what was tried when",
+    "top_models_timeseries": "What the first trials forecast for the test days",
+    "joined_forecast": "The folds of the walk-forward joined to one series",
+    "block_skill": "Skill by block of days and by calendar year",
+    "equity_curve": "What the joined forecast would have earned after costs",
+}
+
+
+@default_style
+def write_summary(summary: Summary) -> None:
+    """Write tables, ledger, results, pictures and page into the folder that was summarised."""
+    folder = summary.folder
+    write_csv(folder / "summary.csv", run_table(summary), index=False)
+    write_csv(folder / "trial_ledger.csv", summary.ledger, index=False)
+    write_json(folder / "summary.json", _results(summary))
+    figures: dict[str, Figure] = {}
+    if summary.choice is not None:
+        figures = _figures(summary, summary.choice)
+        write_figures(figures, folder / "plots")
+    write_text(folder / "summary.html", render_page(_page(summary, figures)))
+
+
+def report(folder: Path) -> Summary:
+    """Summarise a folder, write the files and print the lines.
+
+    Raises:
+        ConfigError: If there is no run.
+        MachineError: If the operating system refuses a file.
+    """
+    require_own_files(folder)
+    summary = summarize(folder)
+    with machine_errors(folder):
+        write_summary(summary)
+    lines = [*summary_lines(summary), f"files: {folder / 'summary.html'}"]
+    say("\n".join(["", *lines[:-2], lines[-1], lines[-2], ""]))
+    return summary
+
+
+def run_table(summary: Summary) -> pd.DataFrame:
+    """Lay out all runs, a row each: those of the best trial first, incomplete ones last."""
+    trial_of = {run.folder: trial for trial in summary.trials for run in trial.runs}
+    rank = {name: number for number, name in enumerate(summary.ranking["trial"], start=1)}
+    rows = []
+    for run in summary.runs:
+        trial = trial_of.get(run.folder)
+        complete = run if isinstance(run, CompleteRun) else None
+        rows.append(
+            {
+                "rank": rank.get(trial.name) if trial else None,
+                "run": run.name,
+                "status": run.status.state,
+                "trial": trial.name if trial else None,
+                "seed": complete.seed if complete else None,
+                "fold": complete.fold if complete else None,
+                "overrides": " ".join(f"{key}={value}" for key, value in run.overrides.items()),
+                "validation": run.status.objective,
+                "test_rmse": complete.record.rmse if complete else None,
+                "test_direction": complete.record.direction_accuracy if complete else None,
+                "test_r2_zero": complete.record.r2_zero if complete else None,
+                "seconds": run.seconds,
+                "started": run.status.started,
+                "error": run.status.error,
+            }
+        )
+    table = pd.DataFrame(rows).astype({"rank": "Int64", "seed": "Int64", "fold": "Int64"})
+    return table.sort_values(["rank", "fold", "seed"], kind="stable", ignore_index=True)
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """Say what was run, what was chosen and what it is worth; the last line is the verdict."""
+    lines = [summary.counts, *(f"note: {note}" for note in summary.notes)]
+    if not summary.ranking.empty:
+        ranking = summary.ranking.head(LISTED_TRIALS)
+        lines += ["", f"trials by {summary.ranked_by} on validation, lower is better:"]
+        shown = ranking[["trial", "validation", "spread", "num_runs", "seconds"]]
+        width = int(shown["trial"].str.len().max())
+        shown = shown.assign(trial=shown["trial"].str.ljust(width))
+        shown = shown.rename(columns={"trial": "trial".ljust(width)})
+        lines += shown.to_string(index=False, na_rep="–").splitlines()
+        if len(summary.ranking) > LISTED_TRIALS:
+            lines.append(f"and {len(summary.ranking) - LISTED_TRIALS} more in summary.csv")
+    if summary.choice is not None:
+        lines += ["", f"chosen by validation: {summary.choice.trial.name}"]
+        lines += [f"{label}: {value}" for label, value in discount_lines(summary.choice)]
+        lines += ["", summary.choice.assessment.evidence.line]
+    return [*lines, summary.sentence]
+
+
+def discount_lines(choice: Choice) -> list[tuple[str, str]]:
+    """Say what all the looking costs, a label and a value each."""
+    one = choice.discount
+    lines = [("trials looked at", f"{one.num_trials} ({one.num_scored} with forecasts)")]
+    if one.num_trials > 1:
+        lines += [
+            ("chance that the best of so many coin tosses is right as often", _share(one.luck)),
+            ("probability of backtest overfitting", _share(one.overfitting)),
+        ]
+    lines += [
+        ("p that the best of them beats zero by luck (SPA)", _number(one.superior_ability_p, 3)),
+        (
+            "Sharpe ratio before costs, and that of the luckiest without skill",
+            f"{_number(one.sharpe, 2)}, {_number(one.expected_best_sharpe, 2)}",
+        ),
+        ("deflated Sharpe ratio, the chance of skill beyond that", _number(one.deflated_sharpe, 3)),
+    ]
+    if choice.seeds:
+        accuracy = pd.Series([one.direction_accuracy for one in choice.seeds.values()], dtype=float)
+        rmse = pd.Series([one.rmse for one in choice.seeds.values()])
+        lines.append(
+            (
+                f"its {len(choice.seeds)} seeds alone, mean and standard deviation",
+                f"direction {accuracy.mean():.1f} ± {accuracy.std():.1f} %, "
+                f"RMSE {rmse.mean():.4f} ± {rmse.std():.4f} %",
+            )
+        )
+    return lines
+
+
+def _results(summary: Summary) -> dict[str, Any]:
+    """Gather what goes into summary.json."""
+    ranking = summary.ranking.astype(object).where(summary.ranking.notna(), None)
+    return {
+        "counts": summary.counts,
+        "ranked_by": summary.ranked_by,
+        "ranking": ranking.to_dict("records"),
+        "chosen": None if summary.choice is None else _chosen(summary.choice),
+        "notes": list(summary.notes),
+        "sentence": summary.sentence,
+        "runs": [
+            {"run": run.name, **asdict(run.status), "overrides": run.overrides}
+            for run in summary.runs
+        ],
+    }
+
+
+def _chosen(choice: Choice) -> dict[str, Any]:
+    return {
+        "trial": choice.trial.name,
+        "runs": [run.name for run in choice.trial.runs],
+        "seeds": list(choice.trial.seeds),
+        "folds": list(choice.trial.folds),
+        "settings": choice.trial.config.model_dump(mode="json"),
+        "discount": asdict(choice.discount),
+        "by_seed": {str(seed): asdict(scores) for seed, scores in choice.seeds.items()},
+        "by_year": [asdict(year) for year in choice.years],
+        "evaluation": asdict(choice.assessment),
+    }
+
+
+def _figures(summary: Summary, choice: Choice) -> dict[str, Figure]:
+    tuning = _tuning(summary, choice)
+    figures = {**tuning_figures(tuning), **fold_figures(tuning)}
+    if tuning.num_folds > 1:
+        days = scored(choice.joined, choice.trial)
+        figures |= equity_figures(days, choice.trial.config.evaluation, title=tuning.title)
+    return figures
+
+
+def _tuning(summary: Summary, choice: Choice) -> Tuning:
+    """Lay out what the pictures are drawn from."""
+    shown = list(summary.ranking["trial"].head(SHOWN_TRIALS))
+    return Tuning(
+        title=f"{choice.trial.config.name}: {single_line(summary.folder.resolve().name)}",
+        monitor=summary.ranked_by,
+        ranking=summary.ranking,
+        runs=_searched(summary),
+        parameters=varying(summary.runs),
+        series=summary.ledger[["date", "actual", *shown]],
+        settings=_flat(choice.trial.config.model_dump(mode="json")),
+        days=choice.joined.days,
+        assessment=choice.assessment,
+        num_folds=len(choice.trial.folds),
+        horizon=choice.trial.config.target.horizon,
+    )
+
+
+def _searched(summary: Summary) -> pd.DataFrame:
+    """Lay out complete and pruned runs with the values of all that varies, as numbers if such."""
+    trial_of = {run.folder: trial.name for trial in summary.trials for run in trial.runs}
+    keys = varying(summary.runs)
+    rows = [
+        {
+            "number": number,
+            "state": run.status.state,
+            "objective": validation(run, summary.ranked_by),
+            "trial": trial_of.get(run.folder, run.name),
+            **{key: _value(run, key) for key in keys},
+        }
+        for number, run in enumerate(summary.runs)
+        if run.status.state in {COMPLETE, PRUNED}
+    ]
+    return pd.DataFrame(rows)
+
+
+def _value(run: Run, key: str) -> object:
+    """Read what a run's command line set, or what its settings were where that said nothing."""
+    text = run.overrides.get(key)
+    if text is None:
+        settings = run.config.model_dump(mode="json") if isinstance(run, CompleteRun) else {}
+        return _flat(settings).get(key, "default")
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    """Name every setting by its dotted key."""
+    found: dict[str, object] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        found |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
+    choice = summary.choice
+    lines: tuple[str, ...] = (summary.sentence,)
+    chosen_table, discount, advised = pd.DataFrame(), [], []
+    if choice is not None:
+        lines = (
+            f"{counted(len(summary.ranking), 'trial')} ranked by {summary.ranked_by} on "
+            f"validation; the first was tested: {choice.trial.name}",
+            choice.assessment.evidence.line,
+            summary.sentence,
+        )
+        chosen_table = _beside_baselines(choice.assessment.table)
+        discount = discount_lines(choice)
+        advised = advice(_searched(summary), [*varying(summary.runs)])
+    hidden = ["test_rmse", "test_direction", "test_r2_zero"]
+    return Page(
+        title=single_line(summary.folder.resolve().name),
+        verdict_lines=lines,
+        counts=summary.counts,
+        table=run_table(summary).drop(columns=hidden),
+        chosen_table=chosen_table,
+        discount=discount,
+        advice=advised,
+        figures=figures,
+        captions={name: CAPTIONS[name] for name in figures},
+        notes=[*summary.notes, *(choice.discount.notes if choice else ())],
+    )
+
+
+def _beside_baselines(rows: Sequence[Row]) -> pd.DataFrame:
+    """Lay out the chosen trial and the baselines for people."""
+    return pd.DataFrame(
+        {
+            "forecaster": ["the chosen trial", *(row.name for row in rows[1:])],
+            "RMSE, %": [row.rmse for row in rows],
+            "MAE, %": [row.mae for row in rows],
+            "R2 (zero)": [row.r2_zero for row in rows],
+            "R2 (mean)": [row.r2_mean for row in rows],
+            "right": [f"{row.hits}/{row.moved_days}" for row in rows],
+            "direction, %": [row.accuracy for row in rows],
+            "95 % from": [row.accuracy_low for row in rows],
+            "to": [row.accuracy_high for row in rows],
+            "correlation": [row.ic for row in rows],
+            "Clark-West p": [row.clark_west_p for row in rows],
+        }
+    )
+
+
+def _share(value: float | None) -> str:
+    return "undefined" if value is None else f"{100 * value:.0f} %"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "undefined" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,135 @@
+"""The runs below a folder, as their files tell: complete, failed, pruned, running, interrupted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ironore_lightning.errors import ConfigError, MachineError, single_line
+from ironore_lightning.evaluation.forecasts import Forecasts
+from ironore_lightning.run_folder.layout import RESULTS_FILE, STATUS_FILE, require_own_files
+from ironore_lightning.run_folder.overrides import read_overrides
+from ironore_lightning.run_folder.record import RunRecord
+from ironore_lightning.run_folder.status import COMPLETE, FAILED, INTERRUPTED, Status, read_status
+from ironore_lightning.run_folder.tables import read_forecasts
+from ironore_lightning.settings.experiment import Config
+from ironore_lightning.settings.samples import WalkForwardSplit
+
+RUN_KEYS = ("seed", "split.fold")
+"""What tells the runs of one trial apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run folder.
+
+    Attributes:
+        folder: Where it is.
+        name: Its path below the folder that is summarised.
+        status: How far it is.
+        overrides: What its command line set, by key; empty where that was not kept.
+        is_readable: Whether its files are those of a run.
+    """
+
+    folder: Path
+    name: str
+    status: Status
+    overrides: dict[str, str]
+    is_readable: bool = field(default=True, kw_only=True)
+
+    @property
+    def seconds(self) -> float | None:
+        """Time that processes worked on it."""
+        return self.status.seconds
+
+
+@dataclass(frozen=True, eq=False)
+class CompleteRun(Run):
+    """A run with all its results.
+
+    Attributes:
+        record: Its settings, scores, and what it was made of.
+        forecasts: Of the model and of the baselines.
+    """
+
+    record: RunRecord
+    forecasts: Forecasts
+
+    @property
+    def config(self) -> Config:
+        """Its settings."""
+        return self.record.settings
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return self.config.seed
+
+    @property
+    def fold(self) -> int:
+        """Fold of a walk-forward; 0 for the one segment of any other split."""
+        split = self.config.split
+        return split.fold if isinstance(split, WalkForwardSplit) else 0
+
+    @property
+    def seconds(self) -> float:
+        """Time that processes worked on it; of the fit alone where that was not kept."""
+        kept = self.status.seconds
+        return self.record.seconds if kept is None else kept
+
+
+def read_runs(folder: Path) -> list[Run]:
+    """Read every run below a folder, in the order in which they were started.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: there is no such folder")
+    found = run_folders(folder)
+    if not found:
+        raise ConfigError(f"{folder}: there is no run below this folder")
+    runs = [_read_run(one, folder) for one in found]
+    return sorted(runs, key=lambda run: (run.status.started or "", run.name))
+
+
+def run_folders(folder: Path) -> set[Path]:
+    """Return the folders of all runs below a folder."""
+    return {path.parent for name in (STATUS_FILE, RESULTS_FILE) for path in folder.rglob(name)}
+
+
+def varying(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the keys that the runs' command lines set to different values, sorted."""
+    keys = sorted({key for run in runs for key in run.overrides})
+    return tuple(key for key in keys if len({run.overrides.get(key) for run in runs}) > 1)
+
+
+def _read_run(folder: Path, top: Path) -> Run:
+    run = Run(folder, single_line(folder.relative_to(top)), Status(INTERRUPTED), {})
+    try:
+        require_own_files(folder)
+        run = replace(run, overrides=_overrides(folder))
+        status = read_status(folder)
+        run = replace(run, status=replace(status, error=status.error and single_line(status.error)))
+        if status.state == COMPLETE or not (folder / STATUS_FILE).exists():
+            run = _read_complete(run)
+    except (OSError, ValueError, MachineError) as error:
+        reason = f"its results cannot be read: {single_line(error)}"
+        failed = Status(FAILED, error=reason, exit_status=1)
+        run = replace(run, status=failed, is_readable=False)
+    return run
+
+
+def _read_complete(run: Run) -> CompleteRun:
+    record = RunRecord.read(run.folder)
+    status = run.status
+    if status.state != COMPLETE:  # of a version that kept no status
+        status = Status(COMPLETE, objective=record.best_score)
+    forecasts = read_forecasts(run.folder, record.settings.target.kind)
+    return CompleteRun(run.folder, run.name, status, run.overrides, record, forecasts)
+
+
+def _overrides(folder: Path) -> dict[str, str]:
+    if not (folder / ".hydra" / "overrides.yaml").exists():
+        return {}
+    pairs = (single_line(line).lstrip("+").partition("=") for line in read_overrides(folder))
+    return {key: value for key, _, value in pairs}

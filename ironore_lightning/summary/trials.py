@@ -1,0 +1,170 @@
+"""Runs that differ in seed and fold only are one trial: one forecast, judged as a whole."""
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ironore_lightning.errors import ConfigError
+from ironore_lightning.evaluation.forecasts import conformal_bounds, mean_forecast
+from ironore_lightning.settings.experiment import Config
+from ironore_lightning.summary.runs import RUN_KEYS, CompleteRun, Run, varying
+
+LEDGER_KEYS = ("date", "actual", "is_roll")
+"""Columns of the ledger beside the trials."""
+
+LONG_NUMBER = 8
+"""Characters beyond which a number in a trial's name is rounded."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration, with all its seeds and folds.
+
+    Attributes:
+        name: What tells its settings from those of the other trials.
+        runs: Complete runs, one for each seed and fold.
+    """
+
+    name: str
+    runs: tuple[CompleteRun, ...]
+
+    @property
+    def config(self) -> Config:
+        """Settings of its first run."""
+        return self.runs[0].config
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Folds there are, ascending."""
+        return tuple(sorted({run.fold for run in self.runs}))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds that have all of its folds, ascending."""
+        found = sorted({run.seed for run in self.runs})
+        return tuple(seed for seed in found if len(self.of_seed(seed)) == len(self.folds))
+
+    @property
+    def seconds(self) -> float:
+        """Summed time of its runs."""
+        return sum(run.seconds for run in self.runs)
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable numbers of its network."""
+        return self.runs[0].record.num_parameters
+
+    def of_seed(self, seed: int) -> tuple[CompleteRun, ...]:
+        """Return the runs of one seed."""
+        return tuple(run for run in self.runs if run.seed == seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """The forecasts of a trial: mean over seeds, fold after fold.
+
+    Attributes:
+        days: Test days in time order, as `assess` reads them, with `fold` and `segment`.
+        baselines: Of the same days.
+        density: Likewise; the model's own losses only where there is one seed.
+        validation: `date`, `actual` and `forecast` of the validation segment of the first fold.
+            Those of later folds hold test days of earlier ones.
+    """
+
+    days: pd.DataFrame
+    baselines: pd.DataFrame
+    density: pd.DataFrame
+    validation: pd.DataFrame
+
+
+def gather_trials(runs: Sequence[Run]) -> list[Trial]:
+    """Group complete runs by table and settings but seed and fold, in the order they started.
+
+    Of two complete runs with the same settings the first one counts.
+    """
+    complete = [run for run in runs if isinstance(run, CompleteRun)]
+    groups: dict[str, dict[tuple[int, int], CompleteRun]] = {}
+    for run in complete:
+        groups.setdefault(_trial_key(run), {}).setdefault((run.seed, run.fold), run)
+    keys = [key for key in varying(complete) if key not in RUN_KEYS]
+    trials: dict[str, Trial] = {}
+    for group in groups.values():
+        name = unique_name(trial_name(next(iter(group.values())), keys), {*trials, *LEDGER_KEYS})
+        trials[name] = Trial(name, tuple(group.values()))
+    return list(trials.values())
+
+
+def trial_name(run: CompleteRun, keys: Sequence[str]) -> str:
+    """Say shortly what a run sets for some keys; where there are none, its experiment's name."""
+    last = [key.rpartition(".")[2] for key in keys]
+    said = [
+        f"{part if last.count(part) == 1 else key}={_rounded(run.overrides[key])}"
+        for key, part in zip(keys, last, strict=True)
+        if key in run.overrides
+    ]
+    return ", ".join(said) or run.config.name
+
+
+def _rounded(value: str) -> str:
+    """Shorten the sixteen digits of a proposed number to four."""
+    is_long = len(value) > LONG_NUMBER and re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", value)
+    return f"{float(value):.4g}" if is_long else value
+
+
+def unique_name(name: str, taken: Collection[str]) -> str:
+    """Number a name that is taken: rounding, or a changed file in `conf/`, hid the difference."""
+    number = 2
+    candidate = name
+    while candidate in taken:
+        candidate, number = f"{name} ({number})", number + 1
+    return candidate
+
+
+def join(runs: Sequence[CompleteRun]) -> Joined:
+    """Average over seeds and put the folds one after the other.
+
+    Args:
+        runs: Of one trial.
+
+    Raises:
+        ConfigError: If the test segments of two folds share a day.
+    """
+    by_fold: dict[int, list[CompleteRun]] = {}
+    for run in sorted(runs, key=lambda run: (run.fold, run.seed)):
+        by_fold.setdefault(run.fold, []).append(run)
+    parts = [_join_seeds(fold_runs) for fold_runs in by_fold.values()]
+    days, baselines, density = (
+        pd.concat([getattr(part, name) for part in parts], ignore_index=True)
+        for name in ("days", "baselines", "density")
+    )
+    joined = Joined(days, baselines, density, parts[0].validation)
+    if not joined.days["date"].is_monotonic_increasing or not joined.days["date"].is_unique:
+        raise ConfigError(
+            f"{runs[0].folder.parent}: the test segments of the folds overlap, so they have no "
+            "joint series; summarise them apart"
+        )
+    return joined
+
+
+def _join_seeds(runs: Sequence[CompleteRun]) -> Joined:
+    """Average the forecasts of several seeds of one fold; one seed keeps its own intervals."""
+    members = [run.forecasts for run in runs]
+    mean, density = mean_forecast(members), members[0].density
+    if len(runs) > 1:
+        config = runs[0].config
+        bounds = conformal_bounds(mean, config.evaluation.adaptation, horizon=config.target.horizon)
+        mean[bounds.columns] = bounds
+        density = density.drop(columns=["pinball model", "crps model"])
+    test = mean[mean["segment"] == "test"].assign(fold=runs[0].fold)
+    validation = mean.loc[mean["segment"] == "val", ["date", "actual", "forecast"]]
+    return Joined(test, members[0].baselines, density, validation)
+
+
+def _trial_key(run: CompleteRun) -> str:
+    """Write down all that makes a trial: its table and its settings, names apart."""
+    settings = run.config.model_dump(mode="json", exclude={"seed", "name", "report"})
+    settings["split"].pop("fold", None)
+    return json.dumps([run.record.table_sha256, settings], sort_keys=True)
