@@ -1,10 +1,10 @@
 """Train a forecaster: ``python train.py``, with settings from `conf/` and the command line."""
 
 from ironore_lightning.process.imports import quick_imports
-from ironore_lightning.process.interrupts import end_at_once
+from ironore_lightning.process.interrupts import exit_on_interrupt
 
 if __name__ == "__main__":
-    end_at_once()
+    exit_on_interrupt()
 
 with quick_imports():
     import hydra
@@ -22,15 +22,15 @@ def main(composed: DictConfig) -> float:
 
     from ironore_lightning.cli.command import run_job, run_one_of_many
     from ironore_lightning.model.hardware import require_one_process
-    from ironore_lightning.run_folder.status import attempt
-    from ironore_lightning.settings.composition import own_keys, to_config
+    from ironore_lightning.run_folder.status import run_attempt
+    from ironore_lightning.settings.composition import command_keys, to_config
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     is_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
 
     def job() -> float:
-        with attempt(folder, resume="resume" in composed) as this:
-            config = to_config(composed, besides=own_keys("config"))
+        with run_attempt(folder, resume="resume" in composed) as this:
+            config = to_config(composed, besides=command_keys("config"))
             if is_multirun:
                 require_one_process(config.hardware)
             settings = config.model_dump(mode="json")
@@ -52,6 +52,6 @@ def main(composed: DictConfig) -> float:
 
 if __name__ == "__main__":
     from ironore_lightning.cli.command import run_command
-    from ironore_lightning.cli.resume import own_arguments
+    from ironore_lightning.cli.resume import expand_resume
 
-    run_command(main, "config", own_arguments)
+    run_command(main, "config", expand_resume)

@@ -3,10 +3,10 @@
 import os
 import sys
 
-from ironore_lightning.process.interrupts import end_at_once
+from ironore_lightning.process.interrupts import exit_on_interrupt
 
 if sys.argv[:1] == ["-m"]:  # as long as Python looks for the module that it is to run
-    end_at_once()
+    exit_on_interrupt()
 
 LAUNCHED = "IRONORE_LAUNCHED"
 """Variable that marks the processes that a run starts to train with it; see `model.processes`."""

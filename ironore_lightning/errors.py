@@ -25,7 +25,7 @@ class IronOreError(Exception):
         is_said: Whether a person has been told.
     """
 
-    is_said = False
+    is_reported = False
 
     @property
     def lines(self) -> list[str]:
@@ -72,9 +72,9 @@ def exit_status(error: Exception) -> int:
     return WRONG_INPUT if isinstance(error, ConfigError | DataError) else FAILED
 
 
-def last_words(error: IronOreError) -> int:
+def report_error(error: IronOreError) -> int:
     """Tell a person who has not been told yet, and return the exit status."""
-    if not error.is_said:
+    if not error.is_reported:
         sys.stderr.writelines(f"{line}\n" for line in error.lines)
     return exit_status(error)
 
@@ -128,7 +128,7 @@ def machine_error(error: BaseException, *, otherwise: str) -> MachineError:
     return MachineError(f"{error.filename or otherwise}: {reason}{advice}")
 
 
-def in_our_words(error: Exception) -> IronOreError:
+def translate_error(error: Exception) -> IronOreError:
     """Return what a user or the machine caused as an error of ours; raise a mistake in the code."""
     if isinstance(error, IronOreError):
         return error

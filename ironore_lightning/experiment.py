@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.data.features import build_features, build_target, require_no_answer
+from ironore_lightning.data.features import build_features, build_target, require_no_target_leak
 from ironore_lightning.data.market import Market, build_market
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData
@@ -35,19 +35,19 @@ from ironore_lightning.model.checkpoints import (
     read_last,
     require_finite,
 )
-from ironore_lightning.model.distributed import OneOfSeveral, has_lost_another
+from ironore_lightning.model.distributed import DistributedShutdown, has_lost_a_process
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.report.console import (
     EpochReport,
     TrainingFacts,
-    quieten_lightning,
     report_assessment,
     report_constants,
     report_scores,
     report_segments,
     report_validation,
     report_verdict,
+    silence_lightning,
     summary_lines,
 )
 from ironore_lightning.report.equity import equity_figures
@@ -57,7 +57,7 @@ from ironore_lightning.report.tensorboard import (
     close_session,
     hyperparameters,
     open_session,
-    quieten_writer,
+    silence_writer,
 )
 from ironore_lightning.run_folder.layout import PROVENANCE_FILE, RESULTS_FILE
 from ironore_lightning.run_folder.provenance import provenance, table_digest
@@ -114,8 +114,8 @@ def run_experiment(
         TrainingError: If a loss is no number; what was complete stays.
         RunPruned: If a search stops the fit.
     """
-    quieten_lightning()
-    quieten_writer()
+    silence_lightning()
+    silence_writer()
     set_up_process(config.hardware)
     # What goes on has kept its market, if it was to; a folder's word is no reason to write one.
     data = config.data if checkpoint is None else config.data.read_only()
@@ -135,7 +135,7 @@ def run_experiment(
     forecasts = build_forecasts(
         datamodule, parameters, forecaster.head, config.evaluation, horizon=config.target.horizon
     )
-    result = judge(forecasts, facts, config, folder)
+    result = evaluate_run(forecasts, facts, config, folder)
     close_run(result, datamodule, logger, config)
     return result
 
@@ -173,7 +173,7 @@ def train(
             rank_zero_only(close_session)(logger.log_dir, None, (), step=0)
         if isinstance(error, SystemExit):  # lightning says 1 of Ctrl-C, and nothing of SIGTERM
             raise SystemExit(130 if error.code == 1 else 143) from error
-        if config.hardware.devices > 1 and has_lost_another(error):
+        if config.hardware.devices > 1 and has_lost_a_process(error):
             raise MachineError(f"{folder}: another process of this run has ended") from error
         raise
 
@@ -249,7 +249,7 @@ def cut_samples(panel: Panel, config: Config) -> WindowDataModule:
     """Choose features and target, and cut them into samples."""
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
-    require_no_answer(features, target)
+    require_no_target_leak(features, target)
     return lay_windows(features, target, config)
 
 
@@ -339,7 +339,7 @@ def fit(
         config.thresholds, log_file=folder / "training.log", emoji=config.report.emoji
     )
     checkpoints = Checkpoints(folder / "checkpoints", stopping, report, last or {})
-    several = [OneOfSeveral()] if config.hardware.devices > 1 else []
+    several = [DistributedShutdown()] if config.hardware.devices > 1 else []
     trainer = build_trainer(
         config,
         logger,
@@ -383,7 +383,9 @@ def predict(
     return parameters
 
 
-def judge(forecasts: Forecasts, facts: TrainingFacts, config: Config, folder: Path) -> RunResult:
+def evaluate_run(
+    forecasts: Forecasts, facts: TrainingFacts, config: Config, folder: Path
+) -> RunResult:
     """Assess the test segment and say what the forecasts are worth."""
     days = forecasts.test_days(config.target)
     scores = evaluate(days)

@@ -30,16 +30,16 @@ from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import (
     ConfigError,
     DataError,
-    in_our_words,
-    last_words,
     machine_errors,
+    report_error,
+    translate_error,
 )
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.forecasts import (
     BOUNDS,
     conformal_bounds,
+    distribution_bounds,
     mean_forecast,
-    stated_bounds,
     to_distribution,
 )
 from ironore_lightning.evaluation.intervals import COVERAGES
@@ -53,9 +53,9 @@ from ironore_lightning.model.checkpoints import (
 )
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.hardware import cpu_precision
-from ironore_lightning.process.interrupts import end_in_order, ending_in_a_line
-from ironore_lightning.process.terminal import open_streams, say
-from ironore_lightning.run_folder.layout import require_own_files
+from ironore_lightning.process.interrupts import raise_on_interrupt, run_interruptible
+from ironore_lightning.process.terminal import open_streams, print_safely
+from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.provenance import column_digests
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.run_folder.tables import read_forecasts
@@ -71,7 +71,7 @@ FURTHEST = 10.0
 
 
 @dataclass(frozen=True)
-class Tomorrow:
+class NextDayForecast:
     """What the next trading day is forecast to bring.
 
     Attributes:
@@ -120,21 +120,21 @@ def main(arguments: Sequence[str], *, today: datetime.date) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("option", nargs="*", metavar="KEY=VALUE", help=", ".join(KEYS))
-    end_in_order()
+    raise_on_interrupt()
     try:
         options = read_options(parser.parse_args(arguments).option)
         max_age_days = _max_age_days(options)
         runs = [read_run(Path(folder), options.get("data.root")) for folder in options["run"]]
-        tomorrow = forecast_next(runs, today=today)
+        next_day = forecast_next(runs, today=today)
         folder = Path(options.get("output_dir", runs[0].folder))
         with machine_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / "forecast.json", asdict(tomorrow))
-        say(describe(tomorrow))
+            write_json(folder / "forecast.json", asdict(next_day))
+        print_safely(describe(next_day))
         if runs[0].settings.data.sample is None:  # a simulated market ends when it ends
-            _require_fresh(tomorrow, max_age_days)
+            _require_fresh(next_day, max_age_days)
     except Exception as error:
-        return last_words(in_our_words(error))
+        return report_error(translate_error(error))
     return 0
 
 
@@ -167,12 +167,12 @@ def _max_age_days(options: dict[str, Any]) -> int:
     return int(text)
 
 
-def _require_fresh(tomorrow: Tomorrow, max_age_days: int) -> None:
-    if tomorrow.age_days > max_age_days:
+def _require_fresh(next_day: NextDayForecast, max_age_days: int) -> None:
+    if next_day.age_days > max_age_days:
         raise DataError(
-            f"the newest row is {tomorrow.origin}, {tomorrow.age_days} trading days old, and "
+            f"the newest row is {next_day.origin}, {next_day.age_days} trading days old, and "
             f"max_age_days={max_age_days}; refresh the files (data.root=DIR reads others), or "
-            f"allow it with max_age_days={tomorrow.age_days}"
+            f"allow it with max_age_days={next_day.age_days}"
         )
 
 
@@ -195,7 +195,7 @@ def read_run(folder: Path, root: str | None) -> RunRecord:
     Raises:
         ConfigError: If the folder holds no finished run, or one of another version.
     """
-    require_own_files(folder)
+    require_local_files(folder)
     if not folder.is_dir():
         raise ConfigError(f"run: {folder} is no finished run: there is no such folder")
     run = RunRecord.read(folder)
@@ -206,7 +206,7 @@ def read_run(folder: Path, root: str | None) -> RunRecord:
     return run.model_copy(update={"settings": settings})
 
 
-def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> Tomorrow:
+def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDayForecast:
     """Let the runs speak of the newest row.
 
     Raises:
@@ -220,7 +220,7 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> Tomorro
         raw, config.data, futures=config.futures, panel=config.panel, target=config.target
     )
     target = build_target(panel, config.target)
-    said = [speak(run, panel) for run in runs]
+    said = [predict_rows(run, panel) for run in runs]
     forecast = pd.concat([one["forecast"] for one in said], axis=1, join="inner").mean(axis=1)
     bounds: dict[str, float | None]
     if len(runs) == 1 and "lower_80" in said[0]:
@@ -234,7 +234,7 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> Tomorro
     base, month = _price_base(raw, panel, config, date)
     newest = float(forecast.iloc[-1])
     names = {feature.name for run in runs for feature in run.settings.features.names}
-    return Tomorrow(
+    return NextDayForecast(
         date=f"{date:%Y-%m-%d}",
         holidays_known=panel.calendar.knows(date),
         origin=f"{origin:%Y-%m-%d}",
@@ -257,7 +257,7 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> Tomorro
     )
 
 
-def speak(run: RunRecord, panel: Panel) -> pd.DataFrame:
+def predict_rows(run: RunRecord, panel: Panel) -> pd.DataFrame:
     """Let one network speak of every row that ends a full window, newest last.
 
     Returns:
@@ -290,7 +290,7 @@ def speak(run: RunRecord, panel: Panel) -> pd.DataFrame:
         index=features.index[origins],
     )
     if (distribution := to_distribution(forecaster.head, parameters)) is not None:
-        frame = frame.assign(**stated_bounds(distribution))
+        frame = frame.assign(**distribution_bounds(distribution))
     return frame
 
 
@@ -318,28 +318,28 @@ def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster,
     return forecaster, scaler
 
 
-def describe(tomorrow: Tomorrow) -> str:
+def describe(next_day: NextDayForecast) -> str:
     """Say it in a few lines for people."""
-    lines = [f"warning: {warning}" for warning in tomorrow.warnings]
-    said = [f"{tomorrow.series} on {tomorrow.date} (data to {tomorrow.origin}): "]
-    said.append(f"{tomorrow.forecast:+.2f} %")
-    if tomorrow.price is not None:
-        said.append(f", to {tomorrow.price:.2f}")
-        said.append(f" ({tomorrow.contract_month})" if tomorrow.contract_month else "")
+    lines = [f"warning: {warning}" for warning in next_day.warnings]
+    said = [f"{next_day.series} on {next_day.date} (data to {next_day.origin}): "]
+    said.append(f"{next_day.forecast:+.2f} %")
+    if next_day.price is not None:
+        said.append(f", to {next_day.price:.2f}")
+        said.append(f" ({next_day.contract_month})" if next_day.contract_month else "")
     for coverage in COVERAGES:
         name = round(100 * coverage)
-        low, high = (tomorrow.bounds[f"{side}_{name}"] for side in ("lower", "upper"))
+        low, high = (next_day.bounds[f"{side}_{name}"] for side in ("lower", "upper"))
         if low is None or high is None:
             said.append(f"; no {name} % interval can be given")
             continue
         said.append(f"; {name} % between {low:+.2f} and {high:+.2f} %")
-        low, high = (tomorrow.price_bounds[f"{side}_{name}"] for side in ("lower", "upper"))
+        low, high = (next_day.price_bounds[f"{side}_{name}"] for side in ("lower", "upper"))
         if low is not None and high is not None:
             said.append(f" ({low:.2f} to {high:.2f})")
-    oldest = max(tomorrow.staleness, key=lambda name: tomorrow.staleness[name])
-    said.append(f"; oldest driver: {oldest}, {tomorrow.staleness[oldest]} trading days")
-    said.append(". " if tomorrow.holidays_known else "; holidays are not known. ")
-    said.append(f"Earned so far: {tomorrow.evidence}")
+    oldest = max(next_day.staleness, key=lambda name: next_day.staleness[name])
+    said.append(f"; oldest driver: {oldest}, {next_day.staleness[oldest]} trading days")
+    said.append(". " if next_day.holidays_known else "; holidays are not known. ")
+    said.append(f"Earned so far: {next_day.evidence}")
     return "\n".join([*lines, "".join(said)]) + "\n"
 
 
@@ -478,7 +478,7 @@ def _require_same_units(run: RunRecord, features: pd.DataFrame, newest: np.ndarr
 
 if __name__ == "__main__":
     sys.exit(
-        ending_in_a_line(
+        run_interruptible(
             lambda: main(sys.argv[1:], today=datetime.datetime.now(tz=datetime.UTC).date())
         )
     )

@@ -17,9 +17,9 @@ import pandas as pd
 from ironore_lightning.data.files import listed, quoted, read_bytes
 from ironore_lightning.data.pickles import read_pickled_contracts
 from ironore_lightning.data.tables import MISSING_MARKS, as_text, read_raw_table
-from ironore_lightning.errors import DataError, in_our_words, last_words
-from ironore_lightning.process.interrupts import ending_in_a_line
-from ironore_lightning.process.terminal import open_streams, say
+from ironore_lightning.errors import DataError, report_error, translate_error
+from ironore_lightning.process.interrupts import run_interruptible
+from ironore_lightning.process.terminal import open_streams, print_safely
 
 _FORMATS = {
     ".pkl": "pickle",
@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         lines = describe(path)
     except Exception as error:
-        return last_words(in_our_words(error))
-    say("\n".join(lines) + "\n")
+        return report_error(translate_error(error))
+    print_safely("\n".join(lines) + "\n")
     return 0
 
 
@@ -123,4 +123,4 @@ def _day(date: object) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(ending_in_a_line(main))
+    sys.exit(run_interruptible(main))

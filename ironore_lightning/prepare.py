@@ -20,7 +20,7 @@ from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.trading_days import longest_step
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_csv, write_json
-from ironore_lightning.settings.composition import own_keys, to_config
+from ironore_lightning.settings.composition import command_keys, to_config
 from ironore_lightning.settings.experiment import Config
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
 def main(composed: DictConfig) -> None:
     """Check the settings, then build and write."""
-    besides = own_keys("prepare")
+    besides = command_keys("prepare")
     run_job(lambda: write_tables(to_config(composed, besides=besides), _folder(composed)))
 
 

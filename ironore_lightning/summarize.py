@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ironore_lightning.errors import WRONG_INPUT, in_our_words, last_words
+from ironore_lightning.errors import WRONG_INPUT, report_error, translate_error
 from ironore_lightning.process.imports import quick_imports
-from ironore_lightning.process.interrupts import end_in_order, ending_in_a_line
-from ironore_lightning.process.terminal import open_streams, say
+from ironore_lightning.process.interrupts import raise_on_interrupt, run_interruptible
+from ironore_lightning.process.terminal import open_streams, print_safely
 
 USAGE = "usage: python -m ironore_lightning.summarize DIR\n"
 
@@ -22,17 +22,17 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(USAGE)
         return WRONG_INPUT
     if arguments[0] in {"-h", "--help"}:
-        say(f"{__doc__}\n{USAGE}")
+        print_safely(f"{__doc__}\n{USAGE}")
         return 0
     try:
         with quick_imports():
             from ironore_lightning.summary.outputs import report
-        end_in_order()
+        raise_on_interrupt()
         report(Path(arguments[0]))
     except Exception as error:
-        return last_words(in_our_words(error))
+        return report_error(translate_error(error))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(ending_in_a_line(lambda: main(sys.argv[1:])))
+    sys.exit(run_interruptible(lambda: main(sys.argv[1:])))

@@ -7,7 +7,7 @@ import yaml
 
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
-from ironore_lightning.data.simulation import Market, simulate_market, write_market
+from ironore_lightning.data.simulation import SimulatedMarket, simulate_market, write_market
 from ironore_lightning.settings.data import (
     DataSettings,
     FuturesSettings,
@@ -25,10 +25,10 @@ PANEL = PanelSettings(start=None, as_published=True, break_days=())
 
 
 @cache
-def simulate_small_market() -> Market:
+def simulate_small_market() -> SimulatedMarket:
     """Cut the end off the sample market."""
     market = simulate_market(SampleSettings(seed=0, signal=0.0))
-    return Market(
+    return SimulatedMarket(
         closes_65=market.closes_65.loc[FIRST_DAY:, "2025-05":],
         closes_62=market.closes_62.loc[FIRST_DAY:, "2025-05":"2025-12"],
         group=market.group.loc[FIRST_DAY:],

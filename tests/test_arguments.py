@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from ironore_lightning.cli.arguments import as_hydra_reads, quoted
+from ironore_lightning.cli.arguments import normalize_arguments, quoted
 from ironore_lightning.errors import ConfigError
 
 READ = {
@@ -31,12 +31,12 @@ READ = {
 def test_what_is_typed_becomes_what_hydra_reads(typed, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     expected = READ[typed].replace("{here}", str(tmp_path)).split()
-    assert as_hydra_reads(typed.split()) == expected
-    assert as_hydra_reads(expected) == expected
+    assert normalize_arguments(typed.split()) == expected
+    assert normalize_arguments(expected) == expected
 
 
 def test_words_keep_their_spaces_inside_quotes_only():
-    assert as_hydra_reads(["features.names=[a b, 数 据]"]) == ["features.names=[a b, '数 据']"]
+    assert normalize_arguments(["features.names=[a b, 数 据]"]) == ["features.names=[a b, '数 据']"]
 
 
 @pytest.mark.parametrize("text", ["a b", "it's", "a\\b", "end\\", "a\\'b\\\\'", "数,[x]={y}"])
@@ -48,4 +48,4 @@ def test_a_flag_that_is_none_is_one_line():
     with pytest.raises(
         ConfigError, match=r"^unrecognized arguments: --epochs; settings are [^\n]*$"
     ):
-        as_hydra_reads(["seed=1", "--epochs"])
+        normalize_arguments(["seed=1", "--epochs"])

@@ -347,7 +347,7 @@ def test_few_rows_are_not_called_suspicious(compose, tmp_path):
     table = make_table(tmp_path, num_rows=200, planted=lambda price, _: price.shift(-1))
     config = compose(*table)
     module = experiment.build_datamodule(read_raw(config.data), config)
-    knowledge, remarks = audit.judge_features(module, config)
+    knowledge, remarks = audit.correlate_features(module, config)
     assert knowledge.loc["planted", "correlation"] > 0.9
     assert not knowledge["is_suspect"].any()
     assert remarks[0] == "199 rows have a target; below 250 no correlation is suspicious"
@@ -359,7 +359,9 @@ def test_overlapping_returns_count_for_less():
     daily = pd.Series(rng.normal(0, 1, 800), days)
     outcome = daily.rolling(40).sum().shift(-40)
     features = pd.DataFrame({"level": pd.Series(rng.normal(0, 1, 800), days).cumsum()})
-    judge = partial(suspicion.knowledge_of_returns, features, too_large=0.25, fewest_rows=250)
+    judge = partial(
+        suspicion.correlations_with_later_returns, features, too_large=0.25, fewest_rows=250
+    )
     assert abs(judge(outcome, horizon=40).loc["level", "correlation"]) > 0.25
     assert not judge(outcome, horizon=40).loc["level", "is_suspect"]
     assert judge(outcome, horizon=1).loc["level", "is_suspect"]

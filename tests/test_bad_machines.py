@@ -30,7 +30,7 @@ from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.process.terminal import RunLog
 from ironore_lightning.report.console import EpochReport
 from ironore_lightning.run_folder import status as status_module
-from ironore_lightning.run_folder.status import attempt, read_status
+from ironore_lightning.run_folder.status import read_status, run_attempt
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=2")
@@ -203,10 +203,10 @@ WITHOUT_MEMORY = {
 
 @pytest.mark.parametrize("asks", WITHOUT_MEMORY)
 def test_a_machine_without_memory_is_one_line_and_curable(asks, tmp_path):
-    with pytest.raises(MachineError) as caught, attempt(tmp_path):
+    with pytest.raises(MachineError) as caught, run_attempt(tmp_path):
         WITHOUT_MEMORY[asks]()
     assert str(caught.value).startswith(f"{tmp_path}: out of memory; end other programs, or ask ")
-    assert read_status(tmp_path).can_go_on
+    assert read_status(tmp_path).is_resumable
 
 
 def test_a_run_that_was_out_of_memory_goes_on_as_if_nothing_had_been(
@@ -241,7 +241,7 @@ def test_a_file_for_which_there_is_no_memory_is_one_line(monkeypatch, tmp_path, 
 
 def test_a_mistake_in_the_code_and_a_word_of_a_file_are_no_lack_of_memory(tmp_path):
     for error in (RuntimeError("a mistake"), DataError("f.csv: 'out of memory' is no number")):
-        with pytest.raises(type(error)), attempt(tmp_path):
+        with pytest.raises(type(error)), run_attempt(tmp_path):
             raise error
 
 
@@ -420,7 +420,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from ironore_lightning.model.checkpoints import _write
-from ironore_lightning.record import write_csv, write_json
+from ironore_lightning.files import write_csv, write_json
 from ironore_lightning.report.style import write_figures
 folder = Path(sys.argv[1])
 number = 0

@@ -8,12 +8,12 @@ from lightning import seed_everything
 from ironore_lightning.data.market import build_market
 from ironore_lightning.experiment import build_forecaster, build_logger, cut_samples, fit
 from ironore_lightning.model.hardware import set_up_process
-from ironore_lightning.report.console import quieten_lightning
+from ironore_lightning.report.console import silence_lightning
 
 
 def fit_both(config, folder):
     """Fit as a run does and as a loop does; facts of one, and what the other ends with."""
-    quieten_lightning()
+    silence_lightning()
     set_up_process(config.hardware)
     panel = build_market(config.data, config.futures, config.panel, config.target).panel
     datamodule = cut_samples(panel, config)

@@ -8,7 +8,7 @@ import termios
 
 import pytest
 
-from ironore_lightning.report.console import EMOJI, quieten_lightning, report_scores
+from ironore_lightning.report.console import EMOJI, report_scores, silence_lightning
 
 
 def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(forks, tmp_path):
@@ -32,8 +32,8 @@ def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(fo
 
 
 def test_lightning_says_nothing_of_itself_but_may_warn(caplog):
-    quieten_lightning()
-    quieten_lightning()  # as every run of a multirun does
+    silence_lightning()
+    silence_lightning()  # as every run of a multirun does
     log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     assert len(log.filters) == len(set(log.filters)) == 1
     with caplog.at_level(logging.INFO):
@@ -48,11 +48,11 @@ def test_an_undefined_score_is_a_dash(caplog, accuracy):
 
     import pandas as pd
 
-    from ironore_lightning.evaluation.days import ScoredDays
+    from ironore_lightning.evaluation.days import TestDays
     from ironore_lightning.evaluation.metrics import evaluate
 
     frame = pd.DataFrame({"actual": [1.0, -1.0], "forecast": [1.0, 1.0]})
-    scores = replace(evaluate(ScoredDays(frame, "log_return", 1)), direction_accuracy=accuracy)
+    scores = replace(evaluate(TestDays(frame, "log_return", 1)), direction_accuracy=accuracy)
     with caplog.at_level(logging.INFO):
         report_scores(scores)
     (line,) = (one.message for one in caplog.records if one.message.startswith("direction"))

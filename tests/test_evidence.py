@@ -5,7 +5,13 @@ from dataclasses import fields, replace
 import pytest
 
 from ironore_lightning.evaluation.comparison import Row
-from ironore_lightning.evaluation.evidence import GRADES, RIVALS, SIGN_ALLOWANCE, Findings, weigh
+from ironore_lightning.evaluation.evidence import (
+    GRADES,
+    RIVALS,
+    SIGN_ALLOWANCE,
+    Findings,
+    grade_findings,
+)
 from ironore_lightning.evaluation.selection import Discount
 
 CONVINCING = Findings(
@@ -75,7 +81,7 @@ def grade(settings):
     """Weigh convincing findings, of which some are replaced."""
 
     def weigh_changed(**changes):
-        return weigh(findings_with(**changes), settings, label="GOOD")
+        return grade_findings(findings_with(**changes), settings, label="GOOD")
 
     return weigh_changed
 
@@ -86,7 +92,7 @@ def grade_search(settings):
 
     def weigh_changed(findings=CONVINCING, **changes):
         discount = replace(SURVIVING, **changes)
-        return weigh(findings, settings, label="GOOD", discount=discount)
+        return grade_findings(findings, settings, label="GOOD", discount=discount)
 
     return weigh_changed
 
@@ -137,7 +143,7 @@ def test_nothing_known_at_all_is_insufficient_and_has_a_line(settings):
     scores = {**dict.fromkeys(OF_THE_MODEL), "hits": 0, "moved_days": 0}
     nothing = dict.fromkeys((*SIGN_TESTS, "block_share", "net_sharpe"))
     unknown = findings_with(num_days=70, **scores, **nothing)
-    evidence = weigh(unknown, settings, label="POOR")
+    evidence = grade_findings(unknown, settings, label="POOR")
     assert evidence.grade == "INSUFFICIENT"
     assert evidence.line == (
         "direction undefined (0/0) POOR, evidence INSUFFICIENT: Clark-West p undefined"
@@ -249,7 +255,7 @@ def test_p_values_on_the_line_pass(grade, settings):
 
 def test_the_thresholds_are_those_of_the_settings(compose):
     strict = compose("evaluation.supported_p=0.0005", "evaluation.block_share=0.9").evaluation
-    evidence = weigh(findings_with(clark_west_p=1e-5), strict, label="GOOD")
+    evidence = grade_findings(findings_with(clark_west_p=1e-5), strict, label="GOOD")
     assert evidence.earned == "SUGGESTIVE"
     assert evidence.missing == (
         "Anatolyev-Gerko p 0.002 and Pesaran-Timmermann p 0.004, 0.001 is needed of one",

@@ -21,7 +21,7 @@ from ironore_lightning.data.market import build_market
 from ironore_lightning.data.splits import build_split
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.run_folder import status
-from ironore_lightning.run_folder.status import hold
+from ironore_lightning.run_folder.status import lock_folder
 from ironore_lightning.settings.samples import WalkForwardSplit
 from ironore_lightning.sweep.folds import with_all_folds
 from ironore_lightning.sweep.grid import GridSweeper, combinations, folder_name, with_values
@@ -239,7 +239,7 @@ class Launcher:
         assert initial_job_idx == 0
         self.jobs += job_overrides
         try:
-            with hold(self.folder):
+            with lock_folder(self.folder):
                 pass
         except ConfigError:
             self.is_locked = True
@@ -280,12 +280,15 @@ def test_a_sweep_locks_its_folder_and_leaves_its_settings(sweep, tmp_path):
     ]
     assert launcher.is_locked
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "multirun.yaml"]
-    with hold(tmp_path):  # free again
+    with lock_folder(tmp_path):  # free again
         pass
 
 
 def test_a_folder_in_which_another_sweep_works_is_refused(sweep, tmp_path):
-    with hold(tmp_path), pytest.raises(ConfigError, match="another process works in this folder"):
+    with (
+        lock_folder(tmp_path),
+        pytest.raises(ConfigError, match="another process works in this folder"),
+    ):
         sweep("seed=0,1", params={})
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 

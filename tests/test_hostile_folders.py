@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from ironore_lightning.audit.__main__ import audit_run
-from ironore_lightning.cli.resume import own_arguments
+from ironore_lightning.cli.resume import expand_resume
 from ironore_lightning.errors import ConfigError, MachineError
 from ironore_lightning.files import write_json
 from ironore_lightning.forecast import main as forecast
-from ironore_lightning.run_folder.layout import OPENED, require_own_files, require_own_folders
+from ironore_lightning.run_folder.layout import OPENED, require_local_files, require_local_folders
 from ironore_lightning.summarize import main as summarize
 
 TODAY = datetime.date(2025, 8, 14)
@@ -80,7 +80,7 @@ def test_whatever_a_run_opens_must_be_a_file_or_a_folder_of_its_own(
     folder.mkdir()
     said = put(kind, folder / place, elsewhere)
     with pytest.raises(ConfigError) as caught:
-        require_own_files(folder)
+        require_local_files(folder)
     assert str(caught.value).startswith(said)
     assert len(caught.value.lines) == 1
 
@@ -91,19 +91,19 @@ def test_links_within_the_folder_and_to_the_folder_are_a_users_own(run, elsewher
     (run / "plots").symlink_to("checkpoints")
     (run / "my_notes").symlink_to(elsewhere)  # is opened by nobody
     (tmp_path / "link").symlink_to(run)
-    require_own_files(run)
-    require_own_files(tmp_path / "link")
+    require_local_files(run)
+    require_local_files(tmp_path / "link")
 
 
 def test_a_name_that_is_too_long_is_one_line():
     with pytest.raises(MachineError, match="file name too long"):
-        require_own_files(Path("x" * 300))
+        require_local_files(Path("x" * 300))
 
 
 READERS = {
     "forecast": lambda run: forecast([f"run={run}"], today=TODAY),
     "summarize": lambda run: summarize([str(run)]),
-    "resume": lambda run: own_arguments([f"resume={run}"]),
+    "resume": lambda run: expand_resume([f"resume={run}"]),
     "audit": lambda run: audit_run(None, run=run),  # the folder is looked at before any setting
 }
 
@@ -152,8 +152,8 @@ def test_a_multirun_is_refused_before_anything_is_written(place, train, elsewher
 
 def test_the_folder_of_many_runs_may_be_reached_through_a_link(run, tmp_path):
     (tmp_path / "link").symlink_to(run.parent)
-    require_own_folders(tmp_path / "link")
-    require_own_folders(tmp_path / "nowhere")
+    require_local_folders(tmp_path / "link")
+    require_local_folders(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("kind", STRANGE)

@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.sweep.callback import ManyRuns
+from ironore_lightning.sweep.callback import MultirunCallback
 from ironore_lightning.sweep.grid import launch
 
 ROOT = Path(__file__).parents[1]
@@ -165,7 +165,7 @@ def test_more_threads_than_cores_are_warned_of(monkeypatch, caplog, overrides, j
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         composed = hydra_compose("config", overrides=list(overrides), return_hydra_config=True)
-    ManyRuns().on_multirun_start(composed)
+    MultirunCallback().on_multirun_start(composed)
     warned = [record.getMessage() for record in caplog.records]
     assert len(warned) == (jobs is not None)
     assert all(one.startswith(f"{jobs} jobs of {composed.hardware.threads} thr") for one in warned)

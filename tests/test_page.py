@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ironore_lightning.report.style import dress, open_sheet, printable, write
+from ironore_lightning.report.style import open_sheet, printable, style_axes, write
 from ironore_lightning.summary.page import Page, render_page
 
 HOSTILE = "<script>alert('1')</script> & \"two\" $x_1$ 铁"
@@ -22,7 +22,7 @@ def make_figure(title="a figure"):
     axes.plot([0, 1, 2], [1, 3, 2], "o-", label=title)
     axes.fill_between([0, 2], 0, 1, alpha=0.3)
     write(axes, 1, 1, printable(title))
-    dress(axes, printable(title), "x", "y")
+    style_axes(axes, printable(title), "x", "y")
     return figure
 
 

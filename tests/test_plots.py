@@ -12,7 +12,7 @@ from matplotlib.dates import date2num
 
 from ironore_lightning.report import plots, style
 from ironore_lightning.report.plots import draw_figures
-from ironore_lightning.report.style import dress, fit_heading, open_figure, write_figures
+from ironore_lightning.report.style import fit_heading, open_figure, style_axes, write_figures
 
 NAMES = [
     "actual_vs_predicted_scatter",
@@ -408,7 +408,7 @@ def test_nothing_is_cut_off_and_nothing_warns(case):
 def test_any_title_can_be_drawn():
     title = "run $x_1 { and $ 铁矿石 \N{CHART WITH UPWARDS TREND} " + "word " * 99
     figure = open_figure(np.array(["2024-01-01", "2024-01-02"], dtype="datetime64[D]"), title)
-    dress(figure.subplots(), fit_heading(title), "x", "y")
+    style_axes(figure.subplots(), fit_heading(title), "x", "y")
     lay_out(figure)
     assert_whole(figure)
     assert figure.get_suptitle().count("\n") == 2

@@ -14,7 +14,7 @@ from hydra import compose as compose_tree
 from hydra import initialize_config_dir
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ironore_lightning.cli.resume import own_arguments
+from ironore_lightning.cli.resume import expand_resume
 from ironore_lightning.data.market import _build, _read
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.errors import ConfigError, DataError
@@ -106,12 +106,12 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(whole, fo
 
 def test_what_cannot_go_on_is_refused_in_a_line(tmp_path):
     with pytest.raises(ConfigError, match="holds no run that could go on"):
-        own_arguments([f"resume={tmp_path}"])
+        expand_resume([f"resume={tmp_path}"])
     with pytest.raises(ConfigError, match="nothing beside them; leave out: seed=1"):
-        own_arguments([f"resume={tmp_path}", "seed=1"])
+        expand_resume([f"resume={tmp_path}", "seed=1"])
     with pytest.raises(ConfigError, match="nothing beside them; leave out: --multirun"):
-        own_arguments(["-m", f"resume={tmp_path}", "--config-name", "mine"])
-    assert own_arguments(["seed=1"]) == ["seed=1"]
+        expand_resume(["-m", f"resume={tmp_path}", "--config-name", "mine"])
+    assert expand_resume(["seed=1"]) == ["seed=1"]
 
 
 @pytest.mark.parametrize("plus", ["", "+", "++"])
@@ -119,9 +119,9 @@ def test_a_plus_changes_nothing_and_other_processes_are_told_once(plus, tmp_path
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text("- seed=1\n")
     (tmp_path / "status.json").write_text("{}")
-    own = own_arguments([f"{plus}resume={tmp_path}"])
+    own = expand_resume([f"{plus}resume={tmp_path}"])
     assert own[:2] == ["seed=1", "+resume=true"]
-    assert own_arguments(own) == own
+    assert expand_resume(own) == own
 
 
 def test_a_run_goes_on_with_its_own_arguments_as_one_run(tmp_path):
@@ -129,7 +129,7 @@ def test_a_run_goes_on_with_its_own_arguments_as_one_run(tmp_path):
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "overrides.yaml").write_text("- experiment=walk_forward\n- split.fold=2\n")
     (folder / "status.json").write_text("{}")
-    *own, resume, mode, output_subdir, where = own_arguments([f"resume={folder}"])
+    *own, resume, mode, output_subdir, where = expand_resume([f"resume={folder}"])
     assert own == ["experiment=walk_forward", "split.fold=2"]
     assert resume == "+resume=true"
     assert mode == "hydra.mode=RUN"
@@ -145,7 +145,7 @@ def test_a_run_goes_on_in_its_own_folder_whatever_that_is_called(name, tmp_path)
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "overrides.yaml").write_text("[]")
     (folder / "status.json").write_text("{}")
-    *_, where = own_arguments([f"resume={folder}"])
+    *_, where = expand_resume([f"resume={folder}"])
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         composed = compose_tree("config", overrides=[where], return_hydra_config=True)
     assert composed.hydra.run.dir == str(folder)
@@ -158,10 +158,10 @@ def test_a_name_that_settings_would_fill_in_is_refused(name, tmp_path, monkeypat
     (folder / ".hydra" / "overrides.yaml").write_text("[]")
     (folder / "status.json").write_text("{}")
     with pytest.raises(ConfigError, match=r".* holds \$\{ in its name"):
-        own_arguments([f"resume={folder}"])
+        expand_resume([f"resume={folder}"])
     monkeypatch.chdir(folder)
     with pytest.raises(ConfigError, match=r"holds \$\{ in its name"):
-        own_arguments(["resume=."])
+        expand_resume(["resume=."])
 
 
 def test_a_run_goes_on_from_anywhere_with_the_places_of_its_settings(train, monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ from hydra import compose as compose_settings
 from hydra import initialize_config_dir
 
 from ironore_lightning.data.raw import read_raw
-from ironore_lightning.data.simulation import Market, simulate_market, write_market
+from ironore_lightning.data.simulation import SimulatedMarket, simulate_market, write_market
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.settings.composition import to_config
 from ironore_lightning.settings.data import SampleSettings
@@ -29,7 +29,7 @@ CHINESE = [
 
 
 @cache
-def market(seed: int = 0, signal: float = 0.0) -> Market:
+def market(seed: int = 0, signal: float = 0.0) -> SimulatedMarket:
     return simulate_market(SampleSettings(seed=seed, signal=signal))
 
 

@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 from ironore_lightning.errors import ConfigError, RunPruned, TrainingError
 from ironore_lightning.files import write_json
 from ironore_lightning.run_folder import status
-from ironore_lightning.run_folder.status import Status, attempt, hold, read_status
+from ironore_lightning.run_folder.status import Status, lock_folder, read_status, run_attempt
 from ironore_lightning.sweep import study as studies
 from ironore_lightning.sweep.search import OptunaSweeper, search_space
 from ironore_lightning.sweep.settings import SearchSettings, read_settings
@@ -432,7 +432,7 @@ class Launcher:
     def _run(self, job):
         folder, objective = self.folder / job["hydra.sweep.subdir"], math.nan
         try:
-            with attempt(folder) as this:
+            with run_attempt(folder) as this:
                 this.finished(job)
                 this.start(job)
                 if job["model.num_layers"] == "2":
@@ -640,7 +640,10 @@ def test_wrong_settings_of_the_search_are_refused_before_it_begins(search, tmp_p
 
 
 def test_a_folder_in_which_another_search_works_is_refused(search, tmp_path):
-    with hold(tmp_path), pytest.raises(ConfigError, match="another process works in this folder"):
+    with (
+        lock_folder(tmp_path),
+        pytest.raises(ConfigError, match="another process works in this folder"),
+    ):
         search("model.dropout=interval(0,1)")
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 

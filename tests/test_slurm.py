@@ -9,7 +9,7 @@ from lightning import Callback
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.experiment import build_datamodule, build_forecaster, build_logger, fit
 from ironore_lightning.model.hardware import set_up_process
-from ironore_lightning.report.console import quieten_lightning
+from ironore_lightning.report.console import silence_lightning
 
 SLURM = {
     "SLURM_NTASKS": "1",
@@ -34,7 +34,7 @@ def fitted(compose, tmp_path, monkeypatch):
     """One epoch in a Slurm job, started where an earlier job has left a checkpoint of lightning."""
     config = compose("model=tiny", "training.max_epochs=1")
     set_up_process(config.hardware)
-    quieten_lightning()
+    silence_lightning()
     for name, value in SLURM.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)

@@ -23,9 +23,9 @@ from ironore_lightning.run_folder.status import (
     RESULTS_FILE,
     RUNNING,
     Status,
-    attempt,
-    hold,
+    lock_folder,
     read_status,
+    run_attempt,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -34,8 +34,8 @@ SETTINGS = {"seed": 0, "model": {"hidden_size": 4, "dropout": 0.5}, "features": 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ironore_lightning.status import attempt
-with attempt(Path(sys.argv[1])) as this:
+from ironore_lightning.run_folder.status import run_attempt
+with run_attempt(Path(sys.argv[1])) as this:
     this.start({"seed": 0})
     print("held", flush=True)
     time.sleep(600)
@@ -44,11 +44,11 @@ FAIL_FOREVER = """
 import sys
 from pathlib import Path
 from ironore_lightning.errors import TrainingError
-from ironore_lightning.status import attempt
+from ironore_lightning.run_folder.status import run_attempt
 print("held", flush=True)
 while True:
     try:
-        with attempt(Path(sys.argv[1])) as this:
+        with run_attempt(Path(sys.argv[1])) as this:
             this.start({"seed": 0})
             raise TrainingError("x" * 300_000)
     except TrainingError:
@@ -70,7 +70,7 @@ def process_in(folder, code):
 
 def run(folder, settings=SETTINGS, *, objective=2.5):
     """Do what train.py does, and count the fits."""
-    with attempt(folder) as this:
+    with run_attempt(folder) as this:
         finished = this.finished(settings)
         if finished is not None:
             return finished, 0
@@ -84,7 +84,7 @@ def fail(folder, error, *, after_start=True):
     """End a try by `error`, which must come through as it is."""
 
     def end():
-        with attempt(folder) as this:
+        with run_attempt(folder) as this:
             if after_start:
                 this.start(SETTINGS)
             raise error
@@ -143,7 +143,7 @@ def test_the_way_a_run_ends_is_written(tmp_path, ending):
 
 
 def test_a_run_is_running_from_its_start_and_complete_with_its_objective(tmp_path):
-    with attempt(tmp_path) as this:
+    with run_attempt(tmp_path) as this:
         assert not (tmp_path / "status.json").exists()
         this.start(SETTINGS)
         running = written(tmp_path)
@@ -183,7 +183,7 @@ def test_a_run_whose_end_cannot_be_written_is_not_complete(tmp_path):
 
 def test_a_run_that_wrote_no_results_is_never_complete(tmp_path):
     def end_without_results():
-        with attempt(tmp_path) as this:
+        with run_attempt(tmp_path) as this:
             this.start(SETTINGS)
             this.complete(2.5)
 
@@ -234,7 +234,7 @@ def test_while_a_process_lives_its_folder_is_running_and_nobody_else_gets_it(tmp
     with process_in(tmp_path, HOLD) as process:
         before = content(tmp_path)
         assert read_status(tmp_path).state == RUNNING
-        with pytest.raises(ConfigError) as caught, attempt(tmp_path):
+        with pytest.raises(ConfigError) as caught, run_attempt(tmp_path):
             pytest.fail("two processes work in one folder")
         assert str(caught.value) == (
             f"{tmp_path}: another process works in this folder; wait for it or choose another one"
@@ -282,9 +282,9 @@ def test_a_lock_that_cannot_be_written_is_an_error_of_the_machine(tmp_path):
 
 def test_a_folder_is_free_after_whatever_happened_in_it(tmp_path):
     for error, _, _ in ENDINGS.values():
-        with pytest.raises(type(error)), hold(tmp_path / "deep" / "folder"):
+        with pytest.raises(type(error)), lock_folder(tmp_path / "deep" / "folder"):
             raise error
-    with hold(tmp_path / "deep" / "folder"):
+    with lock_folder(tmp_path / "deep" / "folder"):
         assert (tmp_path / "deep" / "folder").is_dir()
 
 
@@ -368,7 +368,7 @@ def test_starting_again_removes_what_a_broken_try_left_and_nothing_else(tmp_path
     leave(tmp_path, LEFT_BY_A_RUN)
     leave(tmp_path, USERS)
     assert len(content(tmp_path)) == 9 + 8 + 2  # status and lock
-    with attempt(tmp_path) as this:
+    with run_attempt(tmp_path) as this:
         assert len(content(tmp_path)) == 19
         this.start(SETTINGS)
         left = content(tmp_path)
@@ -383,7 +383,7 @@ def test_a_run_that_was_cut_off_goes_on_from_its_last_checkpoint(tmp_path, error
     leave(tmp_path, [*LEFT_BY_A_RUN, "checkpoints/last.ckpt"])
     before, cut = content(tmp_path), written(tmp_path)
     assert len(before) == 9 + 1 + 2
-    with attempt(tmp_path) as this:
+    with run_attempt(tmp_path) as this:
         assert this.finished(SETTINGS) is None
         assert this.start(dict(reversed(SETTINGS.items()))) == tmp_path / "checkpoints/last.ckpt"
         assert written(tmp_path) == {**cut, "state": RUNNING, "ended": None, "exit_status": None}
@@ -398,7 +398,7 @@ def test_a_run_whose_process_was_killed_goes_on_from_its_last_checkpoint(tmp_pat
         process.kill()
         process.wait(timeout=10)
     leave(tmp_path, ["checkpoints/last.ckpt"])
-    with attempt(tmp_path) as this:
+    with run_attempt(tmp_path) as this:
         assert this.start({"seed": 0}) == tmp_path / "checkpoints" / "last.ckpt"
     assert (tmp_path / "checkpoints" / "last.ckpt").exists()
 
@@ -411,14 +411,14 @@ def test_a_try_that_was_refused_or_hit_a_full_disk_leaves_the_checkpoint_to_go_o
     leave(tmp_path, ["checkpoints/last.ckpt"])
     fail(tmp_path, error)
     assert written(tmp_path)["state"] == FAILED
-    with attempt(tmp_path) as this:
+    with run_attempt(tmp_path) as this:
         assert this.start(SETTINGS) == tmp_path / "checkpoints" / "last.ckpt"
         assert (written(tmp_path)["state"], written(tmp_path)["error"]) == (RUNNING, None)
 
 
 def test_what_the_operating_system_refuses_is_an_error_of_the_machine(tmp_path):
     def fill_the_disk():
-        with attempt(tmp_path) as this:
+        with run_attempt(tmp_path) as this:
             this.start(SETTINGS)
             raise OSError(28, "No space left on device", "a.csv")
 
@@ -440,7 +440,7 @@ def test_what_cannot_go_on_starts_anew(tmp_path, case):
     error, settings = ANEW[case]
     fail(tmp_path, error)
     leave(tmp_path, ["checkpoints/last.ckpt"])
-    with attempt(tmp_path) as this:
+    with run_attempt(tmp_path) as this:
         assert this.start(settings) is None
     assert sorted(content(tmp_path)) == [".lock", "status.json"]
     assert written(tmp_path)["error"] is None
@@ -463,7 +463,7 @@ def refusal(folder):
     """Try to go on, and return the line that says why not; nothing may have been touched."""
 
     def go_on():
-        with attempt(folder, resume=True) as this:
+        with run_attempt(folder, resume=True) as this:
             assert this.finished(SETTINGS) is None
             this.start(SETTINGS)
 
@@ -498,7 +498,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_anew(tmp_path
     fail(tmp_path, KeyboardInterrupt(), after_start=after_start)
     leave(tmp_path, ["tensorboard", "provenance.json"])
     (tmp_path / "checkpoints").mkdir()
-    with attempt(tmp_path, resume=True) as this:
+    with run_attempt(tmp_path, resume=True) as this:
         assert this.start(SETTINGS) is None
         assert written(tmp_path)["state"] == RUNNING
     assert sorted(content(tmp_path)) == [".lock", "status.json"]
@@ -508,17 +508,17 @@ def test_what_happens_before_a_run_goes_on_leaves_its_status(tmp_path):
     fail(tmp_path, KeyboardInterrupt())
     leave(tmp_path, ["checkpoints/last.ckpt"])
     before = content(tmp_path)
-    with pytest.raises(ConfigError, match="seed: no"), attempt(tmp_path, resume=True):
+    with pytest.raises(ConfigError, match="seed: no"), run_attempt(tmp_path, resume=True):
         raise ConfigError("seed: no")
     assert content(tmp_path) == before
-    with attempt(tmp_path, resume=True) as this:
+    with run_attempt(tmp_path, resume=True) as this:
         assert this.start(SETTINGS) == tmp_path / "checkpoints" / "last.ckpt"
 
 
 def test_without_a_last_checkpoint_a_run_that_was_cut_off_starts_anew(tmp_path):
     fail(tmp_path, KeyboardInterrupt())
     leave(tmp_path, ["checkpoints/best.ckpt"])
-    with attempt(tmp_path) as this:
+    with run_attempt(tmp_path) as this:
         assert this.start(SETTINGS) is None
     assert sorted(content(tmp_path)) == [".lock", "status.json"]
 
@@ -531,7 +531,7 @@ def test_the_log_starts_anew_after_an_interruption_and_goes_on_after_a_failure(
 ):
     fail(tmp_path, error)
     (tmp_path / "training.log").write_text("of before\n")
-    with attempt(tmp_path) as this:
+    with run_attempt(tmp_path) as this:
         assert this.start(SETTINGS) is None
     assert (tmp_path / "training.log").read_text() == log
 
@@ -539,7 +539,7 @@ def test_the_log_starts_anew_after_an_interruption_and_goes_on_after_a_failure(
 def test_a_first_try_removes_nothing(tmp_path):
     leave(tmp_path, LEFT_BY_A_RUN)
     before = content(tmp_path)
-    with attempt(tmp_path) as this:
+    with run_attempt(tmp_path) as this:
         this.start(SETTINGS)
     assert len(before) == 9
     assert {name: content(tmp_path)[name] for name in before} == before
@@ -551,7 +551,7 @@ def test_a_link_is_removed_but_not_what_it_leads_to(tmp_path):
     fail(folder, TrainingError("loss is nan"))
     (folder / "checkpoints").symlink_to(elsewhere)
     (folder / "predictions.csv").symlink_to(elsewhere / "table.csv")
-    with attempt(folder) as this:
+    with run_attempt(folder) as this:
         this.start(SETTINGS)
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "status.json"]
     assert sorted(content(elsewhere)) == ["best.ckpt", "table.csv"]
@@ -567,7 +567,7 @@ def test_a_secondary_process_writes_and_removes_nothing(tmp_path, monkeypatch):
     before = content(folder)
     assert len(before) == 11
     monkeypatch.setenv("LOCAL_RANK", "1")
-    with attempt(folder) as this:
+    with run_attempt(folder) as this:
         assert this.finished(SETTINGS) is None
         this.start(SETTINGS)
         this.complete(1.0)
@@ -583,16 +583,16 @@ def test_a_secondary_process_goes_on_with_the_first_one_and_writes_nothing(tmp_p
     leave(tmp_path, ["checkpoints/last.ckpt"])
     before = content(tmp_path)
     monkeypatch.setenv("LOCAL_RANK", "1")
-    with attempt(tmp_path) as this:
+    with run_attempt(tmp_path) as this:
         assert this.start(SETTINGS) == tmp_path / "checkpoints" / "last.ckpt"
     assert content(tmp_path) == before
 
 
 def test_a_secondary_process_works_beside_the_first_one(tmp_path, monkeypatch):
-    with attempt(tmp_path) as first:
+    with run_attempt(tmp_path) as first:
         first.start(SETTINGS)
         monkeypatch.setenv("LOCAL_RANK", "1")
-        with attempt(tmp_path) as second:
+        with run_attempt(tmp_path) as second:
             second.start(SETTINGS)
             second.complete(1.0)
         monkeypatch.setenv("LOCAL_RANK", "0")

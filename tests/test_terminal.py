@@ -11,8 +11,8 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from ironore_lightning import forecast, inspect, summarize
-from ironore_lightning.errors import ConfigError, last_words
-from ironore_lightning.process.terminal import Console, Lines, open_streams, say
+from ironore_lightning.errors import ConfigError, report_error
+from ironore_lightning.process.terminal import Console, Lines, open_streams, print_safely
 
 ROOT = Path(__file__).parents[1]
 TODAY = datetime.date(2026, 1, 2)
@@ -76,7 +76,7 @@ def test_a_reader_who_has_left_is_no_reason_for_a_line(monkeypatch, capsys):
 
     with Path("/dev/null").open("w", encoding="utf-8") as own:
         monkeypatch.setattr(sys, "stdout", Left())
-        say("text")
+        print_safely("text")
     assert capsys.readouterr().err == ""
 
 
@@ -88,7 +88,7 @@ def test_what_a_console_cannot_write_is_a_question_mark(
     run, status = commands[name]
     with (tmp_path / "said").open("w", encoding=encoding) as narrow:
         monkeypatch.setattr(sys, "stdout", narrow)
-        say("")
+        print_safely("")
         assert run() == status
     said = (tmp_path / "said").read_text(encoding=encoding)
     assert {"inspect": "'??': 1 filled", "summarize": "evidence"}[name] in said
@@ -105,9 +105,9 @@ SHOWN = r"a\x1b[2J\x9b31m\r\x00\u202eb\u2066\udce9"
 
 
 def test_what_a_terminal_would_obey_is_shown(capsys):
-    say(f"{OBEYED}\tc\nd 铁 📈 é\n")
+    print_safely(f"{OBEYED}\tc\nd 铁 📈 é\n")
     assert capsys.readouterr().out == f"{SHOWN}\tc\nd 铁 📈 é\n"
-    last_words(ConfigError(OBEYED))
+    report_error(ConfigError(OBEYED))
     assert capsys.readouterr().err == f"ConfigError: {SHOWN}\n"
 
 
@@ -134,8 +134,8 @@ def test_streams_that_are_there_stay():
 
 def test_an_error_is_told_once_with_its_kind(capsys):
     error = ConfigError("one: wrong\ntwo: wrong")
-    assert last_words(error) == 2
+    assert report_error(error) == 2
     assert capsys.readouterr().err == "ConfigError: one: wrong\nConfigError: two: wrong\n"
-    error.is_said = True
-    assert last_words(error) == 2
+    error.is_reported = True
+    assert report_error(error) == 2
     assert capsys.readouterr().err == ""

@@ -11,7 +11,7 @@ from ironore_lightning.evaluation.intervals import (
     ewma_volatility,
     scaled_scores,
 )
-from ironore_lightning.run_folder.status import hold
+from ironore_lightning.run_folder.status import lock_folder
 from ironore_lightning.summary.runs import CompleteRun, read_runs, varying
 from ironore_lightning.summary.trials import gather_trials, join
 
@@ -64,7 +64,7 @@ def test_every_state_is_told_apart(walk):
     write_status(walk / "cut", state="pruned", error="pruned after epoch 3")
     write_status(walk / "killed", state="running", ended=None)
     write_status(walk / "alive", state="running", ended=None)
-    with hold(walk / "alive"):
+    with lock_folder(walk / "alive"):
         states = {run.name: run.status.state for run in read_runs(walk)}
     assert len(states) == 8
     assert {states[name] for name in states if name.startswith("split")} == {"complete"}

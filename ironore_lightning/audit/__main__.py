@@ -19,8 +19,8 @@ from omegaconf import DictConfig
 from ironore_lightning.cli.command import run_command, run_job
 from ironore_lightning.errors import LeakageError
 from ironore_lightning.files import write_json
-from ironore_lightning.run_folder.layout import require_own_files
-from ironore_lightning.settings.composition import own_keys, to_config
+from ironore_lightning.run_folder.layout import require_local_files
+from ironore_lightning.settings.composition import command_keys, to_config
 from ironore_lightning.settings.experiment import Config
 
 if TYPE_CHECKING:  # they bring torch, whose import --help does not wait for
@@ -72,7 +72,7 @@ def main(composed: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
 
     def job() -> None:
-        config = to_config(composed, besides=own_keys("audit"))
+        config = to_config(composed, besides=command_keys("audit"))
         started = time.perf_counter()
         run = None if composed.run is None else Path(to_absolute_path(str(composed.run)))
         audit = audit_run(config, run=run)
@@ -102,14 +102,14 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
     from ironore_lightning.run_folder.tables import read_predictions
 
     if run is not None:
-        require_own_files(run)
+        require_local_files(run)
     finished = None if run is None else read_predictions(run, config.target.kind)
     raw = read_raw(config.data)
     module = build_datamodule(raw, config)
     box = leaks.build_black_box(raw, config)
     days = leaks.audit_days(box)
     ahead = leaks.find_leaks(box, days)
-    knowledge, remarks = judge_features(module, config)
+    knowledge, remarks = correlate_features(module, config)
     shuffled = suspicion.fit_shuffled(module, horizon=config.target.horizon)
     tested = forecast_by_ridge(module) if finished is None else finished.query("segment == 'test'")
     copy = suspicion.compare_with_outcomes(
@@ -136,13 +136,13 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
     )
 
 
-def judge_features(
+def correlate_features(
     module: "WindowDataModule", config: Config
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return what the features know of later returns, and remarks on them."""
     from ironore_lightning.audit import statistics as suspicion
 
-    knowledge = suspicion.knowledge_of_returns(
+    knowledge = suspicion.correlations_with_later_returns(
         module.features,
         module.target["value"],
         horizon=config.target.horizon,

@@ -55,7 +55,7 @@ class Finding:
     text: str
 
 
-def knowledge_of_returns(
+def correlations_with_later_returns(
     features: pd.DataFrame, target: pd.Series, *, horizon: int, too_large: float, fewest_rows: int
 ) -> pd.DataFrame:
     """Correlate every feature, and its daily change, with the returns that come after it.

@@ -18,7 +18,7 @@ WORDS = re.compile(r"[\w/.@%?+\-\x80-\U0010ffff]+(?: +[\w/.@%?+\-\x80-\U0010ffff
 """What needs no quotation marks but for its alphabet: Hydra reads ASCII only."""
 
 
-def as_hydra_reads(arguments: Sequence[str]) -> list[str]:
+def normalize_arguments(arguments: Sequence[str]) -> list[str]:
     """Put overrides last, quote words of other alphabets, and make a relative `data.root` absolute.
 
     The run folder keeps the overrides, so that `resume=` finds the data from anywhere.

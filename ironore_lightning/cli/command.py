@@ -15,9 +15,9 @@ from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from ironore_lightning.cli.arguments import as_hydra_reads
+from ironore_lightning.cli.arguments import normalize_arguments
 from ironore_lightning.cli.help import help_text, is_help_wanted
-from ironore_lightning.cli.resume import GO_ON
+from ironore_lightning.cli.resume import RESUME_FLAG
 from ironore_lightning.errors import (
     FAILED,
     ConfigError,
@@ -25,13 +25,13 @@ from ironore_lightning.errors import (
     RunPruned,
     closest,
     exit_status,
-    in_our_words,
     is_refused,
-    last_words,
+    report_error,
+    translate_error,
 )
-from ironore_lightning.process.interrupts import ending_in_a_line
-from ironore_lightning.process.terminal import TEST_RESULTS, open_streams, say, silence
-from ironore_lightning.run_folder.status import OTHER_PLACES
+from ironore_lightning.process.interrupts import run_interruptible
+from ironore_lightning.process.terminal import TEST_RESULTS, open_streams, print_safely, silence
+from ironore_lightning.run_folder.status import CONFIG_PLACES_HINT
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ UNKNOWN_MEMBER = re.compile(
 )
 
 
-class BelowError(logging.Filter):
+class OnlyBelowError(logging.Filter):
     """Let everything below an error through; errors go to standard error instead."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -63,7 +63,7 @@ class BelowError(logging.Filter):
         return record.levelno < logging.ERROR
 
 
-class WhileChoosing(logging.Filter):
+class HideTestResults(logging.Filter):
     """Keep the test results of the runs of a multirun off the console; their logs have them.
 
     Who saw those of all runs would choose by them, and the grade counts on validation choosing.
@@ -100,7 +100,7 @@ def run_command(
 
     register()
     open_streams()
-    ending_in_a_line(lambda: _run(main, config_name, arguments))
+    run_interruptible(lambda: _run(main, config_name, arguments))
 
 
 def _run(
@@ -108,21 +108,21 @@ def _run(
 ) -> None:
     try:
         if is_help_wanted(sys.argv[1:]):
-            say(help_text(config_name, sys.argv[1:]))
+            print_safely(help_text(config_name, sys.argv[1:]))
         else:
-            sys.argv[1:] = as_hydra_reads(arguments(sys.argv[1:]))
-            with ending_when_told():
+            sys.argv[1:] = normalize_arguments(arguments(sys.argv[1:]))
+            with raise_on_sigterm():
                 main()
-        say("")  # what Hydra printed is written before we leave
+        print_safely("")  # what Hydra printed is written before we leave
     except BrokenPipeError:  # whoever read the output has seen enough
         silence(sys.stdout)
         sys.exit(FAILED)
     except Exception as error:
-        sys.exit(last_words(_in_our_words(error)))
+        sys.exit(report_error(_translate_error(error)))
 
 
 @contextmanager
-def ending_when_told() -> Iterator[None]:
+def raise_on_sigterm() -> Iterator[None]:
     """End by an exception on SIGTERM, as Python does on Ctrl-C, so that a run can write its end.
 
     During a fit lightning calls this after its own handler. A SIGTERM that whoever started the
@@ -139,17 +139,17 @@ def ending_when_told() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _in_our_words(error: Exception) -> IronOreError:
+def _translate_error(error: Exception) -> IronOreError:
     """Return what a user can cause as an error of ours; raise what is a mistake in the code."""
     if isinstance(error, HydraException | OmegaConfBaseException):
-        remark = f"; {OTHER_PLACES}" if GO_ON in sys.argv else ""
+        remark = f"; {CONFIG_PLACES_HINT}" if RESUME_FLAG in sys.argv else ""
         return ConfigError(_one_line(error) + remark)
     # Python makes a ValueError of a log that the operating system refuses.
     if str(error).startswith("Unable to configure") and isinstance(error.__cause__, OSError):
-        return in_our_words(error.__cause__)
+        return translate_error(error.__cause__)
     if _is_raised_by_hydra(error) and not is_refused(error):
         return ConfigError(f"{' '.join(str(error).split())}, in: {' '.join(sys.argv[1:])}")
-    return in_our_words(error)
+    return translate_error(error)
 
 
 def run_job(job: Callable[[], Result]) -> Result:
@@ -184,7 +184,7 @@ def run_one_of_many(job: Callable[[], float]) -> float:
 
 
 def _log(error: IronOreError) -> None:
-    error.is_said = True
+    error.is_reported = True
     with suppress(OSError):  # the log of a run may be what cannot be written
         for line in error.lines:
             log.error("%s", line)

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from ironore_lightning.cli.arguments import parse, quoted
 from ironore_lightning.errors import ConfigError, printable
-from ironore_lightning.run_folder.layout import STATUS_FILE, require_own_files, require_usable_name
+from ironore_lightning.run_folder.layout import (
+    STATUS_FILE,
+    require_local_files,
+    require_usable_name,
+)
 from ironore_lightning.run_folder.overrides import read_overrides
 
 KEY = "resume="
 
-GO_ON = "+resume=true"
+RESUME_FLAG = "+resume=true"
 """What a run that goes on is told; lightning tells it its other processes as well.
 
 It goes on, or says why not: nothing begins anew that could be lost.
@@ -25,7 +29,7 @@ SETTING = re.compile(r"((\+\+?)?(?=[^=]+=)|~)(?!hydra\b)\w+((\.\w+)+|(?!.*\.\.))
 """A setting of a run: none of Hydra's own, which can name code, and no file outside of `conf/`."""
 
 
-def own_arguments(arguments: Sequence[str]) -> list[str]:
+def expand_resume(arguments: Sequence[str]) -> list[str]:
     """Replace `resume=<run folder>` by the arguments that the run of that folder was started with.
 
     Where its settings lie, if not in `conf/` alone, the command line must say again: what a folder
@@ -42,7 +46,7 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
     wanted = [
         override
         for override in overrides
-        if override.lstrip("+").startswith(KEY) and override != GO_ON
+        if override.lstrip("+").startswith(KEY) and override != RESUME_FLAG
     ]
     if not wanted:
         return list(arguments)
@@ -57,7 +61,7 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
             f"{' '.join(others)}"
         )
     folder = Path(wanted[0].lstrip("+").removeprefix(KEY))
-    require_own_files(folder)
+    require_local_files(folder)
     lines = folder / ".hydra" / "overrides.yaml"
     if not lines.is_file() or not (folder / STATUS_FILE).is_file():
         raise ConfigError(
@@ -68,7 +72,7 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
     return [
         *places,
         *_read_settings(folder),
-        GO_ON,
+        RESUME_FLAG,
         "hydra.mode=RUN",  # some members start many runs; this is one of them
         "hydra.output_subdir=null",  # what is in .hydra stays, and is never half written
         f"hydra.run.dir={quoted(str(folder))}",

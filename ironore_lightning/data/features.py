@@ -149,7 +149,7 @@ def _cut_at(table: pd.DataFrame, start: datetime.date) -> pd.DataFrame:
     return table[days >= pd.Timestamp(start)]
 
 
-def require_no_answer(features: pd.DataFrame, target: pd.DataFrame) -> None:
+def require_no_target_leak(features: pd.DataFrame, target: pd.DataFrame) -> None:
     """Raise `LeakageError` if a feature is the target itself."""
     known = target["value"].notna()
     answers = target.loc[known, "value"].to_numpy()

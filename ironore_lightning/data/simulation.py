@@ -31,7 +31,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Market:
+class SimulatedMarket:
     """The whole simulated market. T counts days, C contracts; each table has days of its own."""
 
     closes_65: pd.DataFrame
@@ -54,7 +54,7 @@ class Market:
     """
 
 
-def simulate_market(settings: SampleSettings) -> Market:
+def simulate_market(settings: SampleSettings) -> SimulatedMarket:
     """Draw a market; the same settings draw the same numbers."""
     children = np.random.SeedSequence(settings.seed).spawn(5)
     exogenous_rng, curve_rng, responding_rng, trading_rng, weekly_rng = map(
@@ -72,7 +72,7 @@ def simulate_market(settings: SampleSettings) -> Market:
 
     news = pd.Series(100 * np.log(curve_62.spot), index=days).diff().fillna(0.0)
     responses = _simulate_drivers(responding, news=news, rng=responding_rng)
-    return Market(
+    return SimulatedMarket(
         closes_65=_closes_65(curve_65, days=days),
         closes_62=_closes_62(curve_62, days=days, rng=trading_rng),
         group=pd.concat([told, responses], axis=1)[list(DRIVERS)],
@@ -323,7 +323,7 @@ def _indices(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Process:
+class DriverProcess:
     """A driver that is pulled back to its mean and moved by its own news and the market's."""
 
     mean: float
@@ -343,31 +343,31 @@ class Process:
 
 
 DRIVERS = {
-    "Ukraine Concentrate fines": Process(
+    "Ukraine Concentrate fines": DriverProcess(
         mean=1000, persistence=0.995, deviation=8, response=6, positive=True, decimals=0
     ),
-    "lump premium": Process(
+    "lump premium": DriverProcess(
         mean=0.2, persistence=0.98, deviation=0.011, decimals=4, is_chinese=False
     ),
-    "IOCJ Import margin": Process(
+    "IOCJ Import margin": DriverProcess(
         mean=0, persistence=0.93, deviation=11, response=-3, decimals=2, first_day="2022-01-04"
     ),
-    "rebar steel margin": Process(mean=100, persistence=0.99, deviation=20, decimals=0),
-    "indian pellet premium": Process(
+    "rebar steel margin": DriverProcess(mean=100, persistence=0.99, deviation=20, decimals=0),
+    "indian pellet premium": DriverProcess(
         mean=15, persistence=0.99, deviation=0.8, decimals=2, first_day="2020-03-30"
     ),
-    "(IOCJ+SSF)/2-PBF": Process(
+    "(IOCJ+SSF)/2-PBF": DriverProcess(
         mean=-14, persistence=0.96, deviation=5, response=0.8, decimals=1, first_day="2021-01-04"
     ),
 }
 """The daily drivers by header, in the order of the file."""
 BLANK_SHARE = 0.02
 """Share of the days, holidays aside, on which a Chinese driver has no value."""
-INVENTORY = Process(
+INVENTORY = DriverProcess(
     mean=1500, persistence=0.97, deviation=40, positive=True, decimals=2, first_day="2017-06-20"
 )
 """Weekly stock of Carajas fines, 10 kt; a row is a week."""
-SHIPMENT = Process(
+SHIPMENT = DriverProcess(
     mean=400, persistence=0.6, deviation=45, positive=True, decimals=1, is_chinese=False
 )
 """Weekly shipments of Carajas fines, 10 kt; a row is a week."""
@@ -379,7 +379,7 @@ A rise tells of a rise. Neither responds to the market, so nothing else tells wh
 
 
 def _simulate_drivers(
-    drivers: Mapping[str, Process], *, news: pd.Series, rng: np.random.Generator
+    drivers: Mapping[str, DriverProcess], *, news: pd.Series, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Draw drivers as they are written, (T, F); `news` is the 62 % spot log return, per cent."""
     rows = _weekdays(FIRST_DAY_GROUP, LAST_DAY)
@@ -397,7 +397,7 @@ def _simulate_drivers(
     return pd.DataFrame(table)
 
 
-def _levels(process: Process, shocks: Array) -> Array:
+def _levels(process: DriverProcess, shocks: Array) -> Array:
     """Let shocks, (T,), fade at the pace of the process; begin as far from the mean as usual."""
     inputs = shocks / (1 - process.persistence)
     inputs[0] = shocks[0] / np.sqrt(1 - process.persistence**2)
@@ -432,7 +432,9 @@ def _planted(told: pd.DataFrame, *, days: pd.DatetimeIndex, variance: float) -> 
     return planted
 
 
-def _simulate_weekly(process: Process, *, frequency: str, rng: np.random.Generator) -> pd.Series:
+def _simulate_weekly(
+    process: DriverProcess, *, frequency: str, rng: np.random.Generator
+) -> pd.Series:
     """Count once a week, (T,), 10 kt; only Chinese surveys are off on holidays."""
     weeks = pd.date_range(process.first_day, LAST_DAY, freq=frequency, name="Date").as_unit("ns")
     if process.is_chinese:
@@ -444,7 +446,7 @@ def _simulate_weekly(process: Process, *, frequency: str, rng: np.random.Generat
 # --- the files ------------------------------------------------------------------------------------
 
 
-def write_market(market: Market, folder: Path) -> None:
+def write_market(market: SimulatedMarket, folder: Path) -> None:
     """Write the six raw files with the quirks of the real ones; the same market, the same bytes.
 
     Raises:

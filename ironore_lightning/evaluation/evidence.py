@@ -65,7 +65,7 @@ skill than sizes do; at one level for both they would find less at the same rate
 ALONE = "a search's discount for looking, which one run does not have"
 
 
-def weigh(
+def grade_findings(
     findings: Findings,
     settings: EvaluationSettings,
     *,

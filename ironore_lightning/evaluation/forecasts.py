@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
-from ironore_lightning.evaluation.days import Floats, ScoredDays
+from ironore_lightning.evaluation.days import Floats, TestDays
 from ironore_lightning.evaluation.distributions import (
     LEVELS,
     Distribution,
@@ -55,10 +55,10 @@ class Forecasts:
     baselines: pd.DataFrame
     density: pd.DataFrame
 
-    def test_days(self, target: TargetSettings) -> ScoredDays:
+    def test_days(self, target: TargetSettings) -> TestDays:
         """Return the days that are judged."""
         rows = self.predictions[self.predictions["segment"] == "test"]
-        return ScoredDays(rows.reset_index(drop=True), target.kind, target.horizon)
+        return TestDays(rows.reset_index(drop=True), target.kind, target.horizon)
 
 
 def build_forecasts(
@@ -157,7 +157,7 @@ def to_distribution(head: Head, parameters: Tensor) -> Distribution | None:
     return None
 
 
-def stated_bounds(said: Distribution) -> dict[str, Floats]:
+def distribution_bounds(said: Distribution) -> dict[str, Floats]:
     """Return the bounds that distributions of N days say, by column, shape (N,) each."""
     levels = [level for one in COVERAGES for level in ((1 - one) / 2, (1 + one) / 2)]
     return dict(zip(BOUNDS, said.quantile(levels).T, strict=True))
@@ -173,7 +173,7 @@ def _bounds(
 ) -> pd.DataFrame:
     """Bound the test rows: by what the network said, or by its earlier errors."""
     if said is not None:
-        return pd.DataFrame(stated_bounds(said), index=test.index)
+        return pd.DataFrame(distribution_bounds(said), index=test.index)
     scores = scaled_scores(*_columns(val))
     actual, forecast, volatility = _columns(test)
     found = [

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from ironore_lightning.evaluation.days import Flags, Floats, ScoredDays, hits
+from ironore_lightning.evaluation.days import Flags, Floats, TestDays, hits
 from ironore_lightning.evaluation.resampling import block_length, superior_ability
 from ironore_lightning.evaluation.significance import ROUNDING, binomial_test
 from ironore_lightning.evaluation.trading import TRADING_DAYS, gross_profit, moments, sharpe_error
@@ -78,9 +78,9 @@ class Discount:
 
 @dataclass(frozen=True, eq=False)
 class _Trials:
-    """What was looked at, as in `discount_for_looking`."""
+    """What was looked at, as in `discount_for_search`."""
 
-    days: ScoredDays
+    days: TestDays
     forecasts: Mapping[str, Floats]
     chosen: str
     num_trials: int
@@ -266,8 +266,8 @@ def effective_trials(profits: Floats) -> float:
     return 1 + (num_varying - 1) * (1 - min(max(correlation, 0.0), 1.0))
 
 
-def discount_for_looking(
-    days: ScoredDays,
+def discount_for_search(
+    days: TestDays,
     forecasts: Mapping[str, Floats],
     *,
     chosen: str,

@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from ironore_lightning import LAUNCHED
 
 
-class OneOfSeveral(Callback):
+class DistributedShutdown(Callback):
     """Mark the processes that this one starts, and let SIGTERM end it at once, and them with it.
 
     A process trusts the ranks in its environment only if it finds the mark there, and it stands
@@ -45,7 +45,7 @@ class OneOfSeveral(Callback):
             trainer.strategy.launcher.kill(signal.SIGKILL)
 
 
-def has_lost_another(error: BaseException) -> bool:
+def has_lost_a_process(error: BaseException) -> bool:
     """Return whether an error says that another process has gone; gloo has none of its own."""
     is_gloo = isinstance(error, RuntimeError) and "/gloo/" in str(error)
     return is_gloo or isinstance(error, torch.distributed.DistError)

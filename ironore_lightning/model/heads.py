@@ -40,7 +40,7 @@ class Head:
         if self.kind == "point":
             return raw
         if self.kind == "quantile":
-            return _ascending(raw)
+            return _monotone_quantiles(raw)
         scale = functional.softplus(raw[:, 1:2] + 1) + SMALLEST_SCALE
         if self.kind == "gaussian":
             return torch.cat([raw[:, :1], scale], dim=1)
@@ -60,18 +60,18 @@ class Head:
             return _pinball(parameters, target)
         if self.kind == "gaussian":
             mean, scale = parameters.unbind(dim=1)
-            return _surprise(Normal(mean, scale), target)
+            return _negative_log_likelihood(Normal(mean, scale), target)
         mean, scale, degrees = parameters.unbind(dim=1)
-        return _surprise(StudentT(degrees, mean, scale), target)
+        return _negative_log_likelihood(StudentT(degrees, mean, scale), target)
 
 
-def _surprise(said: Distribution, target: Tensor) -> Tensor:
+def _negative_log_likelihood(said: Distribution, target: Tensor) -> Tensor:
     """Return the mean negative log-likelihood."""
     likelihood: Tensor = said.log_prob(target)
     return -likelihood.mean()
 
 
-def _ascending(raw: Tensor) -> Tensor:
+def _monotone_quantiles(raw: Tensor) -> Tensor:
     """Read the median and, from it outwards, positive steps between neighbouring quantiles."""
     middle = len(LEVELS) // 2
     steps = functional.softplus(raw - 1)

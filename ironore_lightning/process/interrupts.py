@@ -15,7 +15,7 @@ SECONDS_OF_ONE_HAND = 1.0
 _presses: list[float] = []
 
 
-def end_at_once() -> None:
+def exit_on_interrupt() -> None:
     """Let Ctrl-C end a command that has not begun, while it is imported or its settings are read.
 
     Nothing is lost, and whoever imports or reads might take an exception for one of its own. A
@@ -25,21 +25,21 @@ def end_at_once() -> None:
         signal.signal(signal.SIGINT, _end)
 
 
-def end_in_order() -> None:
+def raise_on_interrupt() -> None:
     """Let Ctrl-C end a command that has begun by an exception, however often it is pressed."""
     if signal.getsignal(signal.SIGINT) is _end:
         _presses.clear()
         signal.signal(signal.SIGINT, _raise_once)
 
 
-def ending_in_a_line(command: Callable[[], int | None]) -> int | None:
-    """Run a command until Ctrl-C; what has begun says so by `end_in_order`.
+def run_interruptible(command: Callable[[], int | None]) -> int | None:
+    """Run a command until Ctrl-C; what has begun says so by `raise_on_interrupt`.
 
     Raises:
         SystemExit: With 130 after Ctrl-C.
     """
     before = signal.getsignal(signal.SIGINT)
-    end_at_once()
+    exit_on_interrupt()
     try:
         return command()
     except (KeyboardInterrupt, SystemExit) as ended:

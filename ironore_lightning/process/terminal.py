@@ -52,7 +52,7 @@ class RunLog(logging.FileHandler):
         raise OSError(error.errno, error.strerror, self.baseFilename) from error
 
 
-def say(text: str) -> None:
+def print_safely(text: str) -> None:
     """Write to standard output, which may be full, or whose reader may have seen enough."""
     try:
         sys.stdout.write(printable(text))

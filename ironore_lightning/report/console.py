@@ -166,16 +166,16 @@ class EpochReport(Callback):
         self.bar.close()
 
 
-def quieten_lightning() -> None:
+def silence_lightning() -> None:
     """Leave out what lightning says of itself: advertisements, and what our own lines say."""
     # A filter and not a level: lightning sets the level back.
     for name in QUIET:
-        logging.getLogger(name).addFilter(_is_worth_saying)
+        logging.getLogger(name).addFilter(_is_worth_printing)
     # lightning 2.6 calls something that torch 2.13 is about to rename.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
 
-def _is_worth_saying(record: logging.LogRecord) -> bool:
+def _is_worth_printing(record: logging.LogRecord) -> bool:
     """Return whether lightning warns; one function, which a logger takes as a filter once."""
     return record.levelno > logging.INFO
 

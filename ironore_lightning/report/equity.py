@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from ironore_lightning.evaluation.days import ScoredDays
+from ironore_lightning.evaluation.days import TestDays
 from ironore_lightning.evaluation.trading import (
     BUY_AND_HOLD,
     FLAT,
@@ -30,10 +30,10 @@ from ironore_lightning.report.style import (
     WRONG,
     date_axis,
     draw_line,
-    dress,
     fit_heading,
     legend_below,
     open_figure,
+    style_axes,
 )
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
@@ -53,7 +53,7 @@ WIDE_RANGE = 20
 
 
 def equity_figures(
-    days: ScoredDays, settings: EvaluationSettings, *, title: str
+    days: TestDays, settings: EvaluationSettings, *, title: str
 ) -> dict[str, Figure]:
     """Draw what the forecasts of one stretch of days would have earned, if they can be traded.
 
@@ -94,8 +94,8 @@ def draw_equity(curves: pd.DataFrame, *, title: str, note: str) -> Figure:
     for name, column in curves.items():
         path = np.concatenate([[START_CAPITAL], column.to_numpy(dtype=np.float64)])
         _draw_path(upper, lower, eve, path, name=str(name))
-    dress(upper, fit_heading(f"Capital, {note}"), "", "capital (start = 100)")
-    dress(lower, "Fall below the highest capital so far", "date", "drawdown (%)")
+    style_axes(upper, fit_heading(f"Capital, {note}"), "", "capital (start = 100)")
+    style_axes(lower, "Fall below the highest capital so far", "date", "drawdown (%)")
     _scale_capital(upper, curves.to_numpy(dtype=np.float64))
     deepest = min(lower.dataLim.y0, -1.0)
     lower.set_ylim(1.08 * deepest, -0.02 * deepest)

@@ -31,12 +31,12 @@ from ironore_lightning.report.style import (
     Values,
     date_axis,
     draw_line,
-    dress,
     legend_above,
     legend_below,
     legend_inside,
     note,
     open_figure,
+    style_axes,
 )
 
 Flags = NDArray[np.bool_]
@@ -161,7 +161,7 @@ def _draw_scatter(days: _Days, title: str) -> Figure:
     )
     for axes, height, heading, remark in panels:
         _draw_quadrants(axes, days, limit, height)
-        dress(axes, heading, "actual return (%)", f"forecast return (%){remark}")
+        style_axes(axes, heading, "actual return (%)", f"forecast return (%){remark}")
     note(honest, _direction_text(days), corner=_emptier_corner(days, limit / 2))
     legend_below(figure, honest, num_columns=5)
     return figure
@@ -229,7 +229,7 @@ def _draw_timeseries(days: _Days, title: str) -> Figure:
     _draw_stems(upper, days, days.actual, label="actual", widest=400)
     draw_line(upper, days.day, days.forecast, color=FORECAST, label="forecast")
     _draw_intervals(upper, days)
-    dress(upper, "Actual return and forecast of each day on one scale", "", "return (%)")
+    style_axes(upper, "Actual return and forecast of each day on one scale", "", "return (%)")
     _draw_running_hits(lower, days)
     legend_above(upper, num_columns=2)
     legend_above(lower)
@@ -272,14 +272,14 @@ def _draw_running_hits(axes: Axes, days: _Days) -> None:
     draw_line(axes, day, lead, color=RIGHT, label="hits minus days / 2")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
     title = f"Hits minus half the days: {lead[-1]:+.1f} in the end"
-    dress(axes, title, "date", "hits minus days / 2")
+    style_axes(axes, title, "date", "hits minus days / 2")
 
 
 def _draw_residuals(days: _Days, title: str) -> Figure:
     figure = open_figure(days.day, title)
     (over_time, histogram), (correlogram, quantiles) = figure.subplots(2, 2)
     _draw_stems(over_time, days, days.residual, label="residual", widest=200)
-    dress(over_time, "Residuals (actual minus forecast) over time", "date", "residual (%)")
+    style_axes(over_time, "Residuals (actual minus forecast) over time", "date", "residual (%)")
     date_axis(over_time, days.day)
     _draw_residual_histogram(histogram, days.residual)
     _draw_correlogram(correlogram, days.residual)
@@ -298,7 +298,9 @@ def _draw_residual_histogram(axes: Axes, residual: Values) -> None:
         # Times days and bin width: the days a normal law would put into each bin.
         expected = len(residual) * (edges[1] - edges[0]) / spread * density
         axes.plot(grid, expected, color=WRONG, linewidth=1.8, label="normal")
-    dress(axes, "Residuals against a normal curve of equal mean and sd", "residual (%)", "days")
+    style_axes(
+        axes, "Residuals against a normal curve of equal mean and sd", "residual (%)", "days"
+    )
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, HEADROOM * axes.get_ylim()[1])
     legend_inside(axes, "upper right")
@@ -321,7 +323,7 @@ def _draw_correlogram(axes: Axes, residual: Values) -> None:
     axes.set_ylim(-highest, highest)
     axes.set_xlim(0.2, MAX_LAG + 0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    dress(axes, "Autocorrelation of the residuals", "lag (days)", "autocorrelation")
+    style_axes(axes, "Autocorrelation of the residuals", "lag (days)", "autocorrelation")
     legend_inside(axes, "upper right")
 
 
@@ -332,7 +334,7 @@ def _draw_normal_quantiles(axes: Axes, residual: Values) -> None:
     axes.plot(normal, expected, "--", color=REFERENCE, linewidth=1.2, label="normal")
     axes.plot(normal, np.sort(residual), "o", color=ACTUAL, markersize=3.5, label="residuals")
     title = "Sorted residuals against normal quantiles (Q-Q)"
-    dress(axes, title, "standard normal quantile", "residual (%)")
+    style_axes(axes, title, "standard normal quantile", "residual (%)")
     legend_inside(axes, "upper left")
 
 
@@ -351,7 +353,7 @@ def _draw_distribution(days: _Days, title: str) -> Figure:
         note(axes, _distribution_text(name, values), corner=corner)
     axes.axvline(0, color=REFERENCE, linewidth=0.8)
     heading = "How often each return occurred and was forecast, same bins and one scale"
-    dress(axes, heading, "return (%)", "days in the bin")
+    style_axes(axes, heading, "return (%)", "days in the bin")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, HEADROOM * axes.get_ylim()[1])
     legend_above(axes)

@@ -117,7 +117,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def dress(axes: Axes, title: str, x_label: str, y_label: str) -> None:
+def style_axes(axes: Axes, title: str, x_label: str, y_label: str) -> None:
     """Give a panel its title, which is no mathematics, its labels, and a quiet frame and grid."""
     axes.set_title(title, loc="left", fontsize=TITLE_SIZE, parse_math=False)
     axes.set_xlabel(x_label, fontsize=TEXT_SIZE)
@@ -196,9 +196,9 @@ def write(
     return written
 
 
-def say_empty(axes: Axes, title: str, reason: str) -> None:
+def draw_empty(axes: Axes, title: str, reason: str) -> None:
     """Say in an empty panel why it is."""
-    dress(axes, title, "", "")
+    style_axes(axes, title, "", "")
     axes.axis("off")
     note(axes, reason)
 

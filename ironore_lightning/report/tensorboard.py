@@ -69,7 +69,7 @@ def open_session(logger: TensorBoardLogger, values: dict[str, bool | str | float
     logger.experiment.add_custom_scalars(LAYOUT)
 
 
-def quieten_writer() -> None:
+def silence_writer() -> None:
     """Let the thread that writes events fail without a traceback.
 
     Its error is raised again where the next event is written, or the last one flushed.

@@ -49,7 +49,7 @@ OPENED = (
 """What is read, or written in its place, in the folder of a run or of many."""
 
 
-def require_own_files(folder: Path) -> None:
+def require_local_files(folder: Path) -> None:
     """Raise unless all that a run opens in its folder are files and folders of its own.
 
     The folder may come from somebody else. What lies behind a link would be overwritten, and a
@@ -62,10 +62,10 @@ def require_own_files(folder: Path) -> None:
     with machine_errors(folder):
         top = os.path.realpath(folder)
         for name in OPENED:
-            _require_own(folder / name, top)
+            _require_local(folder / name, top)
             if (folder / name).is_dir():
                 for path in (folder / name).iterdir():
-                    _require_own(path, top)
+                    _require_local(path, top)
 
 
 def require_usable_name(folder: Path) -> None:
@@ -82,22 +82,22 @@ def require_usable_name(folder: Path) -> None:
         )
 
 
-def require_own_folders(folder: Path) -> None:
+def require_local_folders(folder: Path) -> None:
     """Raise likewise for the folder of many runs, and for that of each of them.
 
     Raises:
         ConfigError: Naming what is something else.
         MachineError: If the operating system refuses to look.
     """
-    require_own_files(folder)
+    require_local_files(folder)
     with machine_errors(folder):
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.is_dir():
-                _require_own(path, os.path.realpath(folder))
-                require_own_files(path)
+                _require_local(path, os.path.realpath(folder))
+                require_local_files(path)
 
 
-def _require_own(path: Path, top: str) -> None:
+def _require_local(path: Path, top: str) -> None:
     if not Path(os.path.realpath(path)).is_relative_to(top):
         raise ConfigError(
             f"{path}: is a link that leads out of its run's folder, where nothing is read or "

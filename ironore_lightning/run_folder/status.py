@@ -26,7 +26,7 @@ from ironore_lightning.errors import (
     machine_errors,
 )
 from ironore_lightning.files import read_json, write_json
-from ironore_lightning.process.interrupts import end_in_order
+from ironore_lightning.process.interrupts import raise_on_interrupt
 from ironore_lightning.run_folder.layout import (
     BEFORE_A_CHECKPOINT,
     LEFT_BY_A_RUN,
@@ -48,10 +48,10 @@ INTERRUPTED: Final = "interrupted"
 PATIENCE_SECONDS = 5.0
 """How long to wait for a folder, which a summary holds for a moment to see whether it is free."""
 
-CURABLE = tuple(f"{kind.__name__}: " for kind in (ConfigError, DataError, MachineError))
+RESUMABLE_ERRORS = tuple(f"{kind.__name__}: " for kind in (ConfigError, DataError, MachineError))
 """How the errors begin after which a run can go on: what they speak of is not the run."""
 
-OTHER_PLACES = (
+CONFIG_PLACES_HINT = (
     "if its command had --config-dir, --config-name or hydra.searchpath, give them beside resume="
 )
 """What to try where the settings of a run are not found again."""
@@ -96,13 +96,13 @@ class Status:
             raise ValueError("exit_status must be from 0 to 255")
 
     @property
-    def can_go_on(self) -> bool:
+    def is_resumable(self) -> bool:
         """Whether a checkpoint of this run may be continued; one that failed by itself may not."""
-        was_stopped = self.state == FAILED and (self.error or "").startswith(CURABLE)
+        was_stopped = self.state == FAILED and (self.error or "").startswith(RESUMABLE_ERRORS)
         return self.state in {RUNNING, INTERRUPTED} or was_stopped
 
 
-class Attempt:
+class RunAttempt:
     """One try at the run of a folder, which is locked meanwhile.
 
     Attributes:
@@ -156,15 +156,15 @@ class Attempt:
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         checkpoint = self.folder / "checkpoints" / "last.ckpt"
         if self.resume:
-            _require_way_on(self.folder, self.status, digest)
+            _require_resumable(self.folder, self.status, digest)
         self.has_started = True
-        if self.status.can_go_on and self.status.settings == digest and checkpoint.exists():
-            if not is_secondary_process():
+        if self.status.is_resumable and self.status.settings == digest and checkpoint.exists():
+            if not is_helper_process():
                 log.info("%s was interrupted and goes on from its last epoch", self.folder)
                 going = replace(self.status, state=RUNNING, ended=None, error=None)
                 self._become(replace(going, exit_status=None))
             return checkpoint
-        if not is_secondary_process():
+        if not is_helper_process():
             _remove_leftovers(self.folder, self.status)
             self._become(Status(RUNNING, settings=digest, started=_now()))
         return None
@@ -175,7 +175,7 @@ class Attempt:
         Raises:
             FileNotFoundError: If the results, or the whole folder, are not there.
         """
-        if not is_secondary_process():
+        if not is_helper_process():
             (self.folder / RESULTS_FILE).stat()
         self._become(replace(self.status, state=COMPLETE, objective=objective, exit_status=0))
 
@@ -198,13 +198,13 @@ class Attempt:
         if status.state != RUNNING:
             worked = (self.status.seconds or 0.0) + time.monotonic() - self.began
             status = replace(status, ended=_now(), seconds=round(worked, 3))
-        if not is_secondary_process():
+        if not is_helper_process():
             write_json(self.folder / STATUS_FILE, asdict(status))
         self.status = status  # only now: a run whose end could not be written has not ended
 
 
 @contextmanager
-def attempt(folder: Path, *, resume: bool = False) -> Iterator[Attempt]:
+def run_attempt(folder: Path, *, resume: bool = False) -> Iterator[RunAttempt]:
     """Hold a run folder, and write how the run ended however it ends.
 
     Args:
@@ -215,8 +215,8 @@ def attempt(folder: Path, *, resume: bool = False) -> Iterator[Attempt]:
         ConfigError: If another process works in the folder, or its status cannot be read.
         MachineError: For whatever the operating system refused.
     """
-    with nullcontext() if is_secondary_process() else hold(folder):
-        this = Attempt(folder, resume=resume)
+    with nullcontext() if is_helper_process() else lock_folder(folder):
+        this = RunAttempt(folder, resume=resume)
         try:
             with machine_errors(folder):
                 yield this
@@ -228,14 +228,14 @@ def attempt(folder: Path, *, resume: bool = False) -> Iterator[Attempt]:
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Lock a folder; the lock ends with the process, however that ends.
 
     Raises:
         ConfigError: If another process holds it.
         MachineError: If the folder or its lock cannot be written.
     """
-    end_in_order()
+    raise_on_interrupt()
     lock = FileLock(folder / LOCK_FILE)
     with machine_errors(folder / LOCK_FILE):
         folder.mkdir(parents=True, exist_ok=True)
@@ -251,7 +251,7 @@ def hold(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def is_secondary_process() -> bool:
+def is_helper_process() -> bool:
     """Return whether lightning started this process to help another one, which keeps the record.
 
     A rank that anybody else has set is gone since this package was imported.
@@ -289,27 +289,27 @@ def _remove_leftovers(folder: Path, status: Status) -> None:
         shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
 
 
-def _require_way_on(folder: Path, status: Status, digest: str) -> None:
+def _require_resumable(folder: Path, status: Status, digest: str) -> None:
     """Raise `ConfigError` where going on would mean to throw away what there is of a run."""
-    if reason := _obstacle(folder, status, digest):
+    if reason := _why_not_resumable(folder, status, digest):
         raise ConfigError(
             f"resume: {folder} cannot go on: {reason}; nothing was removed; start it anew with its "
             "own command, whose settings .hydra/overrides.yaml holds"
         )
 
 
-def _obstacle(folder: Path, status: Status, digest: str) -> str | None:
+def _why_not_resumable(folder: Path, status: Status, digest: str) -> str | None:
     """Say why a run cannot go on; one that was stopped before its first epoch ended begins anew."""
     if status.state == COMPLETE:
         return f"it has finished, but {RESULTS_FILE} is missing"
-    if not status.can_go_on:
+    if not status.is_resumable:
         return f"it ended by itself ({status.state}: {' '.join((status.error or '').split())})"
     checkpoints = folder / "checkpoints"
     has_begun = (checkpoints / "last.ckpt").exists()
     if status.settings != digest and (has_begun or status.settings is not None):
         return (
             "its settings are not those that it was started with; has conf/ been changed? "
-            f"{OTHER_PLACES}"
+            f"{CONFIG_PLACES_HINT}"
         )
     later = [folder / name for name in LEFT_BY_A_RUN if name not in BEFORE_A_CHECKPOINT]
     left = [*checkpoints.glob("*.ckpt"), *(path for path in later if path != checkpoints)]

@@ -12,13 +12,13 @@ from pydantic_core import ErrorDetails
 from ironore_lightning.errors import ConfigError, closest
 from ironore_lightning.settings.experiment import Config
 
-OWN_KEYS = {"config": {"resume"}, "prepare": {"output_dir"}, "audit": {"run"}}
+COMMAND_KEYS = {"config": {"resume"}, "prepare": {"output_dir"}, "audit": {"run"}}
 """What a command takes beside the settings of a run, by the name of its settings in `conf/`."""
 
 
-def own_keys(config_name: str) -> set[str]:
+def command_keys(config_name: str) -> set[str]:
     """Return the keys of a command's own; of all commands where `--config-name` is another one."""
-    return OWN_KEYS.get(config_name) or set().union(*OWN_KEYS.values())
+    return COMMAND_KEYS.get(config_name) or set().union(*COMMAND_KEYS.values())
 
 
 def require_right_settings(composed: DictConfig) -> None:
@@ -31,7 +31,7 @@ def require_right_settings(composed: DictConfig) -> None:
     keys = [str(key) for key in composed if key != "hydra"]
     settings = OmegaConf.masked_copy(composed, keys)
     if "${hydra:" not in OmegaConf.to_yaml(settings):
-        to_config(settings, besides=own_keys(composed.hydra.job.config_name))
+        to_config(settings, besides=command_keys(composed.hydra.job.config_name))
 
 
 def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:

@@ -29,15 +29,15 @@ from ironore_lightning.report.style import (
     Values,
     counted,
     date_axis,
+    draw_empty,
     draw_stems,
-    dress,
     legend_above,
     legend_below,
     number_axis,
     open_sheet,
     printable,
-    say_empty,
     shorten,
+    style_axes,
     value_text,
     write,
 )
@@ -231,7 +231,7 @@ def _draw_signs(axes: Axes, days: pd.DataFrame) -> None:
         reach = 1.08 * float(np.abs(values).max()) or 1.0
         set_limits(-reach, reach)
     title = f"{counted(len(days), 'test day')} of the chosen trial"
-    dress(axes, title, "actual return (%)", "forecast return (%), scale of its own")
+    style_axes(axes, title, "actual return (%)", "forecast return (%), scale of its own")
 
 
 def _draw_rankings(tuning: Tuning) -> Figure:
@@ -254,7 +254,7 @@ def _draw_rankings(tuning: Tuning) -> Figure:
     worst = tuning.ranking["validation"].max()
     rest = f"; the worst is at {worst:.4g}" if len(tuning.ranking) > len(shown) else ""
     x_label = f"{tuning.monitor}, mean over runs (bars: sd over seeds)\n{naming}"
-    dress(axes, f"{_shown_text(tuning, shown)}{rest}", x_label, "")
+    style_axes(axes, f"{_shown_text(tuning, shown)}{rest}", x_label, "")
     number_axis(axes, log=is_wide(values))
     axes.tick_params(axis="y", labelsize=SMALL_SIZE, length=0)
     axes.set_ylim(max(len(shown), 4) - 0.4, -0.6)
@@ -285,7 +285,7 @@ def _draw_table(tuning: Tuning) -> Figure:
     axes = figure.subplots()
     shown = tuning.ranking.head(MOST_LISTED)
     labels, naming = _labels(tuning, shown["trial"])
-    dress(axes, f"{_shown_text(tuning, shown)}; the first is chosen\n{naming}", "", "")
+    style_axes(axes, f"{_shown_text(tuning, shown)}; the first is chosen\n{naming}", "", "")
     axes.axis("off")
     axes.set(xlim=(0, 1), ylim=(MOST_LISTED + 1, 0))
     axes.axhspan(1, 2, color=FORECAST, alpha=0.12, linewidth=0)
@@ -337,7 +337,7 @@ def _limit(objective: pd.Series) -> float:
 def _draw_shares(axes: Axes, shares: pd.DataFrame) -> None:
     title = "What explains the objective"
     if shares.empty:
-        say_empty(axes, title, "too few runs, or no difference")
+        draw_empty(axes, title, "too few runs, or no difference")
         return
     place = np.arange(len(shares))
     colors = [WRONG if name == SEED else FORECAST for name in shares["parameter"]]
@@ -345,7 +345,7 @@ def _draw_shares(axes: Axes, shares: pd.DataFrame) -> None:
     axes.barh(place, widths, color=colors, xerr=errors, ecolor=ACTUAL)
     for luck in widths[shares["parameter"] == SEED]:
         axes.axvline(luck, color=WRONG, linestyle="--", linewidth=1.2)
-    dress(axes, title, "share of its variation (%)", "")
+    style_axes(axes, title, "share of its variation (%)", "")
     axes.set_yticks(place, _short(list(shares["parameter"])), parse_math=False)
     axes.set(ylim=(max(len(shares), 3) - 0.4, -0.6), xlim=(0, None))
 
@@ -364,7 +364,9 @@ def _draw_history(axes: Axes, tuning: Tuning, runs: pd.DataFrame, *, limit: floa
         height = np.ones(len(pruned))
         axes.plot(pruned, height, "x", c=WRONG, label=label, transform=rim, clip_on=False)
     folds = ", level of folds removed" if FOLD in tuning.parameters else ""
-    dress(axes, "Runs in the order of their start", "number of the run", tuning.monitor + folds)
+    style_axes(
+        axes, "Runs in the order of their start", "number of the run", tuning.monitor + folds
+    )
     axes.set_xlim(-0.03 * numbers[-1] - 0.3, 1.03 * numbers[-1] + 0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
 
@@ -391,11 +393,11 @@ def _draw_slices(
     """Draw the objective over each setting; a black bar is the median at a value."""
     panels = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
     if not names:
-        say_empty(panels[0], "Settings", "no setting was varied")
+        draw_empty(panels[0], "Settings", "no setting was varied")
     for axes, (name, short) in zip(panels, zip(names, _short(names), strict=True), strict=False):
         place, ticks = _places(points[name], few=_FEW_VALUES)
         at = pd.Series(place, index=points.index)
-        dress(axes, short, "", "objective (bar: median)" if axes is panels[0] else "")
+        style_axes(axes, short, "", "objective (bar: median)" if axes is panels[0] else "")
         if ticks:
             middle = points["objective"].groupby(at).median().clip(upper=limit)
             axes.plot(middle.index, middle, "_", color=REFERENCE, markersize=24, markeredgewidth=2)
@@ -426,7 +428,7 @@ def _draw_parallel(axes: Axes, points: pd.DataFrame, names: Sequence[str], *, li
     """Draw a line a trial through its settings to its objective."""
     title = "Settings of each trial, the best in blue"
     if not names:
-        say_empty(axes, title, "no setting was varied")
+        draw_empty(axes, title, "no setting was varied")
         return
     columns: dict[str, str] = {**dict.fromkeys(names, "first"), "objective": "mean"}
     trials = points.groupby("trial").agg(columns).sort_values("objective", ascending=False)
@@ -437,7 +439,7 @@ def _draw_parallel(axes: Axes, points: pd.DataFrame, names: Sequence[str], *, li
     heights = np.column_stack(rules)
     for line, share in zip(heights, worse, strict=True):
         axes.plot(line, color=_BLUE_TO_GREY(share**0.4), linewidth=0.9 if share else 2.6)
-    dress(axes, title, "", "")
+    style_axes(axes, title, "", "")
     axes.grid(visible=False)
     axes.set(yticks=[], xlim=(-0.1, len(names) + 0.6))
     axes.spines["left"].set_visible(False)
@@ -475,12 +477,12 @@ def _draw_series(tuning: Tuning) -> Figure:
     draw_stems(top, day, series["actual"].to_numpy(np.float64), color=ACTUAL, label="actual")
     draw_stems(top, day, forecasts[:, 0], color=FORECAST, label="forecast of the chosen trial")
     title = f"{counted(len(day), 'test day')}, actual and forecast on one scale"
-    dress(top, title, "", "return (%)")
+    style_axes(top, title, "", "return (%)")
     legend_above(top, num_columns=2)
     reach = 1.1 * float(np.nanmax(np.abs(forecasts))) or 1.0
     for rank, axes in enumerate(strips):
         draw_stems(axes, day, forecasts[:, rank], color=FORECAST, label=names[rank])
-        dress(axes, "", "", "%")
+        style_axes(axes, "", "", "%")
         text = f"{rank + 1}. {shorten(names[rank], 100)}{_alike(forecasts, rank)}"
         axes.set_title(text, loc="left", fontsize=SMALL_SIZE, parse_math=False)
         axes.set_ylim(-reach, reach)

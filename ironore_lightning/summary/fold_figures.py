@@ -19,10 +19,10 @@ from ironore_lightning.report.style import (
     SMALL_SIZE,
     WRONG,
     counted,
-    dress,
+    draw_empty,
     legend_below,
     open_figure,
-    say_empty,
+    style_axes,
 )
 from ironore_lightning.summary.figures import Tuning
 
@@ -63,7 +63,7 @@ def _draw_joined(tuning: Tuning) -> Figure:
     for axes in (upper, lower):
         for day in first.iloc[1:]:
             axes.axvline(day, color=REFERENCE, linestyle=":", linewidth=0.9)
-    dress(upper, f"{len(first)} folds joined, a model each", "", upper.get_ylabel())
+    style_axes(upper, f"{len(first)} folds joined, a model each", "", upper.get_ylabel())
     for fold, day in first.items() if len(first) <= _MOST_NUMBERS else ():
         above = upper.get_xaxis_transform()
         upper.text(day, 0.98, f" {fold}", transform=above, va="top", fontsize=SMALL_SIZE)
@@ -87,7 +87,7 @@ def _draw_skill(tuning: Tuning) -> Figure:
         panels.T, (blocks, years), ("block", "year"), strict=True
     ):
         if not stretches:
-            say_empty(upper, "By block", "there are fewer days than one block has")
+            draw_empty(upper, "By block", "there are fewer days than one block has")
             lower.axis("off")
             continue
         _draw_accuracy(
@@ -126,7 +126,7 @@ def _draw_accuracy(
     known = np.array([np.nan if value is None else value for value in accuracy])
     axes.plot(place, known, "o", color=FORECAST, markersize=7, label="direction accuracy")
     above = int((known > (rate or 0)).sum())
-    dress(axes, f"{title}, {above} above the base rate", "", "sign right (% of moved days)")
+    style_axes(axes, f"{title}, {above} above the base rate", "", "sign right (% of moved days)")
     _name_places(axes, stretches)
 
 
@@ -138,7 +138,7 @@ def _draw_r2(axes: Axes, stretches: Sequence[_Stretch]) -> None:
     axes.axhline(0, color=REFERENCE, linewidth=0.8)
     better = int((values > 0).sum())
     title = f"R2 against zero, {better} of {len(stretches)} above 0"
-    dress(axes, title, "start (days that moved)", "R2 against zero")
+    style_axes(axes, title, "start (days that moved)", "R2 against zero")
     _name_places(axes, stretches)
 
 

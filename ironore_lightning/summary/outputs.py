@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from ironore_lightning.errors import machine_errors, single_line
 from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.files import write_csv, write_json, write_text
-from ironore_lightning.process.terminal import say
+from ironore_lightning.process.terminal import print_safely
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.style import counted, default_style, write_figures
-from ironore_lightning.run_folder.layout import require_own_files
+from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED
 from ironore_lightning.summary.figures import Tuning, tuning_figures
 from ironore_lightning.summary.fold_figures import fold_figures
@@ -63,12 +63,12 @@ def report(folder: Path) -> Summary:
         ConfigError: If there is no run.
         MachineError: If the operating system refuses a file.
     """
-    require_own_files(folder)
+    require_local_files(folder)
     summary = summarize(folder)
     with machine_errors(folder):
         write_summary(summary)
     lines = [*summary_lines(summary), f"files: {folder / 'summary.html'}"]
-    say("\n".join(["", *lines[:-2], lines[-1], lines[-2], ""]))
+    print_safely("\n".join(["", *lines[:-2], lines[-1], lines[-2], ""]))
     return summary
 
 

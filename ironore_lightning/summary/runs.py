@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ironore_lightning.errors import ConfigError, MachineError, single_line
 from ironore_lightning.evaluation.forecasts import Forecasts
-from ironore_lightning.run_folder.layout import RESULTS_FILE, STATUS_FILE, require_own_files
+from ironore_lightning.run_folder.layout import RESULTS_FILE, STATUS_FILE, require_local_files
 from ironore_lightning.run_folder.overrides import read_overrides
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, INTERRUPTED, Status, read_status
@@ -106,7 +106,7 @@ def varying(runs: Sequence[Run]) -> tuple[str, ...]:
 def _read_run(folder: Path, top: Path) -> Run:
     run = Run(folder, single_line(folder.relative_to(top)), Status(INTERRUPTED), {})
     try:
-        require_own_files(folder)
+        require_local_files(folder)
         run = replace(run, overrides=_overrides(folder))
         status = read_status(folder)
         run = replace(run, status=replace(status, error=status.error and single_line(status.error)))

@@ -11,10 +11,10 @@ import pandas as pd
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.assessment import Assessment, Block, assess, skill_years
-from ironore_lightning.evaluation.days import ScoredDays
+from ironore_lightning.evaluation.days import TestDays
 from ironore_lightning.evaluation.labels import direction_label, direction_sentence
 from ironore_lightning.evaluation.metrics import Scores, evaluate
-from ironore_lightning.evaluation.selection import Discount, discount_for_looking
+from ironore_lightning.evaluation.selection import Discount, discount_for_search
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, PRUNED
 from ironore_lightning.summary.runs import CompleteRun, Run, read_runs
 from ironore_lightning.summary.trials import LEDGER_KEYS, Joined, Trial, gather_trials, join
@@ -131,7 +131,7 @@ def _choose(
     name, own = next(iter(joined.items()))
     trial, settings = trials[name], trials[name].config.evaluation
     days = scored(own, trial)
-    discount = discount_for_looking(
+    discount = discount_for_search(
         days,
         {other: ledger[other].to_numpy(np.float64) for other in joined},
         chosen=name,
@@ -152,9 +152,9 @@ def _choose(
     return Choice(trial, own, assessment, discount, by_seed, skill_years(own.days))
 
 
-def scored(joined: Joined, trial: Trial) -> ScoredDays:
+def scored(joined: Joined, trial: Trial) -> TestDays:
     """Return the joined test days as the trial's target means them."""
-    return ScoredDays(joined.days, trial.config.target.kind, trial.config.target.horizon)
+    return TestDays(joined.days, trial.config.target.kind, trial.config.target.horizon)
 
 
 def _ranked_by(trials: Sequence[Trial]) -> str:

@@ -14,13 +14,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from ironore_lightning.errors import FAILED, ConfigError, IronOreError, last_words, machine_errors
+from ironore_lightning.errors import FAILED, ConfigError, IronOreError, machine_errors, report_error
 from ironore_lightning.model.hardware import usable_cores
 from ironore_lightning.process.imports import quick_imports
-from ironore_lightning.process.interrupts import end_in_order
+from ironore_lightning.process.interrupts import raise_on_interrupt
 from ironore_lightning.run_folder.layout import (
-    require_own_files,
-    require_own_folders,
+    require_local_files,
+    require_local_folders,
     require_usable_name,
 )
 from ironore_lightning.settings.composition import require_right_settings, unresolved
@@ -30,7 +30,7 @@ from ironore_lightning.sweep.grid import num_workers
 log = logging.getLogger(__name__)
 
 
-class OneRun(Callback):
+class SingleRunCallback(Callback):
     """Before a single run."""
 
     def on_run_start(self, config: DictConfig, **_: object) -> None:
@@ -39,11 +39,11 @@ class OneRun(Callback):
             require_right_settings(config)
             HydraConfig.instance().set_config(config)  # the folder's name may ask for it
             require_usable_name(Path(config.hydra.run.dir))
-            require_own_files(Path(config.hydra.run.dir))
-        end_in_order()
+            require_local_files(Path(config.hydra.run.dir))
+        raise_on_interrupt()
 
 
-class ManyRuns(Callback):
+class MultirunCallback(Callback):
     """Around a multirun."""
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
@@ -60,7 +60,7 @@ class ManyRuns(Callback):
                     "cores"
                 )
             require_usable_name(Path(config.hydra.sweep.dir))
-            require_own_folders(Path(config.hydra.sweep.dir))
+            require_local_folders(Path(config.hydra.sweep.dir))
         cores = usable_cores()
         jobs = num_workers(wanted, cores)
         threads = config.hardware.threads
@@ -97,6 +97,6 @@ def _leaving_by_exit_status() -> Iterator[None]:
     try:
         yield
     except OmegaConfBaseException as error:
-        sys.exit(last_words(ConfigError(unresolved(error))))
+        sys.exit(report_error(ConfigError(unresolved(error))))
     except IronOreError as error:
-        sys.exit(last_words(error))
+        sys.exit(report_error(error))

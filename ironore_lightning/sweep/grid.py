@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_text
-from ironore_lightning.run_folder.status import hold
+from ironore_lightning.run_folder.status import lock_folder
 from ironore_lightning.sweep.outcomes import require_none_refused
 
 LONGEST_NAME = 120
@@ -77,7 +77,7 @@ class GridSweeper(Sweeper):
         jobs = combinations(parser.parse_overrides(every))
         require_right_jobs(jobs, self.config, self.hydra_context)
         folder = Path(self.config.hydra.sweep.dir)
-        with hold(folder):
+        with lock_folder(folder):
             write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
             results = launch(self.launcher, jobs)
         require_none_refused(results)
@@ -101,9 +101,9 @@ def require_right_jobs(
     """
     # The settings take time to import, which --help and TAB do not have.
     from ironore_lightning.model.hardware import require_one_process
-    from ironore_lightning.settings.composition import own_keys, to_config
+    from ironore_lightning.settings.composition import command_keys, to_config
 
-    besides = own_keys(config.hydra.job.config_name)
+    besides = command_keys(config.hydra.job.config_name)
     groups = config.hydra.runtime.choices
     composed: dict[tuple[str, ...], DictConfig] = {}
     mistakes: dict[str, None] = {}

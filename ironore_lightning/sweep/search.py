@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_text
-from ironore_lightning.run_folder.status import COMPLETE, PRUNED, hold
+from ironore_lightning.run_folder.status import COMPLETE, PRUNED, lock_folder
 from ironore_lightning.sweep.grid import launch, require_right_jobs
 from ironore_lightning.sweep.outcomes import outcome, require_none_refused
 
@@ -106,7 +106,7 @@ class OptunaSweeper(Sweeper):
             monitor=str(self.config.monitor),
         )
         require_right_jobs([fixed], self.config, self.hydra_context)
-        with hold(folder):
+        with lock_folder(folder):
             write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
             self._run_trials(folder, space, sorted(fixed))
 

@@ -32,15 +32,15 @@ from tqdm import tqdm
 
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.raw import RawData
-from ironore_lightning.data.simulation import Market, simulate_market
+from ironore_lightning.data.simulation import SimulatedMarket, simulate_market
 from ironore_lightning.evaluation.assessment import collect_findings, skill_blocks, skill_tests
 from ironore_lightning.evaluation.baselines import Samples, point_baselines
 from ironore_lightning.evaluation.comparison import Row, compare
-from ironore_lightning.evaluation.evidence import GRADES, Evidence, Findings, weigh
+from ironore_lightning.evaluation.evidence import GRADES, Evidence, Findings, grade_findings
 from ironore_lightning.evaluation.significance import clopper_pearson
 from ironore_lightning.experiment import build_datamodule, build_forecaster, fit, predict
 from ironore_lightning.model.hardware import set_up_process
-from ironore_lightning.report.console import quieten_lightning
+from ironore_lightning.report.console import silence_lightning
 from ironore_lightning.settings.composition import to_config
 from ironore_lightning.settings.data import SampleSettings
 from ironore_lightning.settings.evaluation import EvaluationSettings
@@ -113,12 +113,12 @@ def grade_market(job: Job, config: Config) -> list[Award]:
         test = samples.segment == "test"
         days = module.target.iloc[module.origins[test]].rename(columns={"value": "actual"})
         for model, findings in find(days, forecasts.loc[test], config.evaluation):
-            evidence = weigh(findings, config.evaluation, label="")
+            evidence = grade_findings(findings, config.evaluation, label="")
             awards.append(Award(job.kind, num_days, model, findings, evidence))
     return awards
 
 
-def as_raw(market: Market) -> RawData:
+def as_raw(market: SimulatedMarket) -> RawData:
     """Hold what the readers return when the market has been written into files."""
     return RawData(
         contracts={"price_65_m1": market.closes_65, "price_62_m1": market.closes_62},
@@ -263,7 +263,7 @@ def set_up_worker(config: Config) -> None:
     """Give a process one thread, and spare the collector what all markets share."""
     set_up_process(config.hardware.model_copy(update={"threads": 1}))
     threadpool_limits(limits=1)
-    quieten_lightning()
+    silence_lightning()
     gc.freeze()
 
 

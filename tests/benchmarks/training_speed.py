@@ -160,13 +160,13 @@ def work(kind: str, overrides: Sequence[str]) -> None:
 
     from ironore_lightning.experiment import build_forecaster, build_logger, fit
     from ironore_lightning.model.hardware import set_up_process
-    from ironore_lightning.report.console import quieten_lightning
+    from ironore_lightning.report.console import silence_lightning
 
     config, datamodule = prepare(overrides)
     torch.set_num_threads(config.hardware.threads)
     if kind != "usual":
         set_up_process(config.hardware)
-    quieten_lightning()
+    silence_lightning()
     for _ in sys.stdin:
         with tempfile.TemporaryDirectory() as folder:
             logging.basicConfig(level=logging.INFO, filename=f"{folder}/training.log", force=True)
