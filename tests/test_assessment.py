@@ -17,7 +17,7 @@ from ironore_lightning.evaluation.assessment import (
     skill_years,
 )
 from ironore_lightning.evaluation.comparison import compare
-from ironore_lightning.evaluation.days import TestDays
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.significance import (
     anatolyev_gerko,
     binomial_test,
@@ -81,7 +81,7 @@ def settings(compose):
 @pytest.fixture(scope="module")
 def judge(settings):
     def run(days, baselines, density, *, kind="log_return", horizon=1):
-        scored = TestDays(days, kind, horizon)
+        scored = ScoredDays(days, kind, horizon)
         return assess(scored, baselines, density, settings, label="GOOD")
 
     return run

@@ -48,11 +48,11 @@ def test_an_undefined_score_is_a_dash(caplog, accuracy):
 
     import pandas as pd
 
-    from ironore_lightning.evaluation.days import TestDays
+    from ironore_lightning.evaluation.days import ScoredDays
     from ironore_lightning.evaluation.metrics import evaluate
 
     frame = pd.DataFrame({"actual": [1.0, -1.0], "forecast": [1.0, 1.0]})
-    scores = replace(evaluate(TestDays(frame, "log_return", 1)), direction_accuracy=accuracy)
+    scores = replace(evaluate(ScoredDays(frame, "log_return", 1)), direction_accuracy=accuracy)
     with caplog.at_level(logging.INFO):
         report_scores(scores)
     (line,) = (one.message for one in caplog.records if one.message.startswith("direction"))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.evaluation.days import TestDays
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.trading import equity_curves
 from ironore_lightning.report.equity import LINES, draw_equity, equity_figures
 from ironore_lightning.report.style import write_figures
@@ -25,7 +25,7 @@ def curves(num_days, *, kind="log_return", shock=None, skill=0.02, scale=1.4):
     frame = pd.DataFrame({"actual": actual, "forecast": forecast})
     frame["date"] = pd.bdate_range("2023-01-02", periods=num_days)
     frame["is_roll"] = np.arange(num_days) % 21 == 20
-    return equity_curves(TestDays(frame, kind, 1), buffer=0.3, cost_bp=5.0)
+    return equity_curves(ScoredDays(frame, kind, 1), buffer=0.3, cost_bp=5.0)
 
 
 def line(axes, start):
@@ -198,7 +198,7 @@ def figures_of(kind, *costs_bp):
         }
     )
     settings = EvaluationSettings.model_construct(costs_bp=costs_bp, trade_buffer=0.3)
-    return equity_figures(TestDays(days, kind, 1), settings, title="run")
+    return equity_figures(ScoredDays(days, kind, 1), settings, title="run")
 
 
 def test_the_curves_of_a_run_pay_the_usual_cost():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
-from ironore_lightning.evaluation.days import TestDays
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.metrics import (
     DirectionAccuracy,
     direction_hits,
@@ -23,7 +23,7 @@ def frame(actual, forecast):
 
 
 def test_scores_of_five_days_worked_out_by_hand():
-    scores = evaluate(TestDays(frame(ACTUAL, FORECAST), "log_return", 1))
+    scores = evaluate(ScoredDays(frame(ACTUAL, FORECAST), "log_return", 1))
     # errors: -0.5, 3, 0.5, -3, -1; squares sum to 0.25 + 9 + 0.25 + 9 + 1 = 19.5
     assert scores.num_days == 5
     assert scores.rmse == pytest.approx(np.sqrt(19.5 / 5))
@@ -34,7 +34,7 @@ def test_scores_of_five_days_worked_out_by_hand():
 
 
 def test_a_day_without_a_move_is_not_counted_and_a_zero_forecast_is_a_miss():
-    scores = evaluate(TestDays(frame(ACTUAL, FORECAST), "log_return", 1))
+    scores = evaluate(ScoredDays(frame(ACTUAL, FORECAST), "log_return", 1))
     assert (scores.direction_hits, scores.direction_days) == (2, 4)
     assert scores.direction_accuracy == 50.0
     assert scores.zero_forecast_days == 1
@@ -44,7 +44,7 @@ def test_a_day_without_a_move_is_not_counted_and_a_zero_forecast_is_a_miss():
 def test_errors_and_r2_agree_with_scikit_learn():
     generator = np.random.default_rng(0)
     actual, forecast = generator.normal(size=(2, 131))
-    scores = evaluate(TestDays(frame(actual, forecast), "log_return", 1))
+    scores = evaluate(ScoredDays(frame(actual, forecast), "log_return", 1))
     assert scores.rmse == pytest.approx(np.sqrt(mean_squared_error(actual, forecast)), rel=1e-12)
     assert scores.mae == pytest.approx(mean_absolute_error(actual, forecast), rel=1e-12)
     assert scores.r2 == pytest.approx(r2_score(actual, forecast), rel=1e-12)
@@ -56,23 +56,23 @@ def test_mape_is_of_the_rebuilt_price_whatever_the_price_was():
     before = np.array([100.0, 80.0])
     price = before * np.exp(np.array(actual) / 100)
     rebuilt = before * np.exp(np.array(forecast) / 100)
-    scores = evaluate(TestDays(frame(actual, forecast), "log_return", 1))
+    scores = evaluate(ScoredDays(frame(actual, forecast), "log_return", 1))
     assert scores.mape == pytest.approx(100 * np.mean(np.abs(rebuilt - price) / price))
     assert scores.naive_mape == pytest.approx(100 * np.mean(np.abs(before - price) / price))
 
 
 def test_mape_of_simple_returns_compounds_simply():
-    scores = evaluate(TestDays(frame([10.0], [0.0]), "simple_return", 1))
+    scores = evaluate(ScoredDays(frame([10.0], [0.0]), "simple_return", 1))
     assert scores.mape == pytest.approx(100 * 0.1 / 1.1)
 
 
 def test_a_given_target_has_no_price_and_so_no_mape():
-    scores = evaluate(TestDays(frame(ACTUAL, FORECAST), "given", 1))
+    scores = evaluate(ScoredDays(frame(ACTUAL, FORECAST), "given", 1))
     assert (scores.mape, scores.naive_mape) == (None, None)
 
 
 def test_the_zero_forecast_ties_with_itself():
-    scores = evaluate(TestDays(frame(ACTUAL, [0.0] * 5), "log_return", 1))
+    scores = evaluate(ScoredDays(frame(ACTUAL, [0.0] * 5), "log_return", 1))
     assert (scores.rmse, scores.mae, scores.mape) == (
         scores.zero_rmse,
         scores.zero_mae,
@@ -89,7 +89,7 @@ def test_the_zero_forecast_ties_with_itself():
     ids=["no move", "one day", "constant"],
 )
 def test_what_is_undefined_is_none_and_not_a_number_made_up(actual, forecast):
-    scores = evaluate(TestDays(frame(actual, forecast), "log_return", 1))
+    scores = evaluate(ScoredDays(frame(actual, forecast), "log_return", 1))
     assert scores.r2 is None
     assert scores.correlation is None
     if not any(actual):
@@ -127,6 +127,6 @@ def test_hits_need_the_same_sign():
 
 def test_returns_that_overlap_are_no_more_than_those_that_do_not():
     actual, forecast = np.tile([1.0, -1.0], 50), np.ones(100)
-    scores = evaluate(TestDays(frame(actual, forecast), "log_return", 5))
+    scores = evaluate(ScoredDays(frame(actual, forecast), "log_return", 5))
     assert (scores.direction_days, scores.days_apart) == (100, 20)
     assert (scores.guessing_low, scores.guessing_high) == guessing_band(20, horizon=1) == (30, 70)

@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import binom, kurtosis, norm, rankdata, skew
 
 from ironore_lightning.errors import DataError
-from ironore_lightning.evaluation.days import TestDays
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.resampling import superior_ability
 from ironore_lightning.evaluation.selection import (
     backtest_overfitting,
@@ -338,7 +338,7 @@ def discount(actual, forecasts, **options):
     target = [settings.pop(name) for name in ("kind", "horizon")]
     is_roll = settings.pop("is_roll", False)
     frame = pd.DataFrame({"actual": actual, "forecast": 0.0, "is_roll": is_roll})
-    return discount_for_search(TestDays(frame, *target), forecasts, **settings)
+    return discount_for_search(ScoredDays(frame, *target), forecasts, **settings)
 
 
 def sharpe_of(profit):

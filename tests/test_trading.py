@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import kurtosis, norm, skew
 
 from ironore_lightning.errors import DataError
-from ironore_lightning.evaluation.days import TestDays
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.trading import (
     BUY_AND_HOLD,
     FLAT,
@@ -50,7 +50,7 @@ def market(num_days, *, seed=3):
 def scored(forecast, actual, is_roll, *, kind="log_return", horizon=1):
     dates = pd.bdate_range("2024-01-01", periods=len(actual))
     columns = {"date": dates, "actual": actual, "forecast": forecast, "is_roll": is_roll}
-    return TestDays(pd.DataFrame(columns), kind, horizon)
+    return ScoredDays(pd.DataFrame(columns), kind, horizon)
 
 
 def table(forecast, actual, is_roll, *, buffer=0.2, costs_bp=COSTS_BP, **target):

@@ -15,7 +15,7 @@ from ironore_lightning.evaluation.comparison import (
     gain,
     mean_losses,
 )
-from ironore_lightning.evaluation.days import Floats, TestDays
+from ironore_lightning.evaluation.days import Floats, ScoredDays
 from ironore_lightning.evaluation.evidence import Evidence, Findings, grade_findings
 from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
 from ironore_lightning.evaluation.metrics import Scores, evaluate
@@ -96,7 +96,7 @@ class Assessment:
 
 
 def assess(
-    days: TestDays,
+    days: ScoredDays,
     baselines: pd.DataFrame,
     density: pd.DataFrame,
     settings: EvaluationSettings,
@@ -225,7 +225,7 @@ def net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None
     return None
 
 
-def _resampled(days: TestDays, settings: EvaluationSettings) -> BootstrapIntervals:
+def _resampled(days: ScoredDays, settings: EvaluationSettings) -> BootstrapIntervals:
     return bootstrap_intervals(
         days.forecast,
         days.actual,
@@ -271,7 +271,7 @@ def _density_means(density: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     return means
 
 
-def _trading(days: TestDays, settings: EvaluationSettings) -> list[TradingResult]:
+def _trading(days: ScoredDays, settings: EvaluationSettings) -> list[TradingResult]:
     if not days.has_price:
         return []
     return trading_table(days, buffer=settings.trade_buffer, costs_bp=settings.costs_bp)

@@ -20,7 +20,7 @@ def hits(forecast: Floats, actual: Floats) -> Flags:
 
 
 @dataclass(frozen=True, eq=False)
-class TestDays:
+class ScoredDays:
     """What was forecast for some days, and what happened.
 
     Attributes:
@@ -65,6 +65,6 @@ class TestDays:
         """Whether what is forecast can be traded, and the price rebuilt."""
         return self.kind != "given"
 
-    def with_forecast(self, forecast: Floats) -> "TestDays":
+    def with_forecast(self, forecast: Floats) -> "ScoredDays":
         """Return the same days with another forecast, shape (N,), per cent."""
         return replace(self, frame=self.frame.assign(forecast=forecast))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
-from ironore_lightning.evaluation.days import Floats, TestDays
+from ironore_lightning.evaluation.days import Floats, ScoredDays
 from ironore_lightning.evaluation.distributions import (
     LEVELS,
     Distribution,
@@ -55,10 +55,10 @@ class Forecasts:
     baselines: pd.DataFrame
     density: pd.DataFrame
 
-    def test_days(self, target: TargetSettings) -> TestDays:
+    def test_days(self, target: TargetSettings) -> ScoredDays:
         """Return the days that are judged."""
         rows = self.predictions[self.predictions["segment"] == "test"]
-        return TestDays(rows.reset_index(drop=True), target.kind, target.horizon)
+        return ScoredDays(rows.reset_index(drop=True), target.kind, target.horizon)
 
 
 def build_forecasts(

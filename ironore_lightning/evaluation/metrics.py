@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
 from ironore_lightning.evaluation.comparison import correlation, count_hits, gain, mean_losses
-from ironore_lightning.evaluation.days import Floats, TestDays
+from ironore_lightning.evaluation.days import Floats, ScoredDays
 
 GUESSING_COVERAGE = 0.95
 """Share of coin tossers who end inside the band of guessing."""
@@ -111,7 +111,7 @@ def epoch_metrics(*, prefix: str) -> MetricCollection:
     )
 
 
-def evaluate(scored: TestDays) -> Scores:
+def evaluate(scored: ScoredDays) -> Scores:
     """Score forecasts; of a target without a price there is no MAPE."""
     actual, forecast, kind, horizon = scored.actual, scored.forecast, scored.kind, scored.horizon
     zero = np.zeros_like(actual)

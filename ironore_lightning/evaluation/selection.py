@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from ironore_lightning.evaluation.days import Flags, Floats, TestDays, hits
+from ironore_lightning.evaluation.days import Flags, Floats, ScoredDays, hits
 from ironore_lightning.evaluation.resampling import block_length, superior_ability
 from ironore_lightning.evaluation.significance import ROUNDING, binomial_test
 from ironore_lightning.evaluation.trading import TRADING_DAYS, gross_profit, moments, sharpe_error
@@ -80,7 +80,7 @@ class Discount:
 class _Trials:
     """What was looked at, as in `discount_for_search`."""
 
-    days: TestDays
+    days: ScoredDays
     forecasts: Mapping[str, Floats]
     chosen: str
     num_trials: int
@@ -267,7 +267,7 @@ def effective_trials(profits: Floats) -> float:
 
 
 def discount_for_search(
-    days: TestDays,
+    days: ScoredDays,
     forecasts: Mapping[str, Floats],
     *,
     chosen: str,

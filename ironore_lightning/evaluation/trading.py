@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ironore_lightning.errors import DataError
-from ironore_lightning.evaluation.days import Flags, Floats, TestDays, hits
+from ironore_lightning.evaluation.days import Flags, Floats, ScoredDays, hits
 from ironore_lightning.evaluation.significance import is_constant
 
 Integers = NDArray[np.intp]
@@ -194,7 +194,7 @@ def daily_profit(position: Floats, actual: Floats, is_roll: Flags, *, terms: Ter
     return 100 * _trade(position, actual, is_roll, terms).profit
 
 
-def gross_profit(days: TestDays) -> Floats:
+def gross_profit(days: ScoredDays) -> Floats:
     """Return the profit of the sign strategy in each period before costs, shape (P,), per cent."""
     terms = Terms(days.kind, cost_bp=0.0, delay_days=0, horizon=days.horizon)
     position = positions(days.forecast, buffer=0.0, terms=terms)
@@ -245,7 +245,7 @@ def trading_result(
 
 
 def trading_table(
-    days: TestDays, *, buffer: float, costs_bp: Sequence[float]
+    days: ScoredDays, *, buffer: float, costs_bp: Sequence[float]
 ) -> list[TradingResult]:
     """Trade every strategy at every cost, at once and one day later.
 
@@ -265,7 +265,7 @@ def trading_table(
     ]
 
 
-def equity_curves(days: TestDays, *, buffer: float, cost_bp: float) -> pd.DataFrame:
+def equity_curves(days: ScoredDays, *, buffer: float, cost_bp: float) -> pd.DataFrame:
     """Follow the capital of every strategy of `trading_table` at one cost.
 
     Args:
@@ -333,7 +333,7 @@ def sharpe_error(sharpe: float, *, skewness: float, kurtosis: float, num_periods
     return math.sqrt(max(variance, 0.0) / (num_periods - 1))
 
 
-def _strategies(days: TestDays, *, buffer: float, cost_bp: float) -> list[_Strategy]:
+def _strategies(days: ScoredDays, *, buffer: float, cost_bp: float) -> list[_Strategy]:
     forecast = days.forecast
     at_once, later = (Terms(days.kind, cost_bp, delay, days.horizon) for delay in (0, 1))
     num_periods = len(forecast[at_once.traded])

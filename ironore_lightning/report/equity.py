@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from ironore_lightning.evaluation.days import TestDays
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.trading import (
     BUY_AND_HOLD,
     FLAT,
@@ -53,7 +53,7 @@ WIDE_RANGE = 20
 
 
 def equity_figures(
-    days: TestDays, settings: EvaluationSettings, *, title: str
+    days: ScoredDays, settings: EvaluationSettings, *, title: str
 ) -> dict[str, Figure]:
     """Draw what the forecasts of one stretch of days would have earned, if they can be traded.
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.assessment import Assessment, Block, assess, skill_years
-from ironore_lightning.evaluation.days import TestDays
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.labels import direction_label, direction_sentence
 from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.evaluation.selection import Discount, discount_for_search
@@ -152,9 +152,9 @@ def _choose(
     return Choice(trial, own, assessment, discount, by_seed, skill_years(own.days))
 
 
-def scored(joined: Joined, trial: Trial) -> TestDays:
+def scored(joined: Joined, trial: Trial) -> ScoredDays:
     """Return the joined test days as the trial's target means them."""
-    return TestDays(joined.days, trial.config.target.kind, trial.config.target.horizon)
+    return ScoredDays(joined.days, trial.config.target.kind, trial.config.target.horizon)
 
 
 def _ranked_by(trials: Sequence[Trial]) -> str:

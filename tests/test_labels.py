@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from ironore_lightning.evaluation.days import TestDays
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.labels import direction_sentence, epoch_speed, label, loss_trend
 from ironore_lightning.evaluation.metrics import evaluate
 
@@ -16,7 +16,7 @@ def scores_with(hits, days=100):
     sizes = [1.0 + day / days for day in range(hits)] + [-1.0] * (days - hits)
     forecast = [size * move for size, move in zip(sizes, actual, strict=True)]
     return evaluate(
-        TestDays(pd.DataFrame({"actual": actual, "forecast": forecast}), "log_return", 1)
+        ScoredDays(pd.DataFrame({"actual": actual, "forecast": forecast}), "log_return", 1)
     )
 
 
@@ -127,5 +127,7 @@ def test_beating_the_coin_is_nothing_where_a_constant_does_as_well():
 
 
 def test_no_move_at_all_says_that_there_was_no_direction():
-    scores = evaluate(TestDays(pd.DataFrame({"actual": [0.0], "forecast": [1.0]}), "log_return", 1))
+    scores = evaluate(
+        ScoredDays(pd.DataFrame({"actual": [0.0], "forecast": [1.0]}), "log_return", 1)
+    )
     assert "there was no direction to forecast" in direction_sentence(scores)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ironore_lightning.evaluation.assessment import assess, skill_blocks
-from ironore_lightning.evaluation.days import TestDays
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.report.style import shorten
 from ironore_lightning.summary.figures import MOST_LISTED, MOST_RANKED, Tuning, tuning_figures
 from ironore_lightning.summary.fold_figures import fold_figures
@@ -43,7 +43,7 @@ def assessed(compose):
     baselines = pd.DataFrame({"zero": np.zeros(130), "expanding mean": np.full(130, 0.01)})
     settings = compose().evaluation.model_copy(update={"bootstrap_repetitions": 20})
     density = pd.DataFrame({"pinball model": np.ones(130)})
-    scored = TestDays(days, "log_return", 1)
+    scored = ScoredDays(days, "log_return", 1)
     return days, assess(scored, baselines, density, settings, label="FAIR")
 
 

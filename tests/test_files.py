@@ -11,7 +11,7 @@ import pytest
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import read_bytes, write_csv, write_json, write_text
-from ironore_lightning.run_folder import provenance as record
+from ironore_lightning.run_folder import provenance as provenance_module
 from ironore_lightning.run_folder.provenance import column_digests, provenance, table_digest
 
 
@@ -141,18 +141,18 @@ def test_only_the_commit_of_the_projects_own_checkout_is_recorded(monkeypatch, t
     make_checkout(around)
     monkeypatch.setattr(record, "PROJECT", project)
     unknown = {"commit": None, "dirty": None}
-    assert record._git_state() == unknown
+    assert provenance_module._git_state() == unknown
     monkeypatch.setenv("GIT_DIR", str(around / ".git"))
-    assert record._git_state() == unknown
+    assert provenance_module._git_state() == unknown
     monkeypatch.delenv("GIT_DIR")
     own = make_checkout(project)
     monkeypatch.setenv("GIT_DIR", str(around / ".git"))
-    assert record._git_state() == {"commit": own, "dirty": False}
+    assert provenance_module._git_state() == {"commit": own, "dirty": False}
     # A name that is no UTF-8, and that git is told to print as it is.
     with (project / ".git" / "config").open("a", encoding="utf-8") as settings:
         settings.write("[core]\n\tquotepath = false\n")
     open(os.fsencode(project) + b"/\xe9", "wb").close()  # noqa: PTH123
-    assert record._git_state() == {"commit": own, "dirty": True}
+    assert provenance_module._git_state() == {"commit": own, "dirty": True}
 
 
 def test_a_git_that_does_not_answer_is_not_waited_for(monkeypatch, tmp_path):
@@ -160,4 +160,4 @@ def test_a_git_that_does_not_answer_is_not_waited_for(monkeypatch, tmp_path):
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(record, "GIT_SECONDS", 0.1)
-    assert record._git_state() == {"commit": None, "dirty": None}
+    assert provenance_module._git_state() == {"commit": None, "dirty": None}
