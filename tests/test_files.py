@@ -139,7 +139,7 @@ def test_only_the_commit_of_the_projects_own_checkout_is_recorded(monkeypatch, t
     project, around = tmp_path / "around" / "project", tmp_path / "around"
     project.mkdir(parents=True)
     make_checkout(around)
-    monkeypatch.setattr(record, "PROJECT", project)
+    monkeypatch.setattr(provenance_module, "PROJECT", project)
     unknown = {"commit": None, "dirty": None}
     assert provenance_module._git_state() == unknown
     monkeypatch.setenv("GIT_DIR", str(around / ".git"))
@@ -159,5 +159,5 @@ def test_a_git_that_does_not_answer_is_not_waited_for(monkeypatch, tmp_path):
     (tmp_path / "git").write_text("#!/bin/sh\nsleep 60\n", encoding="utf-8")
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(record, "GIT_SECONDS", 0.1)
+    monkeypatch.setattr(provenance_module, "GIT_SECONDS", 0.1)
     assert provenance_module._git_state() == {"commit": None, "dirty": None}
