@@ -132,8 +132,15 @@ def run_experiment(
     forecaster, facts, parameters = train(
         datamodule, logger, config, folder, callbacks=callbacks, last=last
     )
+    outcomes, head = datamodule.outcomes, forecaster.head
+    is_test = torch.from_numpy((outcomes["segment"] == "test").to_numpy())
     forecasts = build_forecasts(
-        datamodule, parameters, forecaster.head, config.evaluation, horizon=config.target.horizon
+        outcomes,
+        datamodule.windows(),
+        head.forecast(parameters).double().numpy(),
+        head.distribution(parameters[is_test]),
+        config.evaluation,
+        horizon=config.target.horizon,
     )
     result = evaluate_run(forecasts, facts, config, folder)
     close_run(result, datamodule, logger, config)

@@ -40,7 +40,6 @@ from ironore_lightning.evaluation.forecasts import (
     conformal_bounds,
     distribution_bounds,
     mean_forecast,
-    to_distribution,
 )
 from ironore_lightning.evaluation.intervals import COVERAGES
 from ironore_lightning.files import write_json
@@ -289,7 +288,7 @@ def predict_rows(run: RunRecord, panel: Panel) -> pd.DataFrame:
         {"forecast": forecaster.head.forecast(parameters).double().numpy()},
         index=features.index[origins],
     )
-    if (distribution := to_distribution(forecaster.head, parameters)) is not None:
+    if (distribution := forecaster.head.distribution(parameters)) is not None:
         frame = frame.assign(**distribution_bounds(distribution))
     return frame
 

@@ -6,7 +6,6 @@ import torch
 from scipy import stats
 
 from ironore_lightning.evaluation.distributions import LEVELS
-from ironore_lightning.evaluation.forecasts import to_distribution
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.model.heads import NUM_OUTPUTS, Head
 
@@ -25,7 +24,7 @@ def test_a_point_says_its_one_number(raw):
     outputs = raw("point")
     parameters = head.parameters(outputs)
     assert torch.equal(head.forecast(parameters), outputs[:, 0])
-    assert to_distribution(head, parameters) is None
+    assert head.distribution(parameters) is None
 
 
 def test_quantiles_never_cross_and_their_middle_is_the_median(raw):

@@ -66,7 +66,7 @@ class Audit:
     findings: "tuple[Finding, ...]"
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="audit")
+@hydra.main(version_base="1.3", config_path="../../conf", config_name="audit")
 def main(composed: DictConfig) -> None:
     """Check the settings, then look, tell and judge."""
     folder = Path(HydraConfig.get().runtime.output_dir)

@@ -86,6 +86,19 @@ class WindowDataModule(LightningDataModule):
         )
         self.datasets = {name: self._samples(rows) for name, rows in origins.items()}
 
+    @property
+    def outcomes(self) -> pd.DataFrame:
+        """Return a row a sample, in their order: `date`, `segment`, `actual`, `is_roll`."""
+        rows = self.target.iloc[self.origins]
+        return pd.DataFrame(
+            {
+                "date": rows["date"].to_numpy(),
+                "segment": np.repeat(list(self.datasets), self.table["samples"]),
+                "actual": rows["value"].to_numpy(np.float64),
+                "is_roll": rows["is_roll"].to_numpy(),
+            }
+        )
+
     def windows(self) -> npt.NDArray[np.float32]:
         """Return the scaled window of every sample, shape (N, L, F), copied."""
         samples = self._samples(self.origins)

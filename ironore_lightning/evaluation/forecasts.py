@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
@@ -27,12 +25,11 @@ from ironore_lightning.evaluation.intervals import (
     ewma_volatility,
     scaled_scores,
 )
-from ironore_lightning.model.heads import Head
 from ironore_lightning.settings.evaluation import EvaluationSettings
 from ironore_lightning.settings.samples import TargetSettings
 
 if TYPE_CHECKING:  # lightning takes two seconds to import, which a summary does not have
-    from ironore_lightning.data.datamodule import WindowDataModule
+    pass
 
 BOUNDS = tuple(f"{side}_{round(100 * one)}" for one in COVERAGES for side in ("lower", "upper"))
 """Columns of the intervals."""
@@ -62,9 +59,10 @@ class Forecasts:
 
 
 def build_forecasts(
-    datamodule: "WindowDataModule",
-    parameters: Tensor,
-    head: Head,
+    outcomes: pd.DataFrame,
+    windows: NDArray[np.float32],
+    forecast: Floats,
+    said: Distribution | None,
     settings: EvaluationSettings,
     *,
     horizon: int,
@@ -72,29 +70,21 @@ def build_forecasts(
     """Put intervals around forecasts and baselines beside them.
 
     Args:
-        datamodule: The samples.
-        parameters: What the network said of each, shape (N, P), in the order of the samples.
-        head: What its parameters mean.
+        outcomes: A row a sample in time order, N of them: `date`, `segment`, `actual`, `is_roll`.
+        windows: What the network read of each, shape (N, L, F).
+        forecast: What it forecast, shape (N,), per cent.
+        said: What it said of each test day, if that is more than one number.
         settings: How intervals adapt.
         horizon: Days that a forecast reaches.
     """
-    outcome = datamodule.target.iloc[datamodule.origins]
-    predictions = pd.DataFrame(
-        {
-            "date": outcome["date"].to_numpy(),
-            "segment": np.repeat(list(datamodule.datasets), datamodule.table["samples"]),
-            "actual": outcome["value"].to_numpy(np.float64),
-            "forecast": head.forecast(parameters).double().numpy(),
-        }
-    )
     samples = Samples(
-        windows=datamodule.windows(),
-        actual=predictions["actual"].to_numpy(),
-        segment=predictions["segment"].to_numpy(dtype=np.str_),
+        windows=windows,
+        actual=outcomes["actual"].to_numpy(np.float64),
+        segment=outcomes["segment"].to_numpy(dtype=np.str_),
         horizon=horizon,
     )
     is_test = samples.segment == "test"
-    said = to_distribution(head, parameters[torch.from_numpy(is_test)])
+    predictions = outcomes[["date", "segment", "actual"]].assign(forecast=forecast)
     rows = predictions.assign(volatility=ewma_volatility(samples.actual, horizon=horizon))
     val, test = (rows[rows["segment"] == segment] for segment in ("val", "test"))
     bounds = _bounds(val, test, said, settings.adaptation, horizon=horizon)
@@ -103,7 +93,7 @@ def build_forecasts(
         **_spread_distributions(samples, is_test),
     }
     predictions = predictions.join(bounds)
-    predictions["is_roll"] = outcome["is_roll"].to_numpy()
+    predictions["is_roll"] = outcomes["is_roll"].to_numpy()
     return Forecasts(
         predictions=predictions,
         baselines=point_baselines(samples).loc[is_test].reset_index(drop=True),
@@ -143,18 +133,6 @@ def conformal_bounds(predictions: pd.DataFrame, adaptation: float, *, horizon: i
     rows = predictions.assign(volatility=volatility)
     val, test = (rows[rows["segment"] == segment] for segment in ("val", "test"))
     return _bounds(val, test, None, adaptation, horizon=horizon)
-
-
-def to_distribution(head: Head, parameters: Tensor) -> Distribution | None:
-    """Read parameters (N, P) as distributions; a point is none."""
-    columns = parameters.double().numpy().T
-    if head.kind == "gaussian":
-        return Normal(mean=columns[0], spread=columns[1])
-    if head.kind == "student_t":
-        return StudentT(mean=columns[0], scale=columns[1], degrees=columns[2])
-    if head.kind == "quantile":
-        return Quantiles(levels=LEVELS, values=columns.T)
-    return None
 
 
 def distribution_bounds(said: Distribution) -> dict[str, Floats]:

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.distributions import Distribution, Normal, StudentT
+from torch import Tensor, distributions
 from torch.nn import functional
 
-from ironore_lightning.evaluation.distributions import LEVELS
+from ironore_lightning.evaluation.distributions import (
+    LEVELS,
+    Distribution,
+    Normal,
+    Quantiles,
+    StudentT,
+)
 from ironore_lightning.model.losses import LOSSES
 
 NUM_OUTPUTS = {"point": 1, "gaussian": 2, "student_t": 3, "quantile": len(LEVELS)}
@@ -52,6 +57,17 @@ class Head:
         middle = len(LEVELS) // 2 if self.kind == "quantile" else 0
         return parameters[:, middle]
 
+    def distribution(self, parameters: Tensor) -> Distribution | None:
+        """Read parameters (N, P) as N distributions of returns; a point is none."""
+        columns = parameters.double().numpy().T
+        if self.kind == "gaussian":
+            return Normal(mean=columns[0], spread=columns[1])
+        if self.kind == "student_t":
+            return StudentT(mean=columns[0], scale=columns[1], degrees=columns[2])
+        if self.kind == "quantile":
+            return Quantiles(levels=LEVELS, values=columns.T)
+        return None
+
     def mean_loss(self, parameters: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of parameters (B, P) on targets (B,)."""
         if self.kind == "point":
@@ -60,12 +76,12 @@ class Head:
             return _pinball(parameters, target)
         if self.kind == "gaussian":
             mean, scale = parameters.unbind(dim=1)
-            return _negative_log_likelihood(Normal(mean, scale), target)
+            return _negative_log_likelihood(distributions.Normal(mean, scale), target)
         mean, scale, degrees = parameters.unbind(dim=1)
-        return _negative_log_likelihood(StudentT(degrees, mean, scale), target)
+        return _negative_log_likelihood(distributions.StudentT(degrees, mean, scale), target)
 
 
-def _negative_log_likelihood(said: Distribution, target: Tensor) -> Tensor:
+def _negative_log_likelihood(said: distributions.Distribution, target: Tensor) -> Tensor:
     """Return the mean negative log-likelihood."""
     likelihood: Tensor = said.log_prob(target)
     return -likelihood.mean()
