@@ -119,7 +119,7 @@ def run_experiment(
     set_up_process(config.hardware)
     # What goes on has kept its market, if it was to; a folder's word is no reason to write one.
     data = config.data if checkpoint is None else config.data.read_only()
-    market = build_market(data, config.futures, config.panel, config.target)
+    market = build_market(data, config.target)
     datamodule = cut_samples(market.panel, config)
     last: dict[str, Any] = {}
     if checkpoint is not None:
@@ -133,7 +133,7 @@ def run_experiment(
         datamodule, logger, config, folder, callbacks=callbacks, last=last
     )
     outcomes, head = datamodule.outcomes, forecaster.head
-    is_test = torch.from_numpy((outcomes["segment"] == "test").to_numpy())
+    is_test = torch.tensor((outcomes["segment"] == "test").to_numpy())
     forecasts = build_forecasts(
         outcomes,
         datamodule.windows(),
@@ -246,9 +246,7 @@ def read_own_checkpoints(
 
 def build_datamodule(raw: RawData, config: Config) -> WindowDataModule:
     """Join raw data and cut them into samples."""
-    panel = build_panel(
-        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
-    )
+    panel = build_panel(raw, config.data, config.target)
     return cut_samples(panel, config)
 
 

@@ -215,9 +215,7 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
     _require_same_task(runs)
     config = runs[0].settings
     raw = read_raw(config.data)
-    panel = build_panel(
-        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
-    )
+    panel = build_panel(raw, config.data, config.target)
     target = build_target(panel, config.target)
     said = [predict_rows(run, panel) for run in runs]
     forecast = pd.concat([one["forecast"] for one in said], axis=1, join="inner").mean(axis=1)
@@ -372,7 +370,7 @@ def _price_base(
         return None, None
     if series not in panel.futures:
         return float(panel.values[series].iloc[-1]), None
-    month = date.to_period("M") + config.futures.month_offset
+    month = date.to_period("M") + config.data.futures.month_offset
     closes = raw.contracts[series]
     if month not in closes:
         return None, str(month)
@@ -425,7 +423,7 @@ def _holiday_warning(
     before, after = (calendar.ahead(pd.DatetimeIndex([date]), step)[0] for step in (-1, 1))
     if calendar.knows(date) or before.month == date.month == after.month:
         return []
-    month = after.to_period("M") + config.futures.month_offset
+    month = after.to_period("M") + config.data.futures.month_offset
     contract = f" and contract {month}" if has_month and after.month != date.month else ""
     return [
         f"holidays are not known (data.holidays): if nobody trades on {date:%Y-%m-%d}, this is a "
@@ -443,7 +441,7 @@ def _require_past(origin: pd.Timestamp, today: datetime.date) -> None:
 
 def _require_same_task(runs: Sequence[RunRecord]) -> None:
     for run in runs[1:]:
-        for key in ("data", "futures", "panel", "target", "split"):
+        for key in ("data", "target", "split"):
             if getattr(run.settings, key) != getattr(runs[0].settings, key):
                 raise ConfigError(
                     f"run: {run.folder} and {runs[0].folder} differ in {key}, so their forecasts "

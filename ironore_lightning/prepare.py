@@ -40,9 +40,7 @@ def write_tables(config: Config, folder: Path) -> None:
     a model reads the same series anchored at the oldest one.
     """
     raw = read_raw(config.data)
-    panel = build_panel(
-        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
-    )
+    panel = build_panel(raw, config.data, config.target)
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
     report = data_report(raw, panel, features, target)

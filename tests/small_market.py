@@ -11,7 +11,6 @@ from ironore_lightning.data.simulation import SimulatedMarket, simulate_market, 
 from ironore_lightning.settings.data import (
     DataSettings,
     FuturesSettings,
-    PanelSettings,
     SampleSettings,
 )
 from ironore_lightning.settings.samples import TargetSettings
@@ -21,7 +20,6 @@ FRAMES = ("values", "staleness", "log_returns", "breaks")
 FIRST_DAY = "2025-04-01"
 FUTURES = FuturesSettings(month_offset=1, adjustment="ratio", bridge_days=0)
 TARGET = TargetSettings(series="price_65_m1", kind="log_return", horizon=1)
-PANEL = PanelSettings(start=None, as_published=True, break_days=())
 
 
 @cache
@@ -46,7 +44,9 @@ def write_small_market(folder: Path) -> None:
 
 def original_settings(root: Path) -> DataSettings:
     """Return what `data=original data.root=ROOT` says of the data."""
-    return DataSettings.model_validate({**_original(), "root": str(root), "holidays": None})
+    return DataSettings.model_validate(
+        {**_original(), "root": str(root), "holidays": None, "futures": FUTURES}
+    )
 
 
 @cache
@@ -58,7 +58,7 @@ def _original() -> dict[str, object]:
 def read_market(settings: DataSettings) -> tuple[RawData, Panel]:
     """Read and join the files as a run of every column does, and keep nothing in the process."""
     raw = read_raw(settings)
-    panel = build_panel(raw, settings, futures=FUTURES, panel=PANEL, target=TARGET)
+    panel = build_panel(raw, settings, TARGET)
     for name in panel.unusable:
         panel.require_column(name, key="features.names")
     return raw, panel

@@ -261,7 +261,7 @@ def test_a_target_that_reaches_past_its_date_is_named(sample, monkeypatch):
 def test_a_count_of_days_that_knows_dates_early_is_named(compose, sample):
     chosen = "features.names=[price_65_m1,{name: IOCJ Inventory, transform: staleness}]"
     tuesday = pd.to_datetime(["2023-06-13"])
-    early, texts = named(compose(chosen, "panel.as_published=false"), sample[1], tuesday)
+    early, texts = named(compose(chosen, "data.panel.as_published=false"), sample[1], tuesday)
     assert early["features"] == {"IOCJ Inventory staleness": 3}
     assert texts == ["IOCJ Inventory staleness: looks 3 day(s) ahead"]
     assert named(compose(chosen), sample[1], tuesday)[1] == []
@@ -270,9 +270,9 @@ def test_a_count_of_days_that_knows_dates_early_is_named(compose, sample):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["futures.adjustment=difference", "features=stationary", "scaling.method=standard"],
+        ["data.futures.adjustment=difference", "features=stationary", "scaling.method=standard"],
         ["target.horizon=5", "target.kind=simple_return", "scaling.method=robust"],
-        ["split=walk_forward", "split.fold=3", "panel.start=null"],
+        ["split=walk_forward", "split.fold=3", "data.panel.start=null"],
         ["target.series=62 Index", "features=prices_and_indices"],
     ],
     ids=["difference", "five days", "walk forward", "driver"],

@@ -15,7 +15,7 @@ def fit_both(config, folder):
     """Fit as a run does and as a loop does; facts of one, and what the other ends with."""
     silence_lightning()
     set_up_process(config.hardware)
-    panel = build_market(config.data, config.futures, config.panel, config.target).panel
+    panel = build_market(config.data, config.target).panel
     datamodule = cut_samples(panel, config)
     seed_everything(config.seed, verbose=False)
     forecaster = build_forecaster(datamodule, config)

@@ -44,10 +44,10 @@ VARIANTS = {
     "all": ["features=all"],
     "stationary": ["features=stationary"],
     "every transform": [EVERY_TRANSFORM],
-    "difference": ["futures.adjustment=difference", "scaling.method=standard"],
-    "spliced": ["futures.adjustment=none", "scaling.method=robust"],
+    "difference": ["data.futures.adjustment=difference", "scaling.method=standard"],
+    "spliced": ["data.futures.adjustment=none", "scaling.method=robust"],
     "three days": ["target.horizon=3", "target.kind=simple_return"],
-    "first complete row": ["panel.start=null"],
+    "first complete row": ["data.panel.start=null"],
 }
 
 
@@ -73,11 +73,7 @@ class Known:
 
 def assemble(raw, config, *, tamper: Callable[[Panel], Panel] = lambda panel: panel):
     """Build the samples of a run, with a hand on the panel."""
-    panel = tamper(
-        build_panel(
-            raw, config.data, futures=config.futures, panel=config.panel, target=config.target
-        )
-    )
+    panel = tamper(build_panel(raw, config.data, config.target))
     features = build_features(panel, config.features.names)
     return lay_windows(features, build_target(panel, config.target).loc[features.index], config)
 
@@ -274,7 +270,7 @@ def test_a_leak_is_caught(market, tamper, date):
 
 
 def test_a_weekly_figure_read_before_its_publication_is_caught(market):
-    config, day = market.compose("panel.as_published=false"), pd.Timestamp("2023-06-14")
+    config, day = market.compose("data.panel.as_published=false"), pd.Timestamp("2023-06-14")
     past = known(assemble(market.raw, config), config, day)
     again = known(assemble(shocked(market.raw, config, day), config), config, day)
     with pytest.raises(AssertionError):

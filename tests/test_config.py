@@ -123,12 +123,18 @@ def test_an_experiment_member_sets_no_leaf_and_loses_to_the_command_line(compose
         ),
         ("target.series=price", "target.series: there is no column 'price'"),
         ("target.horizon=0", "target.horizon: input should be greater than or equal to 1, got 0"),
-        ("panel.break_days=[{leg:price_66,day:2025-08-29}]", "panel.break_days: 'price_66' is no"),
-        ("panel.start=0", "panel.start: a date is written YYYY-MM-DD, got 0"),
-        ("panel.start='20240102'", "panel.start: a date is written YYYY-MM-DD, got 20240102"),
+        (
+            "data.panel.break_days=[{leg:price_66,day:2025-08-29}]",
+            "data.panel.break_days: 'price_66' is no",
+        ),
+        ("data.panel.start=0", "data.panel.start: a date is written YYYY-MM-DD, got 0"),
+        (
+            "data.panel.start='20240102'",
+            "data.panel.start: a date is written YYYY-MM-DD, got 20240102",
+        ),
         ("name=..", "name: string should match pattern"),
         ("hardware.threads=100000", "hardware.threads: input should be less than or equal to 1024"),
-        ("panel.start=2022-02-30", "panel.start: input should be a valid date"),
+        ("data.panel.start=2022-02-30", "data.panel.start: input should be a valid date"),
         ("hardware.precision=16-mixed", "hardware: precision 16-mixed needs a gpu"),
         (
             "thresholds.good_accuracy=70",

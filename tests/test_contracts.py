@@ -323,7 +323,12 @@ def test_a_gap_is_named_with_contract_and_date(closes, parts):
         build(closes)
     message = str(caught.value)
     assert "\n" not in message
-    for part in ["leg: ", *parts, "futures.bridge_days", "complete the file or bridge more days"]:
+    for part in [
+        "leg: ",
+        *parts,
+        "data.futures.bridge_days",
+        "complete the file or bridge more days",
+    ]:
         assert part in message
 
 

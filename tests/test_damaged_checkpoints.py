@@ -59,7 +59,7 @@ def stopped(config, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def datamodule(config):
-    market = build_market(config.data, config.futures, config.panel, config.target)
+    market = build_market(config.data, config.target)
     return cut_samples(market.panel, config)
 
 

@@ -176,7 +176,7 @@ def test_a_feature_without_a_value_at_the_start_names_the_remedy():
     with pytest.raises(DataError) as caught:
         build_features(panel, [feature("leg"), feature("x")])
     assert str(caught.value) == (
-        "x: it has no value yet on 2024-01-02; set panel.start=2024-01-04 or leave it out"
+        "x: it has no value yet on 2024-01-02; set data.panel.start=2024-01-04 or leave it out"
     )
 
 
@@ -191,7 +191,10 @@ def test_a_start_after_the_last_day_is_refused():
     panel = panel_of({"x": [1.0] * 6}, start=datetime.date(2024, 1, 9))
     with pytest.raises(ConfigError) as caught:
         build_features(panel, [feature()])
-    assert str(caught.value) == "panel.start=2024-01-09 lies after the last trading day 2024-01-08"
+    assert (
+        str(caught.value)
+        == "data.panel.start=2024-01-09 lies after the last trading day 2024-01-08"
+    )
 
 
 def test_an_unknown_feature_lists_the_names_there_are():

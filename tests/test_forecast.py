@@ -420,7 +420,7 @@ def test_a_run_has_one_voice(run, capsys):
 
 def test_a_target_with_holes_is_forecast_as_its_run_was_tested(make_run):
     """The return of the day that changes the specification is none, as that of a holiday."""
-    hole = "panel.break_days=[{leg:price_65_m1,day:2025-07-01}]"
+    hole = "data.panel.break_days=[{leg:price_65_m1,day:2025-07-01}]"
     folder, result = make_run(hole)
     said = forecast_next([read_run(folder, None)], today=TODAY)
     last = result.forecasts.predictions.iloc[-1]

@@ -425,7 +425,7 @@ def expand(hydra_context):
 def make_target(compose):
     """Return the target of the sample market's rows that have all features."""
     config = compose()
-    panel = build_market(config.data, config.futures, config.panel, config.target).panel
+    panel = build_market(config.data, config.target).panel
     days = build_features(panel, config.features.names).index
 
     def target(horizon):

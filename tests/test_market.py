@@ -14,7 +14,7 @@ FRAMES = ("values", "staleness", "log_returns", "breaks")
 
 
 def market_of(config):
-    return build_market(config.data, config.futures, config.panel, config.target)
+    return build_market(config.data, config.target)
 
 
 def frames_of(market):
@@ -63,8 +63,8 @@ def test_the_same_market_is_built_once_however_the_runs_differ(compose):
 @pytest.mark.parametrize(
     "override",
     [
-        "futures.adjustment=none",
-        "panel.as_published=false",
+        "data.futures.adjustment=none",
+        "data.panel.as_published=false",
         "data.sample.seed=1",
     ],
 )
@@ -157,9 +157,7 @@ def test_after_a_run_the_panel_is_still_what_the_files_say(ran):
     fresh = build_panel(
         read_raw(config.data),
         config.data,
-        futures=config.futures,
-        panel=config.panel,
-        target=config.target,
+        config.target,
     )
     for name in FRAMES:
         pd.testing.assert_frame_equal(getattr(market.panel, name), getattr(fresh, name))

@@ -63,11 +63,12 @@ def panel_of(
         sample=None,
         table=None,
         holidays=None,
+        futures=FUTURES,
+        panel=PanelSettings(start=start, as_published=as_published, break_days=break_days or ()),
     )
-    settings = PanelSettings(start=start, as_published=as_published, break_days=break_days or ())
     raw = RawData(contracts=legs, sources=sources, digests={})
     target = target_of(target or next(iter(legs)))
-    return build_panel(raw, data, futures=FUTURES, panel=settings, target=target)
+    return build_panel(raw, data, target)
 
 
 def assert_joined(panel, values, staleness, column="driver"):
@@ -230,7 +231,15 @@ def test_an_unknown_column_is_named_with_the_nearest_known_one():
 
 
 TABLE = DataSettings(
-    name="table", root=".", contracts={}, sources={}, sample=None, table=FILE, holidays=None
+    name="table",
+    root=".",
+    contracts={},
+    sources={},
+    sample=None,
+    table=FILE,
+    holidays=None,
+    futures=FUTURES,
+    panel=PanelSettings(start=None, as_published=True, break_days=()),
 )
 
 
@@ -240,9 +249,7 @@ def table_panel(columns, days, target):
     return build_panel(
         RawData(contracts={}, sources={"table": table}, digests={}),
         TABLE,
-        futures=FUTURES,
-        panel=PanelSettings(start=None, as_published=True, break_days=()),
-        target=target,
+        target,
     )
 
 
@@ -362,9 +369,7 @@ def test_a_price_on_a_holiday_is_refused_by_name():
         build_panel(
             raw,
             TABLE.model_copy(update={"holidays": "holidays.txt"}),
-            futures=FUTURES,
-            panel=PanelSettings(start=None, as_published=True, break_days=()),
-            target=target_of("price"),
+            target_of("price"),
         )
     assert str(caught.value) == (
         "holidays.txt: price has a price on the holiday 2024-01-11; is it a file of another market?"
@@ -406,9 +411,7 @@ def real(real_data, compose):
     for member in ("original", "original_replica"):
         config = compose(f"data={member}", f"data.root={real_data}")
         raw = read_raw(config.data)
-        panel = build_panel(
-            raw, config.data, futures=config.futures, panel=config.panel, target=config.target
-        )
+        panel = build_panel(raw, config.data, config.target)
         found[member] = (raw, config, panel)
     return found
 
@@ -432,7 +435,9 @@ def test_every_original_source_equals_a_fill_over_calendar_days(real, member):
     raw, config, panel = real[member]
     checked = 0
     for name, frame in raw.sources.items():
-        lag = config.data.sources[name].publication_lag_days if config.panel.as_published else 0
+        lag = (
+            config.data.sources[name].publication_lag_days if config.data.panel.as_published else 0
+        )
         calendar = pd.date_range(frame.index[0], panel.days[-1])
         daily = frame.reindex(calendar).ffill()
         expected = daily.reindex(panel.days - pd.Timedelta(days=lag))

@@ -40,7 +40,7 @@ SMALL = [
     "data.contracts.price_65_m1.date_column=date",
     "data.contracts.price_65_m1.date_format='%Y-%m-%d'",
     "data.contracts.price_65_m1.delimiter=','",
-    "panel.start=null",
+    "data.panel.start=null",
     "features.names=[price_65_m1,IOCJ Inventory]",
 ]
 
@@ -58,9 +58,7 @@ def read(folder, file):
 def table_of(config):
     """Features and target as a run would build them."""
     raw = read_raw(config.data)
-    panel = build_panel(
-        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
-    )
+    panel = build_panel(raw, config.data, config.target)
     features = build_features(panel, config.features.names)
     return features, build_target(panel, config.target).loc[features.index]
 
@@ -155,7 +153,7 @@ def test_the_report_is_told_in_lines(compose, tmp_path, caplog):
     assert lines[-1] == "price_65_m1: 1 rolls, ratios 1.2500 to 1.2500"
 
 
-EARLY = "set futures.month_offset=2, whose contract always has a price"
+EARLY = "set data.futures.month_offset=2, whose contract always has a price"
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +172,7 @@ def early_expiry(tmp_path_factory):
 def test_bridged_days_are_counted_and_the_month_that_needs_none_is_named(
     compose, early_expiry, tmp_path, caplog
 ):
-    config = compose(*early_expiry, "futures.bridge_days=7")
+    config = compose(*early_expiry, "data.futures.bridge_days=7")
     with caplog.at_level(logging.INFO, logger="ironore_lightning.prepare"):
         write_tables(config, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "data_report.json").read_text())
@@ -192,7 +190,7 @@ def test_bridged_days_are_counted_and_the_month_that_needs_none_is_named(
 
 def test_a_run_says_that_days_are_bridged(compose, early_expiry, tmp_path, caplog):
     quick = ("model=tiny", "training.max_epochs=1", "window.sequence_length=5")
-    config = compose(*early_expiry, *quick, "futures.bridge_days=7")
+    config = compose(*early_expiry, *quick, "data.futures.bridge_days=7")
     with caplog.at_level(logging.INFO, logger="ironore_lightning.experiment"):
         run_experiment(config, tmp_path)
     said = [record.message for record in caplog.records if "bridged" in record.message]
@@ -203,7 +201,7 @@ def test_a_run_says_that_days_are_bridged(compose, early_expiry, tmp_path, caplo
 def test_the_month_that_is_named_needs_no_bridge(compose, early_expiry, tmp_path):
     with pytest.raises(DataError, match=f"complete the file or {EARLY}$"):
         write_tables(compose(*early_expiry), tmp_path / "never")
-    config = compose(*early_expiry, "futures.month_offset=2")
+    config = compose(*early_expiry, "data.futures.month_offset=2")
     write_tables(config, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "data_report.json").read_text())
     assert (report["rows"], report["longest_return_days"]) == (110, 3)
@@ -220,7 +218,7 @@ def test_a_market_of_one_contract_has_no_roll(compose, tmp_path, caplog):
 
 
 def test_the_report_counts_only_rows_from_the_start(compose, tmp_path):
-    overrides = [*write_small(tmp_path), "panel.start=2024-02-02"]
+    overrides = [*write_small(tmp_path), "data.panel.start=2024-02-02"]
     write_tables(compose(*overrides), tmp_path / "out")
     report = json.loads((tmp_path / "out" / "data_report.json").read_text())
     assert (report["rows"], report["rows_with_target"]) == (2, 1)
@@ -359,7 +357,7 @@ def test_a_driver_that_would_take_the_place_of_another_column_is_refused(name, c
         "data.table.date_column=day",
         f"features.names=[{name},price]",
         "target.series=price",
-        "panel.start=null",
+        "data.panel.start=null",
     )
     with pytest.raises(ConfigError, match=rf"two columns of the tables would be called {name}; "):
         write_tables(config, tmp_path / "out")

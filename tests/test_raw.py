@@ -212,9 +212,7 @@ def test_only_the_columns_of_a_table_that_are_in_use_are_judged(compose, tmp_pat
     config = compose(*old_table(tmp_path), "features.names=[price]")
     raw = read_raw(config.data)
     assert list(raw.sources["table"]) == ["price"]
-    panel = build_panel(
-        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
-    )
+    panel = build_panel(raw, config.data, config.target)
     assert build_features(panel, config.features.names)["price"].tolist() == list(range(100, 160))
     for column, reason in {
         "symbol": "column 'symbol', line 2: 'FEF' is not a number",

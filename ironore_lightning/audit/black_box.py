@@ -187,9 +187,7 @@ class BlackBox:
 
     def _features(self, raw: RawData) -> Part:
         config = self.config
-        panel = build_panel(
-            raw, config.data, futures=config.futures, panel=config.panel, target=config.target
-        )
+        panel = build_panel(raw, config.data, config.target)
         return _features_part(build_features(panel, config.features.names), raw, config)
 
 

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
 
 FURTHEST_MONTH = 12
-"""Months ahead up to which another contract is thought of, as `futures.month_offset` allows."""
+"""Months ahead up to which another contract is thought of: the most that the settings allow."""
 
 
 class _GapError(DataError):
@@ -170,7 +170,7 @@ def _require_no_gap(
             raise _GapError(
                 f"{name}: contract {wanted[begin]} is held but has no price from "
                 f"{index[begin].date()} to {index[end - 1].date()} ({end - begin} trading "
-                f"day(s), futures.bridge_days allows {settings.bridge_days})"
+                f"day(s), data.futures.bridge_days allows {settings.bridge_days})"
             )
 
 
@@ -190,7 +190,7 @@ def _other_month(closes: pd.DataFrame, settings: FuturesSettings) -> str:
         except DataError:
             continue
         if holding.index[0] <= first:
-            return f"set futures.month_offset={offset}, whose contract always has a price"
+            return f"set data.futures.month_offset={offset}, whose contract always has a price"
     return ""
 
 
@@ -222,7 +222,7 @@ def _roll_prices(
             raise _GapError(
                 f"{name}: gap at the roll from {held[number]} to {held[number + 1]}: "
                 f"{held[number + 1]} has no price on {holding.index[last].date()} "
-                f"(futures.bridge_days={bridge_days})"
+                f"(data.futures.bridge_days={bridge_days})"
             )
     spells = np.arange(len(roll_rows))
     return (

@@ -25,7 +25,7 @@ def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.Data
         Shape (T, F) from the start on, without gaps; per-cent returns are in per cent.
 
     Raises:
-        ConfigError: If there is no column of that name, or no row from `panel.start` on.
+        ConfigError: If there is no column of that name, or no row from `data.panel.start` on.
         DataError: If a feature has no value yet on the first row, or a return is asked of a
             series that is not positive.
     """
@@ -121,7 +121,7 @@ def _require_positive(values: pd.Series) -> None:
         day = pd.DatetimeIndex(refused.index)[0].date()
         raise DataError(
             f"{values.name}: a return is asked of it, but it is {refused.iloc[0]:g} on {day}; "
-            "take its change, or futures.adjustment=ratio for a price"
+            "take its change, or data.futures.adjustment=ratio for a price"
         )
 
 
@@ -145,7 +145,9 @@ def _trailing_zscore(values: pd.Series, window: int) -> pd.Series:
 def _cut_at(table: pd.DataFrame, start: datetime.date) -> pd.DataFrame:
     days = pd.DatetimeIndex(table.index)
     if days[-1] < pd.Timestamp(start):
-        raise ConfigError(f"panel.start={start} lies after the last trading day {days[-1].date()}")
+        raise ConfigError(
+            f"data.panel.start={start} lies after the last trading day {days[-1].date()}"
+        )
     return table[days >= pd.Timestamp(start)]
 
 
@@ -171,6 +173,6 @@ def _require_complete(table: pd.DataFrame, complete: pd.Series) -> None:
     remedy = "leave it out"
     if complete.any():
         days = pd.DatetimeIndex(complete.index)
-        remedy = f"set panel.start={days[int(complete.argmax())].date()} or leave it out"
+        remedy = f"set data.panel.start={days[int(complete.argmax())].date()} or leave it out"
     first = pd.DatetimeIndex(table.index)[0].date()
     raise DataError(f"{gaps.idxmax()}: it has no value yet on {first}; {remedy}")

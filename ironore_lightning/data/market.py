@@ -1,11 +1,11 @@
 """Raw data and the panel made of them, built once in a process however many runs it makes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
-from ironore_lightning.settings.data import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.settings.data import DataSettings
 from ironore_lightning.settings.samples import TargetSettings
 
 
@@ -22,9 +22,16 @@ class Market:
     panel: Panel
 
 
-def build_market(
-    data: DataSettings, futures: FuturesSettings, panel: PanelSettings, target: TargetSettings
-) -> Market:
+@dataclass(frozen=True)
+class _Wanted:
+    """Settings with the text that tells two of them apart."""
+
+    key: str
+    data: DataSettings = field(compare=False)
+    target: TargetSettings = field(compare=False)
+
+
+def build_market(data: DataSettings, target: TargetSettings) -> Market:
     """Read and join the raw files, or return what this process made of the same settings before.
 
     Files that change while a process makes its runs are not read again: its runs stay comparable.
@@ -33,25 +40,16 @@ def build_market(
         DataError: If a raw file or the table made of it is wrong.
         ConfigError: If the settings do not fit the data.
     """
-    others = (one.model_dump_json() for one in (futures, panel, target))
-    return _build(data.model_dump_json(), *others)
+    return _build(_Wanted(data.model_dump_json() + target.model_dump_json(), data, target))
 
 
 @lru_cache(maxsize=1)
-def _read(data: str) -> RawData:
-    return read_raw(DataSettings.model_validate_json(data))
+def _read(wanted: _Wanted) -> RawData:
+    return read_raw(wanted.data)
 
 
 @lru_cache(maxsize=1)
-def _build(data: str, futures: str, panel: str, target: str) -> Market:
-    raw = _read(data)
-    return Market(
-        raw,
-        build_panel(
-            raw,
-            DataSettings.model_validate_json(data),
-            futures=FuturesSettings.model_validate_json(futures),
-            panel=PanelSettings.model_validate_json(panel),
-            target=TargetSettings.model_validate_json(target),
-        ),
-    )
+def _build(wanted: _Wanted) -> Market:
+    files = wanted.data.model_dump_json(exclude={"futures", "panel"})
+    raw = _read(replace(wanted, key=files))
+    return Market(raw, build_panel(raw, wanted.data, wanted.target))

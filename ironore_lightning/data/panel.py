@@ -18,7 +18,7 @@ from ironore_lightning.data.trading_days import (
     trading_weekdays,
 )
 from ironore_lightning.errors import ConfigError, DataError, closest
-from ironore_lightning.settings.data import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.settings.data import DataSettings
 from ironore_lightning.settings.samples import TargetSettings
 
 
@@ -98,18 +98,14 @@ def _require_column(
 def build_panel(
     raw: RawData,
     data: DataSettings,
-    *,
-    futures: FuturesSettings,
-    panel: PanelSettings,
     target: TargetSettings,
 ) -> Panel:
     """Join every source onto the trading days: those on which all price legs and the target exist.
 
     Args:
         raw: Contract tables and tidy sources, by name.
-        data: Publication lags of the sources.
-        futures: How the legs are made continuous.
-        panel: Start, break days, and whether values appear on their publication day.
+        data: Publication lags of the sources, how the legs are made continuous, where the panel
+            starts, its break days, and whether values appear on their publication day.
         target: The series that must have a price.
 
     Raises:
@@ -117,8 +113,8 @@ def build_panel(
         DataError: If a leg cannot be made continuous, the legs share no day, rows are no trading
             days or missing, or a column has no value on any day.
     """
-    legs = _price_legs(raw, data, futures, panel)
-    drivers = _published(raw, data, panel)
+    legs = _price_legs(raw, data)
+    drivers = _published(raw, data)
     key = "target.series" if data.table is None else f"{data.table.file}: target.series"
     _require_column(target.series, [*legs, *drivers], raw.unusable, key=key)
     days, by_file = _shared_days(raw, legs, data)
@@ -137,35 +133,33 @@ def build_panel(
         log_returns=_between_rows(legs, days, "log_return"),
         breaks=_between_rows(legs, days, "is_break") > 0,
         futures=legs,
-        start=panel.start,
+        start=data.panel.start,
         holidays=raw.holidays,
         unusable=raw.unusable,
     )
 
 
-def _price_legs(
-    raw: RawData, data: DataSettings, futures: FuturesSettings, panel: PanelSettings
-) -> dict[str, ContinuousSeries]:
+def _price_legs(raw: RawData, data: DataSettings) -> dict[str, ContinuousSeries]:
     return {
         name: build_continuous(
             closes,
-            futures,
+            data.futures,
             name=f"{data.file_of(name)}: {name}",
-            break_days=panel.breaks_of(name),
+            break_days=data.panel.breaks_of(name),
         )
         for name, closes in raw.contracts.items()
     }
 
 
-def _published(
-    raw: RawData, data: DataSettings, panel: PanelSettings
-) -> dict[str, tuple[pd.Series, str]]:
+def _published(raw: RawData, data: DataSettings) -> dict[str, tuple[pd.Series, str]]:
     """Return the values of each driver by the day of their publication, and its file."""
     published: dict[str, tuple[pd.Series, str]] = {}
     for name, frame in raw.sources.items():
         lag = data.sources[name].publication_lag_days if name in data.sources else 0
         dates = pd.DatetimeIndex(frame.index)
-        out = frame.set_axis(dates + pd.Timedelta(days=lag if panel.as_published else 0), axis=0)
+        out = frame.set_axis(
+            dates + pd.Timedelta(days=lag if data.panel.as_published else 0), axis=0
+        )
         published |= {str(column): (out[column].dropna(), data.file_of(name)) for column in out}
     return published
 

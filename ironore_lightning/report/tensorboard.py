@@ -38,7 +38,7 @@ def hyperparameters(config: Config) -> dict[str, bool | str | float]:
         "data": config.data.name,
         "features": ", ".join(feature.label for feature in config.features.names),
         "signal": config.data.sample.signal if config.data.sample else 0.0,
-        "adjustment": config.futures.adjustment,
+        "adjustment": config.data.futures.adjustment,
         "split": config.split.method,
         "fold": getattr(config.split, "fold", 0),
         "horizon": config.target.horizon,

@@ -82,6 +82,41 @@ class SampleSettings(Settings):
     """Share of the next-day variance that yesterday's drivers explain; 0 is not predictable."""
 
 
+class FuturesSettings(Settings):
+    """How a continuous series is made of monthly contracts."""
+
+    month_offset: int = Field(ge=1, le=12)
+    """The contract held in month M is that of month M + offset."""
+    adjustment: Literal["ratio", "difference", "none"]
+    """What a roll does to the level: `ratio` keeps per-cent returns, `difference` price moves."""
+    bridge_days: int = Field(ge=0, le=10)
+    """Trading days in a row on which the held contract, or a leg of its roll, may lack a price."""
+
+
+class BreakDay(Settings):
+    """A day on which the contracts of a price leg were specified anew."""
+
+    leg: str
+    """Name of the price leg."""
+    day: Day
+    """First day at the new specification."""
+
+
+class PanelSettings(Settings):
+    """One row a trading day."""
+
+    start: Day | None
+    """First row; null takes every day on which all columns have a value."""
+    as_published: bool
+    """Whether a value appears on its publication day; false joins by the date in the file."""
+    break_days: tuple[BreakDay, ...] = Field(strict=False)
+    """Days whose return is a change of specification and not a market move."""
+
+    def breaks_of(self, leg: str) -> tuple[datetime.date, ...]:
+        """Return the break days of one price leg."""
+        return tuple(one.day for one in self.break_days if one.leg == leg)
+
+
 class DataSettings(Settings):
     """Where the data come from: raw files, the simulated market, or one prepared table."""
 
@@ -97,6 +132,10 @@ class DataSettings(Settings):
     """The market to simulate; null for real files."""
     table: FileSettings | None
     """One prepared table in place of contracts and sources."""
+    futures: FuturesSettings
+    """How a price leg becomes one continuous series."""
+    panel: PanelSettings
+    """How the series and drivers become one table."""
     holidays: BelowRoot | None
     """File below `data.root` with a date YYYY-MM-DD a line, on which nobody trades; null knows of
     none, and takes every weekday to come for a trading day."""
@@ -139,38 +178,3 @@ class DataSettings(Settings):
         """Return the file of a price leg, of a source or of the table, for messages."""
         files: dict[str, FileSettings] = {**self.contracts, **self.sources}
         return (self.table or files[name]).file
-
-
-class FuturesSettings(Settings):
-    """How a continuous series is made of monthly contracts."""
-
-    month_offset: int = Field(ge=1, le=12)
-    """The contract held in month M is that of month M + offset."""
-    adjustment: Literal["ratio", "difference", "none"]
-    """What a roll does to the level: `ratio` keeps per-cent returns, `difference` price moves."""
-    bridge_days: int = Field(ge=0, le=10)
-    """Trading days in a row on which the held contract, or a leg of its roll, may lack a price."""
-
-
-class BreakDay(Settings):
-    """A day on which the contracts of a price leg were specified anew."""
-
-    leg: str
-    """Name of the price leg."""
-    day: Day
-    """First day at the new specification."""
-
-
-class PanelSettings(Settings):
-    """One row a trading day."""
-
-    start: Day | None
-    """First row; null takes every day on which all columns have a value."""
-    as_published: bool
-    """Whether a value appears on its publication day; false joins by the date in the file."""
-    break_days: tuple[BreakDay, ...] = Field(strict=False)
-    """Days whose return is a change of specification and not a market move."""
-
-    def breaks_of(self, leg: str) -> tuple[datetime.date, ...]:
-        """Return the break days of one price leg."""
-        return tuple(one.day for one in self.break_days if one.leg == leg)

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ironore_lightning.errors import closest
 from ironore_lightning.settings.base import Settings
-from ironore_lightning.settings.data import DataSettings, FuturesSettings, PanelSettings
+from ironore_lightning.settings.data import DataSettings
 from ironore_lightning.settings.evaluation import (
     EvaluationSettings,
     ReportSettings,
@@ -48,8 +48,6 @@ class Config(Settings):
     monitor: Annotated[str, AfterValidator(require_validation_metric)]
     """What stops training, chooses the checkpoint and is a sweep's objective; lower is better."""
     data: DataSettings
-    futures: FuturesSettings
-    panel: PanelSettings
     features: FeaturesSettings
     target: TargetSettings
     split: Annotated[RatioSplit | DateSplit | WalkForwardSplit, Field(discriminator="method")]
@@ -74,10 +72,10 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        for leg in (one.leg for one in self.panel.break_days):
+        for leg in (day.leg for day in self.data.panel.break_days):
             if leg not in self.data.contracts:
                 known = closest(leg, self.data.contracts)
-                raise ValueError(f"panel.break_days: {leg!r} is no price leg{known}")
+                raise ValueError(f"data.panel.break_days: {leg!r} is no price leg{known}")
         if self.data.columns is None:
             return self
         columns = self.data.columns

@@ -224,7 +224,7 @@ def _ledger(trials: Mapping[str, Trial], joined: Mapping[str, Joined]) -> pd.Dat
             if list(one["date"]) != list(other["date"]):
                 raise ConfigError(
                     f"{first_name} and {name} are not validated and tested on the same days; set "
-                    "panel.start and split=by_date, so that no choice moves them"
+                    "data.panel.start and split=by_date, so that no choice moves them"
                 )
             if not np.allclose(one["actual"], other["actual"], rtol=0, atol=1e-9):
                 raise ConfigError(

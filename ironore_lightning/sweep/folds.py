@@ -52,7 +52,7 @@ def count_folds(config: Config) -> int:
 
     if not isinstance(config.split, WalkForwardSplit):
         raise ConfigError(f"{ALL} needs split=walk_forward")
-    panel = build_market(config.data, config.futures, config.panel, config.target).panel
+    panel = build_market(config.data, config.target).panel
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
     dated = int(target["date"].notna().sum())

@@ -37,8 +37,6 @@ REFUSED = {
     "split": "trials of different days have no best; search on one, then walk forward behind it",
     "target": "trials that forecast different things have no best",
     "data": "trials on different data have no best",
-    "futures": "trials that forecast different contracts have no best",
-    "panel": "trials of different days have no best",
     "evaluation": "it judges trials, and makes none better",
     "thresholds": "it judges trials, and makes none better",
     "hardware": "it changes how fast a trial is, and not how good",

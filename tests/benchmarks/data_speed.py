@@ -35,9 +35,7 @@ def raw_to_panel(folder: Path) -> float:
     config = compose_config("data=original", f"data.root={folder}")
     started = time.perf_counter()
     raw = read_raw(config.data)
-    panel = build_panel(
-        raw, config.data, futures=config.futures, panel=config.panel, target=config.target
-    )
+    panel = build_panel(raw, config.data, config.target)
     seconds = time.perf_counter() - started
     contracts = sum(curve.shape[1] for curve in raw.contracts.values())
     assert contracts >= 130, contracts
@@ -85,7 +83,7 @@ def work(path: Path) -> None:
     config = table_config(path)
     set_up_process(config.hardware)
     started = time.perf_counter()
-    panel = build_market(config.data, config.futures, config.panel, config.target).panel
+    panel = build_market(config.data, config.target).panel
     datamodule = cut_samples(panel, config)
     next(iter(datamodule.train_dataloader()))
     first_batch = time.perf_counter() - started

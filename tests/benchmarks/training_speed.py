@@ -148,7 +148,7 @@ def prepare(overrides: Sequence[str]):
     from ironore_lightning.experiment import cut_samples
 
     config = compose_config(*overrides)
-    panel = build_market(config.data, config.futures, config.panel, config.target).panel
+    panel = build_market(config.data, config.target).panel
     return config, cut_samples(panel, config)
 
 
