@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +51,7 @@ from ironore_lightning.model.checkpoints import (
 )
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.hardware import cpu_precision
+from ironore_lightning.model.training import build_forecaster
 from ironore_lightning.process.interrupts import raise_on_interrupt, run_interruptible
 from ironore_lightning.process.terminal import open_streams, print_safely
 from ironore_lightning.run_folder.layout import require_local_files
@@ -297,17 +297,10 @@ def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster,
     Raises:
         ConfigError: If the checkpoint holds anything else.
     """
-    build = partial(
-        Forecaster,
-        num_features=num_features,
-        model=config.model.model_dump(),
-        training=config.training.model_dump(),
-        monitor=config.monitor,
-    )
     with torch.device("meta"):  # settings may ask for a larger network than the checkpoint holds
-        wanted = network_parts(build())
+        wanted = network_parts(build_forecaster(num_features, config.fit))
     best = read_checkpoint(path, wanted)
-    forecaster = build().eval()
+    forecaster = build_forecaster(num_features, config.fit).eval()
     forecaster.load_state_dict(best[WEIGHTS])
     scaler = Scaler(**{name: column.numpy() for name, column in best[SCALER].items()})
     if not (scaler.spread > 0).all():

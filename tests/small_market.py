@@ -11,7 +11,7 @@ from ironore_lightning.data.simulation import SimulatedMarket, simulate_market, 
 from ironore_lightning.settings.data import (
     DataSettings,
     FuturesSettings,
-    SampleSettings,
+    SimulationSettings,
 )
 from ironore_lightning.settings.samples import TargetSettings
 
@@ -25,7 +25,7 @@ TARGET = TargetSettings(series="price_65_m1", kind="log_return", horizon=1)
 @cache
 def simulate_small_market() -> SimulatedMarket:
     """Cut the end off the sample market."""
-    market = simulate_market(SampleSettings(seed=0, signal=0.0))
+    market = simulate_market(SimulationSettings(seed=0, signal=0.0))
     return SimulatedMarket(
         closes_65=market.closes_65.loc[FIRST_DAY:, "2025-05":],
         closes_62=market.closes_62.loc[FIRST_DAY:, "2025-05":"2025-12"],

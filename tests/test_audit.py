@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from parts_of_a_run import samples_of
 
-from ironore_lightning import experiment
 from ironore_lightning.audit import __main__ as audit
 from ironore_lightning.audit import black_box as leaks
 from ironore_lightning.audit import statistics as suspicion
@@ -20,6 +20,7 @@ from ironore_lightning.data.raw import read_raw
 from ironore_lightning.data.windows import Batch, WindowDataset
 from ironore_lightning.errors import ConfigError, LeakageError
 from ironore_lightning.evaluation.forecasts import BOUNDS
+from ironore_lightning.settings.samples import WindowSettings
 
 WEEKLY = {"IOCJ Inventory": 3, "IOCJ Weekly shipment": 1}
 FEW_DAYS = pd.to_datetime(["2023-01-31", "2024-02-20", "2024-08-08", "2025-03-03"])
@@ -86,7 +87,7 @@ def test_the_days_lie_where_a_leak_would_show(clean, sample):
     assert days.is_monotonic_increasing
     assert days.is_unique
     assert 15 <= len(days) <= 25
-    module = experiment.build_datamodule(sample[1], sample[0])
+    module = samples_of(sample[0], sample[1])
     features, border = module.features.index, leaks.training_border(module)
     assert border in days
     assert {0, 1, 4} <= set(days.day_of_week)
@@ -175,14 +176,14 @@ def test_what_is_made_up_keeps_dates_blanks_and_signs(sample):
 
 
 def test_a_scaler_fitted_on_all_rows_is_named(sample, monkeypatch):
-    fit, build = datamodules.fit_scaler, experiment.build_features
+    fit, build = datamodules.fit_scaler, datamodules.build_features
     seen = {}
 
     def build_and_keep(*arguments):
         seen["all"] = build(*arguments)
         return seen["all"]
 
-    monkeypatch.setattr(experiment, "build_features", build_and_keep)
+    monkeypatch.setattr(datamodules, "build_features", build_and_keep)
     monkeypatch.setattr(datamodules, "fit_scaler", lambda _, how: fit(seen["all"].to_numpy(), how))
     ahead, texts = named(*sample, FEW_DAYS[2:3])
     assert ahead["features"] == ahead["target"] == {}
@@ -252,7 +253,7 @@ def test_a_target_that_reaches_past_its_date_is_named(sample, monkeypatch):
         further = build(panel, settings.model_copy(update={"horizon": 2}))
         return build(panel, settings).assign(value=further["value"])
 
-    monkeypatch.setattr(experiment, "build_target", reaching)
+    monkeypatch.setattr(datamodules, "build_target", reaching)
     ahead, texts = named(*sample)
     assert ahead["features"] == {}
     assert texts == ["target price_65_m1: looks 1 day(s) past its own outcome"]
@@ -346,7 +347,7 @@ def test_a_table_with_lagged_columns_is_clean_and_remarked_upon(compose, tmp_pat
 def test_few_rows_are_not_called_suspicious(compose, tmp_path):
     table = make_table(tmp_path, num_rows=200, planted=lambda price, _: price.shift(-1))
     config = compose(*table)
-    module = experiment.build_datamodule(read_raw(config.data), config)
+    module = samples_of(config)
     knowledge, remarks = audit.correlate_features(module, config)
     assert knowledge.loc["planted", "correlation"] > 0.9
     assert not knowledge["is_suspect"].any()
@@ -374,17 +375,12 @@ def test_fits_to_shuffled_targets_have_skill_where_the_answer_is_among_the_featu
     compose, sample
 ):
     config = compose("features=prices")
-    honest = experiment.build_datamodule(sample[1], config)
+    honest = samples_of(config, sample[1])
     answer = honest.target["value"].fillna(0.0)
     told = datamodules.WindowDataModule(
-        features=pd.DataFrame({"answer": answer}),
-        target=honest.target,
-        split=config.split,
-        scaling=config.scaling,
-        sequence_length=1,
-        horizon=1,
-        batch_size=32,
-        seed=0,
+        pd.DataFrame({"answer": answer}),
+        honest.target,
+        replace(config.dataset, window=WindowSettings.model_construct(sequence_length=1)),
     )
     assert suspicion.fit_shuffled(honest, horizon=1).num_skilled <= 2
     fits = suspicion.fit_shuffled(told, horizon=1)

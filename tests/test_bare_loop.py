@@ -4,10 +4,10 @@ import pytest
 import torch
 from benchmarks.bare_loop import fit_bare
 from lightning import seed_everything
+from parts_of_a_run import samples_of, workspace_of
 
-from ironore_lightning.data.market import build_market
-from ironore_lightning.experiment import build_forecaster, build_logger, cut_samples, fit
 from ironore_lightning.model.hardware import set_up_process
+from ironore_lightning.model.training import build_forecaster, fit
 from ironore_lightning.report.console import silence_lightning
 
 
@@ -15,11 +15,10 @@ def fit_both(config, folder):
     """Fit as a run does and as a loop does; facts of one, and what the other ends with."""
     silence_lightning()
     set_up_process(config.hardware)
-    panel = build_market(config.data, config.target).panel
-    datamodule = cut_samples(panel, config)
+    datamodule = samples_of(config)
     seed_everything(config.seed, verbose=False)
-    forecaster = build_forecaster(datamodule, config)
-    _, facts = fit(forecaster, datamodule, build_logger(folder, None), config, folder)
+    forecaster = build_forecaster(12, config.fit)
+    _, facts = fit(forecaster, datamodule, config.fit, workspace_of(config, folder))
     return facts, fit_bare(datamodule, config)
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from parts_of_a_run import samples_of
 
-from ironore_lightning.data.features import build_features, build_target
+from ironore_lightning.data.datamodule import build_datamodule
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
-from ironore_lightning.experiment import build_datamodule, lay_windows
 from ironore_lightning.model.heads import NUM_OUTPUTS
 from ironore_lightning.model.network import BiLSTM
 
@@ -74,8 +74,7 @@ class Known:
 def assemble(raw, config, *, tamper: Callable[[Panel], Panel] = lambda panel: panel):
     """Build the samples of a run, with a hand on the panel."""
     panel = tamper(build_panel(raw, config.data, config.target))
-    features = build_features(panel, config.features.names)
-    return lay_windows(features, build_target(panel, config.target).loc[features.index], config)
+    return build_datamodule(panel, config.dataset)
 
 
 @cache
@@ -181,11 +180,11 @@ def market(request, compose):
 @pytest.mark.parametrize("future", FUTURES.values(), ids=FUTURES)
 def test_the_future_changes_nothing_that_is_known(market, variant, future):
     config = market.compose(*variant)
-    module = build_datamodule(market.raw, config)
+    module = samples_of(config, market.raw)
     compared = 0
     for date in DAYS.values():
         day = pd.Timestamp(date)
-        other = build_datamodule(future(market.raw, config, day), config)
+        other = samples_of(config, future(market.raw, config, day))
         assert_same(known(module, config, day), known(other, config, day))
         compared += 1
     assert compared == 5
@@ -207,7 +206,7 @@ def test_the_noise_reaches_every_column_after_the_day(market, date):
 
 def test_the_samples_compared_are_those_of_a_run(market):
     config = market.compose()
-    run, own = build_datamodule(market.raw, config), assemble(market.raw, config)
+    run, own = samples_of(config, market.raw), assemble(market.raw, config)
     for day in map(pd.Timestamp, DAYS.values()):
         assert_same(known(run, config, day), known(own, config, day))
 

@@ -199,7 +199,7 @@ def every_model(model, seen=None):
     seen = set() if seen is None else seen
     seen.add(model)
     for field in model.model_fields.values():
-        found = re.findall(r"(ironore_lightning\.config\.\w+)\.(\w+)", str(field.annotation))
+        found = re.findall(r"(ironore_lightning\.settings\.\w+)\.(\w+)", str(field.annotation))
         for module, name in found:
             child = getattr(import_module(module), name)
             if isinstance(child, type) and issubclass(child, BaseModel) and child not in seen:

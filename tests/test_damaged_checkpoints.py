@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ironore_lightning.data.market import build_market
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.experiment import cut_samples, read_own_checkpoints, run_experiment
+from ironore_lightning.experiment import run_experiment
 from ironore_lightning.forecast import main as forecast
 from ironore_lightning.model import checkpoints
 from ironore_lightning.model.checkpoints import read_checkpoint
+from ironore_lightning.model.training import read_state
 from ironore_lightning.report.console import EpochReport
 
 SETTINGS = ("model=tiny", "training.max_epochs=3", "training.schedule=reduce_on_plateau")
@@ -55,12 +55,6 @@ def stopped(config, tmp_path_factory):
             run_experiment(config, folder)
     assert ended.value.code == 130
     return folder
-
-
-@pytest.fixture(scope="module")
-def datamodule(config):
-    market = build_market(config.data, config.target)
-    return cut_samples(market.panel, config)
 
 
 def positions(value, place=()):
@@ -102,7 +96,7 @@ def go_on(config, folder):
 
 
 def test_a_word_anywhere_in_a_checkpoint_is_refused_in_a_line_or_not_looked_at(
-    config, datamodule, stopped, tmp_path
+    config, stopped, tmp_path
 ):
     folder = Path(shutil.copytree(stopped, tmp_path / "run"))
     last = folder / "checkpoints" / "last.ckpt"
@@ -111,7 +105,7 @@ def test_a_word_anywhere_in_a_checkpoint_is_refused_in_a_line_or_not_looked_at(
     for place in places:
         last.write_bytes(good)
         damaged(last, {place: "odd"})
-        if said := refusal(read_own_checkpoints, datamodule, config, folder):
+        if said := refusal(read_state, folder, 12, config.fit):
             assert said.startswith(f"{last}: "), place
         else:
             taken.append(place)
@@ -165,12 +159,12 @@ LAST = {
 
 
 @pytest.mark.parametrize("kind", LAST)
-def test_what_no_such_run_can_have_is_refused(kind, config, datamodule, stopped, tmp_path):
+def test_what_no_such_run_can_have_is_refused(kind, config, stopped, tmp_path):
     folder = Path(shutil.copytree(stopped, tmp_path / "run"))
     changes, expected = LAST[kind]
     for name in ("best", "last"):  # they may agree in it
         damaged(folder / "checkpoints" / f"{name}.ckpt", changes if name == "last" else {})
-    said = refusal(read_own_checkpoints, datamodule, config, folder)
+    said = refusal(read_state, folder, 12, config.fit)
     assert said.startswith(f"{folder / 'checkpoints' / 'last.ckpt'}: {expected}"), said
 
 

@@ -9,7 +9,14 @@ import torch
 
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.windows import ShuffledChunks
-from ironore_lightning.settings.samples import DateSplit, RatioSplit, ScalingSettings
+from ironore_lightning.settings.samples import (
+    DatasetSettings,
+    DateSplit,
+    RatioSplit,
+    ScalingSettings,
+    TargetSettings,
+    WindowSettings,
+)
 
 ROWS, LENGTH = 120, 10
 DAYS = pd.bdate_range("2023-01-02", periods=ROWS + 1, name="date")
@@ -27,16 +34,17 @@ def target_of(missing=()):
 
 
 def module_of(features=None, target=None, *, split=None, method="minmax", seed=0, batch_size=16):
-    return WindowDataModule(
-        features=features_of() if features is None else features,
-        target=target_of() if target is None else target,
+    settings = DatasetSettings(
+        features=(),
+        target=TargetSettings(series="price", kind="log_return", horizon=1),
         split=split or RatioSplit(method="ratio", train=0.6, val=0.2, test=0.2),
+        window=WindowSettings(sequence_length=LENGTH),
         scaling=ScalingSettings(method=method),
-        sequence_length=LENGTH,
-        horizon=1,
         batch_size=batch_size,
         seed=seed,
     )
+    features = features_of() if features is None else features
+    return WindowDataModule(features, target_of() if target is None else target, settings)
 
 
 def read(loader):

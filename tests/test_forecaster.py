@@ -1,5 +1,7 @@
 """The LightningModule and how it is fitted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +11,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.errors import TrainingError
-from ironore_lightning.experiment import build_forecaster, run_experiment
+from ironore_lightning.experiment import run_experiment
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.losses import LOSSES, MeanLoss
+from ironore_lightning.model.training import build_forecaster
+from ironore_lightning.settings.samples import WindowSettings
 
 
 @pytest.fixture
@@ -24,16 +28,8 @@ def make_datamodule(compose):
         dates = pd.Series(index, index=index).shift(-1)
         target = pd.DataFrame({"date": dates, "value": generator.normal(size=days)}, index=index)
         target.loc[dates.isna(), "value"] = np.nan
-        return WindowDataModule(
-            features=features,
-            target=target,
-            split=config.split,
-            scaling=config.scaling,
-            sequence_length=5,
-            horizon=1,
-            batch_size=16,
-            seed=0,
-        )
+        window = WindowSettings(sequence_length=5)
+        return WindowDataModule(features, target, replace(config.dataset, window=window))
 
     return make
 
@@ -150,8 +146,8 @@ def test_a_loss_that_turns_to_nan_keeps_the_epochs_before(compose, tmp_path, mon
     assert all(weight.isfinite().all() for weight in checkpoint["state_dict"].values())
 
 
-def test_the_network_is_sized_by_the_features(compose, make_datamodule):
-    forecaster = build_forecaster(make_datamodule(), compose("model=tiny"))
+def test_the_network_is_sized_by_the_features(compose):
+    forecaster = build_forecaster(2, compose("model=tiny").fit)
     assert forecaster.network.lstm.input_size == 2
 
 

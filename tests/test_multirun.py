@@ -19,7 +19,6 @@ QUICK = ("model=tiny", "training.max_epochs=2")
 PICTURES = {
     "best_model",
     "performance_rankings",
-    "comparison_table",
     "recommendation",
     "top_models_timeseries",
 }

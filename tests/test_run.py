@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from parts_of_a_run import samples_of
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -149,11 +150,7 @@ def test_the_checkpoint_reloads_without_running_code_and_repeats_the_forecast(fi
     assert forecaster.hparams["num_features"] == 12
     assert content["WindowDataModule"]["center"].shape == (12,)
 
-    from ironore_lightning.data.raw import read_raw
-    from ironore_lightning.experiment import build_datamodule
-
-    config = compose(*QUICK)
-    datamodule = build_datamodule(read_raw(config.data), config)
+    datamodule = samples_of(compose(*QUICK))
     (batch,) = datamodule.predict_dataloader()
     with torch.no_grad():
         forecast = forecaster.head.forecast(forecaster(batch.inputs))

@@ -15,7 +15,7 @@ from ironore_lightning.data.raw import read_raw
 from ironore_lightning.data.simulation import SimulatedMarket, simulate_market, write_market
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.settings.composition import to_config
-from ironore_lightning.settings.data import SampleSettings
+from ironore_lightning.settings.data import SimulationSettings
 
 ROOT = Path(__file__).parents[1]
 SEEDS = range(6)
@@ -30,7 +30,7 @@ CHINESE = [
 
 @cache
 def market(seed: int = 0, signal: float = 0.0) -> SimulatedMarket:
-    return simulate_market(SampleSettings(seed=seed, signal=signal))
+    return simulate_market(SimulationSettings(seed=seed, signal=signal))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,9 @@ def test_exactly_the_files_of_the_configuration_are_written(folder):
 
 
 def test_the_same_settings_write_the_same_bytes(folder, tmp_path):
-    write_market(simulate_market(SampleSettings(seed=0, signal=0.0)), tmp_path / "new" / "folder")
+    write_market(
+        simulate_market(SimulationSettings(seed=0, signal=0.0)), tmp_path / "new" / "folder"
+    )
     again = sorted((tmp_path / "new" / "folder").iterdir())
     assert len(again) == 6
     for path in again:

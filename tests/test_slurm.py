@@ -5,10 +5,10 @@ import signal
 import pytest
 import torch
 from lightning import Callback
+from parts_of_a_run import samples_of, workspace_of
 
-from ironore_lightning.data.raw import read_raw
-from ironore_lightning.experiment import build_datamodule, build_forecaster, build_logger, fit
 from ironore_lightning.model.hardware import set_up_process
+from ironore_lightning.model.training import build_forecaster, fit
 from ironore_lightning.report.console import silence_lightning
 
 SLURM = {
@@ -39,11 +39,10 @@ def fitted(compose, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hpc_ckpt_7.ckpt").write_bytes(b"no checkpoint")
-    datamodule = build_datamodule(read_raw(config.data), config)
+    datamodule = samples_of(config)
     torch.manual_seed(0)
-    forecaster, watch, folder = build_forecaster(datamodule, config), Watch(), tmp_path / "run"
-    logger = build_logger(folder, None)
-    _, facts = fit(forecaster, datamodule, logger, config, folder, callbacks=[watch])
+    forecaster, watch, folder = build_forecaster(12, config.fit), Watch(), tmp_path / "run"
+    _, facts = fit(forecaster, datamodule, config.fit, workspace_of(config, folder, watch))
     return facts, watch
 
 

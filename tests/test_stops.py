@@ -191,7 +191,7 @@ def shown(folder):
 
 @pytest.mark.parametrize(
     ("stopping", "moments"),
-    [("last epoch", ("predict", "report_verdict")), ("patience", ("report_verdict",))],
+    [("last epoch", ("train", "report_result")), ("patience", ("report_result",))],
 )
 def test_a_run_that_is_killed_after_its_fit_again_and_again_says_nothing_twice(
     stopping, moments, whole, train, forks, tmp_path

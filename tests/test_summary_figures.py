@@ -11,13 +11,12 @@ import pytest
 from ironore_lightning.evaluation.assessment import assess, skill_blocks
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.report.style import shorten
-from ironore_lightning.summary.figures import MOST_LISTED, MOST_RANKED, Tuning, tuning_figures
+from ironore_lightning.summary.figures import MOST_RANKED, Tuning, tuning_figures
 from ironore_lightning.summary.fold_figures import fold_figures
 
 NAMES = [
     "best_model",
     "performance_rankings",
-    "comparison_table",
     "recommendation",
     "top_models_timeseries",
 ]
@@ -209,26 +208,15 @@ def test_one_seed_has_no_spread(assessed):
     (axes,) = figures["performance_rankings"].axes
     assert words(axes) == ["1", "1.01"]
     assert not axes.patches
-    assert "one seed" in words(figures["comparison_table"].axes[0])
 
 
 def test_of_many_trials_the_first_are_shown_and_all_are_counted(assessed):
     figures = tuning_figures(make_tuning(assessed, grid_of(108)))
-    (ranking,), (table,) = (figures[name].axes for name in NAMES[1:3])
+    (ranking,) = figures["performance_rankings"].axes
     assert len(labels(ranking.yaxis)) == MOST_RANKED == 25
     assert ranking.get_title(loc="left") == (
         "The best 25 of 108 trials by validation, best first; the worst is at 2.07"
     )
-    assert table.get_title(loc="left").startswith("The best 15 of 108 trials by validation")
-    assert words(table).count("40,000") == MOST_LISTED == 15
-
-
-def test_the_table_has_a_row_a_trial(figures):
-    (axes,) = figures["comparison_table"].axes
-    heading = ["rank", "trial", "validation", "sd over seeds", "runs", "parameters", "seconds"]
-    first = ["1", "training.rate=0.001", "0.51", "0.01", "3", "40,000", "1,234"]
-    assert words(axes)[:14] == [*heading, *first]
-    assert len(words(axes)) == 4 * 7
 
 
 def test_long_names_give_way_to_the_settings_that_were_searched(assessed):

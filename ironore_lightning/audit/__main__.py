@@ -19,7 +19,6 @@ from omegaconf import DictConfig
 from ironore_lightning.cli.command import run_command, run_job
 from ironore_lightning.errors import LeakageError
 from ironore_lightning.files import write_json
-from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.settings.composition import command_keys, to_config
 from ironore_lightning.settings.experiment import Config
 
@@ -50,7 +49,7 @@ class Audit:
         forecasts: Whose forecasts were held against the outcomes.
         copy: What they resemble.
         remarks: What a reader should know, and what is no leak.
-        findings: The leaks.
+        findings: The black_box.
     """
 
     data: str
@@ -95,37 +94,34 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
         ConfigError: If the settings do not fit the data, or the folder holds no forecasts.
         DataError: If a raw file or the table made of it is wrong.
     """
-    from ironore_lightning.audit import black_box as leaks
-    from ironore_lightning.audit import statistics as suspicion
+    from ironore_lightning.audit import black_box, statistics
+    from ironore_lightning.data.datamodule import build_datamodule
+    from ironore_lightning.data.panel import build_panel
     from ironore_lightning.data.raw import read_raw
-    from ironore_lightning.experiment import build_datamodule
     from ironore_lightning.run_folder.tables import read_predictions
 
-    if run is not None:
-        require_local_files(run)
     finished = None if run is None else read_predictions(run, config.target.kind)
     raw = read_raw(config.data)
-    module = build_datamodule(raw, config)
-    box = leaks.build_black_box(raw, config)
-    days = leaks.audit_days(box)
-    ahead = leaks.find_leaks(box, days)
+    panel = build_panel(raw, config.data, config.target)
+    module = build_datamodule(panel, config.dataset)
+    box = black_box.build_black_box(raw, config)
+    days = black_box.audit_days(box)
+    ahead = black_box.find_leaks(box, days)
     knowledge, remarks = correlate_features(module, config)
-    shuffled = suspicion.fit_shuffled(module, horizon=config.target.horizon)
+    shuffled = statistics.fit_shuffled(module, horizon=config.target.horizon)
     tested = forecast_by_ridge(module) if finished is None else finished.query("segment == 'test'")
-    copy = suspicion.compare_with_outcomes(
-        tested["forecast"].to_numpy(), tested["actual"].to_numpy()
-    )
+    copy = statistics.compare_with_outcomes(*tested[["forecast", "actual"]].to_numpy().T)
     findings = [
-        *leaks.leak_findings(ahead),
-        *suspicion.suspicions(knowledge),
-        *suspicion.fit_findings(shuffled, None if finished is None else copy),
+        *black_box.leak_findings(ahead),
+        *statistics.suspicions(knowledge),
+        *statistics.fit_findings(shuffled, None if finished is None else copy),
     ]
     rows = pd.DatetimeIndex(module.features.index)
     return Audit(
         data=config.data.name,
         rows=(len(rows), f"{rows[0]:%Y-%m-%d}", f"{rows[-1]:%Y-%m-%d}"),
         days=tuple(f"{day:%Y-%m-%d}" for day in days),
-        canary=ahead["features"].pop(leaks.CANARY),
+        canary=ahead["features"].pop(black_box.CANARY),
         ahead=ahead,
         features=knowledge,
         shuffled=shuffled,
@@ -140,9 +136,9 @@ def correlate_features(
     module: "WindowDataModule", config: Config
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return what the features know of later returns, and remarks on them."""
-    from ironore_lightning.audit import statistics as suspicion
+    from ironore_lightning.audit import statistics
 
-    knowledge = suspicion.correlations_with_later_returns(
+    knowledge = statistics.correlations_with_later_returns(
         module.features,
         module.target["value"],
         horizon=config.target.horizon,
@@ -150,7 +146,7 @@ def correlate_features(
         fewest_rows=config.evaluation.suspect_days,
     )
     fewest = config.evaluation.suspect_days
-    remarks = suspicion.late_copies(module.features, fewest_rows=fewest)
+    remarks = statistics.late_copies(module.features, fewest_rows=fewest)
     if (known := int(module.target["value"].notna().sum())) < fewest:
         remarks.append(f"{known} rows have a target; below {fewest} no correlation is suspicious")
     if config.data.table is not None:
@@ -160,15 +156,17 @@ def correlate_features(
 
 def forecast_by_ridge(module: "WindowDataModule") -> pd.DataFrame:
     """Let a ridge regression stand in for a run that is not there."""
-    from ironore_lightning.audit import statistics as suspicion
+    from ironore_lightning.audit import statistics
 
-    targets = suspicion.segment_returns(module, "train")
-    forecast = suspicion.fit_ridge(module, targets[:, None])[:, 0]
-    return pd.DataFrame({"forecast": forecast, "actual": suspicion.segment_returns(module, "test")})
+    targets = statistics.segment_returns(module, "train")
+    forecast = statistics.fit_ridge(module, targets[:, None])[:, 0]
+    return pd.DataFrame(
+        {"forecast": forecast, "actual": statistics.segment_returns(module, "test")}
+    )
 
 
 def tell(audit: Audit) -> None:
-    """Print what was found, one line a finding; the last line is `clean` or how many leaks."""
+    """Print what was found, one line a finding; the last line is `clean` or how many black_box."""
     num_rows, first, last = audit.rows
     log.info(
         "%s",

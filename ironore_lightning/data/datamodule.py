@@ -9,6 +9,8 @@ import pandas as pd
 import torch
 from lightning import LightningDataModule
 
+from ironore_lightning.data.features import build_features, build_target, require_no_target_leak
+from ironore_lightning.data.panel import Panel
 from ironore_lightning.data.scaling import fit_scaler, scale_table, target_values
 from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
 from ironore_lightning.data.windows import (
@@ -17,12 +19,7 @@ from ironore_lightning.data.windows import (
     WindowDataset,
     WindowLoader,
 )
-from ironore_lightning.settings.samples import (
-    DateSplit,
-    RatioSplit,
-    ScalingSettings,
-    WalkForwardSplit,
-)
+from ironore_lightning.settings.samples import DatasetSettings
 
 EVALUATION_BATCH = 4096
 """Samples scored at once: all of a usual segment, and still little memory at a million rows."""
@@ -42,39 +39,25 @@ class WindowDataModule(LightningDataModule):
 
     Args:
         features: Shape (T, F), one row a trading day, without gaps.
-        target: By origin, shape (T, 2): `date` of the outcome and `value` in per cent.
-        split: Shares or dates of the segments, or a fold.
-        scaling: Which scaler.
-        sequence_length: Rows of a window (L).
-        horizon: Days that a target reaches (H).
-        batch_size: Samples of a training batch (B).
-        seed: Of the order of the training batches.
+        target: By origin, shape (T, 3): `date` of the outcome, `value` in per cent, `is_roll`.
+        settings: How they become samples.
     """
 
     def __init__(
-        self,
-        *,
-        features: pd.DataFrame,
-        target: pd.DataFrame,
-        split: RatioSplit | DateSplit | WalkForwardSplit,
-        scaling: ScalingSettings,
-        sequence_length: int,
-        horizon: int,
-        batch_size: int,
-        seed: int,
+        self, features: pd.DataFrame, target: pd.DataFrame, settings: DatasetSettings
     ) -> None:
         """Cut, fit the scaler on the training rows, and lay the windows over the scaled table."""
         super().__init__()
         self.features = features
         self.target = target
-        self.batch_size = batch_size
-        self.seed = seed
-        self.split = build_split(target, split, sequence_length=sequence_length, horizon=horizon)
-        self.table = split_table(target, self.split, sequence_length)
-        training = features.iloc[self.split.train.start : self.split.train.stop]
-        self.scaler = fit_scaler(training.to_numpy(dtype=np.float64), scaling)
+        self.batch_size = settings.batch_size
+        self.seed = settings.seed
+        length, horizon = settings.window.sequence_length, settings.target.horizon
+        self.split = build_split(target, settings.split, sequence_length=length, horizon=horizon)
+        self.table = split_table(target, self.split, length)
+        self.scaler = fit_scaler(self.training_rows.to_numpy(dtype=np.float64), settings.scaling)
         origins = {
-            segment: sample_origins(target, self.split.rows(segment), sequence_length)
+            segment: sample_origins(target, self.split.rows(segment), length)
             for segment in SEGMENTS
         }
         self.origins = np.concatenate(list(origins.values()))
@@ -82,9 +65,14 @@ class WindowDataModule(LightningDataModule):
             WindowDataset,
             torch.from_numpy(scale_table(self.scaler, features)),
             torch.from_numpy(target_values(target)),
-            sequence_length=sequence_length,
+            sequence_length=length,
         )
         self.datasets = {name: self._samples(rows) for name, rows in origins.items()}
+
+    @property
+    def training_rows(self) -> pd.DataFrame:
+        """Return the unscaled features of the training segment."""
+        return self.features.iloc[self.split.train.start : self.split.train.stop]
 
     @property
     def outcomes(self) -> pd.DataFrame:
@@ -134,3 +122,16 @@ class WindowDataModule(LightningDataModule):
 
 def _load_ordered(dataset: WindowDataset) -> WindowLoader:
     return WindowLoader(dataset, OrderedBatches(len(dataset), batch_size=EVALUATION_BATCH))
+
+
+def build_datamodule(panel: Panel, settings: DatasetSettings) -> WindowDataModule:
+    """Choose features and target from a panel, and cut them into samples.
+
+    Raises:
+        ConfigError: If the settings do not fit the panel.
+        DataError: If a feature has no value where it is needed, or equals the target.
+    """
+    features = build_features(panel, settings.features)
+    target = build_target(panel, settings.target).loc[features.index]
+    require_no_target_leak(features, target)
+    return WindowDataModule(features, target, settings)

@@ -24,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.tseries.holiday import AbstractHolidayCalendar, GoodFriday, Holiday, sunday_to_monday
 
-from ironore_lightning.settings.data import SampleSettings
+from ironore_lightning.settings.data import SimulationSettings
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -54,7 +54,7 @@ class SimulatedMarket:
     """
 
 
-def simulate_market(settings: SampleSettings) -> SimulatedMarket:
+def simulate_market(settings: SimulationSettings) -> SimulatedMarket:
     """Draw a market; the same settings draw the same numbers."""
     children = np.random.SeedSequence(settings.seed).spawn(5)
     exogenous_rng, curve_rng, responding_rng, trading_rng, weekly_rng = map(

@@ -6,7 +6,6 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,16 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from tqdm import tqdm
 
+from ironore_lightning.data.datamodule import WindowDataModule
+from ironore_lightning.data.market import Market
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.comparison import as_table
-from ironore_lightning.evaluation.labels import Labels, epoch_speed, loss_trend
+from ironore_lightning.evaluation.labels import epoch_speed, loss_trend
 from ironore_lightning.evaluation.metrics import Scores
 from ironore_lightning.evaluation.trading import ONE_DAY_LATER, TradingResult, usual_cost
+from ironore_lightning.model.training import TrainingFacts
 from ironore_lightning.process.terminal import TEST_RESULTS
+from ironore_lightning.run_folder.results import RunResult
 from ironore_lightning.settings.evaluation import ThresholdSettings
 
 log = logging.getLogger(__name__)
@@ -52,27 +55,6 @@ QUIET = (
 """Loggers of lightning of which only warnings are worth saying."""
 
 
-@dataclass(frozen=True)
-class TrainingFacts:
-    """How a fit went.
-
-    Attributes:
-        num_epochs: Epochs run.
-        best_epoch: The epoch whose weights were kept, from 1.
-        best_score: Its `monitor` on the validation segment.
-        stopped_early: Whether patience ended it.
-        seconds: Wall-clock time of its epochs.
-        num_parameters: Trainable numbers of the network.
-    """
-
-    num_epochs: int
-    best_epoch: int
-    best_score: float
-    stopped_early: bool
-    seconds: float
-    num_parameters: int
-
-
 class EpochReport(Callback):
     """One line an epoch, and a bar over the epochs where a person watches a terminal.
 
@@ -80,19 +62,28 @@ class EpochReport(Callback):
         thresholds: Where the words for speed and trend change.
         log_file: Of the run; a run that goes on forgets the lines after its checkpoint.
         emoji: Whether a symbol stands before each word.
+        last: What the last checkpoint knows; empty for a run that begins.
     """
 
-    def __init__(self, thresholds: ThresholdSettings, *, log_file: Path, emoji: bool) -> None:
-        """Start with no epoch seen."""
+    def __init__(
+        self,
+        thresholds: ThresholdSettings,
+        *,
+        log_file: Path,
+        emoji: bool,
+        last: Mapping[str, Any],
+    ) -> None:
+        """Start with the epochs that the checkpoint has seen."""
         self.thresholds = thresholds
         self.log_file = log_file
-        self.seconds = 0.0
-        self.log_bytes: int | None = None
         self.emoji = emoji
-        self.previous_loss: float | None = None
-        self.best_loss = float("inf")
+        self.seconds: float = last.get("seconds", 0.0)
+        self.previous_loss: float | None = last.get("previous_loss")
+        self.best_loss: float = last.get("best_loss", float("inf"))
         self.started = 0.0
         self.bar = tqdm(disable=True)
+        if last:
+            _cut_log(log_file, last["log_bytes"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Head the columns."""
@@ -149,21 +140,16 @@ class EpochReport(Callback):
             "log_bytes": self.log_file.stat().st_size if self.log_file.exists() else 0,
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take them from a checkpoint."""
-        self.previous_loss, self.best_loss, self.seconds, self.log_bytes = (
-            state_dict[key] for key in ("previous_loss", "best_loss", "seconds", "log_bytes")
-        )
-
-    @rank_zero_only
-    def cut_log(self) -> None:
-        """Forget the lines behind the checkpoint: its later epochs and results come again."""
-        if self.log_bytes is not None and self.log_file.exists():
-            os.truncate(self.log_file, min(self.log_bytes, self.log_file.stat().st_size))
-
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the bar away."""
         self.bar.close()
+
+
+@rank_zero_only
+def _cut_log(log_file: Path, num_bytes: int) -> None:
+    """Forget the lines behind the checkpoint: its later epochs and results come again."""
+    if log_file.exists():
+        os.truncate(log_file, min(num_bytes, log_file.stat().st_size))
 
 
 def silence_lightning() -> None:
@@ -180,18 +166,27 @@ def _is_worth_printing(record: logging.LogRecord) -> bool:
     return record.levelno > logging.INFO
 
 
-def report_segments(table: pd.DataFrame) -> None:
-    """Print the split table: rows, samples and target dates of each segment."""
-    for line in table.to_string(index=False).splitlines():
+def report_market(market: Market, datamodule: WindowDataModule) -> None:
+    """Print rows, samples and dates of each segment; warn of bridged days and constant columns."""
+    for line in datamodule.table.to_string(index=False).splitlines():
         log.info(line)
-
-
-def report_constants(training_rows: pd.DataFrame) -> None:
-    """Warn of columns that tell a model nothing."""
-    is_same = (training_rows == training_rows.iloc[0]).all()
-    same = [str(name) for name in training_rows.columns[is_same]]
+    for line in market.panel.bridging(pd.DatetimeIndex(datamodule.features.index)):
+        log.warning(line)
+    training = datamodule.training_rows
+    same = [str(name) for name in training.columns[(training == training.iloc[0]).all()]]
     if same:
         log.warning("%s: the same on all training rows, so it tells nothing", ", ".join(same))
+
+
+def report_result(result: RunResult, datamodule: WindowDataModule) -> None:
+    """Print scores and summary; the last line says what the run is worth."""
+    config, emoji = result.config, result.config.report.emoji
+    report_validation(result.facts, config.monitor, result.folder)
+    report_scores(result.assessment.scores)
+    report_assessment(result.assessment)
+    for line in (*summary_lines(result, datamodule), result.assessment.evidence.line):
+        test_log.info(line)
+    test_log.info(_with_symbol("verdict", result.sentence, emoji=emoji))
 
 
 def report_validation(facts: TrainingFacts, monitor: str, folder: Path) -> None:
@@ -290,29 +285,20 @@ def _print_table(title: str, table: pd.DataFrame) -> None:
         test_log.info(line)
 
 
-def summary_lines(
-    *,
-    samples: dict[str, int],
-    features: str,
-    facts: TrainingFacts,
-    scores: Scores,
-    labels: Labels,
-    emoji: bool,
-) -> list[str]:
-    """Say in plain language what was done and what came of it.
-
-    Args:
-        samples: Number by segment.
-        features: What the model read, in words.
-        facts: How the fit went.
-        scores: Of the test segment.
-        labels: Words for them.
-        emoji: Whether a symbol stands before each line.
-    """
+def summary_lines(result: RunResult, datamodule: WindowDataModule) -> list[str]:
+    """Say in plain language what was done and what came of it."""
+    config, facts, labels = result.config, result.facts, result.labels
+    scores, table = result.assessment.scores, datamodule.table
+    samples = [f"{row.samples} {row.segment}" for row in table.itertuples()]
     ended = "stopped early" if facts.stopped_early else "ran to its last epoch"
     lines = [
-        ("data", f"Data split: {', '.join(f'{n} {name}' for name, n in samples.items())} samples"),
-        ("features", f"Features prepared: {features}"),
+        ("data", f"Data split: {', '.join(samples)} samples"),
+        (
+            "features",
+            f"Features prepared: {datamodule.features.shape[1]} columns, windows of "
+            f"{config.window.sequence_length} days, scaler {config.scaling.method} fitted on "
+            "training rows",
+        ),
         ("model", f"Model complexity: {labels.complexity} ({facts.num_parameters:,} parameters)"),
         (
             "training",
@@ -332,14 +318,7 @@ def summary_lines(
         ),
         ("correlation", f"Correlation: {labels.correlation} ({_number(scores.correlation, 3)})"),
     ]
-    return [_with_symbol(symbol, line, emoji=emoji) for symbol, line in lines]
-
-
-def report_verdict(lines: list[str], sentence: str, *, emoji: bool) -> None:
-    """Print the summary and, last, the sentence that says what the run is worth."""
-    for line in lines:
-        test_log.info(line)
-    test_log.info(_with_symbol("verdict", sentence, emoji=emoji))
+    return [_with_symbol(symbol, line, emoji=config.report.emoji) for symbol, line in lines]
 
 
 def _with_symbol(symbol: str, text: str, *, emoji: bool) -> str:

@@ -4,11 +4,13 @@ import json
 import struct
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.metadata import (
@@ -80,6 +82,17 @@ def silence_writer() -> None:
 def _leave_to_the_caller(failed: threading.ExceptHookArgs) -> None:
     if not isinstance(failed.exc_value, OSError):
         USUAL_HOOK(failed)
+
+
+@contextmanager
+def marking_failure(folder: str) -> Iterator[None]:
+    """Write that a run has failed, whatever ends it."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to tell
+            rank_zero_only(close_session)(folder, None, (), step=0)
+        raise
 
 
 def close_session(

@@ -1,4 +1,4 @@
-"""The files that a run leaves: written whole or not at all, and read as somebody else's."""
+"""What a run was made of: command, code, versions, input files and the table it trained on."""
 
 import hashlib
 import json
@@ -6,12 +6,19 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:  # train.py needs this module for its --help, which has no time for pandas
-    import pandas as pd
+import pandas as pd
+from pandas.util import hash_pandas_object
+
+from ironore_lightning.data.datamodule import WindowDataModule
+from ironore_lightning.data.market import Market
+from ironore_lightning.errors import DataError
+from ironore_lightning.files import read_json
+from ironore_lightning.run_folder.layout import PROVENANCE_FILE
+from ironore_lightning.run_folder.record import Provenance
 
 PACKAGES = (
     "ironore_lightning",
@@ -35,56 +42,45 @@ GIT_SECONDS = 10
 """How long git may take, as on a network that does not answer; then its state is not known."""
 
 
-def provenance(
-    *,
-    seed: int,
-    digests: Mapping[str, str],
-    features: "pd.DataFrame",
-    target: "pd.DataFrame",
-    training: range,
-) -> dict[str, Any]:
-    """Say what a run was made of: command, code, versions, seed, input files and built table.
-
-    Args:
-        seed: Of the run.
-        digests: SHA-256 by input file.
-        features: As the model reads them, unscaled, shape (T, F).
-        target: By origin, T rows.
-        training: Rows of the training segment.
-    """
-    from importlib.metadata import version  # takes time that --help does not have
-
+def provenance(market: Market, datamodule: WindowDataModule) -> dict[str, Any]:
+    """Say what a run was made of: command, code, versions, seed, input files and built table."""
     return {
         "command": [Path(sys.executable).name, *sys.argv],
         "git": _git_state(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: version(name) for name in PACKAGES},
-        "seed": seed,
-        "input_sha256": dict(digests),
-        "table_sha256": table_digest(features, target),
-        "training_sha256": column_digests(features.iloc[training.start : training.stop]),
+        "seed": datamodule.seed,
+        "input_sha256": dict(market.raw.digests),
+        "table_sha256": table_digest(datamodule.features, datamodule.target),
+        "training_sha256": column_digests(datamodule.training_rows),
     }
 
 
-def column_digests(frame: "pd.DataFrame") -> dict[str, str]:
+def column_digests(frame: pd.DataFrame) -> dict[str, str]:
     """Hash each column with its dates, so that a restated one can be named."""
-    from pandas.util import hash_pandas_object
-
     return {
         str(name): hashlib.sha256(hash_pandas_object(frame[name]).to_numpy().tobytes()).hexdigest()
         for name in frame
     }
 
 
-def table_digest(features: "pd.DataFrame", target: "pd.DataFrame") -> str:
+def table_digest(features: pd.DataFrame, target: pd.DataFrame) -> str:
     """Hash the dates, names and values of what a model is trained on."""
-    from pandas.util import hash_pandas_object
-
     digest = hashlib.sha256(json.dumps(list(features.columns)).encode())
     for frame in (features, target):
         digest.update(hash_pandas_object(frame).to_numpy().tobytes())
     return digest.hexdigest()
+
+
+def require_same_table(folder: Path, datamodule: WindowDataModule) -> None:
+    """Raise unless the table is known to be the one that an interrupted run was training on."""
+    known = read_json(folder / PROVENANCE_FILE, Provenance).table_sha256
+    if table_digest(datamodule.features, datamodule.target) != known:
+        raise DataError(
+            f"{folder}: the data have changed since this run was interrupted, so it cannot go on; "
+            "start it in another folder"
+        )
 
 
 def _git_state() -> dict[str, Any]:

@@ -73,7 +73,7 @@ class SourceSettings(FileSettings):
     """The drivers to read, by header."""
 
 
-class SampleSettings(Settings):
+class SimulationSettings(Settings):
     """The simulated market."""
 
     seed: int = Field(ge=0)
@@ -128,7 +128,7 @@ class DataSettings(Settings):
     """Futures curves by the name of the price leg that is made of them."""
     sources: dict[str, SourceSettings]
     """Files of drivers."""
-    sample: SampleSettings | None
+    sample: SimulationSettings | None
     """The market to simulate; null for real files."""
     table: FileSettings | None
     """One prepared table in place of contracts and sources."""

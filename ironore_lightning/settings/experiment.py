@@ -13,15 +13,19 @@ from ironore_lightning.settings.evaluation import (
     ThresholdSettings,
 )
 from ironore_lightning.settings.samples import (
-    DateSplit,
+    DatasetSettings,
     FeaturesSettings,
-    RatioSplit,
     ScalingSettings,
+    Split,
     TargetSettings,
-    WalkForwardSplit,
     WindowSettings,
 )
-from ironore_lightning.settings.training import HardwareSettings, ModelSettings, TrainingSettings
+from ironore_lightning.settings.training import (
+    FitSettings,
+    HardwareSettings,
+    ModelSettings,
+    TrainingSettings,
+)
 
 MONITORS = ("val/loss", "val/rmse", "val/mae")
 
@@ -50,7 +54,7 @@ class Config(Settings):
     data: DataSettings
     features: FeaturesSettings
     target: TargetSettings
-    split: Annotated[RatioSplit | DateSplit | WalkForwardSplit, Field(discriminator="method")]
+    split: Annotated[Split, Field(discriminator="method")]
     window: WindowSettings
     scaling: ScalingSettings
     model: ModelSettings
@@ -59,6 +63,24 @@ class Config(Settings):
     hardware: HardwareSettings
     evaluation: EvaluationSettings
     report: ReportSettings
+
+    @property
+    def dataset(self) -> DatasetSettings:
+        """Return how the panel becomes samples."""
+        return DatasetSettings(
+            features=self.features.names,
+            target=self.target,
+            split=self.split,
+            window=self.window,
+            scaling=self.scaling,
+            batch_size=self.training.batch_size,
+            seed=self.seed,
+        )
+
+    @property
+    def fit(self) -> FitSettings:
+        """Return all that a fit is told."""
+        return FitSettings(self.model, self.training, self.hardware, self.monitor, self.seed)
 
     @model_validator(mode="after")
     def _target_is_not_a_feature(self) -> Self:

@@ -1,6 +1,7 @@
 """What a sample is: features, target, split, window, scale."""
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -127,3 +128,30 @@ class ScalingSettings(Settings):
     """How features are scaled; fitted on training rows only. The target is never scaled."""
 
     method: Literal["minmax", "standard", "robust", "none"]
+
+
+Split = RatioSplit | DateSplit | WalkForwardSplit
+"""How time is cut into train, validation and test."""
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """How a panel becomes samples, as `Config.dataset` puts it together.
+
+    Attributes:
+        features: What the model reads.
+        target: What it forecasts.
+        split: Where time is cut.
+        window: How many days a sample holds.
+        scaling: How features are scaled.
+        batch_size: Samples of a training batch (B).
+        seed: Of the order of the training batches.
+    """
+
+    features: tuple[FeatureSettings, ...]
+    target: TargetSettings
+    split: Split
+    window: WindowSettings
+    scaling: ScalingSettings
+    batch_size: int
+    seed: int

@@ -1,5 +1,6 @@
 """The network, how it is fitted, and on what."""
 
+from dataclasses import dataclass
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -61,3 +62,22 @@ class HardwareSettings(Settings):
         if self.precision == "16-mixed" and self.accelerator == "cpu":
             raise ValueError("precision 16-mixed needs a gpu; on a cpu take 32-true or bf16-mixed")
         return self
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """All that a fit is told, as `Config.fit` puts it together.
+
+    Attributes:
+        model: The network.
+        training: How it is fitted.
+        hardware: Where.
+        monitor: The score that stops the fit and chooses the checkpoint.
+        seed: Of the weights and the dropout.
+    """
+
+    model: ModelSettings
+    training: TrainingSettings
+    hardware: HardwareSettings
+    monitor: str
+    seed: int

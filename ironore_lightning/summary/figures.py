@@ -1,4 +1,4 @@
-"""The five figures of a search: what was tried, what it showed, and what was chosen.
+"""The four figures of a search: what was tried, what it showed, and what was chosen.
 
 Trials are compared by validation alone; test days are scored for the chosen trial only.
 """
@@ -25,7 +25,6 @@ from ironore_lightning.report.style import (
     RIGHT,
     SMALL_SIZE,
     WRONG,
-    Side,
     Values,
     counted,
     date_axis,
@@ -54,8 +53,8 @@ from ironore_lightning.summary.sensitivity import (
     short_names,
 )
 
-MOST_RANKED, MOST_LISTED = 25, 15
-"""Trials in the figure of the ranking; in the table."""
+MOST_RANKED = 25
+"""Trials in the figure of the ranking."""
 _MOST_SHARES, _MOST_SLICES, _MOST_AXES = 8, 4, 5
 # So many values of a setting have a tick each, as numbers also a place each.
 _FEW_VALUES = 6
@@ -65,16 +64,6 @@ _SETTINGS_ROWS = 17
 # Ticks of more letters, all together, do not stand side by side below a panel.
 _MOST_LETTERS = 24
 _WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
-_TABLE: dict[str, tuple[float, Side]] = {
-    "rank": (0.04, "right"),
-    "trial": (0.055, "left"),
-    "validation": (0.64, "right"),
-    "sd over seeds": (0.745, "right"),
-    "runs": (0.79, "right"),
-    "parameters": (0.89, "right"),
-    "seconds": (0.98, "right"),
-}
-"""Columns of the table by their heading: the edge that the cells stand at, and which it is."""
 _BLUE_TO_GREY = LinearSegmentedColormap.from_list("trials", [FORECAST, "#DDDDDD"])
 
 
@@ -117,7 +106,7 @@ class Tuning:
 
 
 def tuning_figures(tuning: Tuning) -> dict[str, Figure]:
-    """Draw the five figures of a search.
+    """Draw the four figures of a search.
 
     Returns:
         Figures by file name without suffix.
@@ -130,7 +119,6 @@ def tuning_figures(tuning: Tuning) -> dict[str, Figure]:
     return {
         "best_model": _draw_best(tuning),
         "performance_rankings": _draw_rankings(tuning),
-        "comparison_table": _draw_table(tuning),
         "recommendation": _draw_recommendation(tuning),
         "top_models_timeseries": _draw_series(tuning),
     }
@@ -278,36 +266,6 @@ def _draw_luck(axes: Axes, ranking: pd.DataFrame) -> None:
     within = int((ranking["validation"] <= best + typical).sum())
     label = f"within one spread over seeds of the best ({counted(within, 'trial')})"
     axes.axvspan(best, best + typical, color=BAND, alpha=0.4, linewidth=0, label=label)
-
-
-def _draw_table(tuning: Tuning) -> Figure:
-    figure = _open(tuning)
-    axes = figure.subplots()
-    shown = tuning.ranking.head(MOST_LISTED)
-    labels, naming = _labels(tuning, shown["trial"])
-    style_axes(axes, f"{_shown_text(tuning, shown)}; the first is chosen\n{naming}", "", "")
-    axes.axis("off")
-    axes.set(xlim=(0, 1), ylim=(MOST_LISTED + 1, 0))
-    axes.axhspan(1, 2, color=FORECAST, alpha=0.12, linewidth=0)
-    rows = [_cells(row) for _, row in shown.iterrows()]
-    ranks = map(str, range(1, len(rows) + 1))
-    lines = [(rank, label, *row) for rank, label, row in zip(ranks, labels, rows, strict=True)]
-    for height, cells in enumerate([tuple(_TABLE), *lines]):
-        axes.axhline(height + 1, color=BAND, linewidth=0.8)
-        for text, (edge, side) in zip(cells, _TABLE.values(), strict=True):
-            write(axes, edge, height + 0.5, text, side=side, bold=height == 0)
-    return figure
-
-
-def _cells(trial: pd.Series) -> tuple[str, ...]:
-    """Write what the table says of a trial after its rank and name."""
-    return (
-        f"{trial['validation']:.6g}",
-        "one seed" if np.isnan(trial["spread"]) else f"{trial['spread']:.3g}",
-        str(trial["num_runs"]),
-        f"{trial['num_parameters']:,}",
-        f"{trial['seconds']:,.0f}",
-    )
 
 
 def _draw_recommendation(tuning: Tuning) -> Figure:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ironore_lightning.evaluation.assessment import Block, skill_blocks
 from ironore_lightning.evaluation.comparison import base_rate
 from ironore_lightning.evaluation.metrics import guessing_band
-from ironore_lightning.report.plots import draw_figures
+from ironore_lightning.report.figures import draw_figures
 from ironore_lightning.report.style import (
     BAND,
     FORECAST,

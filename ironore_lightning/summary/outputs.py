@@ -33,7 +33,6 @@ LISTED_TRIALS = 10
 CAPTIONS = {
     "best_model": "The trial that validation chose, and its settings",
     "performance_rankings": "All trials by validation; test scores are not shown on purpose",
-    "comparison_table": "The first trials side by side",
     "recommendation": "What mattered on validation, and what was tried when",
     "top_models_timeseries": "What the first trials forecast for the test days",
     "joined_forecast": "The folds of the walk-forward joined to one series",

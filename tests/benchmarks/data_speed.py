@@ -75,16 +75,17 @@ def work(path: Path) -> None:
     """Go from a table to a thousand steps, and print what each part took."""
     from bare_loop import step
 
+    from ironore_lightning.data.datamodule import WindowDataModule, build_datamodule
     from ironore_lightning.data.features import build_features, build_target
     from ironore_lightning.data.market import build_market
-    from ironore_lightning.experiment import build_forecaster, cut_samples, lay_windows
     from ironore_lightning.model.hardware import set_up_process
+    from ironore_lightning.model.training import build_forecaster
 
     config = table_config(path)
     set_up_process(config.hardware)
     started = time.perf_counter()
     panel = build_market(config.data, config.target).panel
-    datamodule = cut_samples(panel, config)
+    datamodule = build_datamodule(panel, config.dataset)
     next(iter(datamodule.train_dataloader()))
     first_batch = time.perf_counter() - started
     del datamodule
@@ -92,12 +93,12 @@ def work(path: Path) -> None:
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
     before = memory(reset_peak=True)
-    datamodule = lay_windows(features, target, config)
+    datamodule = WindowDataModule(features, target, config.dataset)
     for _ in steps(datamodule):
         pass
     added = memory() - before
 
-    forecaster = build_forecaster(datamodule, config)
+    forecaster = build_forecaster(datamodule.features.shape[1], config.fit)
     (optimizer,), _ = forecaster.configure_optimizers()
     started = time.perf_counter()
     for batch in steps(datamodule):

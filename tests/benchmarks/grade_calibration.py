@@ -14,19 +14,21 @@ Exit status 1 if a rate misses its bound.
 import argparse
 import gc
 import multiprocessing
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_dir
-from lightning import seed_everything
-from lightning.pytorch.loggers import TensorBoardLogger
+from parts_of_a_run import samples_of, workspace_of
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -38,11 +40,11 @@ from ironore_lightning.evaluation.baselines import Samples, point_baselines
 from ironore_lightning.evaluation.comparison import Row, compare
 from ironore_lightning.evaluation.evidence import GRADES, Evidence, Findings, grade_findings
 from ironore_lightning.evaluation.significance import clopper_pearson
-from ironore_lightning.experiment import build_datamodule, build_forecaster, fit, predict
 from ironore_lightning.model.hardware import set_up_process
+from ironore_lightning.model.training import train
 from ironore_lightning.report.console import silence_lightning
 from ironore_lightning.settings.composition import to_config
-from ironore_lightning.settings.data import SampleSettings
+from ironore_lightning.settings.data import SimulationSettings
 from ironore_lightning.settings.evaluation import EvaluationSettings
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.settings.samples import WalkForwardSplit
@@ -98,8 +100,8 @@ class Award:
 
 def grade_market(job: Job, config: Config) -> list[Award]:
     """Draw a market, forecast the test days of each length, and grade every forecaster."""
-    market = simulate_market(SampleSettings(seed=job.seed, signal=SIGNALS[job.kind]))
-    whole = build_datamodule(as_raw(market), config)
+    market = simulate_market(SimulationSettings(seed=job.seed, signal=SIGNALS[job.kind]))
+    whole = samples_of(config, as_raw(market))
     awards = []
     for num_days in LENGTHS:
         module = cut(whole, config, num_days=num_days)
@@ -138,16 +140,7 @@ def cut(whole: WindowDataModule, config: Config, *, num_days: int) -> WindowData
     split = WalkForwardSplit(
         method="walk_forward", initial=before, step=num_days, val=0.15, rolling=False, fold=0
     )
-    return WindowDataModule(
-        features=whole.features,
-        target=whole.target,
-        split=split,
-        scaling=config.scaling,
-        sequence_length=config.window.sequence_length,
-        horizon=config.target.horizon,
-        batch_size=config.training.batch_size,
-        seed=config.seed,
-    )
+    return WindowDataModule(whole.features, whole.target, replace(config.dataset, split=split))
 
 
 def as_samples(module: WindowDataModule) -> Samples:
@@ -163,13 +156,8 @@ def as_samples(module: WindowDataModule) -> Samples:
 def fit_network(module: WindowDataModule, config: Config) -> np.ndarray:
     """Train the network as a run does, and forecast every sample."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        seed_everything(config.seed, verbose=False)
-        forecaster = build_forecaster(module, config)
-        logger = TensorBoardLogger(folder, "", "", default_hp_metric=False)
-        trainer, _ = fit(forecaster, module, logger, config, folder)
-        parameters = predict(trainer, forecaster, module, folder)
-    return forecaster.head.forecast(parameters).double().numpy()
+        trained = train(module, config.fit, workspace_of(config, Path(name)))
+    return trained.forecaster.head.forecast(trained.parameters).double().numpy()
 
 
 def find(

@@ -1,7 +1,7 @@
 """How long a fit takes, beside a loop in plain PyTorch.
 
 Every candidate lives in a process of its own, since threads and memory are set up for a process,
-and they take turns. A fit is `experiment.fit` with all that a run has: validation, early stopping,
+and they take turns. A fit is `training.fit` with all that a run has: validation, early stopping,
 best and last checkpoint, TensorBoard, a console line each epoch. The bare loop
 (`bare_loop.fit_bare`) has the same mathematics, batches, process set-up and early stopping, keeps
 the best weights in memory, and writes nothing. The usual loop (`bare_loop.fit_usual`) is what
@@ -22,6 +22,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measuring import ROOT, Row, compose_config, print_table, ratios, take_turns, user_environment
 
@@ -144,12 +146,10 @@ def num_samples(overrides: Sequence[str]) -> int:
 
 def prepare(overrides: Sequence[str]):
     """Compose settings, and cut the sample market."""
-    from ironore_lightning.data.market import build_market
-    from ironore_lightning.experiment import cut_samples
+    from parts_of_a_run import samples_of
 
     config = compose_config(*overrides)
-    panel = build_market(config.data, config.target).panel
-    return config, cut_samples(panel, config)
+    return config, samples_of(config)
 
 
 def work(kind: str, overrides: Sequence[str]) -> None:
@@ -157,9 +157,10 @@ def work(kind: str, overrides: Sequence[str]) -> None:
     import torch
     from bare_loop import fit_bare, fit_usual
     from lightning import seed_everything
+    from parts_of_a_run import workspace_of
 
-    from ironore_lightning.experiment import build_forecaster, build_logger, fit
     from ironore_lightning.model.hardware import set_up_process
+    from ironore_lightning.model.training import build_forecaster, fit
     from ironore_lightning.report.console import silence_lightning
 
     config, datamodule = prepare(overrides)
@@ -173,9 +174,9 @@ def work(kind: str, overrides: Sequence[str]) -> None:
             started = time.perf_counter()
             if kind == "fit":
                 seed_everything(config.seed, verbose=False)
-                forecaster = build_forecaster(datamodule, config)
-                logger = build_logger(Path(folder), None)
-                _, facts = fit(forecaster, datamodule, logger, config, Path(folder))
+                forecaster = build_forecaster(datamodule.features.shape[1], config.fit)
+                workspace = workspace_of(config, Path(folder))
+                _, facts = fit(forecaster, datamodule, config.fit, workspace)
                 epochs = facts.num_epochs
             else:
                 loop = {"bare": fit_bare, "usual": fit_usual}[kind]

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.dates import date2num
 
 from ironore_lightning.report import plots, style
-from ironore_lightning.report.plots import draw_figures
+from ironore_lightning.report.figures import draw_figures
 from ironore_lightning.report.style import fit_heading, open_figure, style_axes, write_figures
 
 NAMES = [

@@ -6,6 +6,7 @@ the moves of the market look as small as they are.
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from ironore_lightning.evaluation.comparison import correlation
 from ironore_lightning.evaluation.days import hits
+from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.style import (
     ACTUAL,
     BAND,
@@ -30,6 +32,7 @@ from ironore_lightning.report.style import (
     Dates,
     Values,
     date_axis,
+    default_style,
     draw_line,
     legend_above,
     legend_below,
@@ -37,7 +40,9 @@ from ironore_lightning.report.style import (
     note,
     open_figure,
     style_axes,
+    write_figures,
 )
+from ironore_lightning.run_folder.results import RunResult
 
 Flags = NDArray[np.bool_]
 
@@ -115,6 +120,18 @@ def draw_figures(predictions: pd.DataFrame, *, title: str) -> dict[str, Figure]:
         "residuals_analysis": _draw_residuals(days, title),
         "distribution_comparison": _draw_distribution(days, title),
     }
+
+
+@default_style
+def write_run_figures(result: RunResult) -> list[Path]:
+    """Draw a run and write its figures; return their files, sorted."""
+    config, folder = result.config, result.folder / "plots"
+    title = (
+        f"{config.name}: LSTM on {len(config.features.names)} columns of data={config.data.name}"
+    )
+    figures = draw_figures(result.forecasts.predictions, title=title)
+    write_figures(figures | equity_figures(result.days, config.evaluation, title=title), folder)
+    return sorted(folder.glob("*.png"))
 
 
 def _test_days(predictions: pd.DataFrame) -> _Days:

@@ -1,0 +1,218 @@
+"""One fit: the trainer, early stopping, checkpoints, and what the best epoch forecasts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer, seed_everything
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+
+from ironore_lightning.data.datamodule import WindowDataModule
+from ironore_lightning.errors import MachineError
+from ironore_lightning.model.checkpoints import (
+    WEIGHTS,
+    Checkpoints,
+    network_parts,
+    read_checkpoint,
+    read_last,
+    require_finite,
+)
+from ironore_lightning.model.distributed import DistributedShutdown, has_lost_a_process
+from ironore_lightning.model.forecaster import Forecaster
+from ironore_lightning.settings.training import FitSettings
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """How a fit went.
+
+    Attributes:
+        num_epochs: Epochs run.
+        best_epoch: The epoch whose weights were kept, from 1.
+        best_score: Its `monitor` on the validation segment.
+        stopped_early: Whether patience ended it.
+        seconds: Wall-clock time of its epochs.
+        num_parameters: Trainable numbers of the network.
+    """
+
+    num_epochs: int
+    best_epoch: int
+    best_score: float
+    stopped_early: bool
+    seconds: float
+    num_parameters: int
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a fit writes, who watches it, and what it goes on from.
+
+    Attributes:
+        folder: Of the run; checkpoints go below it.
+        logger: Where curves go.
+        report: Watches, and has numbers that the checkpoints keep.
+        callbacks: Others who watch.
+        last: The state of an interrupted fit, as `read_state` returns it; empty at the start.
+    """
+
+    folder: Path
+    logger: Logger
+    report: Callback
+    callbacks: Sequence[Callback]
+    last: dict[str, Any]
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A fitted network.
+
+    Attributes:
+        forecaster: With the weights of its best epoch.
+        facts: How the fit went.
+        parameters: What it says of every sample, shape (N, P), in their order.
+    """
+
+    forecaster: Forecaster
+    facts: TrainingFacts
+    parameters: Tensor
+
+
+def train(
+    datamodule: WindowDataModule, settings: FitSettings, workspace: Workspace
+) -> TrainedNetwork:
+    """Fit a network, and let its best epoch forecast every sample.
+
+    Raises:
+        TrainingError: If a loss is no number.
+        MachineError: If another process that trains the same network has gone.
+        SystemExit: With 130 after Ctrl-C and 143 after SIGTERM.
+    """
+    seed_everything(settings.seed, verbose=False)
+    forecaster = build_forecaster(datamodule.features.shape[1], settings)
+    try:
+        trainer, facts = fit(forecaster, datamodule, settings, workspace)
+        parameters = predict(trainer, forecaster, datamodule, workspace.checkpoints)
+    except SystemExit as ended:  # lightning says 1 of Ctrl-C, and nothing of SIGTERM
+        raise SystemExit(130 if ended.code == 1 else 143) from ended
+    except Exception as error:
+        if settings.hardware.devices > 1 and has_lost_a_process(error):
+            folder = workspace.folder
+            raise MachineError(f"{folder}: another process of this run has ended") from error
+        raise
+    return TrainedNetwork(forecaster, facts, parameters)
+
+
+def build_forecaster(num_features: int, settings: FitSettings) -> Forecaster:
+    """Build an untrained network for windows of so many columns (F)."""
+    return Forecaster(
+        num_features=num_features,
+        model=settings.model.model_dump(),
+        training=settings.training.model_dump(),
+        monitor=settings.monitor,
+    )
+
+
+def fit(
+    forecaster: Forecaster,
+    datamodule: WindowDataModule,
+    settings: FitSettings,
+    workspace: Workspace,
+) -> tuple[Trainer, TrainingFacts]:
+    """Train until patience or epochs run out; stopping and checkpoint watch the one `monitor`.
+
+    What follows a fit that goes on is what would have followed without a stop.
+
+    Raises:
+        TrainingError: If a loss is no number.
+    """
+    stopping = EarlyStopping(settings.monitor, patience=settings.training.patience)
+    last = workspace.last
+    checkpoints = Checkpoints(workspace.checkpoints, stopping, workspace.report, last)
+    several = [DistributedShutdown()] if settings.hardware.devices > 1 else []
+    callbacks = [stopping, workspace.report, *workspace.callbacks, *several, checkpoints]
+    trainer = build_trainer(settings, workspace, callbacks)
+    is_over = bool(last) and (last["has_stopped"] or last["epoch"] + 1 == trainer.max_epochs)
+    if not is_over:
+        try:
+            trainer.fit(forecaster, datamodule=datamodule)
+        finally:
+            checkpoints.write_best()
+    return trainer, _facts(forecaster, checkpoints.numbers)
+
+
+def build_trainer(
+    settings: FitSettings, workspace: Workspace, callbacks: Sequence[Callback]
+) -> Trainer:
+    """Set lightning up for the configured machine, quiet but for our own callbacks.
+
+    Slurm is none of its business: it would go on from any `hpc_ckpt_*.ckpt` in the working
+    directory, write one there, and queue the job again. Of the two settings against that, the
+    environment stops the writing, and the root directory has no such file to read.
+    """
+    hardware = settings.hardware
+    return Trainer(
+        default_root_dir=workspace.checkpoints,
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        strategy="ddp" if hardware.devices > 1 else "auto",
+        precision=hardware.precision,
+        deterministic=hardware.deterministic,
+        max_epochs=settings.training.max_epochs,
+        logger=workspace.logger,
+        log_every_n_steps=1,
+        callbacks=list(callbacks),
+        plugins=[LightningEnvironment()],
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # the sampler shares its batches out itself
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _facts(forecaster: Forecaster, numbers: Mapping[str, Any]) -> TrainingFacts:
+    """Say how a fit went, before and after an interruption."""
+    weights = forecaster.parameters()
+    return TrainingFacts(
+        num_epochs=numbers["epoch"] + 1,
+        best_epoch=numbers["best_epoch"] + 1,
+        best_score=numbers["best_score"],
+        stopped_early=numbers["has_stopped"],
+        seconds=numbers["seconds"],
+        num_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
+    )
+
+
+def predict(
+    trainer: Trainer, forecaster: Forecaster, datamodule: WindowDataModule, checkpoints: Path
+) -> Tensor:
+    """Let the checkpoint that validation chose forecast every sample, shape (N, P)."""
+    best = checkpoints / "best.ckpt"
+    forecaster.load_state_dict(read_checkpoint(best, network_parts(forecaster))[WEIGHTS])
+    batches: Any = trainer.predict(forecaster, datamodule=datamodule)
+    parameters = torch.cat(batches)
+    require_finite(best, "the forecast of its network", parameters)
+    return parameters
+
+
+def read_state(folder: Path, num_features: int, settings: FitSettings) -> dict[str, Any]:
+    """Read what the interrupted run of a folder goes on from.
+
+    Raises:
+        ConfigError: If one of its checkpoints is not whole, or not of such a run.
+    """
+    checkpoints = folder / "checkpoints"
+    with torch.device("meta"):  # only its form is asked for
+        network = build_forecaster(num_features, settings)
+    last = read_last(checkpoints / "last.ckpt", network, settings.training, settings.hardware)
+    read_checkpoint(checkpoints / "best.ckpt", network_parts(network))
+    return last

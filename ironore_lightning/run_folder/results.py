@@ -1,0 +1,83 @@
+"""What a run found, and the files that hold it."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ironore_lightning.data.datamodule import WindowDataModule
+from ironore_lightning.evaluation.assessment import Assessment
+from ironore_lightning.evaluation.days import ScoredDays
+from ironore_lightning.evaluation.forecasts import Forecasts
+from ironore_lightning.evaluation.labels import Labels
+from ironore_lightning.files import write_csv, write_json
+from ironore_lightning.model.training import TrainingFacts
+from ironore_lightning.run_folder.layout import RESULTS_FILE
+from ironore_lightning.settings.experiment import Config
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run found.
+
+    Attributes:
+        config: Its settings.
+        folder: Where its files are.
+        facts: How the fit went.
+        forecasts: Of model and baselines, with the checkpoint that validation chose.
+        assessment: Of the test segment.
+        labels: Words for its scores.
+        sentence: What it is worth.
+    """
+
+    config: Config
+    folder: Path
+    facts: TrainingFacts
+    forecasts: Forecasts
+    assessment: Assessment
+    labels: Labels
+    sentence: str
+
+    @property
+    def objective(self) -> float:
+        """Best `monitor` on the validation segment, which a sweep makes small."""
+        return self.facts.best_score
+
+    @property
+    def days(self) -> ScoredDays:
+        """The days of the test segment."""
+        return self.forecasts.test_days(self.config.target)
+
+
+def write_results(result: RunResult, datamodule: WindowDataModule) -> None:
+    """Write forecasts, assessment and, last, the record of the whole run."""
+    folder, dates = result.folder, result.days.frame["date"]
+    write_csv(folder / "predictions.csv", result.forecasts.predictions, index=False)
+    for name in ("baselines", "density"):
+        dated = pd.concat([dates, getattr(result.forecasts, name)], axis=1)
+        write_csv(folder / f"{name}.csv", dated, index=False)
+    evaluation = _evaluation(result)
+    write_json(folder / "evaluation_results.json", evaluation)
+    training = datamodule.training_rows.index
+    record = {
+        "settings": result.config.model_dump(mode="json"),
+        "split": datamodule.table.to_dict("records"),
+        "training_rows": {
+            "first_date": f"{training[0]:%Y-%m-%d}",
+            "last_date": f"{training[-1]:%Y-%m-%d}",
+        },
+        "training": asdict(result.facts),
+        "evaluation": evaluation,
+    }
+    write_json(folder / RESULTS_FILE, record)
+
+
+def _evaluation(result: RunResult) -> dict[str, Any]:
+    return {
+        "segment": "test",
+        "mape_is": "of the price rebuilt from the return; of a return it has no meaning",
+        **asdict(result.assessment),
+        "labels": asdict(result.labels),
+        "sentence": result.sentence,
+    }
