@@ -39,7 +39,7 @@ def main(composed: DictConfig) -> float:
                 checkpoint = this.start(settings)
                 with quick_imports():
                     from ironore_lightning.experiment import run_experiment
-                    from ironore_lightning.sweep.pruning import pruning_callbacks
+                    from ironore_lightning.sweep.search import pruning_callbacks
 
                 watching = pruning_callbacks(config.monitor)
                 result = run_experiment(config, folder, callbacks=watching, checkpoint=checkpoint)

@@ -27,7 +27,7 @@ HEAVY = (
     "ironore_lightning.experiment",
     "ironore_lightning.cli.resume",
     "ironore_lightning.sweep.plugins",
-    "ironore_lightning.sweep.pruning",
+    "ironore_lightning.sweep.search",
     "ironore_lightning.summary.outputs",
     "statsmodels.stats.multitest",
     "statsmodels.tsa.stattools",

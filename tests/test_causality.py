@@ -18,8 +18,8 @@ from parts_of_a_run import samples_of
 from ironore_lightning.data.datamodule import build_datamodule
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.model.bilstm import BiLSTM, Shape
 from ironore_lightning.model.heads import NUM_OUTPUTS
-from ironore_lightning.model.network import BiLSTM
 
 DAYS = {
     "a roll day": "2023-01-31",
@@ -80,7 +80,7 @@ def assemble(raw, config, *, tamper: Callable[[Panel], Panel] = lambda panel: pa
 @cache
 def untrained(num_features, settings):
     torch.manual_seed(0)
-    return BiLSTM(num_features, settings, num_outputs=NUM_OUTPUTS[settings.head]).eval()
+    return BiLSTM(Shape(num_features, 20, NUM_OUTPUTS[settings.head]), settings).eval()
 
 
 def known(module, config, day):

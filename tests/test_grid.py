@@ -24,8 +24,8 @@ from ironore_lightning.run_folder import status
 from ironore_lightning.run_folder.status import lock_folder
 from ironore_lightning.settings.samples import WalkForwardSplit
 from ironore_lightning.sweep.folds import with_all_folds
-from ironore_lightning.sweep.grid import GridSweeper, combinations, folder_name, with_values
-from ironore_lightning.sweep.outcomes import require_none_refused
+from ironore_lightning.sweep.grid import GridSweeper, combinations, folder_name
+from ironore_lightning.sweep.sweeper import require_none_refused, with_values
 
 ROOT = Path(__file__).parents[1]
 SAFE = re.compile(r"[A-Za-z0-9_.,=+-]+")

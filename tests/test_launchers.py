@@ -12,7 +12,7 @@ from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.sweep.callback import MultirunCallback
-from ironore_lightning.sweep.grid import launch
+from ironore_lightning.sweep.sweeper import launch
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=2")

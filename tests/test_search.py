@@ -25,8 +25,7 @@ from ironore_lightning.run_folder import status
 from ironore_lightning.run_folder.status import Status, lock_folder, read_status, run_attempt
 from ironore_lightning.sweep import study as studies
 from ironore_lightning.sweep.search import OptunaSweeper, search_space
-from ironore_lightning.sweep.settings import SearchSettings, read_settings
-from ironore_lightning.sweep.study import ask, pruning, tell
+from ironore_lightning.sweep.study import SearchSettings, ask, pruning, read_settings, tell
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {

@@ -6,6 +6,7 @@ from typing import Any, cast
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
@@ -14,20 +15,23 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ironore_lightning.data.windows import Batch
 from ironore_lightning.errors import TrainingError
 from ironore_lightning.evaluation.metrics import epoch_metrics
+from ironore_lightning.model.bilstm import Shape
 from ironore_lightning.model.heads import NUM_OUTPUTS, Head
 from ironore_lightning.model.losses import MeanLoss
-from ironore_lightning.model.network import BiLSTM
+from ironore_lightning.model.networks import build_network
 from ironore_lightning.model.optimizers import build_optimizer, build_schedule
-from ironore_lightning.settings.training import ModelSettings, TrainingSettings
+from ironore_lightning.settings.networks import NetworkSettings
+from ironore_lightning.settings.training import TrainingSettings
 
 
 class Forecaster(LightningModule):
-    """Fit a BiLSTM to returns in per cent.
+    """Fit a network to returns in per cent.
 
     Args:
         num_features: Columns of a window (F).
-        model: The fields of `ModelSettings`; plain numbers, so that a checkpoint holds no code.
-        training: The fields of `TrainingSettings`, likewise.
+        sequence_length: Rows of a window (L).
+        model: The fields of its settings; plain numbers, so that a checkpoint holds no code.
+        training: The fields of `TrainingSettings`, plain as well.
         monitor: Score that the learning rate's schedule watches.
     """
 
@@ -35,6 +39,7 @@ class Forecaster(LightningModule):
         self,
         *,
         num_features: int,
+        sequence_length: int,
         model: dict[str, Any],
         training: dict[str, Any],
         monitor: str,
@@ -45,9 +50,10 @@ class Forecaster(LightningModule):
         self.automatic_optimization = False  # a call takes several steps
         self.training_settings = TrainingSettings.model_validate(training)
         self.monitor = monitor
-        settings = ModelSettings.model_validate(model)
+        settings = TypeAdapter[NetworkSettings](NetworkSettings).validate_python(model)
         self.head = Head(settings.head, self.training_settings.loss)
-        self.network = BiLSTM(num_features, settings, num_outputs=NUM_OUTPUTS[settings.head])
+        shape = Shape(num_features, sequence_length, NUM_OUTPUTS[settings.head])
+        self.network = build_network(shape, settings)
         self.val_metrics = epoch_metrics(prefix="val/")
         self.train_loss, self.val_loss = MeanLoss(), MeanLoss()
 
@@ -75,7 +81,7 @@ class Forecaster(LightningModule):
         if self.train_loss.num_samples:  # none when validating without a fit
             # The axis of all curves, and the same in all processes.
             self.log("step", float(self.current_epoch + 1), sync_dist=True)
-            self._log_loss("train/loss", self.train_loss)
+            _log_mean(self, "train/loss", self.train_loss)
             learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.log("learning_rate", learning_rate, sync_dist=True)
 
@@ -95,7 +101,7 @@ class Forecaster(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the validation segment."""
-        self._log_loss("val/loss", self.val_loss)
+        _log_mean(self, "val/loss", self.val_loss)
         self.log_dict(self.val_metrics.compute(), sync_dist=True)
         self.val_metrics.reset()
 
@@ -113,13 +119,14 @@ class Forecaster(LightningModule):
         schedule = build_schedule(optimizer, settings)
         return [optimizer], [] if schedule is None else [schedule]
 
-    def _log_loss(self, name: str, mean: MeanLoss) -> None:
-        # Of all processes: none may go on alone where it is no number.
-        reduce = self.trainer.strategy.reduce
-        total, num_samples = (cast(Tensor, reduce(one, reduce_op="sum")) for one in mean.take())
-        loss = total / num_samples
-        _require_number(name, loss.item(), epoch=self.current_epoch + 1)
-        self.log(name, loss, sync_dist=True)
+
+def _log_mean(module: LightningModule, name: str, mean: MeanLoss) -> None:
+    """Log a mean over the samples of all processes: none may go on where it is no number."""
+    reduce = module.trainer.strategy.reduce
+    total, num_samples = (cast(Tensor, reduce(part, reduce_op="sum")) for part in mean.take())
+    loss = total / num_samples
+    _require_number(name, loss.item(), epoch=module.current_epoch + 1)
+    module.log(name, loss, sync_dist=True)
 
 
 def _require_number(name: str, loss: float, *, epoch: int) -> None:

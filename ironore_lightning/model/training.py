@@ -116,6 +116,7 @@ def build_forecaster(num_features: int, settings: FitSettings) -> Forecaster:
     """Build an untrained network for windows of so many columns (F)."""
     return Forecaster(
         num_features=num_features,
+        sequence_length=settings.sequence_length,
         model=settings.model.model_dump(),
         training=settings.training.model_dump(),
         monitor=settings.monitor,

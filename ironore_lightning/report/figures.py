@@ -127,7 +127,8 @@ def write_run_figures(result: RunResult) -> list[Path]:
     """Draw a run and write its figures; return their files, sorted."""
     config, folder = result.config, result.folder / "plots"
     title = (
-        f"{config.name}: LSTM on {len(config.features.names)} columns of data={config.data.name}"
+        f"{config.name}: {config.model.title} on {len(config.features.names)} columns of "
+        f"data={config.data.name}"
     )
     figures = draw_figures(result.forecasts.predictions, title=title)
     write_figures(figures | equity_figures(result.days, config.evaluation, title=title), folder)

@@ -1,12 +1,13 @@
 """From what Hydra composes to checked settings: all mistakes at once, a line each."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, get_args
 
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from ironore_lightning.errors import ConfigError, closest
@@ -81,6 +82,10 @@ def _describe(mistake: ErrorDetails, tree: object) -> str:
         return f"{key}: {message}" if key else message
     if mistake["type"] == "missing":
         return f"{key}: this key is required"
+    if mistake["type"].startswith("union_tag"):  # which member of a union was meant
+        said, which = mistake["ctx"], mistake["ctx"]["discriminator"].strip("'")
+        known, given = said.get("expected_tags", "the known ones"), said.get("tag", "none")
+        return f"{key}.{which}: must be one of {known}, got {given!r}"
     if mistake["type"] == "extra_forbidden":
         return unknown_key(key)
     return f"{key}: {message[0].lower()}{message[1:]}, got {mistake['input']!r}"
@@ -101,20 +106,26 @@ def _keys(location: tuple[str | int, ...], tree: object, *, missing: bool) -> li
 
 def _closest_key(location: list[str]) -> str:
     """Suggest the known key most like the first part of `location` that is none."""
-    model: Any = Config
+    fields = _fields(Config)
     for part in location:
-        fields = getattr(model, "model_fields", {})
         if part not in fields:
             return _of_a_group(part) or closest(part, fields)
-        model = fields[part].annotation
+        fields = _fields(fields[part].annotation)
     return ""
 
 
 def _of_a_group(key: str) -> str:
     """Return ``; did you mean X?`` for a key that one group has by that very name, or nothing."""
-    groups = [
-        group
-        for group, field in Config.model_fields.items()
-        if key in getattr(field.annotation, "model_fields", {})
-    ]
+    known = _fields(Config)
+    groups = [group for group in known if key in _fields(known[group].annotation)]
     return f"; did you mean '{groups[0]}.{key}'?" if len(groups) == 1 else ""
+
+
+def _fields(annotation: Any) -> dict[str, FieldInfo]:  # noqa: ANN401 - as pydantic keeps it
+    """Return the fields of some settings by name, or of all members of a union of them."""
+    models = get_args(annotation) or (annotation,)
+    return {
+        name: field
+        for model in models
+        for name, field in getattr(model, "model_fields", {}).items()
+    }

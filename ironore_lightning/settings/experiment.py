@@ -12,6 +12,7 @@ from ironore_lightning.settings.evaluation import (
     ReportSettings,
     ThresholdSettings,
 )
+from ironore_lightning.settings.networks import NetworkSettings
 from ironore_lightning.settings.samples import (
     DatasetSettings,
     FeaturesSettings,
@@ -23,7 +24,6 @@ from ironore_lightning.settings.samples import (
 from ironore_lightning.settings.training import (
     FitSettings,
     HardwareSettings,
-    ModelSettings,
     TrainingSettings,
 )
 
@@ -57,7 +57,7 @@ class Config(Settings):
     split: Annotated[Split, Field(discriminator="method")]
     window: WindowSettings
     scaling: ScalingSettings
-    model: ModelSettings
+    model: NetworkSettings
     training: TrainingSettings
     thresholds: ThresholdSettings
     hardware: HardwareSettings
@@ -80,7 +80,14 @@ class Config(Settings):
     @property
     def fit(self) -> FitSettings:
         """Return all that a fit is told."""
-        return FitSettings(self.model, self.training, self.hardware, self.monitor, self.seed)
+        return FitSettings(
+            model=self.model,
+            training=self.training,
+            hardware=self.hardware,
+            monitor=self.monitor,
+            seed=self.seed,
+            sequence_length=self.window.sequence_length,
+        )
 
     @model_validator(mode="after")
     def _target_is_not_a_feature(self) -> Self:

@@ -1,4 +1,4 @@
-"""The network, how it is fitted, and on what."""
+"""How a network is fitted, and on what."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -6,23 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ironore_lightning.settings.base import Settings
-
-
-class ModelSettings(Settings):
-    """The LSTM."""
-
-    hidden_size: int = Field(ge=1, le=4096)
-    """Units a layer and direction (D)."""
-    num_layers: int = Field(ge=1, le=8)
-    """Layers on top of each other."""
-    dropout: float = Field(ge=0, lt=1)
-    """Share of units silenced between layers and before the output, while training."""
-    bidirectional: bool
-    """Whether the window is read backwards as well; both passes end at the origin or before."""
-    layer_norm: bool
-    """Whether the final states are normalised before the output."""
-    head: Literal["point", "gaussian", "student_t", "quantile"]
-    """What is said: one return, or a distribution (fitted by likelihood or pinball loss)."""
+from ironore_lightning.settings.networks import NetworkSettings
 
 
 class TrainingSettings(Settings):
@@ -74,10 +58,12 @@ class FitSettings:
         hardware: Where.
         monitor: The score that stops the fit and chooses the checkpoint.
         seed: Of the weights and the dropout.
+        sequence_length: Rows of the windows that the network reads (L).
     """
 
-    model: ModelSettings
+    model: NetworkSettings
     training: TrainingSettings
     hardware: HardwareSettings
     monitor: str
     seed: int
+    sequence_length: int

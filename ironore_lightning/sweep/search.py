@@ -6,25 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    IntervalSweep,
-    Override,
-    RangeSweep,
-)
-from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.types import RunMode
+from hydra.utils import to_absolute_path
 
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.files import write_text
-from ironore_lightning.run_folder.status import COMPLETE, PRUNED, lock_folder
-from ironore_lightning.sweep.grid import launch, require_right_jobs
-from ironore_lightning.sweep.outcomes import outcome, require_none_refused
+from ironore_lightning.run_folder.status import COMPLETE, PRUNED
+from ironore_lightning.sweep.sweeper import (
+    RunSweeper,
+    launch,
+    outcome,
+    require_none_refused,
+    require_right_jobs,
+)
 
 if TYPE_CHECKING:
+    from lightning import Callback
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
@@ -50,7 +48,7 @@ REFUSED = {
 LOSSES = {"training.loss", "model.head"}
 
 
-class OptunaSweeper(Sweeper):
+class OptunaSweeper(RunSweeper):
     """Ask Optuna for trials until there are `n_trials`; each is a run of its own."""
 
     __module__ = "hydra_plugins.ironore_lightning"  # Hydra admits no plugin from elsewhere
@@ -59,53 +57,25 @@ class OptunaSweeper(Sweeper):
         """Keep the settings; Hydra would wrap an error raised here in one of its own."""
         self.given = settings
 
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Check the settings, take what Hydra knows, and make the launcher.
-
-        Raises:
-            ConfigError: If a setting is wrong.
-        """
-        # Imported late: pydantic takes time that --help and TAB do not have.
-        from ironore_lightning.sweep.settings import read_settings
-
-        self.settings = read_settings(
-            {
-                key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-                for key, value in self.given.items()
-            }
-        )
-        self.hydra_context = hydra_context
-        self.config = config
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-
     def sweep(self, arguments: list[str]) -> None:
         """Run trials until the study has as many as asked for.
 
         Raises:
-            ConfigError: If Optuna is not installed, or the space cannot be searched, or is not that
-                of the study in the folder.
+            ConfigError: If Optuna is not installed, a setting of the search is wrong, or the space
+                cannot be searched, or is not that of the study in the folder.
         """
-        import ironore_lightning.sweep.study  # noqa: F401 - which says in a line what is missing
+        from ironore_lightning.sweep.study import read_settings  # says in a line what is missing
 
-        assert self.config is not None
-        assert self.hydra_context is not None
-        folder = Path(self.config.hydra.sweep.dir)
+        self.settings = read_settings(self.given)
         params = [f"{key}={value}" for key, value in self.settings.params.items()]
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*params, *arguments])
-        latest = {one.get_key_element(): one for one in overrides}
-        fixed = [str(one.input_line) for one in latest.values() if not one.is_sweep_override()]
+        latest = {item.get_key_element(): item for item in self.parse([*params, *arguments])}
+        fixed = [str(item.input_line) for item in latest.values() if not item.is_sweep_override()]
         space = search_space(
-            [one for one in latest.values() if one.is_sweep_override()],
+            [item for item in latest.values() if item.is_sweep_override()],
             monitor=str(self.config.monitor),
         )
         require_right_jobs([fixed], self.config, self.hydra_context)
-        with lock_folder(folder):
-            write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
+        with self.locked() as folder:
             self._run_trials(folder, space, sorted(fixed))
 
     def _run_trials(
@@ -217,3 +187,21 @@ def _report(study: "Study") -> None:
         for state, word in (("complete", COMPLETE), ("pruned", PRUNED), ("fail", "failed"))
     ]
     log.info("trials: %s", ", ".join(counts))
+
+
+def pruning_callbacks(monitor: str) -> list["Callback"]:
+    """Return what watches the fit for the search that this job is a trial of; nothing without one.
+
+    Args:
+        monitor: What the search makes small.
+    """
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN or hydra.sweeper.get("trial") is None:
+        return []
+    from ironore_lightning.sweep.study import pruning, read_settings
+
+    settings = read_settings(hydra.sweeper)
+    if settings.pruner == "none" or settings.trial is None:
+        return []
+    folder = Path(to_absolute_path(hydra.sweep.dir))
+    return [pruning(folder, settings.trial, settings, monitor)]

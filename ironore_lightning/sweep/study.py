@@ -5,12 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
+
+from omegaconf import OmegaConf
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ironore_lightning.errors import ConfigError, RunPruned
 from ironore_lightning.files import short_reason
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED, Status
-from ironore_lightning.sweep.settings import SearchSettings
+from ironore_lightning.sweep.sweeper import MAX_RUNS
 
 try:
     import optuna
@@ -40,6 +43,51 @@ LARGEST_VALUE = 2**20
 
 LOCK_SECONDS = 60
 """How long a process waits for another one that writes to the study."""
+
+
+class SearchSettings(BaseModel):
+    """How a search goes; the values stand in `conf/hydra/sweeper/optuna.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    n_trials: int = Field(ge=1)
+    """Trials to reach in all, those of earlier commands in the same folder included."""
+    n_jobs: int = Field(ge=1, le=MAX_RUNS)
+    """Trials handed to the launcher at once."""
+    sampler: Literal["tpe", "random"]
+    pruner: Literal["median", "hyperband", "none"]
+    seed: int = Field(ge=0)
+    """Of the sampler."""
+    startup_trials: int = Field(ge=0)
+    """Trials drawn at random, and never pruned, before the sampler has learnt something."""
+    warmup_epochs: int = Field(ge=0)
+    """Epochs before a trial may be pruned by the median."""
+    params: dict[str, Any]
+    """Intervals, ranges and choices by setting, as Hydra writes them."""
+    trial: int | None
+    """Which trial a job is; None in the command that starts them."""
+
+
+def read_settings(node: Mapping[str, Any]) -> SearchSettings:
+    """Check the settings of a search, as they stand in Hydra's `sweeper` node.
+
+    Raises:
+        ConfigError: If one is wrong.
+    """
+    plain = {
+        key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        for key, value in node.items()
+        if key != "_target_"
+    }
+    try:
+        return SearchSettings.model_validate(plain)
+    except ValidationError as error:
+        lines = [
+            f"hydra.sweeper.{'.'.join(map(str, mistake['loc']))}: "
+            f"{mistake['msg'][0].lower()}{mistake['msg'][1:]}, got {mistake['input']!r}"
+            for mistake in error.errors(include_url=False)
+        ]
+        raise ConfigError("\n".join(lines)) from None
 
 
 class Pruning(PyTorchLightningPruningCallback):  # type: ignore[misc]  # it has no types

@@ -1,9 +1,25 @@
-"""The network: plain torch, no Lightning."""
+"""The bidirectional LSTM: plain torch, no Lightning."""
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ironore_lightning.settings.training import ModelSettings
+from ironore_lightning.settings.networks import BiLSTMSettings
+
+
+class Shape(NamedTuple):
+    """What a network reads and says.
+
+    Attributes:
+        num_features: Columns of a window (F).
+        sequence_length: Rows of a window (L).
+        num_outputs: Numbers to say (P).
+    """
+
+    num_features: int
+    sequence_length: int
+    num_outputs: int
 
 
 class BiLSTM(nn.Module):
@@ -18,9 +34,8 @@ class BiLSTM(nn.Module):
     Xavier uniform with bias zero, so that training starts near the forecast of zero.
 
     Args:
-        num_features: Columns of the window (F).
+        shape: What the network reads and says; its final states do not depend on L.
         settings: Sizes, dropout, directions, layer norm.
-        num_outputs: Numbers to say (P).
 
     References:
         Graves & Schmidhuber (2005), "Framewise phoneme classification with bidirectional LSTM",
@@ -28,11 +43,11 @@ class BiLSTM(nn.Module):
         network architectures", for the forget gate's bias.
     """
 
-    def __init__(self, num_features: int, settings: ModelSettings, *, num_outputs: int) -> None:
+    def __init__(self, shape: Shape, settings: BiLSTMSettings) -> None:
         """Build the layers and draw their weights."""
         super().__init__()
         self.lstm = nn.LSTM(
-            input_size=num_features,
+            input_size=shape.num_features,
             hidden_size=settings.hidden_size,
             num_layers=settings.num_layers,
             dropout=settings.dropout if settings.num_layers > 1 else 0.0,
@@ -43,7 +58,7 @@ class BiLSTM(nn.Module):
         width = settings.hidden_size * self.num_directions
         self.norm = nn.LayerNorm(width) if settings.layer_norm else nn.Identity()
         self.dropout = nn.Dropout(settings.dropout)
-        self.output = nn.Linear(width, num_outputs)
+        self.output = nn.Linear(width, shape.num_outputs)
         self._draw_weights()
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -1,0 +1,183 @@
+"""What both sweepers share: they check the settings of all jobs, launch them, and read the end."""
+
+import copy
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from ironore_lightning.errors import ConfigError
+from ironore_lightning.files import write_text
+from ironore_lightning.run_folder.status import COMPLETE, FAILED, Status, lock_folder, read_status
+
+MAX_RUNS = 10_000
+"""Most runs of a multirun: a year of them, an hour each, or a week of the smallest."""
+
+
+class RunSweeper(Sweeper):
+    """A sweeper that runs jobs in one locked folder.
+
+    Attributes:
+        config: Of the multirun.
+        hydra_context: What composes the settings of a job.
+        launcher: What runs jobs.
+    """
+
+    config: DictConfig
+    hydra_context: HydraContext
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Take what Hydra knows, and make the launcher."""
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def parse(self, overrides: Sequence[str]) -> list[Override]:
+        """Read overrides, in the order given."""
+        loader = self.hydra_context.config_loader
+        return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+
+    @contextmanager
+    def locked(self) -> Iterator[Path]:
+        """Lock the folder of the multirun, and write down what was asked for."""
+        folder = Path(self.config.hydra.sweep.dir)
+        with lock_folder(folder):
+            write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
+            yield folder
+
+
+def require_right_jobs(
+    jobs: Sequence[Sequence[str]], config: DictConfig, hydra_context: HydraContext
+) -> None:
+    """Check the settings of every job before the first one starts.
+
+    Composing takes a tenth of a second, so it is done once for all jobs of the same members of
+    groups: they differ in values only.
+
+    Args:
+        jobs: Overrides of each.
+        config: Of the multirun.
+        hydra_context: Of the sweeper.
+
+    Raises:
+        ConfigError: With the mistakes of all jobs, each line once.
+    """
+    # The settings take time to import, which --help and TAB do not have.
+    from ironore_lightning.model.hardware import require_one_process
+    from ironore_lightning.settings.composition import command_keys, to_config
+
+    besides = command_keys(config.hydra.job.config_name)
+    groups = config.hydra.runtime.choices
+    composed: dict[tuple[str, ...], DictConfig] = {}
+    mistakes: dict[str, None] = {}
+    for job in jobs:
+        members = tuple(one for one in job if one.partition("=")[0] in groups)
+        if members not in composed:
+            composed[members] = _compose(job, config, hydra_context)
+        own = [_parsed(one) for one in job if one not in members]
+        values = [one for one in own if not one.key_or_group.startswith("hydra")]
+        if any("${hydra:" in str(one.value()) for one in values):
+            continue  # what Hydra says of a job is known when that runs
+        try:
+            settings = to_config(with_values(composed[members], values), besides=besides)
+            require_one_process(settings.hardware)
+        except ConfigError as error:
+            mistakes |= dict.fromkeys(str(error).splitlines())
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+
+
+def _compose(job: Sequence[str], config: DictConfig, hydra_context: HydraContext) -> DictConfig:
+    """Return the settings of one job as its run will have them."""
+    composed = hydra_context.config_loader.load_sweep_config(config, list(job))
+    with open_dict(composed):
+        del composed["hydra"]
+    return composed
+
+
+def launch(launcher: Launcher, jobs: Sequence[list[str]], *, first: int = 0) -> Sequence[JobReturn]:
+    """Start jobs, the first of them numbered `first`, and wait for them.
+
+    Joblib starts all its workers at once: more than there are jobs, or cores, are of no use.
+    """
+    from ironore_lightning.model.hardware import usable_cores
+
+    if workers := getattr(launcher, "joblib", None):
+        wanted = int(workers["n_jobs"])
+        workers["n_jobs"] = min(len(jobs), num_workers(wanted, usable_cores()))
+    return launcher.launch(jobs, initial_job_idx=first)
+
+
+def num_workers(wanted: int, cores: int) -> int:
+    """Count workers as joblib does, but no more than cores: -1 is one a core, -2 one less."""
+    return min(wanted, cores) if wanted > 0 else max(cores + 1 + wanted, 1)
+
+
+def with_values(composed: DictConfig, overrides: Iterable[Override]) -> DictConfig:
+    """Return composed settings with other values, as Hydra would set them.
+
+    Args:
+        composed: Settings that have the keys of `overrides`, and lack those that these remove.
+        overrides: Of a job, but for members of groups.
+    """
+    changed = copy.deepcopy(composed)
+    for override in overrides:
+        if not override.is_delete():
+            OmegaConf.update(changed, override.key_or_group, override.value(), force_add=True)
+    return changed
+
+
+@cache  # many jobs share them
+def _parsed(override: str) -> Override:
+    return OverridesParser.create().parse_override(override)
+
+
+REFUSED = "its folder holds another run that has finished"
+
+
+def outcome(result: JobReturn) -> Status:
+    """Read what became of a job; a finished run of other settings in its folder is not its own."""
+    try:
+        status = read_status(_folder(result))
+    except ConfigError as error:
+        return Status(FAILED, error=str(error))
+    is_own = status.state != COMPLETE or not _has_failed(result)
+    return status if is_own else Status(FAILED, error=REFUSED)
+
+
+def require_none_refused(results: Sequence[JobReturn]) -> None:
+    """Raise if jobs found finished runs of other settings in their folders.
+
+    Raises:
+        ConfigError: Since a summary would take other runs for what was asked for.
+    """
+    failed = [result for result in results if _has_failed(result)]
+    if refused := [result for result in failed if outcome(result).error == REFUSED]:
+        raise ConfigError(
+            f"{_folder(refused[0])} holds another run that has finished, so {len(refused)} of "
+            f"{len(results)} jobs were not run; choose another hydra.sweep.dir"
+        )
+
+
+def _has_failed(result: JobReturn) -> bool:
+    value = result.return_value if result.status == JobStatus.COMPLETED else None
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _folder(result: JobReturn) -> Path:
+    assert result.hydra_cfg is not None
+    return Path(result.hydra_cfg.hydra.runtime.output_dir)
