@@ -100,13 +100,11 @@ def as_json(assessment):
 def test_the_parts_speak_of_the_same_days(skilled):
     assert [row.name for row in skilled.table] == ["model", *BASELINES]
     model = skilled.table[0]
+    assert skilled.scores is model.scores
     assert skilled.scores.num_days == NUM_DAYS
-    assert skilled.scores.rmse == pytest.approx(model.rmse)
-    assert skilled.scores.r2_zero == pytest.approx(model.r2_zero)
-    assert skilled.scores.correlation == pytest.approx(model.ic)
-    assert skilled.scores.direction_accuracy == model.accuracy
-    assert skilled.bootstrap.direction_accuracy.estimate == pytest.approx(model.accuracy)
-    assert skilled.bootstrap.rmse_ratio.estimate == pytest.approx(model.rmse_ratio)
+    resampled = skilled.bootstrap
+    assert resampled.direction_accuracy.estimate == pytest.approx(model.scores.direction_accuracy)
+    assert resampled.rmse_ratio.estimate == pytest.approx(model.scores.rmse_ratio)
     assert skilled.tests["clark_west"].p_value == model.clark_west_p
     assert skilled.tests["diebold_mariano"].p_value == model.diebold_mariano_p
     assert {test.num_days for test in skilled.tests.values()} == {NUM_DAYS}
@@ -114,7 +112,10 @@ def test_the_parts_speak_of_the_same_days(skilled):
 
 def test_skill_is_seen_and_the_line_carries_the_label(skilled):
     assert skilled.evidence.earned == "SUPPORTED"
-    assert f"({skilled.table[0].hits}/{NUM_DAYS}) GOOD, evidence " in skilled.evidence.line
+    assert (
+        f"({skilled.table[0].scores.direction_hits}/{NUM_DAYS}) GOOD, evidence "
+        in skilled.evidence.line
+    )
     assert "model" in skilled.confidence_set.kept
     assert skilled.superior_ability_p < 0.10
 
@@ -298,18 +299,19 @@ def parts():
         "expanding mean": np.full(12, 9.0),
         "ridge": 0.9 * actual,
     }
-    table = compare(actual, forecasts, horizon=1)
+    table = compare(ScoredDays(pd.DataFrame({"actual": actual}), "log_return", 1), forecasts)
     tests = skill_tests(forecast, actual, horizon=1)
     return table, tests, skill_blocks(make_days(actual, forecast), 5)
 
 
 def test_findings_are_collected_from_table_tests_and_blocks(parts):
     table, tests, _ = parts
-    found = collect_findings(*parts, num_days=12, after_costs=0.5)
-    assert (found.num_days, found.net_sharpe) == (12, 0.5)
+    found = collect_findings(*parts, after_costs=0.5)
+    assert found.net_sharpe == 0.5
     assert found.model is table[0]
-    assert (found.model.hits, found.model.moved_days) == (8, 12)
-    assert found.model.accuracy == found.model.base_rate == pytest.approx(200 / 3)
+    scores = found.model.scores
+    assert (scores.num_days, scores.direction_hits, scores.direction_days) == (12, 8, 12)
+    assert scores.direction_accuracy == scores.base_rate == pytest.approx(200 / 3)
     assert found.model.clark_west_p == tests["clark_west"].p_value
     assert found.pesaran_timmermann == tests["pesaran_timmermann"].p_value
     assert found.anatolyev_gerko == tests["anatolyev_gerko"].p_value
@@ -319,20 +321,20 @@ def test_a_block_counts_if_it_exceeds_the_base_rate_of_all_days(parts):
     table, tests, blocks = parts
 
     def share(blocks):
-        return collect_findings(table, tests, blocks, num_days=12, after_costs=None).block_share
+        return collect_findings(table, tests, blocks, after_costs=None).block_share
 
     # The blocks have 5 and 3 of 5 signs, and always saying up has two thirds.
     assert share(blocks) == 0.5
     assert share([replace(block, accuracy=None) for block in blocks]) == 0.0
     assert share([]) is None
-    assert share([replace(block, accuracy=table[0].base_rate) for block in blocks]) == 0.0
+    assert share([replace(block, accuracy=table[0].scores.base_rate) for block in blocks]) == 0.0
 
 
 def test_stronger_baselines_are_named_strongest_first(parts):
     table, tests, blocks = parts
 
     def stronger(table):
-        return collect_findings(table, tests, blocks, num_days=12, after_costs=None).stronger
+        return collect_findings(table, tests, blocks, after_costs=None).stronger
 
     # Squared errors: 28 for the model, 21 for zero, 0.21 for ridge.
     assert stronger(table) == ("ridge", "zero")

@@ -3,12 +3,15 @@
 from dataclasses import fields
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binomtest, pearsonr, spearmanr
 from scipy.stats import t as student
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from ironore_lightning.evaluation.comparison import Row, as_table, base_rate, compare, correlation
+from ironore_lightning.evaluation.comparison import as_table, compare
+from ironore_lightning.evaluation.days import ScoredDays
+from ironore_lightning.evaluation.metrics import Scores, base_rate, correlation
 from ironore_lightning.evaluation.significance import clark_west
 
 ACTUAL = np.array([1.0, -2.0, 0.0, 3.0])
@@ -33,34 +36,37 @@ def noise(num_days=300, *, seed=0):
 
 
 def rows_by_name(actual, forecasts, *, horizon=1):
-    return {row.name: row for row in compare(actual, forecasts, horizon=horizon)}
+    days = ScoredDays(pd.DataFrame({"actual": actual}), "log_return", horizon)
+    return {row.name: row for row in compare(days, forecasts)}
 
 
 def test_errors_by_hand():
     model = rows_by_name(ACTUAL, BY_HAND)["model"]
     # The errors are 0, -1, 1 and 4; those of zero 1, -2, 0 and 3.
-    assert model.rmse == pytest.approx(np.sqrt(18 / 4))
-    assert model.mae == pytest.approx(6 / 4)
-    assert model.rmse_ratio == pytest.approx(np.sqrt(18 / 14))
-    assert model.mae_ratio == pytest.approx(1.0)
-    assert model.r2_zero == pytest.approx(1 - 18 / 14)
-    assert model.r2_mean == pytest.approx(1 - 18 / 13)
+    assert model.scores.rmse == pytest.approx(np.sqrt(18 / 4))
+    assert model.scores.mae == pytest.approx(6 / 4)
+    assert model.scores.rmse_ratio == pytest.approx(np.sqrt(18 / 14))
+    assert model.scores.mae_ratio == pytest.approx(1.0)
+    assert model.scores.r2_zero == pytest.approx(1 - 18 / 14)
+    assert model.scores.r2_mean == pytest.approx(1 - 18 / 13)
 
 
 def test_direction_by_hand():
     model = rows_by_name(ACTUAL, BY_HAND)["model"]
-    assert (model.hits, model.moved_days) == (2, 3)
-    assert model.accuracy == pytest.approx(200 / 3)
-    assert model.base_rate == pytest.approx(200 / 3)
+    assert (model.scores.direction_hits, model.scores.direction_days) == (2, 3)
+    assert model.scores.direction_accuracy == pytest.approx(200 / 3)
+    assert model.scores.base_rate == pytest.approx(200 / 3)
     exact = binomtest(2, 3).proportion_ci(0.95, method="exact")
-    assert model.accuracy_low == pytest.approx(100 * exact.low)
-    assert model.accuracy_high == pytest.approx(100 * exact.high)
+    assert model.scores.direction_low == pytest.approx(100 * exact.low)
+    assert model.scores.direction_high == pytest.approx(100 * exact.high)
 
 
 def test_correlations_by_hand():
     model = rows_by_name(ACTUAL, BY_HAND)["model"]
-    assert model.ic == pytest.approx(1 / np.sqrt(39))
-    assert model.rank_ic == pytest.approx(1 / np.sqrt(15))  # three forecasts share a rank
+    assert model.scores.correlation == pytest.approx(1 / np.sqrt(39))
+    assert model.scores.rank_correlation == pytest.approx(
+        1 / np.sqrt(15)
+    )  # three forecasts share a rank
 
 
 def test_p_values_by_hand():
@@ -77,45 +83,49 @@ def test_p_values_by_hand():
 def test_scores_agree_with_scikit_learn_and_scipy(name):
     actual, forecasts = noise()
     row, forecast = rows_by_name(actual, forecasts)[name], forecasts[name]
-    assert row.rmse == pytest.approx(root_mean_squared_error(actual, forecast))
-    assert row.mae == pytest.approx(mean_absolute_error(actual, forecast))
-    assert row.ic == pytest.approx(pearsonr(actual, forecast).statistic)
-    assert row.rank_ic == pytest.approx(spearmanr(actual, forecast).statistic)
-    assert (row.hits, row.moved_days) == (int((forecast * actual > 0).sum()), 294)
+    assert row.scores.rmse == pytest.approx(root_mean_squared_error(actual, forecast))
+    assert row.scores.mae == pytest.approx(mean_absolute_error(actual, forecast))
+    assert row.scores.correlation == pytest.approx(pearsonr(actual, forecast).statistic)
+    assert row.scores.rank_correlation == pytest.approx(spearmanr(actual, forecast).statistic)
+    assert (row.scores.direction_hits, row.scores.direction_days) == (
+        int((forecast * actual > 0).sum()),
+        294,
+    )
 
 
 def test_r2_of_the_tests_own_mean_is_that_of_scikit_learn():
     actual, forecasts = noise()
     hindsight = {**forecasts, "expanding mean": np.full(len(actual), actual.mean())}
     model = rows_by_name(actual, hindsight)["model"]
-    assert model.r2_mean == pytest.approx(r2_score(actual, forecasts["model"]))
+    assert model.scores.r2_mean == pytest.approx(r2_score(actual, forecasts["model"]))
 
 
 def test_rows_come_in_the_order_of_the_forecasts():
     actual, forecasts = noise()
-    assert [row.name for row in compare(actual, forecasts, horizon=1)] == list(forecasts)
+    assert [row.name for row in rows_by_name(actual, forecasts).values()] == list(forecasts)
 
 
 def test_zero_is_the_measure_and_has_no_sign():
     zero = rows_by_name(*noise())["zero"]
-    assert (zero.rmse_ratio, zero.mae_ratio, zero.r2_zero) == (1.0, 1.0, 0.0)
-    assert (zero.hits, zero.moved_days) == (0, 294)
-    assert (zero.accuracy, zero.accuracy_low, zero.accuracy_high) == (None, None, None)
-    assert (zero.ic, zero.rank_ic) == (None, None)
+    assert (zero.scores.rmse_ratio, zero.scores.mae_ratio, zero.scores.r2_zero) == (1.0, 1.0, 0.0)
+    assert (zero.scores.direction_hits, zero.scores.direction_days) == (0, 294)
+    assert (zero.scores.direction_low, zero.scores.direction_high) == (None, None)
+    assert (zero.scores.correlation, zero.scores.rank_correlation) == (None, None)
     assert (zero.clark_west_p, zero.clark_west_holm_p, zero.diebold_mariano_p) == (None,) * 3
 
 
 def test_the_expanding_mean_explains_nothing_beyond_itself():
-    assert rows_by_name(*noise())["expanding mean"].r2_mean == 0.0
+    assert rows_by_name(*noise())["expanding mean"].scores.r2_mean == 0.0
 
 
 def test_what_is_undefined_where_nothing_moves_is_none():
     forecasts = {name: values[:30] for name, values in noise()[1].items()}
     row = rows_by_name(np.zeros(30), forecasts)["model"]
-    assert (row.hits, row.moved_days) == (0, 0)
-    undefined = {field.name for field in fields(Row) if getattr(row, field.name) is None}
-    assert undefined >= {"rmse_ratio", "mae_ratio", "r2_zero", "accuracy", "base_rate", "ic"}
-    numbers = [value for value in vars(row).values() if isinstance(value, float)]
+    assert (row.scores.direction_hits, row.scores.direction_days) == (0, 0)
+    scores = row.scores
+    undefined = {field.name for field in fields(Scores) if getattr(scores, field.name) is None}
+    assert undefined >= {"rmse_ratio", "r2_zero", "direction_accuracy", "base_rate", "correlation"}
+    numbers = [value for value in vars(scores).values() if isinstance(value, float)]
     assert np.isfinite(numbers).all()
 
 
@@ -161,6 +171,6 @@ def test_a_correlation_does_not_depend_on_the_unit(unit):
 
 
 def test_a_table_has_a_line_a_forecaster():
-    table = as_table(compare(*noise(), horizon=1))
+    table = as_table(list(rows_by_name(*noise()).values()))
     assert list(table.index) == ["model", "zero", "expanding mean", "coin"]
-    assert table.loc["model", "moved_days"] == 294
+    assert table.loc["model", "direction_days"] == 294

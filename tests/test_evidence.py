@@ -12,26 +12,40 @@ from ironore_lightning.evaluation.evidence import (
     Findings,
     grade_findings,
 )
+from ironore_lightning.evaluation.metrics import Scores
 from ironore_lightning.evaluation.selection import Discount
 
-CONVINCING = Findings(
+SCORES = Scores(
     num_days=600,
+    rmse=1.4,
+    mae=1.0,
+    zero_rmse=1.41,
+    zero_mae=1.01,
+    rmse_ratio=0.99,
+    mae_ratio=0.99,
+    r2=0.02,
+    r2_zero=0.02,
+    r2_mean=0.021,
+    direction_accuracy=56.0,
+    direction_low=51.9,
+    direction_high=60.0,
+    direction_hits=336,
+    direction_days=600,
+    days_apart=600,
+    zero_forecast_days=0,
+    up_share=51.2,
+    base_rate=51.2,
+    guessing_low=46.0,
+    guessing_high=54.0,
+    correlation=0.15,
+    rank_correlation=0.15,
+    mape=1.0,
+    naive_mape=1.01,
+)
+CONVINCING = Findings(
     model=Row(
         name="model",
-        rmse=1.4,
-        mae=1.0,
-        rmse_ratio=0.99,
-        mae_ratio=0.99,
-        r2_zero=0.02,
-        r2_mean=0.021,
-        hits=336,
-        moved_days=600,
-        accuracy=56.0,
-        accuracy_low=51.9,
-        accuracy_high=60.0,
-        base_rate=51.2,
-        ic=0.15,
-        rank_ic=0.15,
+        scores=SCORES,
         clark_west_p=0.001,
         clark_west_holm_p=0.01,
         diebold_mariano_p=0.01,
@@ -61,14 +75,17 @@ SURVIVING = Discount(
 )
 """What is left after the discount, and suffices for the highest grade."""
 
-OF_THE_MODEL = {field.name for field in fields(Row)}
+OF_THE_SCORES = {field.name for field in fields(Scores)}
+OF_THE_ROW = {field.name for field in fields(Row)} - {"scores"}
 SIGN_TESTS = ("pesaran_timmermann", "anatolyev_gerko")
 
 
 def findings_with(**changes):
     """Replace some of the convincing findings, those of the model's line among them."""
-    model = {name: changes.pop(name) for name in OF_THE_MODEL & set(changes)}
-    return replace(CONVINCING, model=replace(CONVINCING.model, **model), **changes)
+    scores = {name: changes.pop(name) for name in OF_THE_SCORES & set(changes)}
+    row = {name: changes.pop(name) for name in OF_THE_ROW & set(changes)}
+    model = replace(CONVINCING.model, scores=replace(SCORES, **scores), **row)
+    return replace(CONVINCING, model=model, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +130,7 @@ def test_grades_rise_in_their_order(grade, grade_search):
         grade(),
         grade_search(),
     ]
-    assert [one.earned for one in rising] == list(GRADES)
+    assert [evidence.earned for evidence in rising] == list(GRADES)
 
 
 # --- INSUFFICIENT ---------------------------------------------------------------------------------
@@ -121,8 +138,8 @@ def test_grades_rise_in_their_order(grade, grade_search):
 
 def test_few_days_arouse_no_suspicion(grade, settings):
     few = settings.min_days - 1
-    assert grade(num_days=few, ic=0.9, r2_zero=0.5).grade == "INSUFFICIENT"
-    assert grade(num_days=few + 1, ic=0.9).grade == "SUSPECT"
+    assert grade(num_days=few, correlation=0.9, r2_zero=0.5).grade == "INSUFFICIENT"
+    assert grade(num_days=few + 1, correlation=0.9).grade == "SUSPECT"
 
 
 def test_too_few_days_are_insufficient(grade, settings):
@@ -140,9 +157,9 @@ def test_a_forecast_of_one_sign_is_insufficient(grade):
 
 
 def test_nothing_known_at_all_is_insufficient_and_has_a_line(settings):
-    scores = {**dict.fromkeys(OF_THE_MODEL), "hits": 0, "moved_days": 0}
-    nothing = dict.fromkeys((*SIGN_TESTS, "block_share", "net_sharpe"))
-    unknown = findings_with(num_days=70, **scores, **nothing)
+    scores = {**dict.fromkeys(OF_THE_SCORES), "direction_hits": 0, "direction_days": 0}
+    nothing = dict.fromkeys((*OF_THE_ROW, *SIGN_TESTS, "block_share", "net_sharpe"))
+    unknown = findings_with(**scores | nothing | {"num_days": 70})
     evidence = grade_findings(unknown, settings, label="POOR")
     assert evidence.grade == "INSUFFICIENT"
     assert evidence.line == (
@@ -270,10 +287,10 @@ def test_the_thresholds_are_those_of_the_settings(compose):
     ("change", "named"),
     [
         (
-            {"accuracy": 61.2, "num_days": 250},
+            {"direction_accuracy": 61.2, "num_days": 250},
             "direction 61.2 % on 250 days, 10.0 beyond the base rate",
         ),
-        ({"ic": 0.25}, "correlation 0.25"),
+        ({"correlation": 0.25}, "correlation 0.25"),
         ({"r2_zero": 0.06, "r2_mean": 0.07}, "R2 against zero 0.060"),
     ],
 )
@@ -290,13 +307,13 @@ def test_too_good_to_be_true_is_suspect(grade, change, named):
 @pytest.mark.parametrize(
     "change",
     [
-        {"accuracy": 61.1},
-        {"accuracy": 63.4, "base_rate": 63.4, "accuracy_low": 60.0},
+        {"direction_accuracy": 61.1},
+        {"direction_accuracy": 63.4, "base_rate": 63.4, "direction_low": 60.0},
         {"r2_zero": 0.07, "r2_mean": 0.0},
-        {"accuracy": 75.0, "num_days": 249},
-        {"ic": 0.249},
-        {"ic": -0.9},
-        {"ic": None},
+        {"direction_accuracy": 75.0, "num_days": 249},
+        {"correlation": 0.249},
+        {"correlation": -0.9},
+        {"correlation": None},
         {"r2_zero": 0.0599},
     ],
 )
@@ -305,7 +322,7 @@ def test_what_luck_or_skill_may_reach_is_not(grade, change):
 
 
 def test_all_that_is_suspicious_is_named(grade):
-    sentence = grade(accuracy=71.0, ic=0.5, r2_zero=0.25, r2_mean=0.25).sentence
+    sentence = grade(direction_accuracy=71.0, correlation=0.5, r2_zero=0.25, r2_mean=0.25).sentence
     assert (
         "(direction 71.0 % on 600 days, 19.8 beyond the base rate, correlation 0.50, "
         "R2 against zero 0.250)"
@@ -313,7 +330,7 @@ def test_all_that_is_suspicious_is_named(grade):
 
 
 def test_suspicion_does_not_hide_what_was_earned(grade):
-    evidence = grade(ic=0.3, clark_west_p=0.3)
+    evidence = grade(correlation=0.3, clark_west_p=0.3)
     assert (evidence.grade, evidence.earned) == ("SUSPECT", "NONE")
     assert evidence.missing == ("Clark-West p 0.300, 0.09 is needed",)
 
@@ -324,11 +341,11 @@ def test_suspicion_does_not_hide_what_was_earned(grade):
 def test_one_line_says_it_all(grade):
     evidence = grade(
         num_days=131,
-        hits=73,
-        moved_days=131,
-        accuracy=100 * 73 / 131,
-        accuracy_low=46.79,
-        accuracy_high=64.41,
+        direction_hits=73,
+        direction_days=131,
+        direction_accuracy=100 * 73 / 131,
+        direction_low=46.79,
+        direction_high=64.41,
         base_rate=100 * 67 / 131,
         clark_west_p=0.21,
         stronger=("ridge", "zero"),
@@ -344,7 +361,7 @@ def test_one_line_says_it_all(grade):
     [(51.9, 60.0, "lies above"), (51.2, 60.0, "covers"), (40.0, 51.1, "lies below")],
 )
 def test_the_line_says_where_the_interval_lies(grade, low, high, relation):
-    line = grade(accuracy_low=low, accuracy_high=high).line
+    line = grade(direction_low=low, direction_high=high).line
     assert f"95 % interval {low} to {high} {relation} the base rate 51.2; " in line
 
 
@@ -354,7 +371,11 @@ def test_a_small_p_value_is_not_written_as_zero(grade):
 
 def test_a_forecast_without_a_sign_has_a_line(grade):
     evidence = grade(
-        hits=0, accuracy=None, accuracy_low=None, accuracy_high=None, pesaran_timmermann=None
+        direction_hits=0,
+        direction_accuracy=None,
+        direction_low=None,
+        direction_high=None,
+        pesaran_timmermann=None,
     )
     assert evidence.line == (
         "direction undefined (0/600) GOOD, evidence INSUFFICIENT: Clark-West p < 0.01"
@@ -413,4 +434,4 @@ def test_where_nothing_was_chosen_overfitting_is_no_question(grade_search):
 
 def test_the_discount_lifts_nothing_that_had_not_earned_it(grade_search):
     assert grade_search(findings_with(clark_west_p=0.4)).earned == "NONE"
-    assert grade_search(findings_with(ic=0.4)).grade == "SUSPECT"
+    assert grade_search(findings_with(correlation=0.4)).grade == "SUSPECT"

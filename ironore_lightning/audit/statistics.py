@@ -16,8 +16,7 @@ from scipy.stats import t
 from sklearn.linear_model import Ridge
 
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.evaluation.comparison import correlation
-from ironore_lightning.evaluation.metrics import direction_hits, guessing_band
+from ironore_lightning.evaluation.metrics import correlation, direction_hits, guessing_band
 from ironore_lightning.evaluation.significance import clark_west
 
 Array = npt.NDArray[Any]

@@ -6,19 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.evaluation.comparison import (
+from ironore_lightning.evaluation.comparison import Row, compare
+from ironore_lightning.evaluation.days import Floats, ScoredDays
+from ironore_lightning.evaluation.evidence import Evidence, Findings, grade_findings
+from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
+from ironore_lightning.evaluation.metrics import (
     COVERAGE,
-    Row,
+    Scores,
     base_rate,
-    compare,
     count_hits,
     gain,
     mean_losses,
 )
-from ironore_lightning.evaluation.days import Floats, ScoredDays
-from ironore_lightning.evaluation.evidence import Evidence, Findings, grade_findings
-from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
-from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.evaluation.resampling import (
     BootstrapIntervals,
     ConfidenceSet,
@@ -116,17 +115,18 @@ def assess(
         discount: For all that was tried, where these days are those of a multirun.
     """
     forecast, actual = days.forecast, days.actual
-    forecasts = {MODEL: forecast, **{str(name): one.to_numpy() for name, one in baselines.items()}}
-    table = compare(actual, forecasts, horizon=days.horizon)
+    forecasts = {MODEL: forecast}
+    forecasts |= {str(name): baseline.to_numpy() for name, baseline in baselines.items()}
+    table = compare(days, forecasts)
     tests = skill_tests(forecast, actual, horizon=days.horizon)
     blocks = skill_blocks(days.frame, settings.block_days)
     losses = {name: (actual - values) ** 2 for name, values in forecasts.items()}
     confidence_set, superior_p = _among_all(losses, settings, horizon=days.horizon)
     trading = _trading(days, settings)
     after_costs = net_sharpe(trading, settings.strong_cost_bp)
-    findings = collect_findings(table, tests, blocks, num_days=len(days), after_costs=after_costs)
+    findings = collect_findings(table, tests, blocks, after_costs=after_costs)
     return Assessment(
-        scores=evaluate(days),
+        scores=table[0].scores,
         table=table,
         tests=tests,
         bootstrap=_resampled(days, settings),
@@ -189,7 +189,6 @@ def collect_findings(
     tests: dict[str, Outcome],
     blocks: Sequence[Block],
     *,
-    num_days: int,
     after_costs: float | None,
 ) -> Findings:
     """Gather what a grade is made of.
@@ -198,15 +197,14 @@ def collect_findings(
         table: Of `compare`, the model first.
         tests: Of `skill_tests`.
         blocks: Of `skill_blocks`.
-        num_days: Days scored (N).
         after_costs: Sharpe ratio of the sign strategy.
     """
     model, *baselines = table
-    stronger = sorted((row for row in baselines if row.rmse < model.rmse), key=lambda row: row.rmse)
-    rate = model.base_rate
+    closer = [row for row in baselines if row.scores.rmse < model.scores.rmse]
+    stronger = sorted(closer, key=lambda row: row.scores.rmse)
+    rate = model.scores.base_rate
     above = [rate is not None and (block.accuracy or 0) > rate for block in blocks]
     return Findings(
-        num_days=num_days,
         model=model,
         pesaran_timmermann=tests["pesaran_timmermann"].p_value,
         one_sided=tests["pesaran_timmermann"].note.removeprefix("undefined: "),
@@ -219,9 +217,9 @@ def collect_findings(
 
 def net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None:
     """Return the Sharpe ratio of the sign strategy at a cost; None where it is not known."""
-    for one in results:
-        if (one.name, one.delay_days, one.cost_bp) == (SIGN, 0, cost_bp):
-            return one.sharpe
+    for result in results:
+        if (result.name, result.delay_days, result.cost_bp) == (SIGN, 0, cost_bp):
+            return result.sharpe
     return None
 
 

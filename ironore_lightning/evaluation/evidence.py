@@ -15,7 +15,6 @@ class Findings:
     """What the grade is made of; a p-value that is undefined there is None.
 
     Attributes:
-        num_days: Days scored (N).
         model: Its line of the table.
         pesaran_timmermann: One-sided p.
         one_sided: Why that is undefined: which of forecast and market never changes sign.
@@ -25,7 +24,6 @@ class Findings:
         stronger: Names of the baselines with a smaller RMSE on the same days, strongest first.
     """
 
-    num_days: int
     model: Row
     pesaran_timmermann: float | None
     one_sided: str
@@ -123,8 +121,8 @@ def _earned(
 
 def _insufficient(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
     lacking = []
-    if findings.num_days < settings.min_days:
-        lacking.append(f"{findings.num_days} days, {settings.min_days} are needed")
+    if findings.model.scores.num_days < settings.min_days:
+        lacking.append(f"{findings.model.scores.num_days} days, {settings.min_days} are needed")
     if findings.pesaran_timmermann is None:
         lacking.append(findings.one_sided)
     return tuple(lacking)
@@ -142,16 +140,16 @@ def _without_skill(findings: Findings, level: float) -> tuple[str, ...]:
         )
     if not _passes(model.clark_west_p, level):
         lacking.append(f"Clark-West {_p_value(model.clark_west_p, 3)}, {level:g} is needed")
-    if (model.r2_zero or 0) <= 0:
-        lacking.append(f"R2 against zero {_number(model.r2_zero)}")
+    if (model.scores.r2_zero or 0) <= 0:
+        lacking.append(f"R2 against zero {_number(model.scores.r2_zero)}")
     return tuple(lacking)
 
 
 def _without_lead(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
     """Name the rivals that are not beaten, and days that are not spread."""
-    lacking, model = [], findings.model
-    if (model.r2_mean or 0) <= 0:
-        lacking.append(f"R2 against the expanding mean {_number(model.r2_mean)}")
+    lacking, r2_mean = [], findings.model.scores.r2_mean
+    if (r2_mean or 0) <= 0:
+        lacking.append(f"R2 against the expanding mean {_number(r2_mean)}")
     lacking += [f"weaker than {name}" for name in findings.stronger if name in RIVALS]
     if findings.block_share is None:
         lacking.append("no whole block of days")
@@ -172,8 +170,8 @@ def _discounted(
 ) -> tuple[str, ...]:
     """Name what does not survive the discount for looking."""
     lacking = _no_better_than_zero(discount, settings.strong_p)
-    if findings.num_days < settings.strong_days:
-        lacking += (f"{findings.num_days} days, {settings.strong_days} are needed",)
+    if findings.model.scores.num_days < settings.strong_days:
+        lacking += (f"{findings.model.scores.num_days} days, {settings.strong_days} are needed",)
     if (discount.deflated_sharpe or 0) < settings.strong_sharpe:
         lacking += (f"deflated Sharpe ratio {_number(discount.deflated_sharpe)}",)
     was_chosen = discount.num_trials > 1
@@ -191,20 +189,20 @@ def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
 
     What a constant reaches in a market that mostly rises is none of it.
     """
-    if findings.num_days < settings.min_days:
+    if findings.model.scores.num_days < settings.min_days:
         return None
-    found, model = [], findings.model
-    enough = findings.num_days >= settings.suspect_days
-    lead = (model.accuracy or 0) - (model.base_rate or 0)
+    found, scores = [], findings.model.scores
+    enough = scores.num_days >= settings.suspect_days
+    lead = (scores.direction_accuracy or 0) - (scores.base_rate or 0)
     if enough and lead >= settings.suspect_accuracy - 50:
         found.append(
-            f"direction {model.accuracy:.1f} % on {findings.num_days} days, "
+            f"direction {scores.direction_accuracy:.1f} % on {scores.num_days} days, "
             f"{lead:.1f} beyond the base rate"
         )
-    if (model.ic or 0) >= settings.suspect_ic:
-        found.append(f"correlation {model.ic:.2f}")
-    if min(model.r2_zero or 0, model.r2_mean or 0) >= settings.suspect_r2:
-        found.append(f"R2 against zero {model.r2_zero:.3f}")
+    if (scores.correlation or 0) >= settings.suspect_ic:
+        found.append(f"correlation {scores.correlation:.2f}")
+    if min(scores.r2_zero or 0, scores.r2_mean or 0) >= settings.suspect_r2:
+        found.append(f"R2 against zero {scores.r2_zero:.3f}")
     if not found:
         return None
     return (
@@ -214,25 +212,25 @@ def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
 
 
 def _line(findings: Findings, grade: str, *, label: str) -> str:
-    model, parts, accuracy = findings.model, [], "undefined"
-    if model.accuracy is not None:  # then a day moved, and these are known as well
-        assert model.accuracy_low is not None
-        assert model.accuracy_high is not None
-        assert model.base_rate is not None
-        accuracy, relation = f"{model.accuracy:.1f} %", "covers"
-        if model.accuracy_low > model.base_rate:
+    model, scores, parts, accuracy = findings.model, findings.model.scores, [], "undefined"
+    if scores.direction_low is not None:  # then these are known as well
+        assert scores.direction_accuracy is not None
+        assert scores.direction_high is not None
+        assert scores.base_rate is not None
+        accuracy, relation = f"{scores.direction_accuracy:.1f} %", "covers"
+        if scores.direction_low > scores.base_rate:
             relation = "lies above"
-        elif model.accuracy_high < model.base_rate:
+        elif scores.direction_high < scores.base_rate:
             relation = "lies below"
         parts.append(
-            f"95 % interval {model.accuracy_low:.1f} to {model.accuracy_high:.1f} {relation} "
-            f"the base rate {model.base_rate:.1f}"
+            f"95 % interval {scores.direction_low:.1f} to {scores.direction_high:.1f} {relation} "
+            f"the base rate {scores.base_rate:.1f}"
         )
     parts.append(f"Clark-West {_p_value(model.clark_west_p, 2)}")
     if findings.stronger:
         parts.append(f"weaker than {findings.stronger[0]}")
     return (
-        f"direction {accuracy} ({model.hits}/{model.moved_days}) "
+        f"direction {accuracy} ({scores.direction_hits}/{scores.direction_days}) "
         f"{label}, evidence {grade}: {'; '.join(parts)}"
     )
 

@@ -1,18 +1,22 @@
 """Scores of a forecast, each beside what doing nothing scores on the same days."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import binom
+from scipy.stats import binom, rankdata
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
-from ironore_lightning.evaluation.comparison import correlation, count_hits, gain, mean_losses
-from ironore_lightning.evaluation.days import Floats, ScoredDays
+from ironore_lightning.evaluation.days import Floats, ScoredDays, hits
+from ironore_lightning.evaluation.significance import clopper_pearson
 
 GUESSING_COVERAGE = 0.95
 """Share of coin tossers who end inside the band of guessing."""
+
+COVERAGE = 0.95
+"""Of the interval around a direction accuracy."""
 
 SMALLEST_PRICE = 1e-6
 """Of the price before; a percentage of less than that says nothing."""
@@ -20,28 +24,35 @@ SMALLEST_PRICE = 1e-6
 
 @dataclass(frozen=True)
 class Scores:
-    """What a forecast scored on some days; a score that is undefined there is None.
+    """What one forecaster scored on some days; a score that is undefined there is None.
 
     Attributes:
         num_days: Days scored (N).
         rmse: Root mean squared error, per cent of return.
         mae: Mean absolute error, per cent of return.
-        zero_rmse: The same for a forecast of zero, which is the volatility of the market.
-        zero_mae: Likewise.
+        zero_rmse: RMSE of a forecast of zero, which is the volatility of the market.
+        zero_mae: MAE of a forecast of zero.
+        rmse_ratio: `rmse` over `zero_rmse`; below 1 is the claim.
+        mae_ratio: `mae` over `zero_mae`.
+        r2: Against the mean of these very days, which nobody knew in advance.
+        r2_zero: Against the forecast of zero.
+        r2_mean: Against the expanding mean; None where that is not known.
         direction_accuracy: Per cent of `direction_days` whose sign was forecast. A day that did not
             move is not counted; a forecast of exactly zero has no sign and is a miss.
+        direction_low: Lower end of its exact 95 % interval, per cent, on `days_apart`.
+        direction_high: Upper end of that.
         direction_hits: Days whose sign was forecast.
         direction_days: Days that moved.
         days_apart: As many of them have outcomes that do not overlap.
         zero_forecast_days: Counted days on which the forecast was exactly zero.
         up_share: Per cent of `direction_days` that went up.
+        base_rate: Direction accuracy of the better constant sign, per cent.
         guessing_low: Accuracy on `days_apart`, per cent, below which 2.5 % of coin tossers fall.
-        guessing_high: Likewise, above which 2.5 % of coin tossers rise.
-        r2: Against the mean of these very days, which nobody knew in advance.
-        r2_zero: Against the forecast of zero.
-        correlation: Pearson, of forecast and actual.
+        guessing_high: Accuracy on `days_apart`, per cent, above which 2.5 % of them rise.
+        correlation: Pearson, of forecast and actual (IC).
+        rank_correlation: Spearman (rank IC).
         mape: Of the price rebuilt from the return, per cent; of a return it has no meaning.
-        naive_mape: The same for a price that does not move.
+        naive_mape: MAPE of a price that does not move.
     """
 
     num_days: int
@@ -49,17 +60,24 @@ class Scores:
     mae: float
     zero_rmse: float
     zero_mae: float
+    rmse_ratio: float | None
+    mae_ratio: float | None
+    r2: float | None
+    r2_zero: float | None
+    r2_mean: float | None
     direction_accuracy: float | None
+    direction_low: float | None
+    direction_high: float | None
     direction_hits: int
     direction_days: int
     days_apart: int
     zero_forecast_days: int
     up_share: float | None
+    base_rate: float | None
     guessing_low: float | None
     guessing_high: float | None
-    r2: float | None
-    r2_zero: float | None
     correlation: float | None
+    rank_correlation: float | None
     mape: float | None
     naive_mape: float | None
 
@@ -111,35 +129,92 @@ def epoch_metrics(*, prefix: str) -> MetricCollection:
     )
 
 
-def evaluate(scored: ScoredDays) -> Scores:
-    """Score forecasts; of a target without a price there is no MAPE."""
-    actual, forecast, kind, horizon = scored.actual, scored.forecast, scored.kind, scored.horizon
+def evaluate(days: ScoredDays, *, mean: Floats | None = None) -> Scores:
+    """Score forecasts; of a target without a price there is no MAPE.
+
+    Args:
+        days: What was forecast, and what happened.
+        mean: The expanding mean of the same days, shape (N,), per cent.
+
+    References:
+        Campbell & Thompson (2008), "Predicting excess stock returns out of sample", Review of
+        Financial Studies 21(4), for R2 out of sample.
+    """
+    actual, forecast, kind = days.actual, days.forecast, days.kind
     zero = np.zeros_like(actual)
     squared, absolute = mean_losses(forecast, actual)
     zero_squared, zero_absolute = mean_losses(zero, actual)
-    hits, days = count_hits(forecast, actual)
-    low, high = guessing_band(days, horizon=horizon) if days else (None, None)
-    varies = bool(np.ptp(actual))
     return Scores(
         num_days=len(actual),
         rmse=squared**0.5,
         mae=absolute,
         zero_rmse=zero_squared**0.5,
         zero_mae=zero_absolute,
-        direction_accuracy=100 * hits / days if days else None,
-        direction_hits=hits,
-        direction_days=days,
-        days_apart=days // horizon,
-        zero_forecast_days=int(((forecast == 0) & (actual != 0)).sum()),
-        up_share=100 * int((actual > 0).sum()) / days if days else None,
-        guessing_low=low,
-        guessing_high=high,
-        r2=gain(squared, float(actual.var())) if varies else None,
+        rmse_ratio=(squared / zero_squared) ** 0.5 if zero_squared > 0 else None,
+        mae_ratio=absolute / zero_absolute if zero_absolute > 0 else None,
+        r2=gain(squared, float(actual.var())) if np.ptp(actual) else None,
         r2_zero=gain(squared, zero_squared),
+        r2_mean=None if mean is None else gain(squared, mean_losses(mean, actual)[0]),
+        **_direction(days),
         correlation=correlation(forecast, actual),
-        mape=_price_mape(forecast, actual, kind=kind) if scored.has_price else None,
-        naive_mape=_price_mape(zero, actual, kind=kind) if scored.has_price else None,
+        rank_correlation=correlation(rankdata(forecast), rankdata(actual)),
+        mape=_price_mape(forecast, actual, kind=kind) if days.has_price else None,
+        naive_mape=_price_mape(zero, actual, kind=kind) if days.has_price else None,
     )
+
+
+def _direction(days: ScoredDays) -> dict[str, Any]:
+    """Score the sign of a forecast; one that is zero on all days has no sign."""
+    actual, forecast = days.actual, days.forecast
+    right, moved = count_hits(forecast, actual)
+    has_sign = bool(forecast.any())
+    interval = clopper_pearson(right, moved, coverage=COVERAGE, horizon=days.horizon)
+    low, high = guessing_band(moved, horizon=days.horizon) if moved else (None, None)
+    return {
+        "direction_accuracy": 100 * right / moved if moved else None,
+        "direction_low": interval.low if has_sign else None,
+        "direction_high": interval.high if has_sign else None,
+        "direction_hits": right,
+        "direction_days": moved,
+        "days_apart": moved // days.horizon,
+        "zero_forecast_days": int(((forecast == 0) & (actual != 0)).sum()),
+        "up_share": 100 * int((actual > 0).sum()) / moved if moved else None,
+        "base_rate": base_rate(actual),
+        "guessing_low": low,
+        "guessing_high": high,
+    }
+
+
+def base_rate(actual: Floats) -> float | None:
+    """Return the direction accuracy of the better constant sign, per cent of moved days."""
+    moved = np.count_nonzero(actual)
+    ups = np.count_nonzero(actual > 0)
+    return 100 * max(ups, moved - ups) / moved if moved else None
+
+
+def correlation(values: Floats, others: Floats) -> float | None:
+    """Return Pearson's correlation; None where one of the two never changes."""
+    if len(values) == 0 or np.ptp(values) == 0 or np.ptp(others) == 0:
+        return None
+    # Of very small or large numbers the squares would leave the range of floats.
+    scaled = [series / np.abs(series).max() for series in (values, others)]
+    return float(np.corrcoef(scaled)[0, 1])
+
+
+def count_hits(forecast: Floats, actual: Floats) -> tuple[int, int]:
+    """Count days whose sign was forecast, and days that moved."""
+    return int(np.count_nonzero(hits(forecast, actual))), int(np.count_nonzero(actual))
+
+
+def mean_losses(forecast: Floats, actual: Floats) -> tuple[float, float]:
+    """Return the mean squared and the mean absolute error."""
+    error = actual - forecast
+    return float((error**2).mean()), float(np.abs(error).mean())
+
+
+def gain(loss: float, base: float) -> float | None:
+    """Return 1 - loss over that of a benchmark, which is R2 of squared errors."""
+    return 1 - loss / base if base > 0 else None
 
 
 def guessing_band(num_days: int, *, horizon: int) -> tuple[float, float]:
@@ -158,7 +233,7 @@ def guessing_band(num_days: int, *, horizon: int) -> tuple[float, float]:
 
 def _price_mape(forecast: Floats, actual: Floats, *, kind: str) -> float:
     """Score the price one return later, whose starting level cancels, in per cent."""
-    rebuilt, price = (_growth(one / 100, kind=kind) for one in (forecast, actual))
+    rebuilt, price = (_growth(returns / 100, kind=kind) for returns in (forecast, actual))
     return 100 * float((np.abs(rebuilt - price) / np.maximum(np.abs(price), SMALLEST_PRICE)).mean())
 
 

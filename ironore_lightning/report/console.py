@@ -214,16 +214,19 @@ def report_scores(scores: Scores) -> None:
 def report_assessment(assessment: Assessment) -> None:
     """Print what stands beside the model's scores: baselines, tests, intervals, profits."""
     table = as_table(assessment.table)
-    table["hits"] = [f"{row.hits}/{row.moved_days}" for row in assessment.table]
+    scores = [row.scores for row in assessment.table]
+    table["hits"] = [f"{each.direction_hits}/{each.direction_days}" for each in scores]
     table["95 %"] = [
-        f"{_number(row.accuracy_low, 1)}-{_number(row.accuracy_high, 1)}"
-        for row in assessment.table
+        f"{_number(each.direction_low, 1)}-{_number(each.direction_high, 1)}" for each in scores
     ]
+    names = {"direction_accuracy": "accuracy", "correlation": "ic", "rank_correlation": "rank_ic"}
+    table = table.rename(columns=names)
+    table["accuracy"] = table["accuracy"].where(table["direction_low"].notna())
     columns = ["rmse", "mae", "rmse_ratio", "mae_ratio", "r2_zero", "r2_mean", "accuracy", "hits"]
     columns += ["95 %", "ic", "rank_ic", "clark_west_holm_p"]
     _print_table(f"same {assessment.scores.num_days} days", table[columns])
-    names = ", ".join(assessment.confidence_set.kept)
-    test_log.info("cannot be told from the best by squared error: %s", names)
+    kept = ", ".join(assessment.confidence_set.kept)
+    test_log.info("cannot be told from the best by squared error: %s", kept)
     tests = {name: (one.statistic, one.p_value, one.note) for name, one in assessment.tests.items()}
     _print_table("tests of skill", _frame(tests, ["statistic", "p", "note"]))
     intervals = {

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ironore_lightning.evaluation.comparison import correlation
 from ironore_lightning.evaluation.days import hits
+from ironore_lightning.evaluation.metrics import correlation
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.style import (
     ACTUAL,

@@ -134,7 +134,7 @@ def _scalars(assessment: Assessment) -> dict[str, float]:
     """Flatten what can be compared from run to run."""
     found: dict[str, float | None] = dict(asdict(assessment.scores))
     for row in assessment.table[1:]:
-        found[f"baseline_rmse/{row.name}"] = row.rmse
+        found[f"baseline_rmse/{row.name}"] = row.scores.rmse
     for name, outcome in assessment.tests.items():
         found[f"p/{name}"] = outcome.p_value
     for interval in assessment.intervals:

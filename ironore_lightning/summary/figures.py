@@ -15,8 +15,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from ironore_lightning.evaluation.assessment import Assessment
-from ironore_lightning.evaluation.comparison import correlation
 from ironore_lightning.evaluation.days import hits
+from ironore_lightning.evaluation.metrics import correlation
 from ironore_lightning.report.style import (
     ACTUAL,
     BAND,

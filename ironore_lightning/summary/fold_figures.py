@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ironore_lightning.evaluation.assessment import Block, skill_blocks
-from ironore_lightning.evaluation.comparison import base_rate
-from ironore_lightning.evaluation.metrics import guessing_band
+from ironore_lightning.evaluation.metrics import base_rate, guessing_band
 from ironore_lightning.report.figures import draw_figures
 from ironore_lightning.report.style import (
     BAND,

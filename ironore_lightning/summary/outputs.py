@@ -279,18 +279,19 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
 
 def _beside_baselines(rows: Sequence[Row]) -> pd.DataFrame:
     """Lay out the chosen trial and the baselines for people."""
+    scores = [row.scores for row in rows]
     return pd.DataFrame(
         {
             "forecaster": ["the chosen trial", *(row.name for row in rows[1:])],
-            "RMSE, %": [row.rmse for row in rows],
-            "MAE, %": [row.mae for row in rows],
-            "R2 (zero)": [row.r2_zero for row in rows],
-            "R2 (mean)": [row.r2_mean for row in rows],
-            "right": [f"{row.hits}/{row.moved_days}" for row in rows],
-            "direction, %": [row.accuracy for row in rows],
-            "95 % from": [row.accuracy_low for row in rows],
-            "to": [row.accuracy_high for row in rows],
-            "correlation": [row.ic for row in rows],
+            "RMSE, %": [each.rmse for each in scores],
+            "MAE, %": [each.mae for each in scores],
+            "R2 (zero)": [each.r2_zero for each in scores],
+            "R2 (mean)": [each.r2_mean for each in scores],
+            "right": [f"{each.direction_hits}/{each.direction_days}" for each in scores],
+            "direction, %": [each.direction_accuracy for each in scores],
+            "95 % from": [each.direction_low for each in scores],
+            "to": [each.direction_high for each in scores],
+            "correlation": [each.correlation for each in scores],
             "Clark-West p": [row.clark_west_p for row in rows],
         }
     )

@@ -38,6 +38,7 @@ from ironore_lightning.data.simulation import SimulatedMarket, simulate_market
 from ironore_lightning.evaluation.assessment import collect_findings, skill_blocks, skill_tests
 from ironore_lightning.evaluation.baselines import Samples, point_baselines
 from ironore_lightning.evaluation.comparison import Row, compare
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.evidence import GRADES, Evidence, Findings, grade_findings
 from ironore_lightning.evaluation.significance import clopper_pearson
 from ironore_lightning.model.hardware import set_up_process
@@ -165,8 +166,8 @@ def find(
 ) -> Iterator[tuple[str, Findings]]:
     """Yield what the rules read of each graded forecaster."""
     actual = days["actual"].to_numpy()
-    by_name = {str(name): one.to_numpy() for name, one in forecasts.items()}
-    rows = {row.name: row for row in compare(actual, by_name, horizon=1)}
+    by_name = {str(name): forecast.to_numpy() for name, forecast in forecasts.items()}
+    rows = {row.name: row for row in compare(ScoredDays(days, "log_return", 1), by_name)}
     for model in filter(rows.__contains__, MODELS):
         forecast = by_name[model]
         table = [rows[model], *rivals_of(model, rows.values())]
@@ -174,7 +175,7 @@ def find(
         blocks = skill_blocks(days.assign(forecast=forecast), settings.block_days)
         yield (
             model,
-            collect_findings(table, tests, blocks, num_days=len(days), after_costs=None),
+            collect_findings(table, tests, blocks, after_costs=None),
         )
 
 
@@ -191,8 +192,8 @@ def summarise(awards: Sequence[Award]) -> pd.DataFrame:
             "kind": award.kind,
             "n": award.num_days,
             "model": award.model,
-            "hits": award.findings.model.hits,
-            "moved": award.findings.model.moved_days,
+            "hits": award.findings.model.scores.direction_hits,
+            "moved": award.findings.model.scores.direction_days,
             "INSUFFICIENT": award.evidence.earned == "INSUFFICIENT",
             "NONE": award.evidence.earned == "NONE",
             "SUGGESTIVE": GRADES.index(award.evidence.earned) >= GRADES.index("SUGGESTIVE"),
