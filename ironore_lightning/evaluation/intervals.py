@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 from scipy.special import xlogy
 from scipy.stats import binomtest, chi2
 
@@ -34,7 +34,7 @@ class Intervals:
 
     Attributes:
         lower: Shape (N,), per cent; NaN where no interval can be given.
-        upper: Likewise.
+        upper: Shape (N,), per cent; NaN where `lower` is.
         miss_rate: Miss rate that was asked for on each day, shape (N,), between 0 and 1.
     """
 
@@ -113,13 +113,9 @@ def ewma_volatility(outcomes: Floats, *, horizon: int) -> Floats:
     References:
         J.P. Morgan & Reuters (1996), "RiskMetrics Technical Document", 4th edition, chapter 5.
     """
-    volatility = np.full(len(outcomes), np.nan)
-    known = outcomes[: max(len(outcomes) - horizon, 0)]
-    if len(known):
-        weighted = lfilter([1 - DECAY], [1, -DECAY], known**2)
-        weights = 1 - DECAY ** np.arange(1, len(known) + 1)
-        volatility[horizon:] = np.maximum(np.sqrt(weighted / weights), SMALLEST_VOLATILITY)
-    return volatility
+    squares = pd.Series(outcomes**2).shift(horizon)
+    variance = squares.ewm(alpha=1 - DECAY).mean().to_numpy()
+    return np.asarray(np.maximum(np.sqrt(variance), SMALLEST_VOLATILITY))
 
 
 def scaled_scores(actual: Floats, forecast: Floats, volatility: Floats) -> Floats:
