@@ -8,14 +8,15 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning import LightningDataModule
+from torch.utils.data import DataLoader
 
 from ironore_lightning.data.scaling import fit_scaler, scale_table, target_values
 from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
 from ironore_lightning.data.windows import (
-    OrderedBatches,
+    Batch,
     ShuffledChunks,
     WindowDataset,
-    WindowLoader,
+    load_windows,
 )
 from ironore_lightning.settings.samples import (
     DateSplit,
@@ -104,7 +105,7 @@ class WindowDataModule(LightningDataModule):
         samples = self._samples(self.origins)
         return samples.windows[samples.origins - samples.sequence_length + 1].numpy()
 
-    def train_dataloader(self) -> WindowLoader:
+    def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffle by seed and epoch, in chunks of batches; processes share the batches."""
         dataset = self.datasets["train"]
         chunks = ShuffledChunks(
@@ -114,13 +115,13 @@ class WindowDataModule(LightningDataModule):
             num_replicas=self.trainer.world_size if self.trainer else 1,
             rank=self.trainer.global_rank if self.trainer else 0,
         )
-        return WindowLoader(dataset, chunks)
+        return load_windows(dataset, chunks)
 
-    def val_dataloader(self) -> WindowLoader:
+    def val_dataloader(self) -> DataLoader[Batch]:
         """Read the validation samples in time order."""
         return _load_ordered(self.datasets["val"])
 
-    def predict_dataloader(self) -> WindowLoader:
+    def predict_dataloader(self) -> DataLoader[Batch]:
         """Read every sample, segment after segment in time order."""
         return _load_ordered(self._samples(self.origins))
 
@@ -132,5 +133,5 @@ class WindowDataModule(LightningDataModule):
         }
 
 
-def _load_ordered(dataset: WindowDataset) -> WindowLoader:
-    return WindowLoader(dataset, OrderedBatches(len(dataset), batch_size=EVALUATION_BATCH))
+def _load_ordered(dataset: WindowDataset) -> DataLoader[Batch]:
+    return load_windows(dataset, torch.split(torch.arange(len(dataset)), EVALUATION_BATCH))

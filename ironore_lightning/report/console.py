@@ -171,6 +171,8 @@ def silence_lightning() -> None:
     # A filter and not a level: lightning sets the level back.
     for name in QUIET:
         logging.getLogger(name).addFilter(_is_worth_printing)
+    # Windows are gathered from memory, which takes a process of its own longer.
+    warnings.filterwarnings("ignore", message=r".*does not have many workers")
     # lightning 2.6 calls something that torch 2.13 is about to rename.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
