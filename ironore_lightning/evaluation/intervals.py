@@ -72,7 +72,8 @@ class IntervalScores:
         binomial_p: Of the number of misses, exact, two-sided; the one to trust on few days.
         kupiec_statistic: Of the number of misses, chi-square with 1 degree of freedom.
         kupiec_p: Its p-value.
-        independence_statistic: Of misses that follow misses (Christoffersen), likewise.
+        independence_statistic: Of misses that follow misses (Christoffersen), chi-square with 1
+            degree of freedom.
         independence_p: Its p-value.
         conditional_statistic: Sum of the two, chi-square with 2 degrees of freedom.
         conditional_p: Its p-value.
@@ -326,11 +327,8 @@ def _likelihood_ratio(restricted: float, free: float) -> LikelihoodRatio:
 
 def _transitions(missed: Flags) -> list[tuple[int, int]]:
     """Count hits and misses on the day after a hit, and on the day after a miss."""
-    before, after = missed[:-1], missed[1:]
-    return [
-        (int((~after & (before == state)).sum()), int((after & (before == state)).sum()))
-        for state in (False, True)
-    ]
+    counts = np.bincount(2 * missed[:-1] + missed[1:], minlength=4)
+    return [(int(hits), int(misses)) for hits, misses in counts.reshape(2, 2)]
 
 
 def _conditional(
