@@ -51,7 +51,7 @@ class Block:
 
     Attributes:
         first_date: Of the outcomes, YYYY-MM-DD.
-        last_date: Likewise.
+        last_date: Of the outcomes, YYYY-MM-DD.
         num_days: Days there are.
         accuracy: Per cent of the days that moved; None if none did.
         r2_zero: 1 - squared error over that of zero; None if nothing moved.
@@ -116,7 +116,10 @@ def assess(
         discount: For all that was tried, where these days are those of a multirun.
     """
     forecast, actual = days.forecast, days.actual
-    forecasts = {MODEL: forecast, **{str(name): one.to_numpy() for name, one in baselines.items()}}
+    forecasts = {
+        MODEL: forecast,
+        **{str(name): said.to_numpy() for name, said in baselines.items()},
+    }
     table = compare(actual, forecasts, horizon=days.horizon)
     tests = skill_tests(forecast, actual, horizon=days.horizon)
     blocks = skill_blocks(days.frame, settings.block_days)
@@ -219,9 +222,9 @@ def collect_findings(
 
 def net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None:
     """Return the Sharpe ratio of the sign strategy at a cost; None where it is not known."""
-    for one in results:
-        if (one.name, one.delay_days, one.cost_bp) == (SIGN, 0, cost_bp):
-            return one.sharpe
+    for result in results:
+        if (result.name, result.delay_days, result.cost_bp) == (SIGN, 0, cost_bp):
+            return result.sharpe
     return None
 
 

@@ -28,7 +28,7 @@ class Row:
         rmse: Per cent of return.
         mae: Per cent of return.
         rmse_ratio: Over that of zero; below 1 is the claim.
-        mae_ratio: Likewise.
+        mae_ratio: Over that of zero; below 1 is less.
         r2_zero: 1 - squared error over that of zero.
         r2_mean: 1 - squared error over that of the expanding mean.
         hits: Days whose sign was forecast.

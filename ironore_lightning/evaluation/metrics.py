@@ -27,7 +27,7 @@ class Scores:
         rmse: Root mean squared error, per cent of return.
         mae: Mean absolute error, per cent of return.
         zero_rmse: The same for a forecast of zero, which is the volatility of the market.
-        zero_mae: Likewise.
+        zero_mae: Mean absolute error of the forecast of zero, per cent of return.
         direction_accuracy: Per cent of `direction_days` whose sign was forecast. A day that did not
             move is not counted; a forecast of exactly zero has no sign and is a miss.
         direction_hits: Days whose sign was forecast.
@@ -36,7 +36,7 @@ class Scores:
         zero_forecast_days: Counted days on which the forecast was exactly zero.
         up_share: Per cent of `direction_days` that went up.
         guessing_low: Accuracy on `days_apart`, per cent, below which 2.5 % of coin tossers fall.
-        guessing_high: Likewise, above which 2.5 % of coin tossers rise.
+        guessing_high: Accuracy, per cent, above which 2.5 % of coin tossers rise.
         r2: Against the mean of these very days, which nobody knew in advance.
         r2_zero: Against the forecast of zero.
         correlation: Pearson, of forecast and actual.
@@ -158,7 +158,7 @@ def guessing_band(num_days: int, *, horizon: int) -> tuple[float, float]:
 
 def _price_mape(forecast: Floats, actual: Floats, *, kind: str) -> float:
     """Score the price one return later, whose starting level cancels, in per cent."""
-    rebuilt, price = (_growth(one / 100, kind=kind) for one in (forecast, actual))
+    rebuilt, price = (_growth(returns / 100, kind=kind) for returns in (forecast, actual))
     return 100 * float((np.abs(rebuilt - price) / np.maximum(np.abs(price), SMALLEST_PRICE)).mean())
 
 
