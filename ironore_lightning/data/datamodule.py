@@ -102,8 +102,7 @@ class WindowDataModule(LightningDataModule):
 
     def windows(self) -> npt.NDArray[np.float32]:
         """Return the scaled window of every sample, shape (N, L, F), copied."""
-        samples = self._samples(self.origins)
-        return samples.windows[samples.origins - samples.sequence_length + 1].numpy()
+        return self._samples(self.origins)[torch.arange(len(self.origins))].inputs.numpy()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffle by seed and epoch, in chunks of batches; processes share the batches."""
@@ -127,10 +126,7 @@ class WindowDataModule(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Put the scaler into the checkpoint, so that new rows can be scaled as these were."""
-        return {
-            "center": torch.from_numpy(self.scaler.center.copy()),
-            "spread": torch.from_numpy(self.scaler.spread.copy()),
-        }
+        return {name: torch.tensor(values) for name, values in vars(self.scaler).items()}
 
 
 def _load_ordered(dataset: WindowDataset) -> DataLoader[Batch]:
