@@ -270,22 +270,14 @@ def variance_of(spread):
     return np.array([stats.t(spread.degrees, scale=scale).var() for scale in spread.scale])
 
 
-def test_ewma_of_five_days_worked_out_by_hand():
-    samples = make_samples([1, -2, 0, 3, 4], counts=[3, 1, 1])
+def test_ewma_two_days_ahead_worked_out_by_hand():
+    samples = make_samples([1, -2, 3, 99, 99], counts=[3, 1, 1], horizon=2)
     spread = spread_baselines(samples)["EWMA"]
-    # The mean square of the three training days is 5 / 3.
-    variances = [5 / 3]
-    for outcome in (1, -2, 0, 3):
-        variances.append(0.94 * variances[-1] + 0.06 * outcome**2)
+    # A day weighs 0.94 of the one after it.
+    expected = [1, (4 + 0.94) / 1.94, (9 + 0.94 * 4 + 0.94**2) / (1.94 + 0.94**2)]
     assert spread.degrees is None
-    assert spread.scale.tolist() == pytest.approx(np.sqrt(variances).tolist())
-
-
-def test_ewma_three_days_ahead_knows_three_outcomes_less():
-    actual = [1, -2, 0, 3, 4, 1]
-    near = spread_baselines(make_samples(actual, counts=[3, 1, 2]))["EWMA"].scale
-    far = spread_baselines(make_samples(actual, counts=[3, 1, 2], horizon=3))["EWMA"].scale
-    assert far.tolist() == pytest.approx([near[0]] * 2 + near[:4].tolist())
+    assert np.isnan(spread.scale[:2]).all()
+    assert spread.scale[2:].tolist() == pytest.approx(np.sqrt(expected).tolist())
 
 
 @pytest.mark.parametrize("horizon", [1, 3])
@@ -354,8 +346,7 @@ def test_without_a_fit_there_is_no_garch_and_a_line_says_why(actual, counts, rea
     assert list(spreads) == SPREADS
     assert spreads["GARCH(1,1)-t"] is None
     assert [record.getMessage() for record in caplog.records] == [f"no GARCH(1,1)-t: {reason}"]
-    assert np.isfinite(spreads["EWMA"].scale).all()
-    assert (spreads["EWMA"].scale > 0).all()
+    assert (spreads["EWMA"].scale[1:] > 0).all()
 
 
 # Time has one direction
@@ -394,9 +385,9 @@ def test_later_outcomes_change_no_earlier_spread(last, horizon):
     first_to_know = last + 1 + horizon
     assert before["GARCH(1,1)-t"].degrees == after["GARCH(1,1)-t"].degrees
     for name in SPREADS:
-        changed = before[name].scale != after[name].scale
-        assert not changed[:first_to_know].any(), name
-        assert changed[first_to_know:].all(), name
+        changed = before[name].scale[horizon:] != after[name].scale[horizon:]
+        assert not changed[: first_to_know - horizon].any(), name
+        assert changed[first_to_know - horizon :].all(), name
 
 
 @pytest.mark.parametrize("horizon", [1, 3])
@@ -484,8 +475,8 @@ def test_samples_with_little_in_them_give_finite_forecasts(samples, horizon):
     for spread in spread_baselines(samples).values():
         if spread is not None:
             assert len(spread.scale) == len(samples.actual)
-            assert np.isfinite(spread.scale).all()
-            assert (spread.scale > 0).all()
+            assert np.isfinite(spread.scale[horizon:]).all()
+            assert (spread.scale[horizon:] > 0).all()
 
 
 def test_constant_outcomes_are_forecast_exactly_once_known():

@@ -92,13 +92,6 @@ def test_volatility_uses_no_outcome_that_is_not_known_at_the_origin(horizon):
         assert ewma_volatility(shocked, horizon=horizon)[origin] != before[origin]
 
 
-def test_volatility_tends_to_the_recursion_of_riskmetrics():
-    outcomes = garch_returns(600, seed=0)
-    volatility = ewma_volatility(outcomes, horizon=1)
-    expected = 0.94 * volatility[-2] ** 2 + 0.06 * outcomes[-2] ** 2
-    assert volatility[-1] ** 2 == pytest.approx(expected, rel=1e-12)
-
-
 @pytest.mark.parametrize("num_days", [0, 1, 2, 50], ids=str)
 def test_volatility_without_a_move_is_the_smallest_and_not_zero(num_days):
     volatility = ewma_volatility(np.zeros(num_days), horizon=1)

@@ -6,10 +6,9 @@ import torch
 
 from ironore_lightning.data.windows import (
     Batch,
-    OrderedBatches,
     ShuffledChunks,
     WindowDataset,
-    WindowLoader,
+    load_windows,
 )
 
 ROWS, LENGTH = 40, 5
@@ -76,13 +75,6 @@ def test_samples_are_counted_by_origins():
 
 
 # --- order ----------------------------------------------------------------------------------------
-
-
-def test_ordered_batches_run_through_time_once():
-    batches = OrderedBatches(10, batch_size=4)
-    assert len(batches) == 3
-    assert [batch.tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
-    assert order(batches) == order(batches)
 
 
 def test_an_epoch_sees_every_sample_once():
@@ -167,13 +159,15 @@ def test_more_replicas_than_batches_still_get_one_each(num_replicas):
 
 
 @pytest.mark.parametrize(
-    "sampler",
-    [shuffled(36), OrderedBatches(36, batch_size=16)],
+    "positions",
+    [shuffled(36), torch.arange(36).split(16)],
     ids=["shuffled", "ordered"],
 )
-def test_drawing_samples_leaves_the_global_generator_alone(sampler):
+def test_loading_samples_leaves_the_global_generator_alone(positions):
     before = torch.get_rng_state()
-    loader = WindowLoader(dataset(), sampler)
-    assert len(loader) == len(sampler)
-    assert sum(len(one.target) for one in loader) == 36
+    loader = load_windows(dataset(), positions)
+    batches = list(loader)
+    assert len(loader) == len(batches) == len(positions)
+    assert all(isinstance(batch, Batch) for batch in batches)
+    assert sorted(torch.cat([batch.target for batch in batches]).tolist()) == list(range(-39, -3))
     assert torch.equal(torch.get_rng_state(), before)

@@ -8,16 +8,17 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning import LightningDataModule
+from torch.utils.data import DataLoader
 
 from ironore_lightning.data.features import build_features, build_target, require_no_target_leak
 from ironore_lightning.data.panel import Panel
 from ironore_lightning.data.scaling import fit_scaler, scale_table, target_values
 from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
 from ironore_lightning.data.windows import (
-    OrderedBatches,
+    Batch,
     ShuffledChunks,
     WindowDataset,
-    WindowLoader,
+    load_windows,
 )
 from ironore_lightning.settings.samples import DatasetSettings
 
@@ -89,10 +90,9 @@ class WindowDataModule(LightningDataModule):
 
     def windows(self) -> npt.NDArray[np.float32]:
         """Return the scaled window of every sample, shape (N, L, F), copied."""
-        samples = self._samples(self.origins)
-        return samples.windows[samples.origins - samples.sequence_length + 1].numpy()
+        return self._samples(self.origins)[torch.arange(len(self.origins))].inputs.numpy()
 
-    def train_dataloader(self) -> WindowLoader:
+    def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffle by seed and epoch, in chunks of batches; processes share the batches."""
         dataset = self.datasets["train"]
         chunks = ShuffledChunks(
@@ -102,26 +102,23 @@ class WindowDataModule(LightningDataModule):
             num_replicas=self.trainer.world_size if self.trainer else 1,
             rank=self.trainer.global_rank if self.trainer else 0,
         )
-        return WindowLoader(dataset, chunks)
+        return load_windows(dataset, chunks)
 
-    def val_dataloader(self) -> WindowLoader:
+    def val_dataloader(self) -> DataLoader[Batch]:
         """Read the validation samples in time order."""
         return _load_ordered(self.datasets["val"])
 
-    def predict_dataloader(self) -> WindowLoader:
+    def predict_dataloader(self) -> DataLoader[Batch]:
         """Read every sample, segment after segment in time order."""
         return _load_ordered(self._samples(self.origins))
 
     def state_dict(self) -> dict[str, Any]:
         """Put the scaler into the checkpoint, so that new rows can be scaled as these were."""
-        return {
-            "center": torch.from_numpy(self.scaler.center.copy()),
-            "spread": torch.from_numpy(self.scaler.spread.copy()),
-        }
+        return {name: torch.tensor(values) for name, values in vars(self.scaler).items()}
 
 
-def _load_ordered(dataset: WindowDataset) -> WindowLoader:
-    return WindowLoader(dataset, OrderedBatches(len(dataset), batch_size=EVALUATION_BATCH))
+def _load_ordered(dataset: WindowDataset) -> DataLoader[Batch]:
+    return load_windows(dataset, torch.split(torch.arange(len(dataset)), EVALUATION_BATCH))
 
 
 def build_datamodule(panel: Panel, settings: DatasetSettings) -> WindowDataModule:

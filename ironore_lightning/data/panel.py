@@ -206,22 +206,16 @@ def _require_open(days: pd.DatetimeIndex, holidays: Sequence[datetime.date], wha
 def _join(driver: tuple[pd.Series, str], days: pd.DatetimeIndex) -> tuple[pd.Series, pd.Series]:
     """Put the newest published value on each day, with the trading days since it was new."""
     source, file = driver
-    observation = source.index.searchsorted(days, side="right") - 1
-    known = observation >= 0
-    if not known.any():
+    new_on = days.searchsorted(source.index)
+    published = pd.DataFrame({"value": source, "new_on": new_on}, dtype=np.float64)
+    joined = published.reindex(days, method="ffill")
+    if joined["new_on"].isna().all():
         raise DataError(
             f"{file}: no value of {quoted(source.name)} is out by the last trading day "
             f"{days[-1].date()}; leave it out"
         )
-    values = np.full(len(days), np.nan)
-    values[known] = source.to_numpy()[observation[known]]
-    rows = np.arange(len(days))
-    is_new = np.diff(observation, prepend=-1) != 0
-    staleness = np.where(known, rows - np.maximum.accumulate(np.where(is_new, rows, 0)), np.nan)
-    return (
-        pd.Series(values, index=days, name=source.name),
-        pd.Series(staleness, index=days, name=source.name),
-    )
+    staleness = np.arange(len(days)) - joined["new_on"]
+    return joined["value"].rename(str(source.name)), staleness.rename(str(source.name))
 
 
 def _between_rows(

@@ -1,14 +1,14 @@
 """Windows as views of one tensor, gathered a chunk of batches at a time."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 SAMPLES_A_CHUNK = 1024
 """Training samples gathered at once: many steps, 12 MiB for the longest of usual windows."""
@@ -27,11 +27,11 @@ class Batch(NamedTuple):
 
     def split(self, batch_size: int) -> Iterator["Batch"]:
         """Cut a chunk into batches, views of it; the last may be short."""
-        inputs, target = (torch.split(one, batch_size) for one in self)
+        inputs, target = (torch.split(values, batch_size) for values in self)
         return map(Batch, inputs, target)
 
 
-class WindowDataset:
+class WindowDataset(Dataset[Batch]):
     """Samples of one segment; indexing with a tensor of positions gathers them all at once.
 
     Args:
@@ -65,44 +65,12 @@ class WindowDataset:
         return Batch(self.windows[origins - self.sequence_length + 1], self.target[origins])
 
 
-class WindowLoader:
-    """Gather what a sampler asks for; nothing is collated and no process is started.
+def load_windows(dataset: WindowDataset, positions: Iterable[Tensor]) -> DataLoader[Batch]:
+    """Gather batches or chunks at `positions`, shape (B,) each; the order alone is random.
 
-    Args:
-        dataset: What to gather from.
-        sampler: Positions of each batch or chunk; the trainer tells it the epoch.
+    Without a generator of its own, a loader draws a seed for workers from the global one.
     """
-
-    batch_sampler = None  # lightning asks for it, as a DataLoader that does not batch would say
-
-    def __init__(self, dataset: WindowDataset, sampler: Sampler[Tensor]) -> None:
-        """Keep both."""
-        self.dataset = dataset
-        self.sampler = sampler
-
-    def __len__(self) -> int:
-        """Count what an epoch yields."""
-        return len(self.sampler)  # type: ignore[arg-type]  # both samplers below have a length
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the samples of an epoch."""
-        return (self.dataset[positions] for positions in self.sampler)
-
-
-class OrderedBatches(Sampler[Tensor]):
-    """Positions in time order, as few batches as `batch_size` allows."""
-
-    def __init__(self, num_samples: int, *, batch_size: int) -> None:
-        """Cut ``range(num_samples)`` into batches; the last may be short."""
-        self.batches = torch.split(torch.arange(num_samples), batch_size)
-
-    def __len__(self) -> int:
-        """Count the batches."""
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        """Yield positions, shape (B,)."""
-        return iter(self.batches)
+    return DataLoader(dataset, batch_size=None, sampler=positions, generator=torch.Generator())
 
 
 class ShuffledChunks(Sampler[Tensor]):

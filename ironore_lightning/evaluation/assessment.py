@@ -50,7 +50,7 @@ class Block:
 
     Attributes:
         first_date: Of the outcomes, YYYY-MM-DD.
-        last_date: Likewise.
+        last_date: Of the outcomes, YYYY-MM-DD.
         num_days: Days there are.
         accuracy: Per cent of the days that moved; None if none did.
         r2_zero: 1 - squared error over that of zero; None if nothing moved.

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from ironore_lightning.errors import LeakageError
+from ironore_lightning.evaluation.intervals import ewma_volatility
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,6 @@ MOST_TREES = 60
 TREE_DEPTH = 3
 TREE_STEP = 0.05
 TREE_SEED = 0
-
-DECAY = 0.94
-"""Of the daily RiskMetrics variance."""
 
 FEWEST_GARCH_OUTCOMES = 100
 """Training outcomes below which four parameters of a variance are not worth fitting."""
@@ -86,7 +84,7 @@ class Spread:
 
     Attributes:
         scale: Shape (N,), per cent, positive: of the Student t with `degrees` of freedom, or of the
-            normal distribution, whose scale is its standard deviation.
+            normal distribution, whose scale is its standard deviation. NaN before it is known.
         degrees: Of freedom, above 2; None is the normal distribution.
     """
 
@@ -164,17 +162,17 @@ def point_baselines(samples: Samples) -> pd.DataFrame:
 def spread_baselines(samples: Samples) -> dict[str, Spread | None]:
     """Forecast how far each return may fall from zero, from the outcomes known at the origin.
 
-    - `EWMA`: the RiskMetrics variance, v' = 0.94 v + 0.06 y**2, of a normal distribution.
+    - `EWMA`: a normal distribution of the `ewma_volatility`, NaN in the first `horizon` samples.
     - `GARCH(1,1)-t`: Student t around zero, fitted once on the training outcomes, then carried
       with these parameters through validation and test. None, with a line in the log, where there
       are fewer than 100 training outcomes, they never change, or the fit does not converge.
 
-    Both variances start at the mean square of the training outcomes. Returns that overlap
-    (horizon > 1) are used as they are, known `horizon` samples later; from the newest known one the
-    variance is carried `horizon` steps: EWMA stays, GARCH moves towards its long-run level. Several
-    steps ahead the distribution is no exact Student t, and is taken for one. What GARCH learns of
-    overlapping returns is mostly their overlap, so its forecast then stays near the training level
-    and EWMA is the harder one to beat.
+    GARCH starts at the mean square of the training outcomes. Returns that overlap (horizon > 1)
+    are used as they are, known `horizon` samples later; from the newest known one the variance is
+    carried `horizon` steps: EWMA stays, GARCH moves towards its long-run level. Several steps ahead
+    the distribution is no exact Student t, and is taken for one. What GARCH learns of overlapping
+    returns is mostly their overlap, so its forecast then stays near the training level and EWMA is
+    the harder one to beat.
 
     Args:
         samples: N samples; their windows are not read.
@@ -183,14 +181,13 @@ def spread_baselines(samples: Samples) -> dict[str, Spread | None]:
         A spread by name.
 
     References:
-        J.P. Morgan (1996), "RiskMetrics technical document", 4th edition. Bollerslev (1987), "A
-        conditionally heteroskedastic time series model for speculative prices and rates of
-        return", Review of Economics and Statistics 69(3).
+        Bollerslev (1987), "A conditionally heteroskedastic time series model for speculative
+        prices and rates of return", Review of Economics and Statistics 69(3).
     """
-    smoothed = _variance(samples, constant=0.0, weight=1 - DECAY, decay=DECAY)
+    volatility = ewma_volatility(samples.actual, horizon=samples.horizon)
     fitted = _fit_garch(samples.actual[_newest_training(samples)])
     return {
-        "EWMA": Spread(scale=_positive_root(smoothed), degrees=None),
+        "EWMA": Spread(scale=volatility, degrees=None),
         "GARCH(1,1)-t": _garch_spread(samples, fitted) if fitted else None,
     }
 
@@ -306,17 +303,8 @@ def _fit_garch(outcomes: Floats) -> GarchParameters | None:
 
 
 def _garch_spread(samples: Samples, fitted: GarchParameters) -> Spread:
+    """Carry the variance through all outcomes and forecast each sample's."""
     constant, weight, decay, degrees = fitted
-    variance = _variance(samples, constant=constant, weight=weight, decay=decay)
-    return Spread(scale=_positive_root(variance * (degrees - 2) / degrees), degrees=degrees)
-
-
-def _positive_root(squared: Floats) -> Floats:
-    return np.maximum(np.sqrt(squared), SMALLEST_SCALE)
-
-
-def _variance(samples: Samples, *, constant: float, weight: float, decay: float) -> Floats:
-    """Carry a variance through all outcomes and forecast each sample's, shape (N,), per cent^2."""
     squares = samples.actual**2
     start = np.mean(squares[samples.segment == "train"])
     # The recursion v' = (constant + weight * y**2) + decay * v, entered with v = start.
@@ -325,4 +313,5 @@ def _variance(samples: Samples, *, constant: float, weight: float, decay: float)
     variance = np.concatenate([np.full(num_steps, start), after])[: len(squares)]
     for _ in range(num_steps - 1):
         variance = constant + (weight + decay) * variance
-    return variance
+    scale = np.sqrt(variance * (degrees - 2) / degrees)
+    return Spread(scale=np.maximum(scale, SMALLEST_SCALE), degrees=degrees)

@@ -142,11 +142,8 @@ class Quantiles:
                 f"levels must be in [{known[0]}, {known[-1]}], the range that is known, got "
                 f"{wanted.min()} to {wanted.max()}"
             )
-        right = np.searchsorted(known, inside)
-        left = np.maximum(right - 1, 0)
-        gap = np.where(right > left, known[right] - known[left], 1.0)
-        weight = (inside - known[left]) / gap
-        return np.asarray((1 - weight) * self.values[:, left] + weight * self.values[:, right])
+        rows = [np.interp(wanted, known, day) for day in self.values]
+        return np.reshape(rows, (-1, len(wanted)))  # of no days at all, too
 
 
 Distribution = Normal | StudentT | Quantiles

@@ -31,7 +31,7 @@ from ironore_lightning.settings.samples import TargetSettings
 if TYPE_CHECKING:  # lightning takes two seconds to import, which a summary does not have
     pass
 
-BOUNDS = tuple(f"{side}_{round(100 * one)}" for one in COVERAGES for side in ("lower", "upper"))
+BOUNDS = tuple(f"{side}_{round(100 * share)}" for share in COVERAGES for side in ("lower", "upper"))
 """Columns of the intervals."""
 
 
@@ -137,7 +137,7 @@ def conformal_bounds(predictions: pd.DataFrame, adaptation: float, *, horizon: i
 
 def distribution_bounds(said: Distribution) -> dict[str, Floats]:
     """Return the bounds that distributions of N days say, by column, shape (N,) each."""
-    levels = [level for one in COVERAGES for level in ((1 - one) / 2, (1 + one) / 2)]
+    levels = [level for share in COVERAGES for level in ((1 - share) / 2, (1 + share) / 2)]
     return dict(zip(BOUNDS, said.quantile(levels).T, strict=True))
 
 
@@ -166,7 +166,7 @@ def _bounds(
         )
         for coverage in COVERAGES
     ]
-    bounds = [side for one in found for side in (one.lower, one.upper)]
+    bounds = [side for intervals in found for side in (intervals.lower, intervals.upper)]
     return pd.DataFrame(dict(zip(BOUNDS, bounds, strict=True)), index=test.index)
 
 

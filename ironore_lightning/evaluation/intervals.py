@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 from scipy.special import xlogy
 from scipy.stats import binomtest, chi2
 
@@ -34,7 +34,7 @@ class Intervals:
 
     Attributes:
         lower: Shape (N,), per cent; NaN where no interval can be given.
-        upper: Likewise.
+        upper: Shape (N,), per cent; NaN where `lower` is.
         miss_rate: Miss rate that was asked for on each day, shape (N,), between 0 and 1.
     """
 
@@ -72,7 +72,8 @@ class IntervalScores:
         binomial_p: Of the number of misses, exact, two-sided; the one to trust on few days.
         kupiec_statistic: Of the number of misses, chi-square with 1 degree of freedom.
         kupiec_p: Its p-value.
-        independence_statistic: Of misses that follow misses (Christoffersen), likewise.
+        independence_statistic: Of misses that follow misses (Christoffersen), chi-square with 1
+            degree of freedom.
         independence_p: Its p-value.
         conditional_statistic: Sum of the two, chi-square with 2 degrees of freedom.
         conditional_p: Its p-value.
@@ -113,13 +114,9 @@ def ewma_volatility(outcomes: Floats, *, horizon: int) -> Floats:
     References:
         J.P. Morgan & Reuters (1996), "RiskMetrics Technical Document", 4th edition, chapter 5.
     """
-    volatility = np.full(len(outcomes), np.nan)
-    known = outcomes[: max(len(outcomes) - horizon, 0)]
-    if len(known):
-        weighted = lfilter([1 - DECAY], [1, -DECAY], known**2)
-        weights = 1 - DECAY ** np.arange(1, len(known) + 1)
-        volatility[horizon:] = np.maximum(np.sqrt(weighted / weights), SMALLEST_VOLATILITY)
-    return volatility
+    squares = pd.Series(outcomes**2).shift(horizon)
+    variance = squares.ewm(alpha=1 - DECAY).mean().to_numpy()
+    return np.asarray(np.maximum(np.sqrt(variance), SMALLEST_VOLATILITY))
 
 
 def scaled_scores(actual: Floats, forecast: Floats, volatility: Floats) -> Floats:
@@ -330,11 +327,8 @@ def _likelihood_ratio(restricted: float, free: float) -> LikelihoodRatio:
 
 def _transitions(missed: Flags) -> list[tuple[int, int]]:
     """Count hits and misses on the day after a hit, and on the day after a miss."""
-    before, after = missed[:-1], missed[1:]
-    return [
-        (int((~after & (before == state)).sum()), int((after & (before == state)).sum()))
-        for state in (False, True)
-    ]
+    counts = np.bincount(2 * missed[:-1] + missed[1:], minlength=4)
+    return [(int(hits), int(misses)) for hits, misses in counts.reshape(2, 2)]
 
 
 def _conditional(

@@ -30,7 +30,7 @@ class Scores:
         num_days: Days scored (N).
         rmse: Root mean squared error, per cent of return.
         mae: Mean absolute error, per cent of return.
-        zero_rmse: RMSE of a forecast of zero, which is the volatility of the market.
+            zero_rmse: RMSE of a forecast of zero, which is the volatility of the market.
         zero_mae: MAE of a forecast of zero.
         rmse_ratio: `rmse` over `zero_rmse`; below 1 is the claim.
         mae_ratio: `mae` over `zero_mae`.
@@ -48,10 +48,10 @@ class Scores:
         up_share: Per cent of `direction_days` that went up.
         base_rate: Direction accuracy of the better constant sign, per cent.
         guessing_low: Accuracy on `days_apart`, per cent, below which 2.5 % of coin tossers fall.
-        guessing_high: Accuracy on `days_apart`, per cent, above which 2.5 % of them rise.
+            guessing_high: Accuracy on `days_apart`, per cent, above which 2.5 % of them rise.
         correlation: Pearson, of forecast and actual (IC).
         rank_correlation: Spearman (rank IC).
-        mape: Of the price rebuilt from the return, per cent; of a return it has no meaning.
+            mape: Of the price rebuilt from the return, per cent; of a return it has no meaning.
         naive_mape: MAPE of a price that does not move.
     """
 

@@ -88,7 +88,7 @@ def block_length(series: Floats, *, horizon: int) -> int:
 
     columns = [column for column in series.T if not is_constant(column)]
     with np.errstate(all="ignore"):  # a column may rest for so long that it has no correlations
-        optima = [float(optimal_block_length(one)["stationary"].iloc[0]) for one in columns]
+        optima = [float(optimal_block_length(column)["stationary"].iloc[0]) for column in columns]
     return ceil(max([horizon, *filter(isfinite, optima)]))
 
 
@@ -198,7 +198,7 @@ def _why_no_set(distinct: Floats) -> str:
         return TOO_FEW_DAYS
     if num_models == 1:
         return "undefined: every model has the same losses"
-    constant = any(is_constant(one - other) for one, other in combinations(distinct.T, 2))
+    constant = any(is_constant(first - second) for first, second in combinations(distinct.T, 2))
     return "undefined: two models' losses differ by a constant" if constant else ""
 
 

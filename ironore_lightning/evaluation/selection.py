@@ -111,7 +111,7 @@ def probabilistic_sharpe(
 
     Args:
         sharpe: Of one period, not annual.
-        benchmark: Likewise.
+        benchmark: Sharpe ratio of one period.
         num_periods: Profits there are.
         skewness: Of the profits, 0 for the normal law.
         kurtosis: Of the profits, 3 for the normal law (not the excess).
@@ -158,7 +158,7 @@ def minimum_track_record(
 
     Args:
         sharpe: Of one period, not annual.
-        benchmark: Likewise.
+        benchmark: Sharpe ratio of one period.
         skewness: Of the profits, 0 for the normal law.
         kurtosis: Of the profits, 3 for the normal law (not the excess).
         confidence: Probability that the true Sharpe ratio is above the benchmark, 0.5 to 1.
@@ -409,7 +409,7 @@ def _overfitting(trials: _Trials) -> _Noted:
     if blocks is None:
         return _Noted(None, f"overfitting undefined: fewer than {MIN_BLOCKS * MIN_BLOCK_DAYS} days")
     # Equals a^2 - (a - f)^2, without its cancellation.
-    gains = np.column_stack([one * (2 * actual - one) for one in trials.forecasts.values()])
+    gains = np.column_stack([said * (2 * actual - said) for said in trials.forecasts.values()])
     found = backtest_overfitting(gains, num_blocks=blocks)
     if found is None:
         return _Noted(None, "overfitting undefined: all trials are equally good on every day")

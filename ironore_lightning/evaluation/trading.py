@@ -240,7 +240,7 @@ def trading_result(
         turnover=float(book.turns.sum()) / num_days if num_days else None,
         hit_rate=_hit_rate(book),
         profit_factor=_profit_factor(profit),
-        num_trades=int(((book.position != 0) & (_changes(book.position) != 0)).sum()),
+        num_trades=int(((book.position != 0) & (np.diff(book.position, prepend=0.0) != 0)).sum()),
     )
 
 
@@ -375,7 +375,7 @@ def _simple_return(actual: Floats, kind: str) -> Floats:
 
 def _turns(position: Floats, is_roll: Flags, rows: Integers, horizon: int) -> Floats:
     """Return the notional traded in each period, shape (P,)."""
-    change = _changes(position)
+    change = np.diff(position, prepend=0.0)  # flat before the first
     size, size_before = np.abs(position), np.abs(position - change)
     num_rolls = np.concatenate([[0], is_roll.cumsum()])
     end = np.minimum(rows + horizon, len(is_roll))
@@ -383,13 +383,6 @@ def _turns(position: Floats, is_roll: Flags, rows: Integers, horizon: int) -> Fl
     at_start = np.where(is_roll[rows], size_before + size, np.abs(change))
     turns: Floats = at_start + 2 * size * inside
     return turns
-
-
-def _changes(position: Floats) -> Floats:
-    """Return by how much the position changes, which is flat before the first period."""
-    before = np.concatenate([[0.0], position])[:-1]
-    change: Floats = position - before
-    return change
 
 
 def _annual_volatility(profit: Floats, horizon: int) -> float | None:

@@ -157,6 +157,8 @@ def silence_lightning() -> None:
     # A filter and not a level: lightning sets the level back.
     for name in QUIET:
         logging.getLogger(name).addFilter(_is_worth_printing)
+    # Windows are gathered from memory, which takes a process of its own longer.
+    warnings.filterwarnings("ignore", message=r".*does not have many workers")
     # lightning 2.6 calls something that torch 2.13 is about to rename.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
@@ -227,21 +229,25 @@ def report_assessment(assessment: Assessment) -> None:
     _print_table(f"same {assessment.scores.num_days} days", table[columns])
     kept = ", ".join(assessment.confidence_set.kept)
     test_log.info("cannot be told from the best by squared error: %s", kept)
-    tests = {name: (one.statistic, one.p_value, one.note) for name, one in assessment.tests.items()}
+    tests = {
+        name: (test.statistic, test.p_value, test.note) for name, test in assessment.tests.items()
+    }
     _print_table("tests of skill", _frame(tests, ["statistic", "p", "note"]))
     intervals = {
-        f"{100 * one.coverage_nominal:.0f} %": (
-            None if one.coverage is None else 100 * one.coverage,
-            one.mean_width,
-            one.winkler,
-            one.binomial_p,
-            one.independence_p,
+        f"{100 * interval.coverage_nominal:.0f} %": (
+            None if interval.coverage is None else 100 * interval.coverage,
+            interval.mean_width,
+            interval.winkler,
+            interval.binomial_p,
+            interval.independence_p,
         )
-        for one in assessment.intervals
+        for interval in assessment.intervals
     }
     header = ["covered, %", "mean width", "Winkler", "p of misses", "p of independence"]
     _print_table("intervals", _frame(intervals, header))
-    density = {name: (one["pinball"], one["crps"]) for name, one in assessment.density.items()}
+    density = {
+        name: (losses["pinball"], losses["crps"]) for name, losses in assessment.density.items()
+    }
     _print_table("distributions", _frame(density, ["pinball", "exact CRPS"]))
     _report_profits(assessment.trading)
 

@@ -7,7 +7,6 @@ the moves of the market look as small as they are.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from scipy.signal import correlate
+from scipy.stats import norm, probplot
 
 from ironore_lightning.evaluation.days import hits
 from ironore_lightning.evaluation.metrics import correlation
@@ -261,18 +262,18 @@ def _draw_intervals(axes: Axes, days: _Days) -> None:
     day = days.day.astype("datetime64[h]")
     middle = day[:-1] + (day[1:] - day[:-1]) // 2
     edges = np.concatenate([[day[0] - HALF_DAY], middle, [day[-1] + HALF_DAY]])
-    for each in days.intervals:
-        inside = ((each.lower <= days.actual) & (days.actual <= each.upper)).sum()
-        counted = (~np.isnan(each.lower)).sum()
+    for interval in days.intervals:
+        inside = ((interval.lower <= days.actual) & (days.actual <= interval.upper)).sum()
+        counted = (~np.isnan(interval.lower)).sum()
         steps = axes.stairs(
-            each.upper,
+            interval.upper,
             edges,
-            baseline=each.lower,
+            baseline=interval.lower,
             fill=True,
-            color=INTERVALS[each.per_cent],
+            color=INTERVALS[interval.per_cent],
             linewidth=0,
             zorder=0.4,  # below the grid, which has 0.5
-            label=f"{each.per_cent} % interval ({inside} of {counted} inside)",
+            label=f"{interval.per_cent} % interval ({inside} of {counted} inside)",
         )
         # The panel shall leave room below the lowest bound.
         steps.sticky_edges.y.clear()
@@ -312,9 +313,8 @@ def _draw_residual_histogram(axes: Axes, residual: Values) -> None:
     mean, spread = _mean(residual), _spread(residual)
     if spread > 0:
         grid = np.linspace(edges[0], edges[-1], 400)
-        density = np.exp(-(((grid - mean) / spread) ** 2) / 2) / np.sqrt(2 * np.pi)
         # Times days and bin width: the days a normal law would put into each bin.
-        expected = len(residual) * (edges[1] - edges[0]) / spread * density
+        expected = len(residual) * (edges[1] - edges[0]) * norm.pdf(grid, mean, spread)
         axes.plot(grid, expected, color=WRONG, linewidth=1.8, label="normal")
     style_axes(
         axes, "Residuals against a normal curve of equal mean and sd", "residual (%)", "days"
@@ -346,11 +346,10 @@ def _draw_correlogram(axes: Axes, residual: Values) -> None:
 
 
 def _draw_normal_quantiles(axes: Axes, residual: Values) -> None:
-    probability = (np.arange(len(residual)) + 0.5) / len(residual)
-    normal = np.array([NormalDist().inv_cdf(value) for value in probability])
+    normal, ordered = probplot(residual, fit=False)
     expected = _mean(residual) + _spread(residual) * normal
     axes.plot(normal, expected, "--", color=REFERENCE, linewidth=1.2, label="normal")
-    axes.plot(normal, np.sort(residual), "o", color=ACTUAL, markersize=3.5, label="residuals")
+    axes.plot(normal, ordered, "o", color=ACTUAL, markersize=3.5, label="residuals")
     title = "Sorted residuals against normal quantiles (Q-Q)"
     style_axes(axes, title, "standard normal quantile", "residual (%)")
     legend_inside(axes, "upper left")
@@ -411,9 +410,8 @@ def _autocorrelation(values: Values) -> Values:
         return np.empty(0)
     centred = values / np.abs(values).max()
     centred = centred - centred.mean()
-    num_lags = min(MAX_LAG, len(values) - 1)
-    products = [centred[lag:] @ centred[:-lag] for lag in range(1, num_lags + 1)]
-    return np.array(products, dtype=np.float64) / float(centred @ centred)
+    products = correlate(centred, centred)[len(values) - 1 :]
+    return np.asarray(products[1 : MAX_LAG + 1] / products[0])
 
 
 def _reach(values: Values) -> float:

@@ -165,10 +165,9 @@ def _draw_best(tuning: Tuning) -> Figure:
     sheet.set(xlim=(0, 1), ylim=(35, 0))
     for height, line in enumerate(_verdict_of(tuning)):
         write(sheet, 0, height, line, bold=height == 0)
-    settings = _in_reading_order(tuning)
     others = f" ({len(tuning.settings)} in all are in its folder)"
     write(sheet, 0, 15, f"Settings of the chosen trial, * searched{others}", bold=True)
-    for place, (name, value) in enumerate(settings):
+    for place, (name, value) in enumerate(_in_reading_order(tuning)):
         column, row = divmod(place, _SETTINGS_ROWS)
         write(sheet, 0.54 * column, 16.5 + row, shorten(name, 27))
         write(sheet, 0.54 * column + 0.32, 16.5 + row, shorten(value_text(value), 14))
@@ -421,8 +420,7 @@ def _draw_rule(axes: Axes, at: int, values: pd.Series, worse: Values) -> Values:
     for place, text in marks if len(marks) <= _FEW_VALUES else (marks[0], marks[-1]):
         write(axes, at + 0.04, (place - low) / extent, shorten(text, 12)).set_bbox(_WHITE)
     fan = 0.05 * (worse - 0.5) if ticks else 0.0
-    heights: Values = (places - low) / extent + fan
-    return heights
+    return np.asarray((places - low) / extent + fan)
 
 
 def _draw_series(tuning: Tuning) -> Figure:

@@ -123,24 +123,29 @@ def summary_lines(summary: Summary) -> list[str]:
 
 def discount_lines(choice: Choice) -> list[tuple[str, str]]:
     """Say what all the looking costs, a label and a value each."""
-    one = choice.discount
-    lines = [("trials looked at", f"{one.num_trials} ({one.num_scored} with forecasts)")]
-    if one.num_trials > 1:
+    cost = choice.discount
+    lines = [("trials looked at", f"{cost.num_trials} ({cost.num_scored} with forecasts)")]
+    if cost.num_trials > 1:
         lines += [
-            ("chance that the best of so many coin tosses is right as often", _share(one.luck)),
-            ("probability of backtest overfitting", _share(one.overfitting)),
+            ("chance that the best of so many coin tosses is right as often", _share(cost.luck)),
+            ("probability of backtest overfitting", _share(cost.overfitting)),
         ]
     lines += [
-        ("p that the best of them beats zero by luck (SPA)", _number(one.superior_ability_p, 3)),
+        ("p that the best of them beats zero by luck (SPA)", _number(cost.superior_ability_p, 3)),
         (
             "Sharpe ratio before costs, and that of the luckiest without skill",
-            f"{_number(one.sharpe, 2)}, {_number(one.expected_best_sharpe, 2)}",
+            f"{_number(cost.sharpe, 2)}, {_number(cost.expected_best_sharpe, 2)}",
         ),
-        ("deflated Sharpe ratio, the chance of skill beyond that", _number(one.deflated_sharpe, 3)),
+        (
+            "deflated Sharpe ratio, the chance of skill beyond that",
+            _number(cost.deflated_sharpe, 3),
+        ),
     ]
     if choice.seeds:
-        accuracy = pd.Series([one.direction_accuracy for one in choice.seeds.values()], dtype=float)
-        rmse = pd.Series([one.rmse for one in choice.seeds.values()])
+        accuracy = pd.Series(
+            [score.direction_accuracy for score in choice.seeds.values()], dtype=float
+        )
+        rmse = pd.Series([score.rmse for score in choice.seeds.values()])
         lines.append(
             (
                 f"its {len(choice.seeds)} seeds alone, mean and standard deviation",

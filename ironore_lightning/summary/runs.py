@@ -88,7 +88,7 @@ def read_runs(folder: Path) -> list[Run]:
     found = run_folders(folder)
     if not found:
         raise ConfigError(f"{folder}: there is no run below this folder")
-    runs = [_read_run(one, folder) for one in found]
+    runs = [_read_run(path, folder) for path in found]
     return sorted(runs, key=lambda run: (run.status.started or "", run.name))
 
 

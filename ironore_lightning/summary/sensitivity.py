@@ -131,7 +131,7 @@ def advice(runs: pd.DataFrame, parameters: Sequence[str]) -> list[str]:
 
     Args:
         runs: As for `importance`.
-        parameters: Likewise.
+        parameters: Names of the settings that vary.
     """
     sentences = _about_pruned(runs)
     points = comparable(runs, parameters)

@@ -220,13 +220,13 @@ def _ledger(trials: Mapping[str, Trial], joined: Mapping[str, Joined]) -> pd.Dat
         raise ConfigError("no trial has all the folds that there are")
     first_name, first = next(iter(joined.items()))
     for name, own in joined.items():
-        for one, other in ((first.days, own.days), (first.validation, own.validation)):
-            if list(one["date"]) != list(other["date"]):
+        for rows, others in ((first.days, own.days), (first.validation, own.validation)):
+            if list(rows["date"]) != list(others["date"]):
                 raise ConfigError(
                     f"{first_name} and {name} are not validated and tested on the same days; set "
                     "data.panel.start and split=by_date, so that no choice moves them"
                 )
-            if not np.allclose(one["actual"], other["actual"], rtol=0, atol=1e-9):
+            if not np.allclose(rows["actual"], others["actual"], rtol=0, atol=1e-9):
                 raise ConfigError(
                     "the runs differ in what happened on the same days, so in their data"
                 )
@@ -257,7 +257,7 @@ def _notes(
         if len(trial.runs) < len(trial.folds) * len({run.seed for run in trial.runs}):
             notes.append(f"{trial.name}: some folds have fewer seeds than others")
     files = [run.record.input_sha256 for run in runs if isinstance(run, CompleteRun)]
-    if any(one != files[0] for one in files):
+    if any(digest != files[0] for digest in files):
         notes.append("the runs were made of different input files")
     return tuple(notes)
 

@@ -69,7 +69,7 @@ class Joined:
     Attributes:
         days: Test days in time order, as `assess` reads them, with `fold` and `segment`.
         baselines: Of the same days.
-        density: Likewise; the model's own losses only where there is one seed.
+        density: Losses of the same days; the model's own losses only where there is one seed.
         validation: `date`, `actual` and `forecast` of the validation segment of the first fold.
             Those of later folds hold test days of earlier ones.
     """
