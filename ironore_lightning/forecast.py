@@ -1,25 +1,21 @@
-"""Forecast the next trading day: ``python -m ironore_lightning.forecast run=FOLDER``.
+"""Forecast the next trading day with finished runs.
 
-Several folders of finished runs (``run=A run=B`` or ``run=A,B``) give the mean forecast of their
-networks.
-``data.root=DIR`` reads newer files in place of the run's own; ``output_dir=DIR`` takes
-`forecast.json`; ``max_age_days=N`` says how many trading days after the newest row may have passed
-before the exit status is 2.
+Several runs give the mean forecast of their networks. The forecast is printed in a line and written
+to `forecast.json`.
 """
 
 import argparse
 import datetime
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from ironore_lightning.cli.plain import CommandParser, run_plain
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
@@ -30,8 +26,6 @@ from ironore_lightning.errors import (
     ConfigError,
     DataError,
     machine_errors,
-    report_error,
-    translate_error,
 )
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.forecasts import (
@@ -52,15 +46,13 @@ from ironore_lightning.model.checkpoints import (
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.hardware import cpu_precision
 from ironore_lightning.model.training import build_forecaster
-from ironore_lightning.process.interrupts import raise_on_interrupt, run_interruptible
-from ironore_lightning.process.terminal import open_streams, print_safely
+from ironore_lightning.process.interrupts import run_interruptible
+from ironore_lightning.process.terminal import print_safely
 from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.provenance import column_digests
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.run_folder.tables import read_forecasts
 from ironore_lightning.settings.experiment import Config
-
-KEYS = ("run", "data.root", "output_dir", "max_age_days")
 
 MAX_AGE_DAYS = 5
 """Trading days that the data may be old, unless `max_age_days` says otherwise: a week."""
@@ -106,86 +98,51 @@ class NextDayForecast:
     warnings: list[str]
 
 
-def main(arguments: Sequence[str], *, today: datetime.date) -> int:
+def main(arguments: Sequence[str] | None = None, *, today: datetime.date | None = None) -> int:
     """Forecast, print a line, write `forecast.json`, and return the exit status.
 
     A forecast from old data is written and said like any other, since it is one; the status tells
     whoever does not read the warning.
     """
-    open_streams()
-    parser = argparse.ArgumentParser(
-        prog="python -m ironore_lightning.forecast",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = CommandParser("forecast", __doc__)
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="folder of a finished run"
     )
-    parser.add_argument("option", nargs="*", metavar="KEY=VALUE", help=", ".join(KEYS))
-    raise_on_interrupt()
-    try:
-        options = read_options(parser.parse_args(arguments).option)
-        max_age_days = _max_age_days(options)
-        runs = [read_run(Path(folder), options.get("data.root")) for folder in options["run"]]
-        next_day = forecast_next(runs, today=today)
-        folder = Path(options.get("output_dir", runs[0].folder))
-        with machine_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / "forecast.json", asdict(next_day))
-        print_safely(describe(next_day))
-        if runs[0].settings.data.sample is None:  # a simulated market ends when it ends
-            _require_fresh(next_day, max_age_days)
-    except Exception as error:
-        return report_error(translate_error(error))
-    return 0
+    parser.add_argument("--data-root", metavar="DIR", help="newer files in place of the run's own")
+    parser.add_argument("--output-dir", type=Path, metavar="DIR", help="takes forecast.json")
+    parser.add_argument(
+        "--max-age-days",
+        type=int,
+        default=MAX_AGE_DAYS,
+        metavar="N",
+        help="trading days that the newest row may be old before the exit status is 2 "
+        "(%(default)s)",
+    )
+    today = today or datetime.datetime.now(tz=datetime.UTC).date()
+    return run_plain(parser, lambda options: _forecast(options, today), arguments)
 
 
-def read_options(arguments: Sequence[str]) -> dict[str, Any]:
-    """Read ``key=value`` arguments.
-
-    Raises:
-        ConfigError: If a key is unknown or the run is missing.
-    """
-    options: dict[str, Any] = {"run": []}
-    for argument in arguments:
-        key, found, value = argument.partition("=")
-        if key not in KEYS or not found:
-            raise ConfigError(f"{argument}: expected one of {', '.join(f'{key}=' for key in KEYS)}")
-        if key == "run":
-            options["run"] += _folders(value)
-        else:
-            options[key] = value
-    if not any(options["run"]):
-        raise ConfigError("run: the folder of a finished run is missing, as in run=outputs/...")
-    if len({Path(one).resolve() for one in options["run"]}) < len(options["run"]):
-        raise ConfigError("run: a folder is named twice, so it would count twice in the mean")
-    return options
-
-
-def _max_age_days(options: dict[str, Any]) -> int:
-    text = options.get("max_age_days", str(MAX_AGE_DAYS))
-    if not (text.isascii() and text.isdecimal()):
-        raise ConfigError(f"max_age_days: expected a number of trading days, got {text!r}")
-    return int(text)
+def _forecast(options: argparse.Namespace, today: datetime.date) -> None:
+    if len({run.resolve() for run in options.runs}) < len(options.runs):
+        raise ConfigError("a run is named twice, so it would count twice in the mean")
+    runs = [read_run(run, options.data_root) for run in options.runs]
+    next_day = forecast_next(runs, today=today)
+    folder = options.output_dir or runs[0].folder
+    with machine_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "forecast.json", asdict(next_day))
+    print_safely(describe(next_day))
+    if runs[0].settings.data.sample is None:  # a simulated market ends when it ends
+        _require_fresh(next_day, options.max_age_days)
 
 
 def _require_fresh(next_day: NextDayForecast, max_age_days: int) -> None:
     if next_day.age_days > max_age_days:
         raise DataError(
             f"the newest row is {next_day.origin}, {next_day.age_days} trading days old, and "
-            f"max_age_days={max_age_days}; refresh the files (data.root=DIR reads others), or "
-            f"allow it with max_age_days={next_day.age_days}"
+            f"--max-age-days is {max_age_days}; refresh the files (--data-root DIR reads others), "
+            f"or allow it with --max-age-days {next_day.age_days}"
         )
-
-
-def _folders(text: str) -> list[str]:
-    """Split at commas, but for those in the name of a folder, as a multirun's have."""
-    if os.path.isdir(text):  # noqa: PTH112 - pathlib raises for what is too long for a name
-        return [text]
-    found, rest = [], text.removeprefix("[").removesuffix("]").split(",")
-    while rest:
-        lengths = range(len(rest), 0, -1)
-        length = next((n for n in lengths if os.path.isdir(",".join(rest[:n]))), 1)  # noqa: PTH112
-        found.append(",".join(rest[:length]))
-        rest = rest[length:]
-    return found
 
 
 def read_run(folder: Path, root: str | None) -> RunRecord:
@@ -196,7 +153,7 @@ def read_run(folder: Path, root: str | None) -> RunRecord:
     """
     require_local_files(folder)
     if not folder.is_dir():
-        raise ConfigError(f"run: {folder} is no finished run: there is no such folder")
+        raise ConfigError(f"{folder} is no finished run: there is no such folder")
     run = RunRecord.read(folder)
     data = run.settings.data.read_only()  # nothing is written on a folder's word
     if root is not None:
@@ -437,7 +394,7 @@ def _require_same_task(runs: Sequence[RunRecord]) -> None:
         for key in ("data", "target", "split"):
             if getattr(run.settings, key) != getattr(runs[0].settings, key):
                 raise ConfigError(
-                    f"run: {run.folder} and {runs[0].folder} differ in {key}, so their forecasts "
+                    f"{run.folder} and {runs[0].folder} differ in {key}, so their forecasts "
                     "have no mean"
                 )
 
@@ -467,8 +424,4 @@ def _require_same_units(run: RunRecord, features: pd.DataFrame, newest: np.ndarr
 
 
 if __name__ == "__main__":
-    sys.exit(
-        run_interruptible(
-            lambda: main(sys.argv[1:], today=datetime.datetime.now(tz=datetime.UTC).date())
-        )
-    )
+    sys.exit(run_interruptible(main))

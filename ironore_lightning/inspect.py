@@ -1,11 +1,8 @@
 """Say what is in a raw file, without running anything in it.
 
-    python -m ironore_lightning.inspect FILE
-
 The exit status is 2, with one line, if the file cannot be read.
 """
 
-import argparse
 import codecs
 import csv
 import sys
@@ -14,12 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from ironore_lightning.cli.plain import CommandParser, run_plain
 from ironore_lightning.data.files import listed, quoted, read_bytes
 from ironore_lightning.data.pickles import read_pickled_contracts
 from ironore_lightning.data.tables import MISSING_MARKS, as_text, read_raw_table
-from ironore_lightning.errors import DataError, report_error, translate_error
+from ironore_lightning.errors import DataError
 from ironore_lightning.process.interrupts import run_interruptible
-from ironore_lightning.process.terminal import open_streams, print_safely
+from ironore_lightning.process.terminal import print_safely
 
 _FORMATS = {
     ".pkl": "pickle",
@@ -34,19 +32,12 @@ _FORMATS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Describe the file that the command line names; returns the exit status."""
-    open_streams()
-    parser = argparse.ArgumentParser(
-        prog="python -m ironore_lightning.inspect",
-        description="Say what is in a raw file, without running anything in it.",
+    parser = CommandParser("inspect", __doc__)
+    expected = f"a file ending in {', '.join(_FORMATS)}"
+    parser.add_argument("file", type=Path, metavar="FILE", help=expected)
+    return run_plain(
+        parser, lambda options: print_safely("\n".join(describe(options.file)) + "\n"), arguments
     )
-    parser.add_argument("file", type=Path, help=f"a file ending in {', '.join(_FORMATS)}")
-    path = parser.parse_args(arguments).file
-    try:
-        lines = describe(path)
-    except Exception as error:
-        return report_error(translate_error(error))
-    print_safely("\n".join(lines) + "\n")
-    return 0
 
 
 def describe(path: Path) -> list[str]:

@@ -64,10 +64,10 @@ def make_market(num_days=NUM_DAYS, *, skill, seed=0):
     )
     density = pd.DataFrame(
         {
-            "pinball model": rng.uniform(0.2, 0.4, num_days),
-            "crps model": np.full(num_days, np.nan),
-            "pinball EWMA": rng.uniform(0.2, 0.4, num_days),
-            "crps EWMA": rng.uniform(0.4, 0.8, num_days),
+            ("pinball", "model"): rng.uniform(0.2, 0.4, num_days),
+            ("crps", "model"): np.full(num_days, np.nan),
+            ("pinball", "EWMA"): rng.uniform(0.2, 0.4, num_days),
+            ("crps", "EWMA"): rng.uniform(0.4, 0.8, num_days),
         }
     )
     return days, baselines, density

@@ -255,7 +255,7 @@ def test_numbers_that_a_network_cannot_have_make_no_forecast(kind, place, whole,
     best = folder / "checkpoints" / "best.ckpt"
     change, expected = WEIGHTS[kind]
     damaged(best, {place: change})
-    assert forecast([f"run={folder}"], today=TODAY) == 2
+    assert forecast([str(folder)], today=TODAY) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith(f"ConfigError: {best}: ")
@@ -267,7 +267,7 @@ def test_a_spread_of_zero_makes_no_forecast(whole, tmp_path, capsys):
     folder = Path(shutil.copytree(whole, tmp_path / "run"))
     best = folder / "checkpoints" / "best.ckpt"
     damaged(best, {("WindowDataModule", "spread"): torch.zeros_like})
-    assert forecast([f"run={folder}"], today=TODAY) == 2
+    assert forecast([str(folder)], today=TODAY) == 2
     assert "its scaler has a spread that is not above zero" in capsys.readouterr().err
 
 
@@ -276,7 +276,7 @@ def test_weights_whose_forecast_is_no_number_are_refused(config, whole, tmp_path
     best = folder / "checkpoints" / "best.ckpt"
     damaged(best, {NETWORK_WEIGHT: lambda weight: torch.full_like(weight, 3e38)})
     expected = f"{best}: the forecast of its network holds a number that is not finite"
-    assert forecast([f"run={folder}"], today=TODAY) == 2
+    assert forecast([str(folder)], today=TODAY) == 2
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", f"ConfigError: {expected}\n")
     assert go_on(config, folder) == expected  # its fit was over

@@ -12,7 +12,7 @@ import pytest
 from ironore_lightning.data.raw import read_raw
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.forecast import describe, forecast_next, main, read_options, read_run
+from ironore_lightning.forecast import describe, forecast_next, main, read_run
 
 TODAY = datetime.date(2025, 8, 14)
 
@@ -70,12 +70,12 @@ def test_help_says_how_to_ask(capsys):
     assert ended.value.code == 0
     said = capsys.readouterr().out
     assert said.startswith("usage: python -m ironore_lightning.forecast")
-    assert "``data.root=DIR`` reads newer files" in said
+    assert "newer files in place of the run's own" in said
 
 
 def test_the_newest_row_is_forecast_and_written(run, capsys):
     folder, _ = run
-    assert main([f"run={folder}"], today=TODAY) == 0
+    assert main([str(folder)], today=TODAY) == 0
     said = json.loads((folder / "forecast.json").read_text(encoding="utf-8"))
     assert (said["origin"], said["date"]) == ("2025-08-13", "2025-08-14")
     bounds = said["bounds"]
@@ -248,16 +248,16 @@ def test_old_data_are_warned_of_in_weekdays(run, today, missed):
     [
         ("2025-08-21", [], 0),  # after five trading days: 14, 15, 18, 19 and 20 August
         ("2025-08-22", [], 2),
-        ("2025-08-22", ["max_age_days=6"], 0),
-        ("2025-08-15", ["max_age_days=0"], 2),
-        ("2026-12-03", ["max_age_days=340"], 0),
-        ("2026-12-04", ["max_age_days=340"], 2),
+        ("2025-08-22", ["--max-age-days=6"], 0),
+        ("2025-08-15", ["--max-age-days=0"], 2),
+        ("2026-12-03", ["--max-age-days=340"], 0),
+        ("2026-12-04", ["--max-age-days=340"], 2),
     ],
 )
 def test_data_that_are_too_old_end_with_status_2_after_the_forecast(
     run, tmp_path, capsys, today, options, status
 ):
-    arguments = [f"run={run[0]}", f"output_dir={tmp_path}", *options]
+    arguments = [str(run[0]), f"--output-dir={tmp_path}", *options]
     assert main(arguments, today=datetime.date.fromisoformat(today)) == status
     said = capsys.readouterr()
     assert "2025-08-14 (data to 2025-08-13)" in said.out
@@ -277,13 +277,12 @@ def test_a_row_from_the_future_is_refused(run):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "ConfigError: run: the folder of a finished run is missing"),
-        (["rum=x"], "ConfigError: rum=x: expected one of run=, data.root=, output_dir="),
-        (["run=x", "max_age_days=-1"], "ConfigError: max_age_days: expected a number of"),
-        (["run=x", "max_age_days="], "ConfigError: max_age_days: expected a number of"),
-        (["run=nowhere"], "ConfigError: run: nowhere is no finished run: there is no such folder"),
-        ([f"run={__file__}"], f"ConfigError: run: {__file__} is no finished run: there is no such"),
-        ([f"run={'x' * 300}"], f"MachineError: {'x' * 300}/.hydra: file name too long"),
+        ([], "ConfigError: the following arguments are required: RUN; --help says what"),
+        (["x", "--max-age-days=few"], "ConfigError: argument --max-age-days: invalid int value"),
+        (["x", "--age=3"], "ConfigError: unrecognized arguments: --age=3; --help says what"),
+        (["nowhere"], "ConfigError: nowhere is no finished run: there is no such folder"),
+        ([__file__], f"ConfigError: {__file__} is no finished run: there is no such folder"),
+        (["x" * 300], f"MachineError: {'x' * 300}/.hydra: file name too long"),
     ],
 )
 def test_wrong_arguments_end_with_a_line(capsys, arguments, line):
@@ -359,7 +358,7 @@ EDITED = {
 def test_edited_results_are_a_line(edited, case, capsys):
     changes, kind, said = EDITED[case]
     folder = edited(changes)
-    assert main([f"run={folder}"], today=TODAY) == 2
+    assert main([str(folder)], today=TODAY) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(kind)
     assert said in line
@@ -381,41 +380,21 @@ def test_a_run_without_digests_of_its_training_rows_is_refused(run, tmp_path, ca
     path = folder / "provenance.json"
     made_of = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**made_of, "training_sha256": {}}), encoding="utf-8")
-    assert main([f"run={folder}"], today=TODAY) == 2
+    assert main([str(folder)], today=TODAY) == 2
     assert "are not those that" in capsys.readouterr().err
 
 
 def test_what_a_folder_says_is_printed_and_not_obeyed(edited, capsys):
     folder = edited({"evaluation.evidence.line": "\x1b[2Jevidence:\nSTRONG \u202e"})
-    assert main([f"run={folder}"], today=TODAY) == 0
+    assert main([str(folder)], today=TODAY) == 0
     line = capsys.readouterr().out
     assert line.endswith("Earned so far: \\x1b[2Jevidence: STRONG \\u202e\n")
     assert line.count("\n") == 1
 
 
-def test_several_folders_can_be_listed():
-    assert read_options(["run=[a,b]"])["run"] == ["a", "b"]
-    assert read_options(["run=a", "run=b"])["run"] == ["a", "b"]
-    assert read_options(["run=a,b", "output_dir=c"]) == {"run": ["a", "b"], "output_dir": "c"}
-
-
-def test_many_folders_together_may_be_longer_than_a_name(tmp_path):
-    folders = [f"{tmp_path}/{number:0100d}" for number in range(45)]
-    assert read_options([f"run={','.join(folders)}"])["run"] == folders
-
-
-def test_commas_in_the_folders_of_a_multirun_divide_nothing(tmp_path):
-    first, second = tmp_path / "seed=0,model.dropout=0.1", tmp_path / "seed=1,model.dropout=0.1"
-    for folder in (first, second):
-        folder.mkdir()
-    assert read_options([f"run={first}"])["run"] == [str(first)]
-    assert read_options([f"run={first},{second}"])["run"] == [str(first), str(second)]
-    assert read_options([f"run=[{second},elsewhere]"])["run"] == [str(second), "elsewhere"]
-
-
 def test_a_run_has_one_voice(run, capsys):
-    assert main([f"run={run[0]},{run[0]}/."], today=TODAY) == 2
-    assert capsys.readouterr().err.startswith("ConfigError: run: a folder is named twice")
+    assert main([str(run[0]), f"{run[0]}/."], today=TODAY) == 2
+    assert capsys.readouterr().err.startswith("ConfigError: a run is named twice")
 
 
 def test_a_target_with_holes_is_forecast_as_its_run_was_tested(make_run):
@@ -436,13 +415,13 @@ def test_runs_that_were_tested_on_other_days_have_no_mean(run, other, tmp_path):
         path = folder / f"{name}.csv"
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(ConfigError, match="trained and tested on different days"):
-        forecast_next([read_run(one, None) for one in (run[0], folder)], today=TODAY)
+        forecast_next([read_run(member, None) for member in (run[0], folder)], today=TODAY)
 
 
 def test_a_broken_table_of_a_member_is_a_line_with_its_name(run, other, tmp_path, capsys):
     folder = tmp_path / "broken"
     shutil.copytree(other[0], folder)
     (folder / "predictions.csv").unlink()
-    assert main([f"run={run[0]},{folder}"], today=TODAY) == 2
+    assert main([str(run[0]), str(folder)], today=TODAY) == 2
     said = capsys.readouterr().err
     assert said == f"ConfigError: {folder / 'predictions.csv'}: there is no such file\n"

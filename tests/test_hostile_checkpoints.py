@@ -145,7 +145,7 @@ def test_a_hostile_checkpoint_is_refused_in_a_line_and_nothing_runs(
 
     best.write_bytes(evil)
     before = sorted(path.name for path in finished.rglob("*"))
-    assert forecast([f"run={finished}"], today=TODAY) == 2
+    assert forecast([str(finished)], today=TODAY) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith(f"ConfigError: {best}: {HOSTILE[kind]}"), said.err
@@ -174,7 +174,7 @@ def test_a_checkpoint_that_is_no_file_is_named(kind, train, finished, capsys):
     expected = (
         f"ConfigError: {best}: {'there is no such' if kind == 'missing' else 'cannot be read'}"
     )
-    assert forecast([f"run={finished}"], today=TODAY) == 2
+    assert forecast([str(finished)], today=TODAY) == 2
     said = capsys.readouterr().err
     assert (said.startswith(expected), said.count("\n")) == (True, 1), said
     change(finished / "status.json", state="interrupted", objective=None)
@@ -295,7 +295,7 @@ def test_a_broken_status_is_a_line_and_the_checkpoint_stays(kind, train, cut, ca
 def test_broken_results_are_a_line(kind, name, train, finished, capsys):
     path = finished / name
     path.write_bytes(BROKEN[kind])
-    assert forecast([f"run={finished}"], today=TODAY) == 2
+    assert forecast([str(finished)], today=TODAY) == 2
     said = capsys.readouterr().err
     assert said.startswith("ConfigError: ")
     assert str(finished) in said

@@ -101,7 +101,7 @@ def test_a_name_that_is_too_long_is_one_line():
 
 
 READERS = {
-    "forecast": lambda run: forecast([f"run={run}"], today=TODAY),
+    "forecast": lambda run: forecast([str(run)], today=TODAY),
     "summarize": lambda run: summarize([str(run)]),
     "resume": lambda run: expand_resume([f"resume={run}"]),
     "audit": lambda run: audit_run(None, run=run),  # the folder is looked at before any setting

@@ -105,7 +105,7 @@ def test_a_run_is_named_for_its_network_and_its_checkpoint_forecasts(compose, tm
     result = run_experiment(config, tmp_path)
     assert result.facts.num_parameters == 19 * 12 + 1
     assert config.model.title == "NLinear"
-    assert forecast([f"run={tmp_path}"], today=datetime.date(2025, 8, 14)) == 0
+    assert forecast([str(tmp_path)], today=datetime.date(2025, 8, 14)) == 0
 
 
 OWN_SETTINGS = """

@@ -41,7 +41,7 @@ def assessed(compose):
     days = make_days()
     baselines = pd.DataFrame({"zero": np.zeros(130), "expanding mean": np.full(130, 0.01)})
     settings = compose().evaluation.model_copy(update={"bootstrap_repetitions": 20})
-    density = pd.DataFrame({"pinball model": np.ones(130)})
+    density = pd.DataFrame({("pinball", "model"): np.ones(130)})
     scored = ScoredDays(days, "log_return", 1)
     return days, assess(scored, baselines, density, settings, label="FAIR")
 

@@ -175,8 +175,8 @@ def test_one_seed_keeps_its_own_intervals_and_distribution(walk):
     (trial,) = gather_trials(read_runs(walk))
     alone = join(trial.of_seed(0))
     assert alone.days["lower_80"].tolist() == pytest.approx([-1.9] * 40 + [-0.9] * 40)
-    assert "pinball model" in alone.density
-    assert list(join(trial.runs).density) == ["pinball EWMA"]
+    assert ("pinball", "model") in alone.density
+    assert list(join(trial.runs).density) == [("pinball", "EWMA")]
 
 
 def test_folds_whose_test_days_overlap_are_refused(walk, write_run, market):

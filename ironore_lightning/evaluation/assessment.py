@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -109,7 +110,7 @@ def assess(
         days: What was forecast, with its bounds.
         baselines: Forecasts of the same rows, a column a baseline, `zero` and `expanding mean`
             among them.
-        density: Losses of the same rows: columns `pinball NAME` and `crps NAME`.
+        density: Losses of the same rows: `pinball` and `crps` by distribution.
         settings: Rules of the grade, bootstrap, costs.
         label: The original's word for the direction accuracy.
         discount: For all that was tried, where these days are those of a multirun.
@@ -262,10 +263,9 @@ def _interval_scores(days: pd.DataFrame, coverage: float) -> IntervalScores:
 
 def _density_means(density: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     means: dict[str, dict[str, float | None]] = {}
-    for column in density:
-        score, name = str(column).split(" ", 1)
-        mean = float(density[column].mean())
-        means.setdefault(name, {})[score] = mean if np.isfinite(mean) else None
+    for column, mean in density.mean().items():
+        score, name = cast(tuple[str, str], column)
+        means.setdefault(name, {})[score] = float(mean) if np.isfinite(mean) else None
     return means
 
 

@@ -44,8 +44,8 @@ class Forecasts:
             `forecast`, `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent; bounds on the test
             segment only) and `is_roll`, whether the contract changes at the close of the origin.
         baselines: Forecasts of the test rows, per cent, a column a baseline.
-        density: Losses of the test rows by distribution: `pinball NAME`, the mean over 19 levels,
-            and `crps NAME`, exact, NaN where a distribution is known by its quantiles only.
+        density: Losses of the test rows, a column a score and distribution: `pinball`, the mean
+            over 19 levels, and `crps`, exact, NaN where a distribution is known by its quantiles.
     """
 
     predictions: pd.DataFrame
@@ -110,7 +110,7 @@ def mean_forecast(members: Sequence[Forecasts]) -> pd.DataFrame:
     first, what = members[0].predictions, ["date", "segment", "actual"]
     if not all(other.predictions[what].equals(first[what]) for other in members[1:]):
         raise ConfigError(
-            "run: the runs were trained and tested on different days or data, so their forecasts "
+            "the runs were trained and tested on different days or data, so their forecasts "
             "have no mean"
         )
     said = [member.predictions["forecast"] for member in members]
@@ -201,11 +201,11 @@ def _spread_distributions(samples: Samples, is_test: NDArray[np.bool_]) -> dict[
 
 
 def _density_losses(density: dict[str, Distribution], actual: Floats) -> pd.DataFrame:
-    columns: dict[str, Floats] = {}
+    columns: dict[tuple[str, str], Floats] = {}
     for name, distribution in density.items():
         quantiles = distribution.quantile(LEVELS)
-        columns[f"pinball {name}"] = pinball_losses(actual, quantiles, LEVELS).mean(axis=1)
-        columns[f"crps {name}"] = (
+        columns["pinball", name] = pinball_losses(actual, quantiles, LEVELS).mean(axis=1)
+        columns["crps", name] = (
             np.full(len(actual), np.nan)
             if isinstance(distribution, Quantiles)
             else distribution.crps(actual)

@@ -54,9 +54,10 @@ def write_results(result: RunResult, datamodule: WindowDataModule) -> None:
     """Write forecasts, assessment and, last, the record of the whole run."""
     folder, dates = result.folder, result.days.frame["date"]
     write_csv(folder / "predictions.csv", result.forecasts.predictions, index=False)
-    for name in ("baselines", "density"):
-        dated = pd.concat([dates, getattr(result.forecasts, name)], axis=1)
-        write_csv(folder / f"{name}.csv", dated, index=False)
+    baselines, density = result.forecasts.baselines, result.forecasts.density
+    density = density.set_axis(density.columns.map(" ".join), axis=1)
+    for name, frame in (("baselines", baselines), ("density", density)):
+        write_csv(folder / f"{name}.csv", pd.concat([dates, frame], axis=1), index=False)
     evaluation = _evaluation(result)
     write_json(folder / "evaluation_results.json", evaluation)
     training = datamodule.training_rows.index

@@ -39,7 +39,10 @@ def read_forecasts(folder: Path, kind: str) -> Forecasts:
     with _table(folder / "baselines.csv", kind, days=test) as baselines:
         _require_whole(baselines[["zero", "expanding mean", *baselines]])
     with _table(folder / "density.csv", kind, days=test) as losses:
-        density = losses.filter(regex="^(pinball|crps) ")
+        known = losses.filter(regex="^(pinball|crps) ")
+        if known.empty:
+            raise ValueError("it holds no loss")
+        density = known.set_axis(known.columns.str.split(n=1, expand=True), axis=1)
     return Forecasts(predictions, baselines, density)
 
 

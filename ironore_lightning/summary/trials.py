@@ -157,7 +157,7 @@ def _join_seeds(runs: Sequence[CompleteRun]) -> Joined:
         config = runs[0].config
         bounds = conformal_bounds(mean, config.evaluation.adaptation, horizon=config.target.horizon)
         mean[bounds.columns] = bounds
-        density = density.drop(columns=["pinball model", "crps model"])
+        density = density.drop(columns="model", level=1)
     test = mean[mean["segment"] == "test"].assign(fold=runs[0].fold)
     validation = mean.loc[mean["segment"] == "val", ["date", "actual", "forecast"]]
     return Joined(test, members[0].baselines, density, validation)

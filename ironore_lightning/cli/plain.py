@@ -1,0 +1,52 @@
+"""The commands that compose no settings: how their command line is read, and how they end."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from ironore_lightning.errors import ConfigError, report_error, translate_error
+from ironore_lightning.process.interrupts import raise_on_interrupt
+from ironore_lightning.process.terminal import open_streams
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong with a command line.
+
+    Args:
+        name: Of the module that is the command.
+        doc: Its docstring, which `--help` prints.
+    """
+
+    def __init__(self, name: str, doc: str | None) -> None:
+        """Describe the command by its docstring."""
+        super().__init__(
+            prog=f"python -m ironore_lightning.{name}",
+            description=doc,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `ConfigError`."""
+        raise ConfigError(f"{message}; --help says what is expected")
+
+
+def run_plain(
+    parser: CommandParser,
+    work: Callable[[argparse.Namespace], object],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Read a command line, do the work, and return the exit status: 0, or that of the error.
+
+    Args:
+        parser: Of the command.
+        work: What it does with its options.
+        arguments: Of the command line; None for those of this process.
+    """
+    open_streams()
+    try:
+        options = parser.parse_args(arguments)
+        raise_on_interrupt()
+        work(options)
+    except Exception as error:
+        return report_error(translate_error(error))
+    return 0
