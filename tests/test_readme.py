@@ -39,7 +39,7 @@ COMMANDS = [
 QUICK = ("model=tiny", "training.max_epochs=1", "evaluation.bootstrap_repetitions=100")
 SHORTER = {
     "features=all,prices": ("features=prices",),
-    "experiment=walk_forward": ("split.initial=780", "seed=0"),
+    "experiment=walk_forward": ("split.initial=784", "seed=0"),
     "hparams_search=bilstm_optuna": ("hydra.sweeper.n_trials=1",),
     "ironore_lightning.audit": ("features=single",),
     "ironore_lightning.forecast": ("max_age_days=100000",),
