@@ -427,7 +427,7 @@ ADDED = {
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
-    """Settings of the default run, with drivers added as the README says."""
+    """Settings of the default run, with drivers and files added as the README says."""
     conf = tmp_path_factory.mktemp("extended") / "conf"
     shutil.copytree(ROOT / "conf", conf)
     original = yaml.safe_load((conf / "data/original.yaml").read_text(encoding="utf-8"))
@@ -445,7 +445,7 @@ def extended(tmp_path_factory):
         return to_config(compose_settings("config", overrides=quick)), names
 
 
-def test_a_driver_added_as_the_readme_says_does_not_end_the_default_run(extended, tmp_path):
+def test_added_drivers_and_files_do_not_end_the_default_run(extended, tmp_path):
     config, names = extended
     result = run_experiment(config, tmp_path)
     assert (result.forecasts.predictions["segment"] == "test").sum() == 131

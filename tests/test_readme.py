@@ -1,0 +1,219 @@
+"""The READMEs: their commands run, their settings exist, and runs leave the files they list."""
+
+import json
+import re
+import shlex
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from ironore_lightning.data.simulation import simulate_market, write_market
+from ironore_lightning.forecast import KEYS as FORECAST_KEYS
+from ironore_lightning.settings.composition import COMMAND_KEYS
+from ironore_lightning.settings.data import SimulationSettings
+from ironore_lightning.settings.experiment import Config
+
+ROOT = Path(__file__).parents[1]
+READMES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (
+        ROOT / "README.md",
+        ROOT / "conf" / "README.md",
+        ROOT / "tests" / "benchmarks" / "README.md",
+        *sorted((ROOT / "ironore_lightning").glob("*/README.md")),
+    )
+}
+README = READMES["README.md"]
+BLOCKS = re.findall(r"^```\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line
+    for block in BLOCKS
+    for line in block.splitlines()
+    if line.startswith("python ") and "pip install" not in line
+]
+QUICK = ("model=tiny", "training.max_epochs=1", "evaluation.bootstrap_repetitions=100")
+SHORTER = {
+    "features=all,prices": ("features=prices",),
+    "experiment=walk_forward": ("split.initial=784", "seed=0"),
+    "hparams_search=bilstm_optuna": ("hydra.sweeper.n_trials=1",),
+    "ironore_lightning.audit": ("features=single",),
+    "ironore_lightning.forecast": ("max_age_days=100000",),
+}
+"""What ends a command sooner, or lets it take files of another year; it says the same otherwise."""
+
+
+def shortened(command):
+    """The words of a command behind `python`, and what makes it short."""
+    words = shlex.split(command)[1:]
+    trains = words[0] == "train.py" and not any(word.startswith("resume=") for word in words)
+    added = QUICK if trains else ()
+    return [*words, *added, *(more for key in SHORTER if key in words for more in SHORTER[key])]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A folder to start commands in, with `../raw` beside it in the layout of the real files."""
+    top = tmp_path_factory.mktemp("newcomer")
+    write_market(simulate_market(SimulationSettings(seed=0, signal=0.0)), top / "raw")
+    (top / "checkout").mkdir()
+    return top / "checkout"
+
+
+@pytest.fixture(scope="module")
+def follow(forks, checkout):
+    """Run a command of the README in the checkout, once."""
+
+    @cache
+    def run(command):
+        words = shortened(command)
+        if words[0] == "train.py":
+            words[0] = str(ROOT / "train.py")
+        out, err = checkout / "out.txt", checkout / "err.txt"
+        for path in (out, err):
+            path.unlink(missing_ok=True)
+        status = forks.wait(forks.start(words, out=out, err=err, cwd=checkout))
+        return subprocess.CompletedProcess(words, status, out.read_text("utf-8"), err.read_text())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_folder(follow, checkout):
+    """What the README calls RUN."""
+    assert follow("python train.py").returncode == 0
+    (folder,) = checkout.glob("outputs/ironore/2*")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def multirun_folder(follow, checkout):
+    """What the README calls MULTIRUN."""
+    command = next(command for command in COMMANDS if " -m features=" in command)
+    assert follow(command).returncode == 0
+    (folder,) = checkout.glob("outputs/ironore/multirun_*")
+    return folder
+
+
+def test_the_commands_were_found():
+    assert len(COMMANDS) >= 11
+    for key in SHORTER:
+        assert any(key in command for command in COMMANDS), key
+    places = {"train.py", *(f"ironore_lightning.{name}" for name in ("audit", "forecast"))}
+    places |= {f"ironore_lightning.{name}" for name in ("inspect", "prepare", "summarize")}
+    assert {word for command in COMMANDS for word in command.split()} >= places
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme_runs(command, follow, run_folder, multirun_folder):
+    where = "outputs/ironore"
+    command = command.replace(f"{where}/RUN", str(run_folder))
+    ended = follow(command.replace(f"{where}/MULTIRUN", str(multirun_folder)))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(ended.stdout) > 100 or "resume=" in command
+
+
+def test_the_console_sample_has_the_lines_of_a_run(follow):
+    (sample,) = [block for block in BLOCKS if block.startswith("segment")]
+    lines = [line for line in sample.splitlines() if line != "..."]
+    assert len(lines) >= 12
+    printed = {opening(line) for line in follow("python train.py").stdout.splitlines()}
+    for line in lines:
+        assert opening(line) in printed, line
+
+
+def opening(line):
+    """What a line says before its first number: that differs from run to run."""
+    before = re.match(r"[^\d]*", line.removesuffix("..."))[0]
+    return re.sub(r": [A-Z].*", "", " ".join(before.split()))
+
+
+def test_the_files_that_are_listed_are_those_that_a_run_leaves(run_folder):
+    listed = table_keys(READMES["ironore_lightning/run_folder/README.md"], heading="# What a run")
+    assert len(listed) >= 12
+    left = {path.name for path in run_folder.iterdir()} - {"checkpoints", "forecast.json"}
+    left |= {f"checkpoints/{path.name}" for path in (run_folder / "checkpoints").iterdir()}
+    assert {name.rstrip("/") for name in listed} == left
+    columns = (
+        (run_folder / "predictions.csv").read_text(encoding="utf-8").partition("\n")[0].split(",")
+    )
+    (row,) = [
+        line
+        for line in READMES["ironore_lightning/run_folder/README.md"].splitlines()
+        if line.startswith("| `predictions.csv`")
+    ]
+    assert re.findall(r"`(\w+)`", row) == columns
+
+
+def test_the_keys_that_are_explained_are_those_of_the_results(run_folder):
+    results = json.loads((run_folder / "evaluation_results.json").read_text(encoding="utf-8"))
+    readme = READMES["ironore_lightning/run_folder/README.md"]
+    assert table_keys(readme, heading="## Keys of") == set(results)
+
+
+def table_keys(text, *, heading):
+    """The names in the first cells of the table below a heading."""
+    _, _, below = text.partition(f"\n{heading}" if not text.startswith(heading) else heading)
+    section, _, _ = below.partition("\n## ")
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def keys_of(annotation, prefix=""):
+    """The dotted keys of some settings; `*` stands for a name of the user's, or a place."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, field in annotation.model_fields.items():
+            yield from keys_of(field.annotation, f"{prefix}.{name}".removeprefix("."))
+        return
+    inner = [keys_of(part, prefix) for part in get_args(annotation) if has_fields(part)]
+    if not inner:
+        yield prefix
+    for keys in inner:
+        is_many = getattr(annotation, "__origin__", None) in (dict, tuple)
+        for key in keys:
+            yield key.replace(prefix, f"{prefix}.*", 1) if is_many else key
+
+
+def has_fields(annotation):
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return is_model or any(has_fields(part) for part in get_args(annotation))
+
+
+def test_every_setting_is_explained_and_every_key_that_is_explained_exists():
+    settings = set(keys_of(Config))
+    assert len(settings) >= 100
+    assert {"data.contracts.*.file", "features.names.*.window", "split.fold"} <= settings
+    sweeper = yaml.safe_load((ROOT / "conf/hydra/sweeper/optuna.yaml").read_text(encoding="utf-8"))
+    # The sweeper sets `trial` itself.
+    search = {f"hydra.sweeper.{key}" for key in sweeper.keys() - {"_target_", "trial"}}
+    commands = set().union(*COMMAND_KEYS.values(), FORECAST_KEYS, search)
+    cells = re.findall(r"^\| `([^`]+)` \|", READMES["conf/README.md"], re.MULTILINE)
+    groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"hydra"}
+    explained = [cell for cell in cells if cell not in groups]
+    assert groups < set(cells)
+    assert len(explained) == len(set(explained))
+    assert set(explained) == settings | commands
+
+
+def test_every_member_of_a_group_is_named():
+    members = [path.stem for path in (ROOT / "conf").glob("*/*.yaml")]
+    assert len(members) >= 25
+    for member in members:
+        assert f"`{member}`" in READMES["conf/README.md"], member
+
+
+def test_links_and_paths_lead_to_files():
+    assert len(READMES) >= 6
+    found = 0
+    for name, text in READMES.items():
+        for link in re.findall(r"\]\(([^)#]+)", text):
+            assert (ROOT / name).parent.joinpath(link).is_file(), f"{name}: {link}"
+            found += 1
+        for path in re.findall(r"\b(?:conf|tests|ironore_lightning)/[\w/]+\.(?:md|py|yaml)", text):
+            assert (ROOT / path).is_file(), f"{name}: {path}"
+            found += 1
+    assert found >= 20
