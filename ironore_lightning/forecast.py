@@ -55,7 +55,7 @@ from ironore_lightning.run_folder.tables import read_forecasts
 from ironore_lightning.settings.experiment import Config
 
 MAX_AGE_DAYS = 5
-"""Trading days that the data may be old, unless `max_age_days` says otherwise: a week."""
+"""Trading days that the data may be old, unless `--max-age-days` says otherwise: a week."""
 
 FURTHEST = 10.0
 """Spreads of the training rows from their centre beyond which a value has another unit."""

@@ -13,7 +13,6 @@ import yaml
 from pydantic import BaseModel
 
 from ironore_lightning.data.simulation import simulate_market, write_market
-from ironore_lightning.forecast import KEYS as FORECAST_KEYS
 from ironore_lightning.settings.composition import COMMAND_KEYS
 from ironore_lightning.settings.data import SimulationSettings
 from ironore_lightning.settings.experiment import Config
@@ -42,7 +41,7 @@ SHORTER = {
     "experiment=walk_forward": ("split.initial=784", "seed=0"),
     "hparams_search=bilstm_optuna": ("hydra.sweeper.n_trials=1",),
     "ironore_lightning.audit": ("features=single",),
-    "ironore_lightning.forecast": ("max_age_days=100000",),
+    "ironore_lightning.forecast": ("--max-age-days=100000",),
 }
 """What ends a command sooner, or lets it take files of another year; it says the same otherwise."""
 
@@ -190,7 +189,7 @@ def test_every_setting_is_explained_and_every_key_that_is_explained_exists():
     sweeper = yaml.safe_load((ROOT / "conf/hydra/sweeper/optuna.yaml").read_text(encoding="utf-8"))
     # The sweeper sets `trial` itself.
     search = {f"hydra.sweeper.{key}" for key in sweeper.keys() - {"_target_", "trial"}}
-    commands = set().union(*COMMAND_KEYS.values(), FORECAST_KEYS, search)
+    commands = set().union(*COMMAND_KEYS.values(), search)
     cells = re.findall(r"^\| `([^`]+)` \|", READMES["conf/README.md"], re.MULTILINE)
     groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"hydra"}
     explained = [cell for cell in cells if cell not in groups]
