@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and read within bounds, for anybody may have written them."""
+"""Write files whole or not at all, and read files of a run folder within limits."""
 
 import json
 import re
@@ -117,7 +117,7 @@ def write_csv(path: Path, frame: "pd.DataFrame", *, index: bool) -> None:
     """Write a table; its numbers read back to the same bits, and its text is no formula."""
     import pandas as pd
 
-    columns = [one.map(_cell) if one.dtype.kind == "O" else one for _, one in frame.items()]
+    columns = [cells.map(_cell) if cells.dtype.kind == "O" else cells for _, cells in frame.items()]
     cells = pd.DataFrame(dict(enumerate(columns)), index=frame.index)
     cells.columns = pd.Index([_cell(name) for name in frame.columns])
     write_text(path, cells.to_csv(index=index, lineterminator="\n"))

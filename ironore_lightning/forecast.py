@@ -175,7 +175,7 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
     panel = build_panel(raw, config.data, config.target)
     target = build_target(panel, config.target)
     said = [predict_rows(run, panel) for run in runs]
-    forecast = pd.concat([one["forecast"] for one in said], axis=1, join="inner").mean(axis=1)
+    forecast = pd.concat([frame["forecast"] for frame in said], axis=1, join="inner").mean(axis=1)
     bounds: dict[str, float | None]
     if len(runs) == 1 and "lower_80" in said[0]:
         newest_row = said[0].drop(columns="forecast").iloc[-1]

@@ -103,9 +103,9 @@ def data_report(
     """Say what the tables hold and how much of it was filled forward."""
     days = _days(features)
     blanks = {
-        name: int(one.loc[days[0] : days[-1]].isna().sum())
+        name: int(column.loc[days[0] : days[-1]].isna().sum())
         for frame in raw.sources.values()
-        for name, one in frame.items()
+        for name, column in frame.items()
     }
     return {
         "rows": len(days),

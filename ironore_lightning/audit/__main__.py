@@ -178,7 +178,7 @@ def tell(audit: Audit) -> None:
             "feature": audit.features.index,
             "looks ahead": [_days(audit.ahead["features"][name]) for name in audit.features.index],
             "largest correlation with a later return": [
-                f"{one.correlation:+.2f} ({one.lead} d)" for one in audit.features.itertuples()
+                f"{row.correlation:+.2f} ({row.lead} d)" for row in audit.features.itertuples()
             ],
         }
     )
@@ -224,8 +224,8 @@ def as_record(audit: Audit) -> dict[str, Any]:
         "days_ahead": audit.ahead,
         "canary_days_ahead": audit.canary,
         "later_returns": {
-            str(one.Index): {"correlation": one.correlation, "lead": one.lead}
-            for one in audit.features.itertuples()
+            str(row.Index): {"correlation": row.correlation, "lead": row.lead}
+            for row in audit.features.itertuples()
         },
         "shuffled_fits": asdict(audit.shuffled),
         "forecasts": {"of": audit.forecasts, **asdict(audit.copy)},

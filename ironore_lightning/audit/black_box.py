@@ -204,7 +204,7 @@ def build_black_box(raw: RawData, config: Config) -> BlackBox:
 
 def publication_lags(config: Config) -> dict[str, int]:
     """Return the days from date to publication of each source, whether a run heeds them or not."""
-    return {name: one.publication_lag_days for name, one in config.data.sources.items()}
+    return {name: source.publication_lag_days for name, source in config.data.sources.items()}
 
 
 def last_day(raw: RawData, config: Config) -> pd.Timestamp:

@@ -6,6 +6,7 @@ suspicious: they know later returns too well, learn without a lesson, or repeat 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -78,7 +79,7 @@ def correlations_with_later_returns(
             found = correlation(values.to_numpy()[both], outcome.to_numpy()[both]) or 0.0
             limit = max(too_large, _luck(both.sum() / overlap))
             scored.append((abs(found) - limit, found, lead, both.sum() >= fewest_rows))
-        excess, found, lead, is_enough = max(scored, key=lambda one: one[0])
+        excess, found, lead, is_enough = max(scored, key=itemgetter(0))
         rows.append((found, lead, excess >= 0 and bool(is_enough)))
     columns = ["correlation", "lead", "is_suspect"]
     return pd.DataFrame(rows, columns=columns, index=features.columns)
@@ -113,9 +114,9 @@ def suspicions(knowledge: pd.DataFrame) -> list[Finding]:
             "suspect",
             "features",
             str(name),
-            int(one["lead"]),
-            f"{name}: SUSPECT, it correlates {one['correlation']:+.2f} with the return "
-            f"{one['lead']} trading day(s) ahead",
+            int(row["lead"]),
+            f"{name}: SUSPECT, it correlates {row['correlation']:+.2f} with the return "
+            f"{row['lead']} trading day(s) ahead",
         )
         for name, one in knowledge[knowledge["is_suspect"]].iterrows()
     ]
@@ -206,7 +207,9 @@ def segment_returns(module: WindowDataModule, segment: str) -> Array:
 
 
 def _has_skill(forecast: Array, actual: Array, horizon: int) -> bool:
-    hits, days = (int(one) for one in direction_hits(*map(torch.from_numpy, (forecast, actual))))
+    hits, days = (
+        int(count) for count in direction_hits(*map(torch.from_numpy, (forecast, actual)))
+    )
     zeros = np.zeros(len(actual))
     p_value = clark_west(forecast, actual, benchmark=zeros, horizon=horizon).p_value
     if p_value is None or not days:
@@ -243,7 +246,7 @@ def compare_with_outcomes(forecast: Array, actual: Array) -> Copy:
         Copy(correlation(forecast[lag:], actual[: len(actual) - lag]) or 0.0, lag)
         for lag in range(LONGEST_LEAD + 1)
     ]
-    return max(copies, key=lambda one: abs(one.correlation))
+    return max(copies, key=lambda copy: abs(copy.correlation))
 
 
 def fit_findings(shuffled: ShuffledFits, copy: Copy | None) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""The command line as Hydra reads it: flags before overrides, words quoted, paths absolute."""
+"""Command-line arguments in the form that Hydra reads."""
 
 import re
 from argparse import Namespace

@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and a line instead of a traceback for what a user caused."""
+"""Run a Hydra command: exit status, one-line errors, what the console shows."""
 
 import logging
 import math

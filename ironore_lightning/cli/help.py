@@ -1,4 +1,4 @@
-"""What `--help` prints; Hydra's own takes a second to list the groups, from the same template."""
+"""The text of `--help`, without the second that Hydra takes to list the groups."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,8 +39,8 @@ def _compose(config_name: str, overrides: list[str]) -> DictConfig:
 
 
 def _groups() -> str:
-    folders = sorted(one for one in CONF.iterdir() if one.is_dir() and one.name != "hydra")
+    folders = sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
     return "".join(
-        f"{folder.name}: {', '.join(sorted(one.stem for one in folder.glob('*.yaml')))}\n"
+        f"{folder.name}: {', '.join(sorted(path.stem for path in folder.glob('*.yaml')))}\n"
         for folder in folders
     )

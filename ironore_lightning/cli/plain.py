@@ -1,4 +1,4 @@
-"""The commands that compose no settings: how their command line is read, and how they end."""
+"""Parser and exit status of the commands that compose no settings."""
 
 import argparse
 from collections.abc import Callable, Sequence

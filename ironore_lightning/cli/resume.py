@@ -1,4 +1,4 @@
-"""Go on with an interrupted run: ``python train.py resume=<run folder>``."""
+"""Expand ``resume=<run folder>`` into the arguments that the run was started with."""
 
 import re
 from collections.abc import Sequence
@@ -52,9 +52,9 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     flags = {f"--{name.replace('_', '-')}": value for name, value in given.items() if value}
     places = [f"{flag}={value}" for flag, value in flags.items() if flag in PLACES]
-    places += [one for one in overrides if one.startswith(SEARCH_PATH)]
+    places += [override for override in overrides if override.startswith(SEARCH_PATH)]
     others = [flag for flag in flags if flag not in PLACES]
-    others += [one for one in overrides if one not in {wanted[0], *places}]
+    others += [override for override in overrides if override not in {wanted[0], *places}]
     if others:
         raise ConfigError(
             "resume takes the run's own settings, and nothing beside them; leave out: "

@@ -1,4 +1,4 @@
-"""From a table of monthly contracts to one continuous series.
+"""Continuous futures: which contract is held, when it rolls, and the adjusted series.
 
 In month M the contract of month M + offset is held. It is rolled at the close of the last trading
 day of M on which both legs have a price, so the return of the month's first day already belongs to

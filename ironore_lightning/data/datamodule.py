@@ -1,4 +1,4 @@
-"""The LightningDataModule: cut in time, scale by the training rows, window, batch."""
+"""The LightningDataModule: split by time, scale by the training rows, window, batch."""
 
 from functools import partial
 from typing import Any

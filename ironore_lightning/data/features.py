@@ -1,4 +1,4 @@
-"""The chosen columns, each transformed with what was known on its day."""
+"""Features and target: columns of the panel, transformed with what was known on each day."""
 
 import datetime
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.Data
     """
     for feature in features:
         panel.require_column(feature.name, key="features.names")
-    table = pd.concat([_transform(panel, one).rename(one.label) for one in features], axis=1)
+    table = pd.concat([_transform(panel, each).rename(each.label) for each in features], axis=1)
     complete = table.notna().all(axis=1)
     if panel.start is not None:
         table = _cut_at(table, panel.start)

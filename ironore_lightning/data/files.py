@@ -1,4 +1,4 @@
-"""The bytes of a raw file, how much may be in it, and how it is quoted in a message."""
+"""Read the bytes of a raw file within limits, and quote it in messages."""
 
 import os
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Raw data and the panel made of them, built once in a process however many runs it makes."""
+"""Raw data and their panel, cached for all runs of a process."""
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache

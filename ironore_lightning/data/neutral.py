@@ -1,4 +1,4 @@
-"""Drivers that settings declare and the sample market does not simulate: random walks.
+"""Random walks for drivers that the settings declare and the simulation does not know.
 
 They have nothing to do with the prices, nor with each other, so the market stays unpredictable; and
 a driver that is added to the settings of real files does not end a run on the sample market.

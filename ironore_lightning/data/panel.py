@@ -1,4 +1,4 @@
-"""One frame: a row a trading day, a column a driver, each value as of its publication."""
+"""The panel: a row a trading day, a column a driver, each value from its publication on."""
 
 import datetime
 import functools

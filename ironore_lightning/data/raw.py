@@ -1,4 +1,4 @@
-"""Everything the raw files hold, read and checked, before any two of them are joined."""
+"""Read and check all raw files, before they are joined."""
 
 import datetime
 import hashlib
@@ -69,7 +69,7 @@ def read_raw(settings: DataSettings) -> RawData:
 def _keep(folder: Path, root: Path) -> None:
     """Copy the files of `folder` to `root`, unless they are there; never over anything else."""
     files = [path for path in folder.rglob("*") if path.is_file()]
-    if root.is_dir() and all(_is_copy(root / one.relative_to(folder), one) for one in files):
+    if root.is_dir() and all(_is_copy(root / file.relative_to(folder), file) for file in files):
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ConfigError(
@@ -96,9 +96,11 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
         table, unusable = read_table(settings.table, root)
         sources = {"table": table}
     else:
-        sources = {name: read_source(name, one, root) for name, one in settings.sources.items()}
-    contracts = {name: read_contracts(name, one, root) for name, one in settings.contracts.items()}
-    paths = {one.file: source_path(one, root) for one in files}
+        sources = {
+            name: read_source(name, source, root) for name, source in settings.sources.items()
+        }
+    contracts = {name: read_contracts(name, leg, root) for name, leg in settings.contracts.items()}
+    paths = {file.file: source_path(file, root) for file in files}
     if settings.holidays is not None:
         paths[settings.holidays] = root / settings.holidays
     digests = {file: hashlib.sha256(read_bytes(path)).hexdigest() for file, path in paths.items()}

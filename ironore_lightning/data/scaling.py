@@ -1,4 +1,4 @@
-"""Put features on a common scale that only the training rows decide."""
+"""Scalers of the features, fitted on the training rows."""
 
 from dataclasses import dataclass
 

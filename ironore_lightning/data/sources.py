@@ -1,4 +1,4 @@
-"""The three kinds of raw file, read and checked: drivers, contracts and one prepared table.
+"""Read and check the three kinds of raw file: drivers, contracts, one prepared table.
 
 Every mistake in a file is a `DataError` of one line that names the file, the column and the first
 row or date. Dates come back as datetime64[us], as pandas 3 makes them by itself.
@@ -149,7 +149,9 @@ def _named_headers(table: RawTable, settings: FileSettings) -> list[str]:
 
 def _contract_headers(table: RawTable, settings: FileSettings) -> list[str]:
     """Headers of the contract months; one without any digit, as a symbol's or a note's, is none."""
-    headers = [one for one in _named_headers(table, settings) if any(map(str.isdigit, one))]
+    headers = [
+        header for header in _named_headers(table, settings) if any(map(str.isdigit, header))
+    ]
     wrong = [header for header in headers if not _MONTH.fullmatch(header)]
     if wrong or not headers:
         said = listed(wrong or _named_headers(table, settings))

@@ -1,4 +1,4 @@
-"""Cut a target once along time into train, validation and test."""
+"""Chronological splits: train, validation, test, and the folds of a walk-forward."""
 
 import datetime
 import math

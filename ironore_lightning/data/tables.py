@@ -1,4 +1,4 @@
-"""The cells of a csv, parquet or excel file, and the dates and numbers that they spell."""
+"""Read csv, parquet and excel files as cells, dates and numbers."""
 
 import csv
 import datetime
@@ -363,9 +363,9 @@ def _parquet_table(file: str, raw: bytes) -> RawTable:
         num_cells = metadata.num_rows * metadata.num_columns
         require_modest(file, num_cells, at_most=MAX_STORED_CELLS)
         stored = metadata.schema.to_arrow_schema()
-        fields = [one for one in stored if not re.fullmatch(_UNNAMED_INDEX, one.name)]
-        odd = {one.name: one_line(one.type) for one in fields if not _is_plain(one.type)}
-        plain = [number for number, one in enumerate(fields) if one.name not in odd]
+        fields = [field for field in stored if not re.fullmatch(_UNNAMED_INDEX, field.name)]
+        odd = {field.name: one_line(field.type) for field in fields if not _is_plain(field.type)}
+        plain = [number for number, field in enumerate(fields) if field.name not in odd]
         frame = _stored_columns(file, raw, [fields[number] for number in plain])
     except (DataError, MemoryError):
         raise
@@ -374,14 +374,14 @@ def _parquet_table(file: str, raw: bytes) -> RawTable:
         raise DataError(f"{file}: is not a readable parquet file: {one_line(error)}") from error
     return RawTable(
         file,
-        headers=tuple(_header(one.name) for one in fields),
+        headers=tuple(_header(field.name) for field in fields),
         cells=frame.set_axis(plain, axis=1).reindex(columns=range(len(fields))),
         row_noun="row",
         first_row=1,
         unreadable={
-            number: f"holds {odd[one.name]}, expected numbers, text or dates"
-            for number, one in enumerate(fields)
-            if one.name in odd
+            number: f"holds {odd[field.name]}, expected numbers, text or dates"
+            for number, field in enumerate(fields)
+            if field.name in odd
         },
     )
 
@@ -410,9 +410,9 @@ def _stored_columns(file: str, raw: bytes, fields: Sequence[Any]) -> pd.DataFram
     stored = parquet.ParquetFile(
         io.BytesIO(raw),
         page_checksum_verification=True,
-        read_dictionary=[one.name for one in fields if _is_text(one.type)],
+        read_dictionary=[field.name for field in fields if _is_text(field.type)],
     )
-    names = [one.name for one in fields]
+    names = [field.name for field in fields]
     num_bytes = 0
     batches = []
     for batch in stored.iter_batches(columns=names):
@@ -420,6 +420,6 @@ def _stored_columns(file: str, raw: bytes, fields: Sequence[Any]) -> pd.DataFram
         if num_bytes > MAX_BYTES:
             raise DataError(f"{file}: unpacks to {num_bytes} bytes or more, may have {MAX_BYTES}")
         batches.append(batch)
-    read = [one for one in stored.schema_arrow if one.name in names]
+    read = [field for field in stored.schema_arrow if field.name in names]
     table = pyarrow.Table.from_batches(batches, pyarrow.schema(read))
     return pd.DataFrame(table.to_pandas())

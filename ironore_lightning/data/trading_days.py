@@ -1,4 +1,4 @@
-"""Which days are trading days: of the past as the rows say, of the future by a file of holidays."""
+"""The trading calendar: days in the data, and weekdays to come without known holidays."""
 
 import datetime
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Windows as views of one tensor, gathered a chunk of batches at a time."""
+"""Windows as views of one tensor, their order, and the loader that gathers them."""
 
 import math
 from collections.abc import Iterable, Iterator

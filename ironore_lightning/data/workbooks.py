@@ -1,4 +1,4 @@
-"""The first sheet of a workbook that a person sees, and which of its formulas have no value."""
+"""Read the first visible sheet of an Excel workbook."""
 
 import io
 import re

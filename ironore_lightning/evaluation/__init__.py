@@ -1,1 +1,1 @@
-"""What a forecast is worth."""
+"""Baselines, scores, tests, intervals, trading and the grade of evidence."""

@@ -1,4 +1,4 @@
-"""Everything that is asked of a frame of forecasts: of one run, or of many joined."""
+"""Assess the forecasts of some test days: scores, tests, intervals, trading, grade."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

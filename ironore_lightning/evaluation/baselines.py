@@ -1,4 +1,4 @@
-"""What simpler forecasters say on the same samples, each knowing no more than its day knew."""
+"""Baseline forecasts on the same samples, each with what was known on its day."""
 
 import logging
 from collections.abc import Callable, Iterator

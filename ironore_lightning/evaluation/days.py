@@ -1,4 +1,4 @@
-"""The days on which a forecast is scored, and how what happened on them is meant."""
+"""The test days: forecast, outcome, rolls, kind of return and horizon."""
 
 from dataclasses import dataclass, replace
 

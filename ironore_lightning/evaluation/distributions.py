@@ -1,4 +1,4 @@
-"""Forecasts that are distributions: their quantiles, and what they score."""
+"""Predictive distributions: quantiles, pinball loss and CRPS."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The grade: how much a score is evidence for skill, and the sentences that say so."""
+"""The grade of evidence: its rules, and the sentence that explains it."""
 
 from dataclasses import dataclass
 

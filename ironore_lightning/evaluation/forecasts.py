@@ -1,4 +1,4 @@
-"""From what the network said to the frames that are written and assessed."""
+"""Forecasts of the network and the baselines, with their prediction intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Intervals that use only what was known on the day, and whether they kept their promise."""
+"""Adaptive conformal intervals, and tests of their coverage."""
 
 import math
 from dataclasses import dataclass

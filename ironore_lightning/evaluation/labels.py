@@ -1,4 +1,4 @@
-"""What the scores are called, and the sentence that a run ends with."""
+"""The original system's words for scores, and the sentence on the direction."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Scores of a forecast, each beside what doing nothing scores on the same days."""
+"""Scores of a forecast, each beside those of the forecast of zero."""
 
 from dataclasses import dataclass
 from typing import Any

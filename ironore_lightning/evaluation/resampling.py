@@ -1,4 +1,4 @@
-"""What other days might have said: scores, and the best of many, on resampled blocks of days.
+"""Block bootstrap: intervals of scores, model confidence set, Hansen's SPA.
 
 All functions are pure. Returns, forecasts and profits are in per cent, in time order. What is
 undefined on the days at hand is None, and the note says why.

@@ -1,4 +1,4 @@
-"""The discount for looking: how much of the best of many trials is luck.
+"""Selection bias: deflated Sharpe ratio, probability of backtest overfitting, SPA over trials.
 
 A trial is one configuration that was tried. All functions are pure. Returns, forecasts and profits
 are in per cent, one row a day, in time order. What is undefined on the days at hand is None.

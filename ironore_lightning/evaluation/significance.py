@@ -1,4 +1,4 @@
-"""What luck could have done: tests and corrections for forecasts of returns.
+"""Statistical tests of skill, and corrections for many tests.
 
 All functions are pure. Returns and forecasts are in per cent, one row a day, in time order. What is
 undefined on the days at hand is None, and the note says why.

@@ -1,4 +1,4 @@
-"""What a forecast would have earned, beside buying and holding and beside doing nothing.
+"""Paper trading: strategies on a forecast, their costs and Sharpe ratios.
 
 One row is one forecast. It is made at the close of its origin, its position is taken at that same
 close and earns the outcome of the row, the return that starts there. A close is not always still

@@ -1,1 +1,1 @@
-"""The network and how it is trained."""
+"""Networks, losses, optimizers, training and checkpoints."""

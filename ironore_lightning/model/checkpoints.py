@@ -1,4 +1,4 @@
-"""Checkpoints: kept at little cost, written whole, and read as data, whoever wrote them.
+"""Checkpoints: written whole, and read as plain data.
 
 Plain numbers within their bounds and tensors of a known form are copied into objects that were
 built afresh. Lightning, which would take paths and structures as well, reads none of it.

@@ -1,4 +1,4 @@
-"""Several processes that train one network: how they know each other, and how each of them ends."""
+"""Training one network in several processes: how they start and how they end."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The LightningModule: loss, optimiser, scores of an epoch."""
+"""The LightningModule: training step, optimizer, scores of an epoch."""
 
 import math
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""The machine: is it there, and is the process set up for it?
+"""Check the hardware, and set up the process for it.
 
 Torch is imported late, for whoever only counts cores.
 """

@@ -1,4 +1,4 @@
-"""What the network's outputs mean: one return, or a distribution of it."""
+"""Heads: what the network's outputs mean, one return or a distribution."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a fit makes small."""
+"""Loss functions."""
 
 from collections.abc import Callable
 

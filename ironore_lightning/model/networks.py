@@ -1,4 +1,4 @@
-"""Which network belongs to which settings.
+"""The table of networks: which one belongs to which settings.
 
 To add one of your own: its settings are a class in `settings/networks.py`, in the union there; its
 network is a class in a module of its own in this folder, and a line below.

@@ -1,4 +1,4 @@
-"""The smallest network that people would try first: a linear layer on the window."""
+"""NLinear: a linear layer on the window."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""Who moves the weights, and how far."""
+"""Optimizers and learning-rate schedules."""
 
 from collections.abc import Iterable
 

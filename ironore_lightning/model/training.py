@@ -1,4 +1,4 @@
-"""One fit: the trainer, early stopping, checkpoints, and what the best epoch forecasts."""
+"""Train a network and predict with its best epoch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""The process itself: its streams, Ctrl-C, and quick imports."""
+"""The process itself: terminal streams, Ctrl-C, quick imports."""

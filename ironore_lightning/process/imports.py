@@ -1,4 +1,4 @@
-"""How to import much without waiting long."""
+"""Import large packages without garbage collection."""
 
 import gc
 import signal

@@ -1,4 +1,4 @@
-"""Standard output that may be gone or narrow: a closed pipe, a full device, another alphabet."""
+"""Logging handlers for a console that may be closed, full, or lack a character."""
 
 import io
 import logging

@@ -1,1 +1,1 @@
-"""What a person reads: console, plots and TensorBoard."""
+"""What a person looks at: console, figures, TensorBoard."""

@@ -1,4 +1,4 @@
-"""What a run says while it trains and when it ends."""
+"""The lines of a run on the console."""
 
 import logging
 import os

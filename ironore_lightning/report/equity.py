@@ -1,4 +1,4 @@
-"""The figure of what the forecasts would have earned, over the days and below the peak."""
+"""The equity curve and its drawdown."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The four figures of a report: how the forecasts of the test days compare with what happened.
+"""The figures of a run: scatter, time series, residuals, distributions.
 
 Every figure shows forecast and actual on one scale somewhere, so that forecasts much smaller than
 the moves of the market look as small as they are.

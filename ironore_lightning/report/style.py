@@ -1,4 +1,4 @@
-"""How all figures look: colours, sizes, headings, axes, notes, legends, and the files they become.
+"""The style of all figures: colours, sizes, headings, axes, notes, legends, files.
 
 Nothing here knows what is drawn.
 """

@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside the curves: hyperparameters, test scores and figures."""
+"""TensorBoard: hyperparameters, test scores and figures beside the curves."""
 
 import json
 import struct

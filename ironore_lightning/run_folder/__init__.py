@@ -1,1 +1,1 @@
-"""What a run leaves on disk: status, record, tables, provenance; written once, read once."""
+"""What a run leaves on disk: status, results, record, tables, provenance."""

@@ -1,4 +1,4 @@
-"""The files of a run's folder by name, and checks that they are its own."""
+"""Names of the files in a run folder, and checks that none leads out of it."""
 
 import os
 from pathlib import Path

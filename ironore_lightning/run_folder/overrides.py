@@ -1,4 +1,4 @@
-"""What the command line of a run set, as its folder keeps it."""
+"""Read the command-line overrides that a run folder keeps."""
 
 from pathlib import Path
 

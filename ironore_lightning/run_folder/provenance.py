@@ -1,4 +1,4 @@
-"""What a run was made of: command, code, versions, input files and the table it trained on."""
+"""Provenance: command, code, versions, and hashes of input files and table."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A finished run as its folder tells it: what is known, typed and bounded, and nothing else."""
+"""The record of a finished run, read from its folder with types and bounds."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self

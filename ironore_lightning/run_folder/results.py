@@ -1,4 +1,4 @@
-"""What a run found, and the files that hold it."""
+"""The result of a run, and the files that it is written to."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How far a run has come: a file that is always readable, and a lock that dies with its process."""
+"""The status of a run, the lock on its folder, and whether it can be resumed."""
 
 import datetime
 import fcntl
@@ -64,7 +64,7 @@ class Status:
     Attributes:
         state: `running`, `complete`, `failed`, `pruned` by a search, or `interrupted`.
         started: When, ISO 8601 with the zone; None for a folder in which nothing has started.
-        ended: Likewise; None while it runs or where its process was killed.
+        ended: When, ISO 8601 with the zone; None while it runs or where its process was killed.
         objective: Best `monitor` on validation, of a complete run.
         error: What went wrong, or when it was pruned, in one line.
         exit_status: What the run would have ended a process with.

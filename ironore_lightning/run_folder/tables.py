@@ -1,4 +1,4 @@
-"""The tables of a finished run, read back and checked as somebody else's."""
+"""Read and check the forecast tables of a finished run."""
 
 from collections import defaultdict
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What all settings have in common."""
+"""The base class and common types of all settings."""
 
 import datetime
 import re

@@ -1,4 +1,4 @@
-"""From what Hydra composes to checked settings: all mistakes at once, a line each."""
+"""From Hydra's composed tree to checked settings; one line for each mistake."""
 
 from collections.abc import Collection
 from typing import Any, get_args

@@ -1,4 +1,4 @@
-"""Where the data come from, and how they become a table."""
+"""Settings of the data: sources, contracts, continuous futures, panel."""
 
 import datetime
 from pathlib import PurePath
@@ -114,7 +114,7 @@ class PanelSettings(Settings):
 
     def breaks_of(self, leg: str) -> tuple[datetime.date, ...]:
         """Return the break days of one price leg."""
-        return tuple(one.day for one in self.break_days if one.leg == leg)
+        return tuple(each.day for each in self.break_days if each.leg == leg)
 
 
 class DataSettings(Settings):
@@ -168,7 +168,7 @@ class DataSettings(Settings):
         """Names of the panel's columns; None for a table, whose header holds them."""
         if self.table is not None:
             return None
-        return (*self.contracts, *(name for one in self.sources.values() for name in one.columns))
+        return (*self.contracts, *(name for file in self.sources.values() for name in file.columns))
 
     def read_only(self) -> Self:
         """Return the same data, of which reading writes nothing: a sample market is not kept."""

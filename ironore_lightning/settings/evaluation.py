@@ -1,4 +1,4 @@
-"""Where the labels change, what counts as evidence, and how a run speaks."""
+"""Settings of labels, evidence and report."""
 
 from typing import Annotated, Self
 

@@ -1,4 +1,4 @@
-"""One experiment: all settings together, and what must hold between them."""
+"""All settings of one experiment, and the rules between them."""
 
 from typing import Annotated, Self
 

@@ -1,4 +1,4 @@
-"""The networks that there are to choose from, and their sizes.
+"""Settings of the networks.
 
 A network of your own takes a class here, a member of the union `NetworkSettings`, and its network
 in `model/`; see `model/networks.py`.

@@ -1,4 +1,4 @@
-"""What a sample is: features, target, split, window, scale."""
+"""Settings of features, target, split, window and scaling."""
 
 import math
 from dataclasses import dataclass

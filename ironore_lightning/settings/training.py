@@ -1,4 +1,4 @@
-"""How a network is fitted, and on what."""
+"""Settings of training and hardware."""
 
 from dataclasses import dataclass
 from typing import Literal, Self

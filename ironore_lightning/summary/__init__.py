@@ -1,1 +1,1 @@
-"""What many runs are worth together: runs, trials, the chosen one, its page and figures."""
+"""What many runs are worth together: runs, trials, ranking, page and figures."""

@@ -1,4 +1,4 @@
-"""The four figures of a search: what was tried, what it showed, and what was chosen.
+"""The figures of many runs: chosen trial, ranking, importance, forecasts over time.
 
 Trials are compared by validation alone; test days are scored for the chosen trial only.
 """

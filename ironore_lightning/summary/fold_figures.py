@@ -1,4 +1,4 @@
-"""The two figures of a walk-forward: the joined forecast, and how its skill is spread over time."""
+"""The figures of a walk-forward: joined forecast, and skill by block and year."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

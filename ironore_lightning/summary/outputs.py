@@ -1,4 +1,4 @@
-"""The files and lines that a summary of many runs leaves."""
+"""Write and print the summary of many runs."""
 
 import json
 from collections.abc import Mapping, Sequence

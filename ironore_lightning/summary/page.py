@@ -1,4 +1,4 @@
-"""One page that holds everything a search has to say, and needs nothing else."""
+"""The HTML page of a summary; it needs no other file."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""The runs below a folder, as their files tell: complete, failed, pruned, running, interrupted."""
+"""Read all runs below a folder, whatever their state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

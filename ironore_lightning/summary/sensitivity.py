@@ -1,4 +1,4 @@
-"""Which settings move the validation objective, and what a further search should try.
+"""Sensitivity of the validation objective to the settings, and advice for a further search.
 
 All of it is about validation: nothing here has seen a test day.
 """

@@ -1,4 +1,4 @@
-"""What many runs are worth together: ranked by validation, the best tested, looking paid for."""
+"""Rank trials by validation, assess the best on its test days, discount for the search."""
 
 import math
 from collections import Counter

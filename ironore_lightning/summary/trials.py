@@ -1,4 +1,4 @@
-"""Runs that differ in seed and fold only are one trial: one forecast, judged as a whole."""
+"""Trials: runs that differ only in seed and fold, joined to one forecast."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What is done before Hydra makes a folder, and after all runs of a multirun.
+"""Hydra callbacks: checks before a run or multirun starts, the summary after it.
 
 Hydra swallows errors of a callback, so all of them leave by their exit status.
 """

@@ -1,4 +1,4 @@
-"""How many folds a walk-forward has on the data at hand."""
+"""Count the folds of a walk-forward, for ``split.fold=all``."""
 
 from collections.abc import Sequence
 
@@ -26,18 +26,18 @@ def with_all_folds(
         ConfigError: If the settings or the split have no folds.
         DataError: If the data are wrong.
     """
-    wanted = [one for one in overrides if one.partition("=")[0] == KEY]
+    wanted = [override for override in overrides if override.partition("=")[0] == KEY]
     if not wanted or wanted[-1] != ALL:
         return list(overrides)
     parsed = OverridesParser.create().parse_overrides(list(overrides))
-    single = [one.input_line for one in parsed if not one.is_sweep_override()]
-    others = [one for one in single if one is not None and one.partition("=")[0] != KEY]
+    single = [override.input_line for override in parsed if not override.is_sweep_override()]
+    others = [line for line in single if line is not None and line.partition("=")[0] != KEY]
     assert hydra_context is not None
     composed = hydra_context.config_loader.load_sweep_config(config, others)
     with open_dict(composed):
         del composed["hydra"]
     total = count_folds(to_config(composed))
-    return [f"{KEY}=range(0,{total})" if one == ALL else one for one in overrides]
+    return [f"{KEY}=range(0,{total})" if line == ALL else line for line in overrides]
 
 
 def count_folds(config: Config) -> int:

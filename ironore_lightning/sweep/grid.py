@@ -1,4 +1,4 @@
-"""Every combination of the values asked for, each in a folder named by what tells it apart."""
+"""The grid sweeper: every combination of values, each in a folder of its own name."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""Make our sweepers known to Hydra."""
+"""Register the sweepers with Hydra."""
 
 import sys
 from types import ModuleType

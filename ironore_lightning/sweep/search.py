@@ -1,4 +1,4 @@
-"""Optuna as a Hydra sweeper: it proposes runs, hears what they reached, and can be continued."""
+"""The Optuna sweeper: search space, trials, pruning."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""The Optuna study of a search: kept in the sweep's folder, asked, told, and continued."""
+"""The Optuna study of a search, kept in the folder of the sweep."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -141,8 +141,8 @@ def open_study(
     )
     # A sampler that starts again with its old seed would propose what it proposed before.
     study.sampler = _sampler(settings, offset=len(study.trials))
-    wanted = {key: distribution_to_json(one) for key, one in space.items()}
-    wanted |= dict(one.partition("=")[::2] for one in fixed)
+    wanted = {key: distribution_to_json(values) for key, values in space.items()}
+    wanted |= dict(override.partition("=")[::2] for override in fixed)
     wanted |= {f"hydra.sweeper.{key}": str(getattr(settings, key)) for key in KEPT}
     _require_same_search(study, wanted, folder)
     study_id = storage.get_study_id_from_name(NAME)

@@ -1,4 +1,4 @@
-"""What both sweepers share: they check the settings of all jobs, launch them, and read the end."""
+"""The base of both sweepers: check the settings of all jobs, launch them, read their status."""
 
 import copy
 import math
@@ -85,12 +85,12 @@ def require_right_jobs(
     composed: dict[tuple[str, ...], DictConfig] = {}
     mistakes: dict[str, None] = {}
     for job in jobs:
-        members = tuple(one for one in job if one.partition("=")[0] in groups)
+        members = tuple(line for line in job if line.partition("=")[0] in groups)
         if members not in composed:
             composed[members] = _compose(job, config, hydra_context)
-        own = [_parsed(one) for one in job if one not in members]
-        values = [one for one in own if not one.key_or_group.startswith("hydra")]
-        if any("${hydra:" in str(one.value()) for one in values):
+        own = [_parsed(line) for line in job if line not in members]
+        values = [each for each in own if not each.key_or_group.startswith("hydra")]
+        if any("${hydra:" in str(override.value()) for override in values):
             continue  # what Hydra says of a job is known when that runs
         try:
             settings = to_config(with_values(composed[members], values), besides=besides)
