@@ -118,7 +118,7 @@ def suspicions(knowledge: pd.DataFrame) -> list[Finding]:
             f"{name}: SUSPECT, it correlates {row['correlation']:+.2f} with the return "
             f"{row['lead']} trading day(s) ahead",
         )
-        for name, one in knowledge[knowledge["is_suspect"]].iterrows()
+        for name, row in knowledge[knowledge["is_suspect"]].iterrows()
     ]
 
 
