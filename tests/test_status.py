@@ -486,13 +486,6 @@ def test_what_is_to_go_on_and_cannot_is_refused_and_stays_as_it_is(tmp_path, cas
     assert said in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("left", ["checkpoints/other.ckpt", "predictions.csv", "plots"])
-def test_a_run_that_lost_its_last_checkpoint_does_not_begin_anew_by_going_on(tmp_path, left):
-    fail(tmp_path, KeyboardInterrupt())
-    leave(tmp_path, ["tensorboard", left])
-    assert "checkpoints/last.ckpt is missing" in refusal(tmp_path)
-
-
 @pytest.mark.parametrize("after_start", [True, False])
 def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_anew(tmp_path, after_start):
     fail(tmp_path, KeyboardInterrupt(), after_start=after_start)

@@ -7,26 +7,14 @@ from ironore_lightning.errors import ConfigError, machine_errors
 from ironore_lightning.files import readable
 
 RESULTS_FILE = "final_results.json"
-
-
 PROVENANCE_FILE = "provenance.json"
-
-
 STATUS_FILE = "status.json"
-
-
 LOG_FILE = "training.log"
-
-
 LOCK_FILE = ".lock"
 
-
-BEFORE_A_CHECKPOINT = ("tensorboard", PROVENANCE_FILE)
-"""What a run writes before its first epoch has ended."""
-
-
 LEFT_BY_A_RUN = (
-    *BEFORE_A_CHECKPOINT,
+    "tensorboard",
+    PROVENANCE_FILE,
     "checkpoints",
     "plots",
     "predictions.csv",
@@ -36,7 +24,6 @@ LEFT_BY_A_RUN = (
     RESULTS_FILE,
 )
 """What a run that starts again removes first."""
-
 
 OPENED = (
     ".hydra",
@@ -83,7 +70,7 @@ def require_usable_name(folder: Path) -> None:
 
 
 def require_local_folders(folder: Path) -> None:
-    """Raise likewise for the folder of many runs, and for that of each of them.
+    """Raise unless the folder of many runs, and that of each run, hold files of their own only.
 
     Raises:
         ConfigError: Naming what is something else.

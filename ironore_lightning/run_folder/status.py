@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,7 +28,6 @@ from ironore_lightning.errors import (
 from ironore_lightning.files import read_json, write_json
 from ironore_lightning.process.interrupts import raise_on_interrupt
 from ironore_lightning.run_folder.layout import (
-    BEFORE_A_CHECKPOINT,
     LEFT_BY_A_RUN,
     LOCK_FILE,
     LOG_FILE,
@@ -290,7 +289,7 @@ def _remove_leftovers(folder: Path, status: Status) -> None:
 
 
 def _require_resumable(folder: Path, status: Status, digest: str) -> None:
-    """Raise `ConfigError` where going on would mean to throw away what there is of a run."""
+    """Raise `ConfigError` for a run that must not be continued."""
     if reason := _why_not_resumable(folder, status, digest):
         raise ConfigError(
             f"resume: {folder} cannot go on: {reason}; nothing was removed; start it anew with its "
@@ -299,33 +298,18 @@ def _require_resumable(folder: Path, status: Status, digest: str) -> None:
 
 
 def _why_not_resumable(folder: Path, status: Status, digest: str) -> str | None:
-    """Say why a run cannot go on; one that was stopped before its first epoch ended begins anew."""
+    """Say why a run cannot go on; without a last checkpoint it begins anew."""
     if status.state == COMPLETE:
         return f"it has finished, but {RESULTS_FILE} is missing"
     if not status.is_resumable:
         return f"it ended by itself ({status.state}: {' '.join((status.error or '').split())})"
-    checkpoints = folder / "checkpoints"
-    has_begun = (checkpoints / "last.ckpt").exists()
+    has_begun = (folder / "checkpoints" / "last.ckpt").exists()
     if status.settings != digest and (has_begun or status.settings is not None):
         return (
             "its settings are not those that it was started with; has conf/ been changed? "
             f"{CONFIG_PLACES_HINT}"
         )
-    later = [folder / name for name in LEFT_BY_A_RUN if name not in BEFORE_A_CHECKPOINT]
-    left = [*checkpoints.glob("*.ckpt"), *(path for path in later if path != checkpoints)]
-    left = [path for path in left if path.exists()]
-    if not has_begun and left and not _is_first_checkpoint(left):
-        return "checkpoints/last.ckpt is missing"
     return None
-
-
-def _is_first_checkpoint(left: Sequence[Path]) -> bool:
-    """Return whether all there is is `best.ckpt` of epoch 0, which `last.ckpt` follows at once."""
-    if [path.name for path in left] != ["best.ckpt"]:
-        return False
-    from ironore_lightning.model.checkpoints import read_checkpoint  # torch takes seconds
-
-    return bool(read_checkpoint(left[0])["epoch"] == 0)
 
 
 def _is_held(folder: Path) -> bool:
