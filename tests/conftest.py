@@ -115,6 +115,20 @@ def train() -> Callable[..., tuple[object, str]]:
     return run
 
 
+@pytest.fixture(scope="module")
+def one_quick_figure() -> Iterator[None]:
+    """Draw one figure of noise: five real ones take longer than all the rest of a small run."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2, 2))
+    figure.figimage(np.random.default_rng(0).random((200, 200)))
+    only = {"actual_vs_predicted_scatter": figure}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ironore_lightning.report.figures.draw_figures", lambda *_, **__: only)
+        patch.setattr("ironore_lightning.report.figures.equity_figures", lambda *_, **__: {})
+        yield
+
+
 @pytest.fixture
 def bfloat16(monkeypatch) -> None:
     """Let any processor compute in bfloat16: one without such kernels takes torch's own."""

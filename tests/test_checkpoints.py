@@ -10,7 +10,8 @@ from ironore_lightning.model import checkpoints
 from ironore_lightning.model.checkpoints import _write, read_checkpoint
 from ironore_lightning.report.console import EpochReport
 
-SETTINGS = ("model=tiny", "training.max_epochs=4")
+SETTINGS = ("model=tiny", "training.max_epochs=4", "evaluation.bootstrap_repetitions=100")
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
 KINDS = {
     # What comes after the first epoch is worse, and shall not be taken for the best one.
     "the first epoch is the best": ("training.learning_rate=0.1",),

@@ -19,7 +19,13 @@ from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.model.training import read_state
 from ironore_lightning.report.console import EpochReport
 
-SETTINGS = ("model=tiny", "training.max_epochs=3", "training.schedule=reduce_on_plateau")
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
+SETTINGS = (
+    "model=tiny",
+    "training.max_epochs=3",
+    "training.schedule=reduce_on_plateau",
+    "evaluation.bootstrap_repetitions=100",
+)
 TODAY = datetime.date(2025, 8, 14)
 OUTPUT, NAN = "network.output.weight", math.nan
 NETWORK_WEIGHT = ("state_dict", OUTPUT)

@@ -15,6 +15,7 @@ from ironore_lightning.experiment import run_experiment
 from ironore_lightning.forecast import describe, forecast_next, main, read_options, read_run
 
 TODAY = datetime.date(2025, 8, 14)
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
 
 
 @pytest.fixture(scope="module")

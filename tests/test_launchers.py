@@ -15,7 +15,8 @@ from ironore_lightning.sweep.callback import MultirunCallback
 from ironore_lightning.sweep.grid import launch
 
 ROOT = Path(__file__).parents[1]
-QUICK = ("model=tiny", "training.max_epochs=2")
+QUICK = ("model=tiny", "training.max_epochs=2", "evaluation.bootstrap_repetitions=100")
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
 TWO_WORKERS = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 

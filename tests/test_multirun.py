@@ -15,7 +15,7 @@ from ironore_lightning.summarize import main as summary_command
 from ironore_lightning.summary.summarize import summarize
 
 ROOT = Path(__file__).parents[1]
-QUICK = ("model=tiny", "training.max_epochs=2")
+QUICK = ("model=tiny", "training.max_epochs=2", "evaluation.bootstrap_repetitions=100")
 PICTURES = {
     "best_model",
     "performance_rankings",

@@ -28,7 +28,9 @@ SETTINGS = (
     "training.learning_rate=0.05",  # so high that the schedule lowers it, twice
     f"training.max_epochs={NUM_EPOCHS}",
     f"training.patience={NUM_EPOCHS}",
+    "evaluation.bootstrap_repetitions=100",
 )
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
 EPOCH = re.compile(r"INFO +(\d+) .*(?:FAST|MEDIUM|SLOW)$", re.MULTILINE)
 
 
@@ -191,7 +193,7 @@ def test_a_run_goes_on_from_anywhere_with_the_places_of_its_settings(train, monk
 
 def test_a_run_whose_data_have_changed_does_not_go_on(compose, tmp_path):
     root, folder = tmp_path / "raw", tmp_path / "run"
-    quick = ("model=tiny", "training.max_epochs=1")
+    quick = ("model=tiny", "training.max_epochs=1", "evaluation.bootstrap_repetitions=100")
     read_raw(compose(f"data.root={root}").data)
     config = compose("data=original", f"data.root={root}", *quick)
     run_experiment(config, folder)
