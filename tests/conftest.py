@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+import forks
 import numpy as np
 import pandas as pd
 import pytest
-from forks import Forks
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from parts_of_a_run import draw_one_quick_figure
 
 from ironore_lightning.settings.composition import to_config
 from ironore_lightning.settings.experiment import Config
@@ -63,15 +64,7 @@ def compose() -> Callable[..., Config]:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """Start the process whose forks run the commands of the project."""
-    process = Forks()
-    yield process
-    process.close()
-
-
-@pytest.fixture(scope="session")
-def run_command(forks: Forks) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command of the project in a process of its own."""
     return forks.run
 
@@ -117,15 +110,9 @@ def train() -> Callable[..., tuple[object, str]]:
 
 @pytest.fixture(scope="module")
 def one_quick_figure() -> Iterator[None]:
-    """Draw one figure of noise: five real ones take longer than all the rest of a small run."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(2, 2))
-    figure.figimage(np.random.default_rng(0).random((200, 200)))
-    only = {"actual_vs_predicted_scatter": figure}
+    """Let every run of a test file draw one figure of noise."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ironore_lightning.report.figures.draw_figures", lambda *_, **__: only)
-        patch.setattr("ironore_lightning.report.figures.equity_figures", lambda *_, **__: {})
+        draw_one_quick_figure(patch.setattr)
         yield
 
 

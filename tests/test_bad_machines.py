@@ -16,12 +16,12 @@ import time
 import types
 from pathlib import Path
 
+import forks
 import numpy as np
 import pandas as pd
 import pyarrow
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 
 from ironore_lightning import experiment, inspect
@@ -283,7 +283,7 @@ def test_a_folder_that_is_removed_in_a_run_is_missed_and_not_made_again(
 
 
 @pytest.fixture(scope="module")
-def both(forks, tmp_path_factory):
+def both(tmp_path_factory):
     """Two runs started at once; one's reader leaves at the first line, one's in the first epoch."""
     place = tmp_path_factory.mktemp("both")
     command = [str(ROOT / "train.py"), "model=tiny", "training.max_epochs=1"]

@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import forks
 import pandas as pd
 import pytest
 from PIL import Image
@@ -130,7 +131,7 @@ def test_the_summary_can_be_asked_for_by_hand(grid, capsys):
         assert said.count("\n") == 1
 
 
-def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, forks, compose):
+def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, compose):
     settings = ("model=tiny", "training.max_epochs=40", "training.patience=40")
     command = ["train.py", "-m", *settings, "seed=0,1", f"hydra.sweep.dir={tmp_path}"]
     process = forks.start(command, out=os.devnull, err=os.devnull)
@@ -138,7 +139,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, forks, compose):
     deadline = time.monotonic() + 120
     while not second.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process, signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
     assert forks.wait(process) == -signal.SIGKILL
     cut_off = statuses(tmp_path)
     assert [one["state"] for one in cut_off.values()] == ["complete", "running"]

@@ -7,6 +7,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import forks
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -194,7 +195,7 @@ def shown(folder):
     [("last epoch", ("train", "report_result")), ("patience", ("report_result",))],
 )
 def test_a_run_that_is_killed_after_its_fit_again_and_again_says_nothing_twice(
-    stopping, moments, whole, train, forks, tmp_path
+    stopping, moments, whole, train, tmp_path
 ):
     killing = tmp_path / "train.py"
     killing.write_text(KILL, encoding="utf-8")
