@@ -91,7 +91,7 @@ def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
         with Image.open(path) as picture:
             assert min(picture.size) >= 500
     page = (folder / "summary.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == len(PICTURES)
     assert summary["sentence"][:40] in page
 
 
