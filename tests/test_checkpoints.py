@@ -85,7 +85,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, mon
         _write({"epoch": 2}, path)
     assert caught.value.filename == str(path)
     assert torch.load(path, weights_only=True) == {"epoch": 1}
-    assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
+    assert [path.name for path in path.parent.iterdir()] == ["last.ckpt"]
 
 
 def test_no_folder_is_made_for_the_checkpoint_of_a_run_that_has_none(tmp_path):

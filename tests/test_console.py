@@ -56,5 +56,7 @@ def test_an_undefined_score_is_a_dash(caplog, accuracy):
     scores = replace(evaluate(ScoredDays(frame, "log_return", 1)), direction_accuracy=accuracy)
     with caplog.at_level(logging.INFO):
         report_scores(scores)
-    (line,) = (one.message for one in caplog.records if one.message.startswith("direction"))
+    (line,) = (
+        record.message for record in caplog.records if record.message.startswith("direction")
+    )
     assert line.split()[2] == ("–" if accuracy is None else "52.5000")

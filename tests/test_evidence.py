@@ -113,7 +113,7 @@ def test_grades_rise_in_their_order(grade, grade_search):
         grade(),
         grade_search(),
     ]
-    assert [one.earned for one in rising] == list(GRADES)
+    assert [evidence.earned for evidence in rising] == list(GRADES)
 
 
 # --- INSUFFICIENT ---------------------------------------------------------------------------------

@@ -179,9 +179,9 @@ def test_the_file_of_holidays_is_an_input_of_the_run(early):
 
 def test_several_runs_give_their_mean_and_its_own_grade(run, other):
     folders = (run[0], other[0])
-    alone = [forecast_next([read_run(one, None)], today=TODAY) for one in folders]
-    both = forecast_next([read_run(one, None) for one in folders], today=TODAY)
-    assert both.forecast == pytest.approx(np.mean([one.forecast for one in alone]))
+    alone = [forecast_next([read_run(folder, None)], today=TODAY) for folder in folders]
+    both = forecast_next([read_run(folder, None) for folder in folders], today=TODAY)
+    assert both.forecast == pytest.approx(np.mean([forecast.forecast for forecast in alone]))
     assert "of the mean of 2 runs" in both.evidence
     assert len(both.runs) == 2
 
@@ -197,7 +197,7 @@ def test_a_distribution_speaks_for_itself(make_run):
 def test_runs_of_different_targets_have_no_mean(make_run, run):
     other, _ = make_run("target.kind=simple_return")
     with pytest.raises(ConfigError, match="differ in target"):
-        forecast_next([read_run(one, None) for one in (run[0], other)], today=TODAY)
+        forecast_next([read_run(folder, None) for folder in (run[0], other)], today=TODAY)
 
 
 def test_a_restated_history_is_refused_by_name(run, market, tmp_path):
@@ -437,7 +437,7 @@ def test_runs_that_were_tested_on_other_days_have_no_mean(run, other, tmp_path):
         path = folder / f"{name}.csv"
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(ConfigError, match="trained and tested on different days"):
-        forecast_next([read_run(one, None) for one in (run[0], folder)], today=TODAY)
+        forecast_next([read_run(run_folder, None) for run_folder in (run[0], folder)], today=TODAY)
 
 
 def test_a_broken_table_of_a_member_is_a_line_with_its_name(run, other, tmp_path, capsys):

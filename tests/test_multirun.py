@@ -67,7 +67,7 @@ def test_every_run_has_a_folder_named_by_its_own_values(grid):
     assert "features=prices,seed=1,window.sequence_length=20" in names
     for name in names:
         overrides = (grid[0] / name / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")
-        assert all(f"- {one}\n" in overrides for one in name.split(","))
+        assert all(f"- {override}\n" in overrides for override in name.split(","))
 
 
 def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
@@ -83,7 +83,7 @@ def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
     assert list(table["status"]) == ["complete"] * 4 + ["failed"] * 4
     assert table["validation"].notna().sum() == 4
     ledger = pd.read_csv(folder / "trial_ledger.csv")
-    assert list(ledger)[3:] == [one["trial"] for one in summary["ranking"]]
+    assert list(ledger)[3:] == [trial["trial"] for trial in summary["ranking"]]
     assert len(ledger) == 131
     plots = {path.stem for path in (folder / "plots").glob("*.png")}
     assert plots == PICTURES
@@ -142,13 +142,13 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, compose):
     os.killpg(process.pid, signal.SIGKILL)
     assert forks.wait(process) == -signal.SIGKILL
     cut_off = statuses(tmp_path)
-    assert [one["state"] for one in cut_off.values()] == ["complete", "running"]
+    assert [status["state"] for status in cut_off.values()] == ["complete", "running"]
     assert summarize(tmp_path).counts == "2 runs: 1 complete, 1 interrupted"
 
     again = forks.run(*command)
     assert again.returncode == 0, again.stderr
     after = statuses(tmp_path)
-    assert [one["state"] for one in after.values()] == ["complete"] * 2
+    assert [status["state"] for status in after.values()] == ["complete"] * 2
     assert after["seed=0"] == cut_off["seed=0"]
     assert "was interrupted and goes on from its last epoch" in again.stdout
     assert read_json(tmp_path / "summary.json")["counts"] == "2 runs: 2 complete"

@@ -32,7 +32,7 @@ def test_the_default_network_has_the_size_worked_out_by_hand(compose):
     first = 2 * gates * (hidden * (12 + hidden) + 2 * hidden)
     second = 2 * gates * (hidden * (2 * hidden + hidden) + 2 * hidden)
     norm, output = 2 * 2 * hidden, 2 * hidden + 1
-    assert sum(one.numel() for one in network.parameters()) == first + second + norm + output
+    assert sum(part.numel() for part in network.parameters()) == first + second + norm + output
 
 
 def test_the_readout_is_the_end_of_both_passes(compose, inputs):

@@ -254,7 +254,7 @@ def sample(compose, tmp_path_factory):
 def test_the_sample_has_the_original_columns_and_a_target_but_on_the_last_row(sample):
     folder, config = sample
     table = read(folder, "consolidated_features.csv")
-    assert list(table) == [*(one.label for one in config.features.names), "Y"]
+    assert list(table) == [*(feature.label for feature in config.features.names), "Y"]
     assert table.shape[1] == 13
     assert 850 < len(table) < 880
     assert (table.index[0], table.index[-1]) == (
@@ -341,7 +341,7 @@ def test_a_prepared_table_has_no_continuous_futures_of_its_own(sample, compose, 
     fed = compose("data=table", f"data.root={folder}", "data.table.file=consolidated_features.csv")
     write_tables(fed, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [FILES[0], FILES[2]]
-    once, twice = (read(one, FILES[0]) for one in (folder, tmp_path))
+    once, twice = (read(root, FILES[0]) for root in (folder, tmp_path))
     assert list(twice) == list(once)
     np.testing.assert_allclose(twice, once, rtol=1e-9)
 

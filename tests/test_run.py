@@ -222,7 +222,7 @@ def test_the_real_files_run_to_the_verdict(run_command, real_data, tmp_path):
     )
     assert process.returncode == 0, process.stderr
     final = read_json(tmp_path / "final_results.json")
-    assert [(one["rows"], one["samples"]) for one in final["split"]] == [
+    assert [(segment["rows"], segment["samples"]) for segment in final["split"]] == [
         (607, 588),
         (130, 130),
         (131, 131),

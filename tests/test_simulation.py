@@ -457,7 +457,7 @@ def test_a_driver_added_as_the_readme_says_does_not_end_the_default_run(extended
 
 def test_added_drivers_change_nothing_else_and_know_no_return(extended, compose):
     config, names = extended
-    plain, more = (read_raw(one.data) for one in (compose(), config))
+    plain, more = (read_raw(settings.data) for settings in (compose(), config))
     assert len(plain.sources) == 4
     for leg, closes in plain.contracts.items():
         pd.testing.assert_frame_equal(closes, more.contracts[leg], check_exact=True)
