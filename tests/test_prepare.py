@@ -188,6 +188,7 @@ def test_bridged_days_are_counted_and_the_month_that_needs_none_is_named(
     assert caplog.records[-1].levelname == "WARNING"
 
 
+@pytest.mark.usefixtures("one_quick_figure")
 def test_a_run_says_that_days_are_bridged(compose, early_expiry, tmp_path, caplog):
     quick = ("model=tiny", "training.max_epochs=1", "window.sequence_length=5")
     config = compose(*early_expiry, *quick, "data.futures.bridge_days=7")

@@ -192,6 +192,7 @@ def test_tensorboard_holds_curves_scores_pictures_and_hyperparameters(finished):
     assert set(metadata) == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
 
 
+@pytest.mark.usefixtures("one_quick_figure")
 def test_two_runs_with_one_seed_agree_bit_for_bit_and_another_seed_does_not(
     finished, compose, tmp_path
 ):
@@ -256,7 +257,8 @@ def wait_for_epochs(folder, number):
 def test_two_processes_train_one_model_speak_once_and_end_and_go_on_together(tmp_path):
     whole, stopped, said = (tmp_path / name for name in ("whole", "stopped", "said"))
     settings = ("model=bilstm_small", "training.max_epochs=15", "training.patience=15")
-    command = ["train.py", *settings, "hardware.devices=2"]
+    cheap = "evaluation.bootstrap_repetitions=100"
+    command = ["train.py", *settings, "hardware.devices=2", cheap]
     process = forks.run(*command, f"hydra.run.dir={whole}")
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("guessing reaches") == 1

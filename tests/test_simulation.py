@@ -445,6 +445,7 @@ def extended(tmp_path_factory):
         return to_config(compose_settings("config", overrides=quick)), names
 
 
+@pytest.mark.usefixtures("one_quick_figure")
 def test_a_driver_added_as_the_readme_says_does_not_end_the_default_run(extended, tmp_path):
     config, names = extended
     result = run_experiment(config, tmp_path)
