@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from ironore_lightning.cli.resume import expand_resume
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.forecast import main as forecast
 from ironore_lightning.model.checkpoints import read_checkpoint
@@ -375,15 +376,17 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_settings_from_a_stranger_name_no_code_and_no_file_outside(kind, train, cut, tmp_path):
+def test_settings_from_a_stranger_name_no_code_and_no_file_outside(kind, tmp_path):
     marker = tmp_path / "marker"
     content, expected = FOREIGN[kind]
-    path = cut / ".hydra" / "overrides.yaml"
+    path = tmp_path / ".hydra" / "overrides.yaml"
+    path.parent.mkdir()
     path.write_bytes(content.replace(b"MARKER", str(marker).encode()))
-    code, said = train(f"resume={cut}")
-    assert code == 2, said
-    assert said.startswith(f"ConfigError: {path}: {expected}"), said
-    assert said.count("\n") == 1
+    (tmp_path / "status.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        expand_resume([f"resume={tmp_path}"])
+    assert str(caught.value).startswith(f"{path}: {expected}")
+    assert len(caught.value.lines) == 1
     assert not marker.exists()
 
 

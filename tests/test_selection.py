@@ -533,8 +533,7 @@ MONKEYS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["simple_return", "given"])
-@pytest.mark.parametrize("horizon", [1, 5], ids=["h1", "h5"])
+@pytest.mark.parametrize(("horizon", "kind"), [(1, "given"), (5, "simple_return")])
 @pytest.mark.parametrize(("actual", "table"), MONKEYS.values(), ids=MONKEYS)
 def test_what_is_undefined_is_none_with_a_note_and_never_an_error(actual, table, horizon, kind):
     forecasts = {f"trial {k}": forecast for k, forecast in enumerate(table)}
