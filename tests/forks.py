@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -94,4 +95,6 @@ def become(
         else:
             runpy.run_path(arguments[0], run_name="__main__")
     finally:
-        atexit._run_exitfuncs()  # a process of multiprocessing forgets them
+        # A process of multiprocessing forgets what ends the workers of joblib.
+        threading._shutdown()
+        atexit._run_exitfuncs()
