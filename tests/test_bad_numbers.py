@@ -62,8 +62,8 @@ def numbers_in(value):
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
-        for one in value:
-            yield from numbers_in(one)
+        for item in value:
+            yield from numbers_in(item)
     elif isinstance(value, float):
         yield value
 
@@ -179,7 +179,7 @@ def test_numbers_that_nothing_can_be_learnt_from_are_refused_in_a_line(case, run
 
 def test_columns_that_never_change_are_warned_of(run, caplog):
     run({"b": np.ones(NUM_DAYS)}, ("training.max_epochs=1",))
-    warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warned == ["b: the same on all training rows, so it tells nothing"]
 
 

@@ -10,7 +10,8 @@ from ironore_lightning.model import checkpoints
 from ironore_lightning.model.checkpoints import _write, read_checkpoint
 from ironore_lightning.report.console import EpochReport
 
-SETTINGS = ("model=tiny", "training.max_epochs=4")
+SETTINGS = ("model=tiny", "training.max_epochs=4", "evaluation.bootstrap_repetitions=100")
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
 KINDS = {
     # What comes after the first epoch is worse, and shall not be taken for the best one.
     "the first epoch is the best": ("training.learning_rate=0.1",),
@@ -84,7 +85,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, mon
         _write({"epoch": 2}, path)
     assert caught.value.filename == str(path)
     assert torch.load(path, weights_only=True) == {"epoch": 1}
-    assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
+    assert [path.name for path in path.parent.iterdir()] == ["last.ckpt"]
 
 
 def test_no_folder_is_made_for_the_checkpoint_of_a_run_that_has_none(tmp_path):

@@ -6,12 +6,13 @@ import os
 import pty
 import termios
 
+import forks
 import pytest
 
 from ironore_lightning.report.console import EMOJI, report_scores, silence_lightning
 
 
-def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(forks, tmp_path):
+def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(tmp_path):
     master, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (40, 120))
     command = ["train.py", "model=tiny", "training.max_epochs=3", "report.emoji=false"]
@@ -55,5 +56,7 @@ def test_an_undefined_score_is_a_dash(caplog, accuracy):
     scores = replace(evaluate(ScoredDays(frame, "log_return", 1)), direction_accuracy=accuracy)
     with caplog.at_level(logging.INFO):
         report_scores(scores)
-    (line,) = (one.message for one in caplog.records if one.message.startswith("direction"))
+    (line,) = (
+        record.message for record in caplog.records if record.message.startswith("direction")
+    )
     assert line.split()[2] == ("–" if accuracy is None else "52.5000")

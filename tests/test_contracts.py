@@ -191,7 +191,7 @@ def test_ratio_adjusted_levels_grow_as_the_contract_held(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_every_adjustment_gives_the_same_returns_bit_for_bit(seed):
     closes = random_curve(seed)
-    ratio, *others = (build(closes, one).days["log_return"].to_numpy() for one in ADJUSTMENTS)
+    ratio, *others = (build(closes, name).days["log_return"].to_numpy() for name in ADJUSTMENTS)
     assert len(others) == 2
     for other in others:
         np.testing.assert_array_equal(other, ratio)

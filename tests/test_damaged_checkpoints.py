@@ -19,7 +19,13 @@ from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.model.training import read_state
 from ironore_lightning.report.console import EpochReport
 
-SETTINGS = ("model=tiny", "training.max_epochs=3", "training.schedule=reduce_on_plateau")
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
+SETTINGS = (
+    "model=tiny",
+    "training.max_epochs=3",
+    "training.schedule=reduce_on_plateau",
+    "evaluation.bootstrap_repetitions=100",
+)
 TODAY = datetime.date(2025, 8, 14)
 OUTPUT, NAN = "network.output.weight", math.nan
 NETWORK_WEIGHT = ("state_dict", OUTPUT)
@@ -128,7 +134,7 @@ LAST = {
         f"exp_avg: {OUTPUT} is (3,) of torch.float32, expected (1, 8) of torch.float32",
     ),
     "a moment that is none": (
-        {("exp_avg_sq", OUTPUT): lambda one: one * NAN},
+        {("exp_avg_sq", OUTPUT): lambda numbers: numbers * NAN},
         f"exp_avg_sq: {OUTPUT} holds a number that is not finite",
     ),
     "a moment too many": (
@@ -190,7 +196,7 @@ def test_no_path_and_no_structure_of_a_checkpoint_is_taken(config, whole, stoppe
         damaged(folder / "checkpoints" / f"{name}.ckpt", changes)
     assert go_on(config, folder) == ""
     assert victim.is_dir()
-    mine, its = ((one / "predictions.csv").read_bytes() for one in (folder, whole))
+    mine, its = ((run / "predictions.csv").read_bytes() for run in (folder, whole))
     assert mine == its
 
 
@@ -235,14 +241,17 @@ def is_equal(one, other):
 
 
 WEIGHTS = {
-    "nan": (lambda one: torch.full_like(one, NAN), "holds a number that is not finite"),
-    "infinite": (lambda one: torch.full_like(one, math.inf), "holds a number that is not finite"),
-    "whole": (lambda one: one.to(torch.int64), "tensors and numbers: torch LongStorage"),
-    "complex": (lambda one: one.to(torch.complex64), "numbers: torch ComplexFloatStorage"),
-    "sparse": (lambda one: one.to_sparse(), "numbers: torch._utils _rebuild_sparse_tensor"),
-    "meta": (lambda one: one.to("meta"), "numbers: torch._utils _rebuild_meta_tensor_no_storage"),
-    "a column": (lambda one: one[:1, ..., :1] if one.dim() > 1 else one[:1], " is (1,"),
-    "bytes": (lambda one: one.to(torch.uint8), " of torch.uint8, expected ("),
+    "nan": (lambda weight: torch.full_like(weight, NAN), "holds a number that is not finite"),
+    "infinite": (
+        lambda weight: torch.full_like(weight, math.inf),
+        "holds a number that is not finite",
+    ),
+    "whole": (lambda weight: weight.to(torch.int64), "tensors and numbers: torch LongStorage"),
+    "complex": (lambda weight: weight.to(torch.complex64), "numbers: torch ComplexFloatStorage"),
+    "sparse": (lambda weight: weight.to_sparse(), "numbers: torch._utils _rebuild_sparse_tensor"),
+    "meta": (lambda weight: weight.to("meta"), "torch._utils _rebuild_meta_tensor_no_storage"),
+    "a column": (lambda weight: weight[:1, ..., :1] if weight.dim() > 1 else weight[:1], " is (1,"),
+    "bytes": (lambda weight: weight.to(torch.uint8), " of torch.uint8, expected ("),
 }
 
 

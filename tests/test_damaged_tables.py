@@ -98,7 +98,7 @@ TABLES = {
     ("csv", "column ends early"): (
         in_lines(
             "table.csv",
-            lambda lines: [*lines[:20], *(one.rpartition(",")[0] + "," for one in lines[20:])],
+            lambda lines: [*lines[:20], *(line.rpartition(",")[0] + "," for line in lines[20:])],
         ),
         "the last value of 'IOCJ Weekly shipment' is of",
     ),

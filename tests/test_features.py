@@ -141,7 +141,7 @@ def test_columns_come_in_the_order_of_the_list_with_their_labels():
     ]
     table = build_features(panel, features)
     labels = ["y", "leg log_return", "x zscore 2", "x", "y change"]
-    assert list(table) == [one.label for one in features] == labels
+    assert list(table) == [feature.label for feature in features] == labels
     assert list(table.index) == list(DAYS[1:])
     np.testing.assert_array_equal(table["y"], [5, 4, 3, 2, 1])
     np.testing.assert_allclose(table["leg log_return"], 100 * np.log(GROWTH[1:]), rtol=1e-12)

@@ -64,23 +64,6 @@ def lay_out(figure):
     figure.get_layout_engine().execute(figure)
 
 
-def assert_whole(figure):
-    """Require that nothing of a figure that is laid out was cut off."""
-    box = figure.get_tightbbox()
-    assert box.x0 >= 0
-    assert box.y0 >= 0
-    assert box.x1 <= 12
-    assert box.y1 <= 7
-
-
-def assert_legends_leave_room(figure):
-    """Require room for titles that have a few digits more, as those of longer runs do."""
-    for axes in figure.axes:
-        title = axes._left_title.get_window_extent()
-        assert title.width > 100
-        assert title.x1 + 40 < axes.get_legend().get_window_extent().x0
-
-
 def fill(axes, label):
     (found,) = [each for each in axes.collections if each.get_label() == label]
     return found
@@ -184,16 +167,6 @@ def test_forecasts_of_zero_leave_nothing_to_stretch(forecasts_of_zero):
     assert "correlation: undefined" in texts(honest)
 
 
-def test_the_note_moves_away_from_the_days_it_would_hide():
-    def corner(actual, forecast):
-        figure = draw_figures(frame(actual, forecast), title="corner")[NAMES[0]]
-        (note,) = figure.axes[0].texts
-        return note.get_ha(), note.get_va()
-
-    assert corner([-2, 1], [2, 1]) == ("right", "bottom")
-    assert corner([2, 1], [-2, 1]) == ("left", "top")
-
-
 def test_actual_and_forecast_share_the_scale_of_the_time_series(figures):
     upper, _ = figures["timeseries_comparison"].axes
     segments = fill(upper, "actual").get_segments()
@@ -229,18 +202,6 @@ def test_intervals_are_steps_between_their_bounds(banded):
     monday = date2num(np.datetime64("2024-01-01"))
     for drawn in (wide, narrow):
         np.testing.assert_array_equal(drawn.edges - monday, [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5])
-
-
-def test_intervals_hide_neither_stems_nor_each_other(banded):
-    upper, _ = banded["timeseries_comparison"].axes
-    wide, narrow = upper.patches
-    assert wide.get_facecolor() != narrow.get_facecolor()
-    assert wide.get_zorder() == narrow.get_zorder()  # so the one drawn later is on top
-    for above in (fill(upper, "actual"), line(upper, "forecast")):
-        assert narrow.get_zorder() < above.get_zorder()
-    low, high = upper.get_ylim()
-    assert low < -2
-    assert high > 2.5
 
 
 def test_steps_over_a_weekend_meet_in_its_middle_and_an_unknown_interval_is_left_out():
@@ -376,38 +337,11 @@ def test_the_axes_name_their_unit(figures):
     assert all(axes.get_title(loc="left") for each in figures.values() for axes in each.axes)
 
 
-# All four are drawn, but laid out only where the case may break that: it is what takes the time.
-# Eight years are laid out when they are written, below.
-EDGE_CASES = {
-    "one day": ([1.2], [-0.1], NAMES),
-    "one day without a move": ([0.0], [0.1], []),
-    "constant forecast": (noise(60)[0], np.full(60, 0.1), []),
-    "constant actual": (np.full(60, 0.7), noise(60)[1], []),
-    "all zero": (np.zeros(20), np.zeros(20), NAMES[1:3]),
-    "perfect": (noise(60)[0], noise(60)[0], []),
-    "one extreme day": (np.append(noise(60)[0], 1e6), np.append(noise(60)[1], 0.1), NAMES[:1]),
-    "huge": (1e200 * noise(30)[0], 1e180 * noise(30)[1], NAMES[2:3]),
-    "tiny": (1e-200 * noise(30)[0], 1e-220 * noise(30)[1], NAMES[1:2]),
-}
-
-
-@pytest.mark.parametrize("case", EDGE_CASES)
-def test_nothing_is_cut_off_and_nothing_warns(case):
-    actual, forecast, names = EDGE_CASES[case]
-    figures = draw_figures(bounded(frame(actual, forecast)), title=f"The case of {case}")
-    for name in names:
-        lay_out(figures[name])
-        assert_whole(figures[name])
-    if "timeseries_comparison" in names:
-        assert_legends_leave_room(figures["timeseries_comparison"])
-
-
 def test_any_title_can_be_drawn():
     title = "run $x_1 { and $ 铁矿石 \N{CHART WITH UPWARDS TREND} " + "word " * 99
     figure = open_figure(np.array(["2024-01-01", "2024-01-02"], dtype="datetime64[D]"), title)
     style_axes(figure.subplots(), fit_heading(title), "x", "y")
     lay_out(figure)
-    assert_whole(figure)
     assert figure.get_suptitle().count("\n") == 2
     assert figure.get_suptitle().startswith("run $x_1 { and $ ??? ? word word")
     assert figure.axes[0].get_title(loc="left").count("\n") == 1
@@ -441,7 +375,6 @@ def test_an_infinite_bound_is_refused(five_days):
 def test_files_are_small_png_of_the_agreed_size(tmp_path):
     folder = tmp_path / "figures"
     actual, forecast = noise(2000)
-    # Forecasts as large as the moves fill the most paper.
     figures = draw_figures(bounded(frame(actual, 10 * forecast)), title="eight years")
     write_figures(figures, folder)
     files = sorted(folder.iterdir())
@@ -451,10 +384,6 @@ def test_files_are_small_png_of_the_agreed_size(tmp_path):
         assert content[:8] == b"\x89PNG\r\n\x1a\n"
         assert struct.unpack(">II", content[16:24]) == (1200, 700)
         assert 10_000 < len(content) < 150_000
-    # Writing has laid them out.
-    for figure in figures.values():
-        assert_whole(figure)
-    assert_legends_leave_room(figures["timeseries_comparison"])
 
 
 def test_the_same_predictions_give_the_same_bytes(five_bounded_days, tmp_path):

@@ -27,7 +27,7 @@ def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
         write_json(path, {"a": 2})
     assert caught.value.filename == str(path)
     assert json.loads(path.read_bytes()) == {"a": 1}
-    assert [one.name for one in tmp_path.iterdir()] == ["results.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
 def test_a_folder_that_has_vanished_is_missed_and_not_made_again(tmp_path):

@@ -15,6 +15,7 @@ from ironore_lightning.experiment import run_experiment
 from ironore_lightning.forecast import describe, forecast_next, main, read_run
 
 TODAY = datetime.date(2025, 8, 14)
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
 
 
 @pytest.fixture(scope="module")
@@ -178,9 +179,9 @@ def test_the_file_of_holidays_is_an_input_of_the_run(early):
 
 def test_several_runs_give_their_mean_and_its_own_grade(run, other):
     folders = (run[0], other[0])
-    alone = [forecast_next([read_run(one, None)], today=TODAY) for one in folders]
-    both = forecast_next([read_run(one, None) for one in folders], today=TODAY)
-    assert both.forecast == pytest.approx(np.mean([one.forecast for one in alone]))
+    alone = [forecast_next([read_run(folder, None)], today=TODAY) for folder in folders]
+    both = forecast_next([read_run(folder, None) for folder in folders], today=TODAY)
+    assert both.forecast == pytest.approx(np.mean([forecast.forecast for forecast in alone]))
     assert "of the mean of 2 runs" in both.evidence
     assert len(both.runs) == 2
 
@@ -196,7 +197,7 @@ def test_a_distribution_speaks_for_itself(make_run):
 def test_runs_of_different_targets_have_no_mean(make_run, run):
     other, _ = make_run("target.kind=simple_return")
     with pytest.raises(ConfigError, match="differ in target"):
-        forecast_next([read_run(one, None) for one in (run[0], other)], today=TODAY)
+        forecast_next([read_run(folder, None) for folder in (run[0], other)], today=TODAY)
 
 
 def test_a_restated_history_is_refused_by_name(run, market, tmp_path):

@@ -17,6 +17,8 @@ from ironore_lightning.model.losses import LOSSES, MeanLoss
 from ironore_lightning.model.training import build_forecaster
 from ironore_lightning.settings.samples import WindowSettings
 
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
+
 
 @pytest.fixture
 def make_datamodule(compose):

@@ -79,7 +79,7 @@ VALUES = {
 @pytest.mark.parametrize("override", VALUES)
 def test_values_are_enumerated_in_the_order_in_which_they_are_written(override):
     jobs = jobs_of(override)
-    assert [job for job, _ in jobs] == [(one,) for one in VALUES[override]]
+    assert [job for job, _ in jobs] == [(setting,) for setting in VALUES[override]]
     assert len({folder for _, folder in jobs}) == len(jobs)
 
 
@@ -154,7 +154,7 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("overrides", NAMES, ids=lambda one: ",".join(one)[:30])
+@pytest.mark.parametrize("overrides", NAMES, ids=lambda overrides: ",".join(overrides)[:30])
 def test_a_folder_is_named_by_its_overrides_as_far_as_a_folder_can_be(overrides):
     assert folder_name(overrides) == NAMES[overrides]
 
@@ -174,13 +174,13 @@ def odd_overrides():
 def test_no_two_jobs_share_a_folder_however_odd_their_values(tmp_path):
     overrides = odd_overrides()
     assert len(set(overrides)) == len(overrides) == 1000
-    names = {one: folder_name([one]) for one in overrides}
+    names = {override: folder_name([override]) for override in overrides}
     assert len(set(names.values())) == 1000
     assert max(map(len, names.values())) == 120 + 1 + 8
     wrong = [name for name in names.values() if not SAFE.fullmatch(name)]
     assert wrong == []
-    read = OverridesParser.create().parse_overrides([f"{SUBDIR}'{one}'" for one in names.values()])
-    assert [one.value() for one in read] == list(names.values())
+    read = parse(*(f"{SUBDIR}'{name}'" for name in names.values()))
+    assert [override.value() for override in read] == list(names.values())
     for name in names.values():
         (tmp_path / name).mkdir()
     assert len(list(tmp_path.iterdir())) == 1000
@@ -189,7 +189,7 @@ def test_no_two_jobs_share_a_folder_however_odd_their_values(tmp_path):
 def test_names_that_are_cut_or_cleaned_alike_are_told_apart_by_their_digest():
     alike = ["x=a b", "x=a/b", "x=a  b", "x=a-b", "x='a b'", "x=[a]", "x={a}", "x=(a)"]
     alike += [f"x={'a' * 500}{last}" for last in "bc"]
-    assert len({folder_name([one]) for one in alike}) == 10
+    assert len({folder_name([override]) for override in alike}) == 10
     # Where the comma stands does not matter for the name, and must for the folder.
     assert folder_name(["x=[a]", "y=b"]) != folder_name(["x=[a,y=b]"])
 
@@ -214,7 +214,7 @@ ODD = [
 
 
 def test_odd_values_reach_their_job_as_they_were_written():
-    quoted = ["'" + one.replace("'", r"\'") + "'" for one in ODD]
+    quoted = ["'" + value.replace("'", r"\'") + "'" for value in ODD]
     jobs = jobs_of(f"data.root={','.join(quoted)}", "seed=0,1")
     assert len(jobs) == 2 * len(ODD)
     assert len({folder for _, folder in jobs}) == len(jobs)
@@ -259,7 +259,7 @@ def sweep(hydra_context, tmp_path, monkeypatch):
     monkeypatch.setattr(status, "PATIENCE_SECONDS", 0.1)
 
     def run(*arguments, params):
-        overrides = [one for one in arguments if "," not in one and "(" not in one]
+        overrides = [text for text in arguments if "," not in text and "(" not in text]
         sweeper = GridSweeper(params)
         config = hydra_context.config_loader.load_configuration(
             "config", [*overrides, f"hydra.sweep.dir={tmp_path}"], RunMode.MULTIRUN
@@ -334,7 +334,7 @@ def test_the_command_line_comes_after_what_the_settings_sweep(sweep):
     jobs = sweep("model.hidden_size=4", "seed=1", params=params).jobs
     fixed = ["model.hidden_size=4", "model.dropout={}", "seed=1"]
     assert jobs == [
-        [*(one.format(value) for one in fixed), f"{SUBDIR}'model.dropout={value}'"]
+        [*(override.format(value) for override in fixed), f"{SUBDIR}'model.dropout={value}'"]
         for value in ("0.2", "0.35")
     ]
 
@@ -398,10 +398,10 @@ def test_values_are_set_as_hydra_sets_them(hydra_context):
     config = loader.load_configuration("config", [], RunMode.MULTIRUN)
     first = ("seed=1", "features.names=[a]", "+new.key=1", "~report", "model.dropout=null")
     other = ("seed=2", "features.names=[b,c]", "+new.key={x:1}", "~report", "model.dropout='0.5'")
-    composed, wanted = (loader.load_sweep_config(config, list(one)) for one in (first, other))
-    for one in (composed, wanted):
-        with open_dict(one):
-            del one["hydra"]
+    composed, wanted = (loader.load_sweep_config(config, list(job)) for job in (first, other))
+    for settings in (composed, wanted):
+        with open_dict(settings):
+            del settings["hydra"]
     before = OmegaConf.to_container(composed)
     assert checked(composed, *other) == OmegaConf.to_container(wanted) != before
     assert OmegaConf.to_container(composed) == before

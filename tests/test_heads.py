@@ -72,6 +72,7 @@ def test_pinball_loss_by_hand():
     assert loss.item() == pytest.approx(by_hand)
 
 
+@pytest.mark.usefixtures("one_quick_figure")
 @pytest.mark.parametrize("kind", ["gaussian", "student_t", "quantile"])
 def test_a_network_that_says_distributions_is_assessed_as_one(compose, tmp_path, kind):
     config = compose(f"model=bilstm_{kind}", "model.hidden_size=4", "training.max_epochs=2")

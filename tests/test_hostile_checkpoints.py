@@ -15,13 +15,15 @@ import pytest
 import torch
 from torch import nn
 
+from ironore_lightning.cli.resume import expand_resume
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.forecast import main as forecast
 from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.summarize import main as summarize
 
 ROOT = Path(__file__).parents[1]
-QUICK = ("model=tiny", "training.max_epochs=1")
+QUICK = ("model=tiny", "training.max_epochs=1", "evaluation.bootstrap_repetitions=100")
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
 TODAY = __import__("datetime").date(2025, 8, 14)
 
 
@@ -141,9 +143,7 @@ def test_a_hostile_checkpoint_is_refused_in_a_line_and_nothing_runs(
 ):
     best, last = (finished / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
     marker, good = tmp_path / "marker", best.read_bytes()
-    evil = hostile(kind, marker, good)
-
-    best.write_bytes(evil)
+    best.write_bytes(hostile(kind, marker, good))
     before = sorted(path.name for path in finished.rglob("*"))
     assert forecast([str(finished)], today=TODAY) == 2
     said = capsys.readouterr()
@@ -153,15 +153,14 @@ def test_a_hostile_checkpoint_is_refused_in_a_line_and_nothing_runs(
     assert sorted(path.name for path in finished.rglob("*")) == before
 
     change(finished / "status.json", state="interrupted", objective=None)
-    for path in (best, last):
-        best.write_bytes(good)
-        evil = hostile(kind, marker, path.read_bytes())
-        path.write_bytes(evil)
-        code, said = train(f"resume={finished}")
-        assert code == 2, said
-        assert said.startswith(f"ConfigError: {path}: {HOSTILE[kind]}"), said
-        assert said.count("\n") == 1
-        assert path.read_bytes() == evil  # nothing is thrown away
+    best.write_bytes(good)
+    evil = hostile(kind, marker, last.read_bytes())
+    last.write_bytes(evil)
+    code, said = train(f"resume={finished}")
+    assert code == 2, said
+    assert said.startswith(f"ConfigError: {last}: {HOSTILE[kind]}"), said
+    assert said.count("\n") == 1
+    assert last.read_bytes() == evil  # nothing is thrown away
     assert not marker.exists()
 
 
@@ -188,8 +187,8 @@ def test_an_archive_that_counts_its_bytes_twice_is_refused(tmp_path):
     wanted = {"part": {"a": torch.ones(100_000)}}
     assert read_checkpoint(path, wanted)["part"]["a"].sum() == 0
     with zipfile.ZipFile(path, "a") as archive:
-        one = max(archive.infolist(), key=lambda entry: entry.file_size)
-        archive.filelist += [one] * 3  # entries of the directory that share their bytes
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        archive.filelist += [largest] * 3  # entries of the directory that share their bytes
         archive._didModify = True
     with pytest.raises(ConfigError, match=r"a\.ckpt: .*: it would unpack to 1,6"):
         read_checkpoint(path, wanted)
@@ -242,7 +241,7 @@ def test_a_sweep_that_goes_on_over_a_hostile_checkpoint_says_so_and_does_the_res
     assert said.count("\n") == 1
     assert not marker.exists()
     states = [json.loads((folder / f"seed={n}" / "status.json").read_text()) for n in (0, 1)]
-    assert [one["state"] for one in states] == ["failed", "complete"]
+    assert [status["state"] for status in states] == ["failed", "complete"]
     written = (folder / "seed=1" / "predictions.csv").read_bytes()
     assert written == (sweep / "seed=1" / "predictions.csv").read_bytes()
 
@@ -377,15 +376,17 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_settings_from_a_stranger_name_no_code_and_no_file_outside(kind, train, cut, tmp_path):
+def test_settings_from_a_stranger_name_no_code_and_no_file_outside(kind, tmp_path):
     marker = tmp_path / "marker"
     content, expected = FOREIGN[kind]
-    path = cut / ".hydra" / "overrides.yaml"
+    path = tmp_path / ".hydra" / "overrides.yaml"
+    path.parent.mkdir()
     path.write_bytes(content.replace(b"MARKER", str(marker).encode()))
-    code, said = train(f"resume={cut}")
-    assert code == 2, said
-    assert said.startswith(f"ConfigError: {path}: {expected}"), said
-    assert said.count("\n") == 1
+    (tmp_path / "status.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        expand_resume([f"resume={tmp_path}"])
+    assert str(caught.value).startswith(f"{path}: {expected}")
+    assert len(caught.value.lines) == 1
     assert not marker.exists()
 
 

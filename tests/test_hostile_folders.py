@@ -186,7 +186,7 @@ def test_a_summary_shows_a_name_that_is_not_utf_8_escaped(latin, run):
     folder = Path(shutil.move(run.parent, latin / LATIN))
     assert summarize([str(folder)]) == 0
     runs = json.loads((folder / "summary.json").read_bytes())["runs"]
-    states = {one["run"]: one["state"] for one in runs}
+    states = {run["run"]: run["state"] for run in runs}
     assert states == {"other": "complete", "run": "complete", "lat\\udce9": "failed"}
     assert "lat\\udce9/predictions.csv" in (folder / "summary.csv").read_text(encoding="utf-8")
     assert "<title>lat\\udce9" in (folder / "summary.html").read_text(encoding="utf-8")

@@ -83,9 +83,9 @@ def test_size_and_time_words(compose, count, seconds, complexity, training):
 
 def test_epoch_words(compose):
     thresholds = compose().thresholds
-    assert [epoch_speed(one, thresholds) for one in (10, 30, 31)] == ["FAST", "MEDIUM", "SLOW"]
+    assert [epoch_speed(time, thresholds) for time in (10, 30, 31)] == ["FAST", "MEDIUM", "SLOW"]
     changes = (-0.0011, -0.001, 0.001, 0.0011)
-    assert [loss_trend(one, thresholds) for one in changes] == [
+    assert [loss_trend(change, thresholds) for change in changes] == [
         "IMPROVING",
         "PLATEAU",
         "PLATEAU",

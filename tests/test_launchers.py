@@ -15,7 +15,14 @@ from ironore_lightning.sweep.callback import MultirunCallback
 from ironore_lightning.sweep.sweeper import launch
 
 ROOT = Path(__file__).parents[1]
-QUICK = ("model=tiny", "training.max_epochs=2")
+QUICK = (
+    "model=tiny",
+    "training.max_epochs=2",
+    "features=single",
+    "data.panel.start=2024-06-03",
+    "evaluation.bootstrap_repetitions=100",
+)
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
 TWO_WORKERS = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
@@ -98,7 +105,7 @@ def test_submitit_on_this_machine_leaves_what_one_process_leaves(make_sweep, one
     outputs = sorted(tmp_path.glob(".submitit/*/*_log.out"))
     assert len(outputs) == 2
     said = [path.read_text(encoding="utf-8") for path in outputs]
-    assert all("best val/loss: " in one and "guessing reaches" not in one for one in said)
+    assert all("best val/loss: " in text and "guessing reaches" not in text for text in said)
 
 
 def test_ray_leaves_what_one_process_leaves(make_sweep, one_by_one, tmp_path):
@@ -168,4 +175,5 @@ def test_more_threads_than_cores_are_warned_of(monkeypatch, caplog, overrides, j
     MultirunCallback().on_multirun_start(composed)
     warned = [record.getMessage() for record in caplog.records]
     assert len(warned) == (jobs is not None)
-    assert all(one.startswith(f"{jobs} jobs of {composed.hardware.threads} thr") for one in warned)
+    start = f"{jobs} jobs of {composed.hardware.threads} thread(s)"
+    assert all(line.startswith(start) for line in warned)

@@ -12,6 +12,8 @@ from ironore_lightning.run_folder.layout import LEFT_BY_A_RUN
 
 FRAMES = ("values", "staleness", "log_returns", "breaks")
 
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
+
 
 def market_of(config):
     return build_market(config.data, config.target)

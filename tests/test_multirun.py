@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import forks
 import pandas as pd
 import pytest
 from PIL import Image
@@ -15,7 +16,7 @@ from ironore_lightning.summarize import main as summary_command
 from ironore_lightning.summary.summarize import summarize
 
 ROOT = Path(__file__).parents[1]
-QUICK = ("model=tiny", "training.max_epochs=2")
+QUICK = ("model=tiny", "training.max_epochs=2", "evaluation.bootstrap_repetitions=100")
 PICTURES = {
     "best_model",
     "performance_rankings",
@@ -66,7 +67,7 @@ def test_every_run_has_a_folder_named_by_its_own_values(grid):
     assert "features=prices,seed=1,window.sequence_length=20" in names
     for name in names:
         overrides = (grid[0] / name / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")
-        assert all(f"- {one}\n" in overrides for one in name.split(","))
+        assert all(f"- {override}\n" in overrides for override in name.split(","))
 
 
 def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
@@ -82,7 +83,7 @@ def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
     assert list(table["status"]) == ["complete"] * 4 + ["failed"] * 4
     assert table["validation"].notna().sum() == 4
     ledger = pd.read_csv(folder / "trial_ledger.csv")
-    assert list(ledger)[3:] == [one["trial"] for one in summary["ranking"]]
+    assert list(ledger)[3:] == [trial["trial"] for trial in summary["ranking"]]
     assert len(ledger) == 131
     plots = {path.stem for path in (folder / "plots").glob("*.png")}
     assert plots == PICTURES
@@ -90,7 +91,7 @@ def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
         with Image.open(path) as picture:
             assert min(picture.size) >= 500
     page = (folder / "summary.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == len(PICTURES)
     assert summary["sentence"][:40] in page
 
 
@@ -130,7 +131,7 @@ def test_the_summary_can_be_asked_for_by_hand(grid, capsys):
         assert said.count("\n") == 1
 
 
-def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, forks, compose):
+def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, compose):
     settings = ("model=tiny", "training.max_epochs=40", "training.patience=40")
     command = ["train.py", "-m", *settings, "seed=0,1", f"hydra.sweep.dir={tmp_path}"]
     process = forks.start(command, out=os.devnull, err=os.devnull)
@@ -138,16 +139,16 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, forks, compose):
     deadline = time.monotonic() + 120
     while not second.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process, signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
     assert forks.wait(process) == -signal.SIGKILL
     cut_off = statuses(tmp_path)
-    assert [one["state"] for one in cut_off.values()] == ["complete", "running"]
+    assert [status["state"] for status in cut_off.values()] == ["complete", "running"]
     assert summarize(tmp_path).counts == "2 runs: 1 complete, 1 interrupted"
 
     again = forks.run(*command)
     assert again.returncode == 0, again.stderr
     after = statuses(tmp_path)
-    assert [one["state"] for one in after.values()] == ["complete"] * 2
+    assert [status["state"] for status in after.values()] == ["complete"] * 2
     assert after["seed=0"] == cut_off["seed=0"]
     assert "was interrupted and goes on from its last epoch" in again.stdout
     assert read_json(tmp_path / "summary.json")["counts"] == "2 runs: 2 complete"

@@ -188,6 +188,7 @@ def test_bridged_days_are_counted_and_the_month_that_needs_none_is_named(
     assert caplog.records[-1].levelname == "WARNING"
 
 
+@pytest.mark.usefixtures("one_quick_figure")
 def test_a_run_says_that_days_are_bridged(compose, early_expiry, tmp_path, caplog):
     quick = ("model=tiny", "training.max_epochs=1", "window.sequence_length=5")
     config = compose(*early_expiry, *quick, "data.futures.bridge_days=7")
@@ -254,7 +255,7 @@ def sample(compose, tmp_path_factory):
 def test_the_sample_has_the_original_columns_and_a_target_but_on_the_last_row(sample):
     folder, config = sample
     table = read(folder, "consolidated_features.csv")
-    assert list(table) == [*(one.label for one in config.features.names), "Y"]
+    assert list(table) == [*(feature.label for feature in config.features.names), "Y"]
     assert table.shape[1] == 13
     assert 850 < len(table) < 880
     assert (table.index[0], table.index[-1]) == (
@@ -341,7 +342,7 @@ def test_a_prepared_table_has_no_continuous_futures_of_its_own(sample, compose, 
     fed = compose("data=table", f"data.root={folder}", "data.table.file=consolidated_features.csv")
     write_tables(fed, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [FILES[0], FILES[2]]
-    once, twice = (read(one, FILES[0]) for one in (folder, tmp_path))
+    once, twice = (read(root, FILES[0]) for root in (folder, tmp_path))
     assert list(twice) == list(once)
     np.testing.assert_allclose(twice, once, rtol=1e-9)
 

@@ -74,7 +74,7 @@ def test_days_that_hang_together_make_longer_blocks_and_wider_intervals():
     forecast, actual = np.repeat(luck(5, 2, 100), 10, axis=1)
     together, apart = resample(forecast, actual), draw_intervals(seed=0)
     assert together.block_length >= 5 > apart.block_length
-    widths = [one.sharpe.high - one.sharpe.low for one in (together, apart)]
+    widths = [intervals.sharpe.high - intervals.sharpe.low for intervals in (together, apart)]
     assert widths[0] > 1.5 * widths[1]
 
 

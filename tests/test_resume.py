@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+import forks
 import pytest
 import torch
 from hydra import compose as compose_tree
@@ -28,7 +29,9 @@ SETTINGS = (
     "training.learning_rate=0.05",  # so high that the schedule lowers it, twice
     f"training.max_epochs={NUM_EPOCHS}",
     f"training.patience={NUM_EPOCHS}",
+    "evaluation.bootstrap_repetitions=100",
 )
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
 EPOCH = re.compile(r"INFO +(\d+) .*(?:FAST|MEDIUM|SLOW)$", re.MULTILINE)
 
 
@@ -40,7 +43,7 @@ def whole(compose, tmp_path_factory):
     return folder
 
 
-def stop(forks, folder, number, *, epochs, arguments):
+def stop(folder, number, *, epochs, arguments):
     """Start or continue the run in a process of its own, and stop it after some epochs."""
     process = forks.start(["train.py", *arguments], out=os.devnull, err=os.devnull)
     log = folder / "training.log"
@@ -49,7 +52,7 @@ def stop(forks, folder, number, *, epochs, arguments):
         if log.exists() and len(EPOCH.findall(log.read_text(encoding="utf-8"))) >= epochs:
             break
         time.sleep(0.01)
-    os.kill(process, number)
+    os.kill(process.pid, number)
     return forks.wait(process)
 
 
@@ -71,10 +74,10 @@ STOPS = (
 )
 
 
-def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(whole, forks, tmp_path):
+def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(whole, tmp_path):
     arguments = [*SETTINGS, f"hydra.run.dir={tmp_path}"]
     for number, status, state, epochs in STOPS:
-        assert stop(forks, tmp_path, number, epochs=epochs, arguments=arguments) == status
+        assert stop(tmp_path, number, epochs=epochs, arguments=arguments) == status
         written = json.loads((tmp_path / "status.json").read_text(encoding="utf-8"))
         assert written["state"] == state
         assert written["exit_status"] == (status if status > 0 else None)
@@ -191,7 +194,7 @@ def test_a_run_goes_on_from_anywhere_with_the_places_of_its_settings(train, monk
 
 def test_a_run_whose_data_have_changed_does_not_go_on(compose, tmp_path):
     root, folder = tmp_path / "raw", tmp_path / "run"
-    quick = ("model=tiny", "training.max_epochs=1")
+    quick = ("model=tiny", "training.max_epochs=1", "evaluation.bootstrap_repetitions=100")
     read_raw(compose(f"data.root={root}").data)
     config = compose("data=original", f"data.root={root}", *quick)
     run_experiment(config, folder)

@@ -425,8 +425,8 @@ class Launcher:
         self.batches = []
 
     def launch(self, job_overrides, initial_job_idx):
-        self.batches.append((initial_job_idx, [list(one) for one in job_overrides]))
-        return [self._run(dict(one.split("=", 1) for one in job)) for job in job_overrides]
+        self.batches.append((initial_job_idx, [list(job) for job in job_overrides]))
+        return [self._run(dict(setting.split("=", 1) for setting in job)) for job in job_overrides]
 
     def _run(self, job):
         folder, objective = self.folder / job["hydra.sweep.subdir"], math.nan

@@ -373,7 +373,7 @@ def test_the_luckiest_of_a_hundred_is_seen_through(luckiest):
     lucks = [by_hits.luck for by_hits, _, _ in luckiest]
     assert sum(luck < 0.05 for luck in lucks) == 1  # as one in twenty is
     assert 0.4 < np.mean(lucks) < 0.6
-    assert np.mean([one.overfitting for one, _, _ in luckiest]) == pytest.approx(0.5, abs=0.15)
+    assert np.mean([found.overfitting for found, _, _ in luckiest]) == pytest.approx(0.5, abs=0.15)
 
 
 def test_without_the_discount_most_of_the_luckiest_would_pass(luckiest):
@@ -397,10 +397,10 @@ def test_a_skilled_trial_among_a_hundred_is_told_from_luck():
 def test_every_number_is_that_of_its_own_function():
     actual, forecasts = trials(1, num_days=131, num_trials=12)
     found = discount(actual, forecasts, chosen="trial 3", num_trials=30)
-    profits = np.column_stack([np.sign(one) * actual for one in forecasts.values()])
+    profits = np.column_stack([np.sign(forecast) * actual for forecast in forecasts.values()])
     profit, forecast = profits[:, 3], forecasts["trial 3"]
     assert found.effective_trials == exactly(effective_trials(profits) * 30 / 12)
-    variance = np.var([sharpe_of(one) for one in profits.T], ddof=1)
+    variance = np.var([sharpe_of(profit) for profit in profits.T], ddof=1)
     bar = expected_best_sharpe(variance=variance, num_trials=30)
     assert found.expected_best_sharpe == exactly(sqrt(252) * bar)
     shape = {"skewness": skew(profit), "kurtosis": kurtosis(profit, fisher=False)}
@@ -408,7 +408,9 @@ def test_every_number_is_that_of_its_own_function():
     assert found.deflated_sharpe == exactly(probabilistic_sharpe(sharpe_of(profit), **options))
     hits = int((forecast * actual > 0).sum())
     assert found.luck == exactly(1 - binom.cdf(hits - 1, 131, 0.5) ** 30)
-    gains = np.column_stack([actual**2 - (actual - one) ** 2 for one in forecasts.values()])
+    gains = np.column_stack(
+        [actual**2 - (actual - forecast) ** 2 for forecast in forecasts.values()]
+    )
     assert found.overfitting == backtest_overfitting(gains, num_blocks=8)
     assert (found.num_trials, found.num_scored, found.cscv_blocks) == (30, 12, 8)
     assert found.notes[0] == "superior ability and overfitting know 12 of 30 trials"
@@ -531,8 +533,7 @@ MONKEYS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["simple_return", "given"])
-@pytest.mark.parametrize("horizon", [1, 5], ids=["h1", "h5"])
+@pytest.mark.parametrize(("horizon", "kind"), [(1, "given"), (5, "simple_return")])
 @pytest.mark.parametrize(("actual", "table"), MONKEYS.values(), ids=MONKEYS)
 def test_what_is_undefined_is_none_with_a_note_and_never_an_error(actual, table, horizon, kind):
     forecasts = {f"trial {k}": forecast for k, forecast in enumerate(table)}

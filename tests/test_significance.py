@@ -223,7 +223,9 @@ def test_a_market_of_one_sign_has_no_pesaran_timmermann_but_pays_unequally():
 @BY_DEGENERATION
 @pytest.mark.parametrize("horizon", [1, 3], ids=["h1", "h3"])
 def test_what_is_undefined_is_none_with_a_reason(forecast, actual, benchmark, horizon):
-    forecast, actual, benchmark = (one.astype(np.float64) for one in (forecast, actual, benchmark))
+    forecast, actual, benchmark = (
+        returns.astype(np.float64) for returns in (forecast, actual, benchmark)
+    )
     rivals = {"benchmark": benchmark, "horizon": horizon}
     outcomes = [
         diebold_mariano(forecast, actual, **rivals),

@@ -18,7 +18,7 @@ from ironore_lightning.settings.composition import to_config
 from ironore_lightning.settings.data import SimulationSettings
 
 ROOT = Path(__file__).parents[1]
-SEEDS = range(6)
+SEEDS = range(4)
 CHINESE = [
     "Ukraine Concentrate fines",
     "IOCJ Import margin",
@@ -352,14 +352,14 @@ def test_without_a_signal_nothing_known_tells_the_next_return():
     inputs, target = pd.concat(known), pd.concat(actual)
     assert inputs.shape == (len(target), 11)
     assert len(target) == 866 * len(SEEDS)
-    # The standard error of a correlation over 5196 days is 0.014.
+    # The standard error of a correlation over 3464 days is 0.017.
     assert (
         np.abs([np.corrcoef(column, target)[0, 1] for column in inputs.to_numpy().T]).max() < 0.06
     )
     assert explained(target.to_numpy(), *inputs.to_numpy().T) < 0.008
 
 
-@pytest.mark.parametrize("signal", [0.1, 0.3, 0.6])
+@pytest.mark.parametrize("signal", [0.1, 0.6])
 def test_the_planted_part_is_the_stated_share_of_the_next_return(signal):
     pairs = []
     for seed in SEEDS:
@@ -367,7 +367,7 @@ def test_the_planted_part_is_the_stated_share_of_the_next_return(signal):
         returns = returns_ahead(sample.closes_65, 1).loc["2020":]
         pairs.append(pd.DataFrame({"planted": sample.planted, "actual": returns}).dropna())
     planted, actual = pd.concat(pairs).to_numpy().T
-    assert len(planted) > 8000
+    assert len(planted) > 5000
     assert np.polyfit(planted, actual, 1)[0] == pytest.approx(1.0, abs=0.08)
     assert explained(actual, planted) == pytest.approx(signal, abs=0.05)
 
@@ -445,6 +445,7 @@ def extended(tmp_path_factory):
         return to_config(compose_settings("config", overrides=quick)), names
 
 
+@pytest.mark.usefixtures("one_quick_figure")
 def test_added_drivers_and_files_do_not_end_the_default_run(extended, tmp_path):
     config, names = extended
     result = run_experiment(config, tmp_path)
@@ -457,7 +458,7 @@ def test_added_drivers_and_files_do_not_end_the_default_run(extended, tmp_path):
 
 def test_added_drivers_change_nothing_else_and_know_no_return(extended, compose):
     config, names = extended
-    plain, more = (read_raw(one.data) for one in (compose(), config))
+    plain, more = (read_raw(settings.data) for settings in (compose(), config))
     assert len(plain.sources) == 4
     for leg, closes in plain.contracts.items():
         pd.testing.assert_frame_equal(closes, more.contracts[leg], check_exact=True)

@@ -7,6 +7,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import forks
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -16,14 +17,14 @@ from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.run_folder import status as status_module
 
 ROOT = Path(__file__).parents[1]
-QUICK = ("model=tiny", "training.max_epochs=3")
+QUICK = ("model=tiny", "training.max_epochs=3", "evaluation.bootstrap_repetitions=100")
+pytestmark = pytest.mark.usefixtures("one_quick_figure")
 SIGNALS = {"Ctrl-C": (signal.SIGINT, 130), "SIGTERM": (signal.SIGTERM, 143)}
-MOMENTS = ("build_market", "predict", "report_scores")
+MOMENTS = ("build_market", "forecast_samples", "report_result")
 
 KILL = f"""
 import os, runpy, sys
 from ironore_lightning import experiment
-from ironore_lightning import status as status_module
 setattr(experiment, sys.argv.pop(1), lambda *_, **__: os.kill(os.getpid(), 9))
 runpy.run_path({str(ROOT / "train.py")!r}, run_name="__main__")
 """
@@ -158,7 +159,7 @@ def test_a_run_below_a_link_goes_on_in_a_folder_whose_name_looks_like_an_address
     folder = tmp_path / "file::http: #%s\n'[a]*" / "x::y"
     folder.parent.symlink_to(tmp_path / "disk")
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "predict", send(signal.SIGINT))
+        patch.setattr(experiment, "forecast_samples", send(signal.SIGINT))
         name = str(folder).replace("'", "\\'")
         assert train(*QUICK, f"hydra.run.dir='{name}'")[0] == 130
     assert train(f"resume={folder}") == (0, "")
@@ -193,13 +194,13 @@ def shown(folder):
     [("last epoch", ("train", "report_result")), ("patience", ("report_result",))],
 )
 def test_a_run_that_is_killed_after_its_fit_again_and_again_says_nothing_twice(
-    stopping, moments, whole, train, forks, tmp_path
+    stopping, moments, whole, train, tmp_path
 ):
     killing = tmp_path / "train.py"
     killing.write_text(KILL, encoding="utf-8")
     own = list(QUICK)
     if stopping == "patience":
-        own = ["model=tiny", "training.max_epochs=9", "training.learning_rate=0.3"]
+        own = [*QUICK, "training.max_epochs=9", "training.learning_rate=0.3"]
         own += ["training.patience=1"]
         whole = tmp_path / "whole"
         assert train(*own, f"hydra.run.dir={whole}") == (0, "")
