@@ -14,7 +14,7 @@ from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
 from ironore_lightning.cli.command import run_command, run_job
-from ironore_lightning.data.features import build_features, build_target
+from ironore_lightning.data.features import build_table
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw import RawData, read_raw
 from ironore_lightning.data.trading_days import longest_step
@@ -41,8 +41,7 @@ def write_tables(config: Config, folder: Path) -> None:
     """
     raw = read_raw(config.data)
     panel = build_panel(raw, config.data, config.target)
-    features = build_features(panel, config.features.names)
-    target = build_target(panel, config.target).loc[features.index]
+    features, target = build_table(panel, config.features.names, config.target)
     report = data_report(raw, panel, features, target)
     tables = {"consolidated_features.csv": consolidated_features(panel, features, target)}
     if panel.futures:

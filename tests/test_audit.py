@@ -177,14 +177,14 @@ def test_what_is_made_up_keeps_dates_blanks_and_signs(sample):
 
 
 def test_a_scaler_fitted_on_all_rows_is_named(sample, monkeypatch):
-    fit, build = datamodules.fit_scaler, datamodules.build_features
+    fit, build = datamodules.fit_scaler, features_module.build_features
     seen = {}
 
     def build_and_keep(*arguments):
         seen["all"] = build(*arguments)
         return seen["all"]
 
-    monkeypatch.setattr(datamodules, "build_features", build_and_keep)
+    monkeypatch.setattr(features_module, "build_features", build_and_keep)
     monkeypatch.setattr(datamodules, "fit_scaler", lambda _, how: fit(seen["all"].to_numpy(), how))
     ahead, texts = named(*sample, FEW_DAYS[2:3])
     assert ahead["features"] == ahead["target"] == {}
@@ -254,7 +254,7 @@ def test_a_target_that_reaches_past_its_date_is_named(sample, monkeypatch):
         further = build(panel, settings.model_copy(update={"horizon": 2}))
         return build(panel, settings).assign(value=further["value"])
 
-    monkeypatch.setattr(datamodules, "build_target", reaching)
+    monkeypatch.setattr(features_module, "build_target", reaching)
     ahead, texts = named(*sample)
     assert ahead["features"] == {}
     assert texts == ["target price_65_m1: looks 1 day(s) past its own outcome"]

@@ -10,7 +10,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from ironore_lightning.data.features import build_features, build_target, require_no_target_leak
+from ironore_lightning.data.features import build_table
 from ironore_lightning.data.panel import Panel
 from ironore_lightning.data.scaling import fit_scaler, scale_table, target_values
 from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
@@ -128,7 +128,5 @@ def build_datamodule(panel: Panel, settings: DatasetSettings) -> WindowDataModul
         ConfigError: If the settings do not fit the panel.
         DataError: If a feature has no value where it is needed, or equals the target.
     """
-    features = build_features(panel, settings.features)
-    target = build_target(panel, settings.target).loc[features.index]
-    require_no_target_leak(features, target)
+    features, target = build_table(panel, settings.features, settings.target)
     return WindowDataModule(features, target, settings)

@@ -14,6 +14,21 @@ SAME_SHARE = 0.9
 """Share of rows on which a feature may not equal the target."""
 
 
+def build_table(
+    panel: Panel, features: Sequence[FeatureSettings], target: TargetSettings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return features, shape (T, F), and the target of the same rows.
+
+    Raises:
+        ConfigError: If the settings do not fit the panel.
+        DataError: If a feature has no value where it is needed, or equals the target.
+    """
+    table = build_features(panel, features)
+    outcomes = build_target(panel, target).loc[table.index]
+    require_no_target_leak(table, outcomes)
+    return table, outcomes
+
+
 def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.DataFrame:
     """Transform the chosen columns over the whole history, then cut it at the panel's start.
 

@@ -46,15 +46,14 @@ def count_folds(config: Config) -> int:
     Raises:
         ConfigError: If the split is none, or there is no fold.
     """
-    from ironore_lightning.data.features import build_features, build_target
+    from ironore_lightning.data.features import build_table
     from ironore_lightning.data.market import build_market
     from ironore_lightning.data.splits import count_walk_forward_folds
 
     if not isinstance(config.split, WalkForwardSplit):
         raise ConfigError(f"{ALL} needs split=walk_forward")
     panel = build_market(config.data, config.target).panel
-    features = build_features(panel, config.features.names)
-    target = build_target(panel, config.target).loc[features.index]
+    _, target = build_table(panel, config.features.names, config.target)
     dated = int(target["date"].notna().sum())
     total = count_walk_forward_folds(
         dated - config.window.sequence_length + 1,

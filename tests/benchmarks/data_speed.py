@@ -44,9 +44,9 @@ def raw_to_panel(folder: Path) -> float:
 
 
 def write_table(path: Path, num_rows: int) -> None:
-    """Write features and a price, a row a day."""
+    """Write features and a price, a row a weekday."""
     generator = np.random.default_rng(0)
-    dates = np.datetime64("1900-01-01") + np.arange(num_rows)
+    dates = np.busday_offset("1900-01-01", np.arange(num_rows), roll="forward")
     frame = pd.DataFrame(
         generator.normal(size=(num_rows, NUM_FEATURES)),
         columns=[f"x{number}" for number in range(NUM_FEATURES)],
