@@ -1,12 +1,6 @@
 """The networks against torch's own pieces, and a network of somebody's own."""
 
 import datetime
-import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +9,6 @@ from ironore_lightning.experiment import run_experiment
 from ironore_lightning.forecast import main as forecast
 from ironore_lightning.model.bilstm import BiLSTM, Shape
 from ironore_lightning.model.nlinear import NLinear
-
-ROOT = Path(__file__).parents[1]
 
 
 def settings(compose, **changes):
@@ -106,63 +98,3 @@ def test_a_run_is_named_for_its_network_and_its_checkpoint_forecasts(compose, tm
     assert result.facts.num_parameters == 19 * 12 + 1
     assert config.model.title == "NLinear"
     assert forecast([str(tmp_path)], today=datetime.date(2025, 8, 14)) == 0
-
-
-OWN_SETTINGS = """
-
-class MeanSettings(Settings):
-    title: ClassVar[str] = "Mean"
-    network: Literal["mean"]
-    head: Head
-
-
-NetworkSettings = Annotated[
-    BiLSTMSettings | NLinearSettings | MeanSettings, Field(discriminator="network")
-]
-"""
-OWN_NETWORK = """
-from torch import nn
-
-
-class Mean(nn.Module):
-    def __init__(self, shape, settings):
-        super().__init__()
-        self.output = nn.Linear(shape.num_features, shape.num_outputs)
-
-    def forward(self, inputs):
-        return self.output(inputs.mean(dim=1))
-"""
-OWN_LINE = """
-from ironore_lightning.model.mean import Mean
-from ironore_lightning.settings.networks import MeanSettings
-
-NETWORKS[MeanSettings] = Mean
-"""
-
-
-def test_a_network_of_ones_own_takes_its_settings_and_its_class(tmp_path):
-    for name in ("ironore_lightning", "conf"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "train.py", tmp_path)
-    package = tmp_path / "ironore_lightning"
-    for file, text in {
-        "settings/networks.py": OWN_SETTINGS,
-        "model/mean.py": OWN_NETWORK,
-        "model/networks.py": OWN_LINE,
-    }.items():
-        with (package / file).open("a", encoding="utf-8") as module:
-            module.write(text)
-    (tmp_path / "conf" / "model" / "mean.yaml").write_text("network: mean\nhead: gaussian\n")
-    command = ["train.py", "model=mean", "training.max_epochs=1", "hydra.run.dir=run"]
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    facts = json.loads((tmp_path / "run" / "final_results.json").read_text())["training"]
-    assert facts["num_parameters"] == 2 * 12 + 2
