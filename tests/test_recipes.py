@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forks
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +25,7 @@ def driver_lines():
     return in_data, in_features
 
 
-def test_a_driver_takes_two_lines_and_the_sample_market_has_it(driver_lines, forks, tmp_path):
+def test_a_driver_takes_two_lines_and_the_sample_market_has_it(driver_lines, tmp_path):
     in_data, in_features = driver_lines
     shutil.copy(ROOT / "train.py", tmp_path)
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
