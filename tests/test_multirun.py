@@ -131,8 +131,9 @@ def test_the_summary_can_be_asked_for_by_hand(grid, capsys):
         assert said.count("\n") == 1
 
 
+@pytest.mark.usefixtures("one_quick_figure")
 def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, compose):
-    settings = ("model=tiny", "training.max_epochs=40", "training.patience=40")
+    settings = (*QUICK, "training.max_epochs=25", "training.patience=25")
     command = ["train.py", "-m", *settings, "seed=0,1", f"hydra.sweep.dir={tmp_path}"]
     process = forks.start(command, out=os.devnull, err=os.devnull)
     second = tmp_path / "seed=1" / "checkpoints" / "last.ckpt"

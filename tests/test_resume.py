@@ -174,6 +174,7 @@ def test_a_run_goes_on_from_anywhere_with_the_places_of_its_settings(train, monk
     shutil.copy(ROOT / "conf" / "model" / "tiny.yaml", members / "mine.yaml")
     monkeypatch.chdir(tmp_path)
     own = ("model=mine", "training.max_epochs=1", "data.root=数据", "hydra.job.chdir=true")
+    own += ("evaluation.bootstrap_repetitions=100",)
     assert train("--config-dir=own", *own, "hydra.run.dir=run") == (0, "")
     results, status = (tmp_path / "run" / name for name in ("final_results.json", "status.json"))
     settings = json.loads(results.read_text(encoding="utf-8"))["settings"]
