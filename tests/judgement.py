@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 from mutations import BYTE_STEPS, CURVE_STEPS, FRAME_STEPS, LINE_STEPS
 from pyarrow import parquet
-from small_market import original_settings, read_market, write_small_market
+from small_market import original_settings, prepared_table_settings, read_market, write_small_market
 
 from ironore_lightning.data.panel import Panel
 from ironore_lightning.errors import ConfigError, DataError
@@ -216,9 +216,7 @@ def _curve_settings(root: Path) -> DataSettings:
 
 def _table_settings(root: Path) -> DataSettings:
     layout = {"file": "table.parquet", "format": "parquet", "date_column": "date"}
-    table = {**layout, "date_format": None, "delimiter": None}
-    none = {"contracts": {}, "sources": {}, "sample": None, "holidays": None}
-    return DataSettings.model_validate({"name": "table", "root": str(root), "table": table, **none})
+    return prepared_table_settings(root, {**layout, "date_format": None, "delimiter": None})
 
 
 KINDS = {

@@ -11,6 +11,7 @@ from ironore_lightning.data.simulation import SimulatedMarket, simulate_market, 
 from ironore_lightning.settings.data import (
     DataSettings,
     FuturesSettings,
+    PanelSettings,
     SimulationSettings,
 )
 from ironore_lightning.settings.samples import TargetSettings
@@ -19,6 +20,7 @@ ORIGINAL = Path(__file__).parents[1] / "conf" / "data" / "original.yaml"
 FRAMES = ("values", "staleness", "log_returns", "breaks")
 FIRST_DAY = "2025-04-01"
 FUTURES = FuturesSettings(month_offset=1, adjustment="ratio", bridge_days=0)
+PANEL = PanelSettings(start=None, as_published=True, break_days=())
 TARGET = TargetSettings(series="price_65_m1", kind="log_return", horizon=1)
 
 
@@ -40,6 +42,13 @@ def simulate_small_market() -> SimulatedMarket:
 def write_small_market(folder: Path) -> None:
     """Write the six raw files: 97 days of prices and daily drivers, 20 weeks of weekly ones."""
     write_market(simulate_small_market(), folder)
+
+
+def prepared_table_settings(root: Path, table: dict[str, object]) -> DataSettings:
+    """Return what `data=table data.root=ROOT` says of the data."""
+    none = {"contracts": {}, "sources": {}, "sample": None, "holidays": None}
+    own = {"name": "table", "root": str(root), "table": table, "futures": FUTURES, "panel": PANEL}
+    return DataSettings.model_validate({**own, **none})
 
 
 def original_settings(root: Path) -> DataSettings:

@@ -6,11 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from damage import in_bytes, in_cell, in_frame, in_lines, unpacked
-from small_market import bits, original_settings, read_market, write_small_market
+from small_market import (
+    bits,
+    original_settings,
+    prepared_table_settings,
+    read_market,
+    write_small_market,
+)
 
 from ironore_lightning.data import files, workbooks
 from ironore_lightning.errors import DataError
-from ironore_lightning.settings.data import DataSettings
 
 FILES = {"csv": "table.csv", "parquet": "table.parquet", "excel": "table.xlsx"}
 
@@ -45,8 +50,7 @@ def table_settings(root, file_format):
         "date_format": "%Y-%m-%d" if is_text else None,
         "delimiter": "," if is_text else None,
     }
-    none = {"contracts": {}, "sources": {}, "sample": None, "holidays": None}
-    return DataSettings.model_validate({"name": "table", "root": str(root), "table": table, **none})
+    return prepared_table_settings(root, table)
 
 
 SHEET = "xl/worksheets/sheet1.xml"

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -117,9 +118,11 @@ def test_the_hash_of_a_table_sees_every_change(change):
 def test_provenance_outside_a_checkout_says_that_it_does_not_know(monkeypatch, tmp_path):
     monkeypatch.setattr("ironore_lightning.run_folder.provenance.PROJECT", tmp_path)
     features, target = frames()
-    made_of = provenance(
-        seed=3, digests={"a": "b"}, features=features, target=target, training=range(2)
+    market = SimpleNamespace(raw=SimpleNamespace(digests={"a": "b"}))
+    datamodule = SimpleNamespace(
+        seed=3, features=features, target=target, training_rows=features.iloc[:2]
     )
+    made_of = provenance(market, datamodule)
     assert made_of["git"] == {"commit": None, "dirty": None}
     assert made_of["seed"] == 3
     assert made_of["input_sha256"] == {"a": "b"}
