@@ -20,10 +20,10 @@ def main(composed: DictConfig) -> float:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from ironore_lightning.cli.command import run_job, run_one_of_many
+    from ironore_lightning.cli.hydra_command import run_job, run_one_of_many
     from ironore_lightning.model.hardware import require_one_process
-    from ironore_lightning.run_folder.status import run_attempt
-    from ironore_lightning.settings.composition import command_keys, to_config
+    from ironore_lightning.run_folder.attempt import run_attempt
+    from ironore_lightning.settings.checking import command_keys, to_config
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     is_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -36,13 +36,13 @@ def main(composed: DictConfig) -> float:
             settings = config.model_dump(mode="json")
             objective = this.finished(settings)
             if objective is None:
-                checkpoint = this.start(settings)
+                resume = this.start(settings)
                 with quick_imports():
                     from ironore_lightning.experiment import run_experiment
-                    from ironore_lightning.sweep.search import pruning_callbacks
+                    from ironore_lightning.sweep.optuna_sweeper import pruning_callbacks
 
                 watching = pruning_callbacks(config.monitor)
-                result = run_experiment(config, folder, callbacks=watching, checkpoint=checkpoint)
+                result = run_experiment(config, folder, callbacks=watching, resume=resume)
                 objective = result.objective
                 this.complete(objective)
         return objective
@@ -51,7 +51,7 @@ def main(composed: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    from ironore_lightning.cli.command import run_command
+    from ironore_lightning.cli.hydra_command import run_command
     from ironore_lightning.cli.resume import expand_resume
 
     run_command(main, "config", expand_resume)

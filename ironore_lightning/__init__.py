@@ -9,7 +9,7 @@ if sys.argv[:1] == ["-m"]:  # as long as Python looks for the module that it is 
     exit_on_interrupt()
 
 LAUNCHED = "IRONORE_LAUNCHED"
-"""Variable that marks the processes that a run starts to train with it; see `model.processes`."""
+"""Variable that marks the processes that a run starts to train with it; see `model.distributed`."""
 
 FOREIGN = (
     # Ranks and addresses, which srun, mpirun or torchrun leave in a shell. With one of them

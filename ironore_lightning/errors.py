@@ -22,7 +22,7 @@ class IronOreError(Exception):
     """Everything this package raises on purpose.
 
     Attributes:
-        is_said: Whether a person has been told.
+        is_reported: Whether a person has been told.
     """
 
     is_reported = False

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ironore_lightning.data.datamodule import WindowDataModule, build_datamodule
-from ironore_lightning.data.market import Market, build_market
+from ironore_lightning.data.market_cache import Market, build_market
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.forecasts import Forecasts, build_forecasts
 from ironore_lightning.evaluation.labels import direction_sentence, label
@@ -18,10 +18,10 @@ from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.files import write_json
 from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.model.training import (
+    FitContext,
     TrainedNetwork,
     TrainingFacts,
-    Workspace,
-    read_state,
+    read_resume_state,
     train,
 )
 from ironore_lightning.report.console import (
@@ -34,7 +34,7 @@ from ironore_lightning.report.figures import write_run_figures
 from ironore_lightning.report.tensorboard import (
     close_session,
     hyperparameters,
-    marking_failure,
+    mark_failure_in_tensorboard,
     open_session,
     silence_writer,
 )
@@ -49,42 +49,45 @@ def run_experiment(
     folder: Path,
     *,
     callbacks: Sequence[Callback] = (),
-    checkpoint: Path | None = None,
+    resume: bool = False,
 ) -> RunResult:
     """Train, evaluate and write one run into `folder`.
 
     Args:
-        config: Its settings.
-        folder: Where its files go.
-        callbacks: Of whoever started it, to watch the fit.
-        checkpoint: Of the last epoch of an earlier try in the same folder, to go on from exactly.
+        config: All settings.
+        folder: Where the files go.
+        callbacks: Additional callbacks of the fit.
+        resume: Whether to continue the interrupted run of this folder from its last checkpoint.
 
     Raises:
         ConfigError: If the settings do not fit the machine or the data.
         DataError: If a raw file or the table made of it is wrong.
-        TrainingError: If a loss is no number; what was complete stays.
+        LeakageError: If a feature equals the target.
+        TrainingError: If a loss is NaN or infinite; files already written are kept.
+        MachineError: If another process of this run has died.
         RunPruned: If a search stops the fit.
     """
     silence_lightning()
     silence_writer()
     set_up_process(config.hardware)
-    # What goes on has kept its market, if it was to; a folder's word is no reason to write one.
-    data = config.data if checkpoint is None else config.data.read_only()
+    # A resumed run has saved its sample market before. Its settings come from the folder, which
+    # may be a stranger's, so nothing is written to the path that they name.
+    data = config.data.without_saving_sample() if resume else config.data
     market = build_market(data, config.target)
-    datamodule = build_datamodule(market.panel, config.dataset)
+    datamodule = build_datamodule(market.panel, config.dataset_settings)
     last: dict[str, Any] = {}
-    if checkpoint is not None:
+    if resume:
         require_same_table(folder, datamodule)
-        last = read_state(folder, datamodule.features.shape[1], config.fit)
+        last = read_resume_state(folder, datamodule.features.shape[1], config.fit_settings)
     logger = build_logger(folder, last)
     report = EpochReport(
         config.thresholds, log_file=folder / "training.log", emoji=config.report.emoji, last=last
     )
-    if checkpoint is None:
+    if not resume:
         open_run(market, datamodule, logger, config, folder)
-    with marking_failure(logger.log_dir):
-        workspace = Workspace(folder, logger, report, callbacks, last)
-        trained = train(datamodule, config.fit, workspace)
+    with mark_failure_in_tensorboard(logger.log_dir):
+        context = FitContext(folder, logger, report, callbacks, last)
+        trained = train(datamodule, config.fit_settings, context)
     forecasts = forecast_samples(datamodule, trained, config)
     result = evaluate_run(forecasts, trained.facts, config, folder)
     close_run(result, datamodule, logger)
@@ -92,8 +95,8 @@ def run_experiment(
 
 
 def build_logger(folder: Path, last: Mapping[str, Any]) -> TensorBoardLogger:
-    """Write curves into `folder`; what the last checkpoint does not know yet is drawn anew."""
-    # Curves count epochs from 1, checkpoints from 0.
+    """Write curves into `folder`; those after the last checkpoint are deleted and drawn again."""
+    # `purge_step` is the first step deleted. Curves count epochs from 1, checkpoints from 0.
     purge = {"purge_step": last["epoch"] + 2} if last else {}
     return TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False, **purge)
 
@@ -106,7 +109,7 @@ def open_run(
     config: Config,
     folder: Path,
 ) -> None:
-    """Say and write what the run is made of, once even if several processes train."""
+    """Print and save what the run is made of, once even if several processes train."""
     folder.mkdir(parents=True, exist_ok=True)
     report_market(market, datamodule)
     write_json(folder / PROVENANCE_FILE, provenance(market, datamodule))
@@ -116,14 +119,14 @@ def open_run(
 def forecast_samples(
     datamodule: WindowDataModule, trained: TrainedNetwork, config: Config
 ) -> Forecasts:
-    """Put the forecasts of baselines beside those of the network."""
+    """Turn the network's outputs into forecasts, with those of the baselines beside them."""
     outcomes, head = datamodule.outcomes, trained.forecaster.head
     is_test = torch.tensor((outcomes["segment"] == "test").to_numpy())
     return build_forecasts(
         outcomes,
         datamodule.windows(),
-        head.forecast(trained.parameters).double().numpy(),
-        head.distribution(trained.parameters[is_test]),
+        head.forecast(trained.outputs).double().numpy(),
+        head.distribution(trained.outputs[is_test]),
         config.evaluation,
         horizon=config.target.horizon,
     )
@@ -150,7 +153,7 @@ def evaluate_run(
 
 @rank_zero_only
 def close_run(result: RunResult, datamodule: WindowDataModule, logger: TensorBoardLogger) -> None:
-    """Write and say what the run found; the last line is what it is worth."""
+    """Save and print the results; the last line is the verdict."""
     write_results(result, datamodule)
     plots = write_run_figures(result)
     close_session(logger.log_dir, result.assessment, plots, step=result.facts.num_epochs)

@@ -15,18 +15,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ironore_lightning.cli.plain import CommandParser, run_plain
+from ironore_lightning.cli.plain_command import CommandParser, run_plain
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
-from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.data.scaling import Scaler
 from ironore_lightning.data.trading_days import Calendar
 from ironore_lightning.data.windows import WindowDataset
-from ironore_lightning.errors import (
-    ConfigError,
-    DataError,
-    machine_errors,
-)
+from ironore_lightning.errors import ConfigError, DataError, machine_errors
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.forecasts import (
     BOUNDS,
@@ -48,10 +44,10 @@ from ironore_lightning.model.hardware import cpu_precision
 from ironore_lightning.model.training import build_forecaster
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import print_safely
+from ironore_lightning.run_folder.forecast_tables import read_forecasts
 from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.provenance import column_digests
 from ironore_lightning.run_folder.record import RunRecord
-from ironore_lightning.run_folder.tables import read_forecasts
 from ironore_lightning.settings.experiment import Config
 
 MAX_AGE_DAYS = 5
@@ -155,7 +151,7 @@ def read_run(folder: Path, root: str | None) -> RunRecord:
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no finished run: there is no such folder")
     run = RunRecord.read(folder)
-    data = run.settings.data.read_only()  # nothing is written on a folder's word
+    data = run.settings.data.without_saving_sample()  # nothing is written on a folder's word
     if root is not None:
         data = data.model_copy(update={"root": root, "sample": None})
     settings = run.settings.model_copy(update={"data": data})
@@ -255,9 +251,9 @@ def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster,
         ConfigError: If the checkpoint holds anything else.
     """
     with torch.device("meta"):  # settings may ask for a larger network than the checkpoint holds
-        wanted = network_parts(build_forecaster(num_features, config.fit))
+        wanted = network_parts(build_forecaster(num_features, config.fit_settings))
     best = read_checkpoint(path, wanted)
-    forecaster = build_forecaster(num_features, config.fit).eval()
+    forecaster = build_forecaster(num_features, config.fit_settings).eval()
     forecaster.load_state_dict(best[WEIGHTS])
     scaler = Scaler(**{name: column.numpy() for name, column in best[SCALER].items()})
     if not (scaler.spread > 0).all():

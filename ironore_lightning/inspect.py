@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ironore_lightning.cli.plain import CommandParser, run_plain
-from ironore_lightning.data.files import listed, quoted, read_bytes
+from ironore_lightning.cli.plain_command import CommandParser, run_plain
 from ironore_lightning.data.pickles import read_pickled_contracts
+from ironore_lightning.data.raw_bytes import listed, quoted, read_bytes
 from ironore_lightning.data.tables import MISSING_MARKS, as_text, read_raw_table
 from ironore_lightning.errors import DataError
 from ironore_lightning.process.interrupts import run_interruptible

@@ -13,14 +13,14 @@ import pandas as pd
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
-from ironore_lightning.cli.command import run_command, run_job
+from ironore_lightning.cli.hydra_command import run_command, run_job
 from ironore_lightning.data.features import build_table
 from ironore_lightning.data.panel import Panel, build_panel
-from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.data.trading_days import longest_step
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_csv, write_json
-from ironore_lightning.settings.composition import command_keys, to_config
+from ironore_lightning.settings.checking import command_keys, to_config
 from ironore_lightning.settings.experiment import Config
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ironore_lightning.cli.plain import CommandParser, run_plain
+from ironore_lightning.cli.plain_command import CommandParser, run_plain
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.process.interrupts import run_interruptible
 

@@ -28,7 +28,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from parts_of_a_run import draw_one_quick_figure
 
-from ironore_lightning.settings.composition import to_config
+from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.experiment import Config
 
 ROOT = Path(__file__).parents[1]

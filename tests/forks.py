@@ -26,11 +26,11 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         "arch.bootstrap",
-        "ironore_lightning.cli.command",
+        "ironore_lightning.cli.hydra_command",
         "ironore_lightning.experiment",
         "ironore_lightning.cli.resume",
         "ironore_lightning.sweep.plugins",
-        "ironore_lightning.sweep.search",
+        "ironore_lightning.sweep.optuna_sweeper",
         "ironore_lightning.summary.outputs",
         "statsmodels.stats.multitest",
         "statsmodels.tsa.stattools",

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from ironore_lightning.data.panel import Panel, build_panel
-from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.data.simulation import SimulatedMarket, simulate_market, write_market
 from ironore_lightning.settings.data import (
     DataSettings,

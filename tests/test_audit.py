@@ -16,7 +16,7 @@ from ironore_lightning.audit import statistics as suspicion
 from ironore_lightning.data import datamodule as datamodules
 from ironore_lightning.data import features as features_module
 from ironore_lightning.data import panel as panels
-from ironore_lightning.data.raw import read_raw
+from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.data.windows import Batch, WindowDataset
 from ironore_lightning.errors import ConfigError, LeakageError
 from ironore_lightning.evaluation.forecasts import BOUNDS
@@ -378,7 +378,7 @@ def test_fits_to_shuffled_targets_have_skill_where_the_answer_is_among_the_featu
     told = datamodules.WindowDataModule(
         pd.DataFrame({"answer": answer}),
         honest.target,
-        replace(config.dataset, window=WindowSettings.model_construct(sequence_length=1)),
+        replace(config.dataset_settings, window=WindowSettings.model_construct(sequence_length=1)),
     )
     assert suspicion.fit_shuffled(honest, horizon=1).num_skilled <= 2
     fits = suspicion.fit_shuffled(told, horizon=1)

@@ -29,8 +29,9 @@ from ironore_lightning.errors import DataError, MachineError
 from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.process.terminal import RunLog
 from ironore_lightning.report.console import EpochReport
-from ironore_lightning.run_folder import status as status_module
-from ironore_lightning.run_folder.status import read_status, run_attempt
+from ironore_lightning.run_folder import attempt as attempt_module
+from ironore_lightning.run_folder.attempt import run_attempt
+from ironore_lightning.run_folder.status import read_status
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=2", "evaluation.bootstrap_repetitions=100")
@@ -363,7 +364,7 @@ def test_a_clock_that_jumps_a_day_back_and_forth_harms_nothing(
             return datetime.datetime.fromtimestamp(right() + next(own_jumps), tz=tz)
 
     jumping = types.SimpleNamespace(datetime=Jumping, UTC=datetime.UTC)
-    monkeypatch.setattr(status_module, "datetime", jumping)
+    monkeypatch.setattr(attempt_module, "datetime", jumping)
     code, said = train(*QUICK, f"hydra.run.dir={tmp_path}")
     assert (code, said) == (0, "")
     assert (tmp_path / "predictions.csv").read_bytes() == reference

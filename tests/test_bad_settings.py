@@ -150,7 +150,7 @@ def test_all_wrong_values_of_a_command_line_are_listed_in_a_line_each(refused, v
 
 @pytest.mark.parametrize("missing", ["optuna", "optuna_integration"])
 def test_a_search_without_its_extra_is_one_line_that_installs_it(refused, monkeypatch, missing):
-    monkeypatch.delitem(sys.modules, "ironore_lightning.sweep.study", raising=False)
+    monkeypatch.delitem(sys.modules, "ironore_lightning.sweep.optuna_study", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)  # as if it were not there
     assert refused("-m", "hydra/sweeper=optuna", "model.hidden_size=choice(2,3)") == [
         "ConfigError: hydra/sweeper: a search needs Optuna; install it with "

@@ -4,7 +4,7 @@ import pytest
 import torch
 from benchmarks.bare_loop import fit_bare
 from lightning import seed_everything
-from parts_of_a_run import samples_of, workspace_of
+from parts_of_a_run import fit_context_of, samples_of
 
 from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.model.training import build_forecaster, fit
@@ -17,8 +17,8 @@ def fit_both(config, folder):
     set_up_process(config.hardware)
     datamodule = samples_of(config)
     seed_everything(config.seed, verbose=False)
-    forecaster = build_forecaster(12, config.fit)
-    _, facts = fit(forecaster, datamodule, config.fit, workspace_of(config, folder))
+    forecaster = build_forecaster(12, config.fit_settings)
+    _, facts = fit(forecaster, datamodule, config.fit_settings, fit_context_of(config, folder))
     return facts, fit_bare(datamodule, config)
 
 

@@ -17,7 +17,7 @@ from parts_of_a_run import samples_of
 
 from ironore_lightning.data.datamodule import build_datamodule
 from ironore_lightning.data.panel import Panel, build_panel
-from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.model.bilstm import BiLSTM, Shape
 from ironore_lightning.model.heads import NUM_OUTPUTS
 
@@ -74,7 +74,7 @@ class Known:
 def assemble(raw, config, *, tamper: Callable[[Panel], Panel] = lambda panel: panel):
     """Build the samples of a run, with a hand on the panel."""
     panel = tamper(build_panel(raw, config.data, config.target))
-    return build_datamodule(panel, config.dataset)
+    return build_datamodule(panel, config.dataset_settings)
 
 
 @cache

@@ -49,7 +49,7 @@ def test_a_run_whose_folder_was_moved_goes_on_to_the_same_end(kind, compose, tmp
     moved = (tmp_path / "before").rename(tmp_path / "after")
     last = moved / "checkpoints" / "last.ckpt"
     assert read_checkpoint(last) == {"epoch": 1}
-    result = run_experiment(config, moved, checkpoint=last)
+    result = run_experiment(config, moved, resume=True)
     assert result.facts.best_epoch == whole.facts.best_epoch
     assert result.facts.best_score == whole.facts.best_score
     first, second = (tmp_path / name / "predictions.csv" for name in ("whole", "after"))
@@ -65,7 +65,7 @@ def test_a_fit_that_was_over_is_not_gone_on_with(end, compose, tmp_path, monkeyp
     assert whole.facts.stopped_early == (end == "patience")
     before = (tmp_path / "predictions.csv").read_bytes()
     monkeypatch.setattr("lightning.Trainer.fit", None)
-    again = run_experiment(config, tmp_path, checkpoint=tmp_path / "checkpoints" / "last.ckpt")
+    again = run_experiment(config, tmp_path, resume=True)
     assert again.facts == whole.facts
     assert (tmp_path / "predictions.csv").read_bytes() == before
 

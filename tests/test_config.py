@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel
 
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.settings.composition import to_config, unknown_key
+from ironore_lightning.settings.checking import to_config, unknown_key
 from ironore_lightning.settings.experiment import Config
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ironore_lightning.data.contracts import build_continuous
-from ironore_lightning.data.raw import read_raw
+from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.errors import DataError
 from ironore_lightning.settings.data import FuturesSettings
 

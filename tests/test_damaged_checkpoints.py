@@ -16,7 +16,7 @@ from ironore_lightning.experiment import run_experiment
 from ironore_lightning.forecast import main as forecast
 from ironore_lightning.model import checkpoints
 from ironore_lightning.model.checkpoints import read_checkpoint
-from ironore_lightning.model.training import read_state
+from ironore_lightning.model.training import read_resume_state
 from ironore_lightning.report.console import EpochReport
 
 pytestmark = pytest.mark.usefixtures("one_quick_figure")
@@ -97,8 +97,7 @@ def refusal(call, *arguments, **settings):
 
 def go_on(config, folder):
     """Go on, and return what is said where that is refused."""
-    last = folder / "checkpoints" / "last.ckpt"
-    return refusal(run_experiment, config, folder, checkpoint=last)
+    return refusal(run_experiment, config, folder, resume=True)
 
 
 def test_a_word_anywhere_in_a_checkpoint_is_refused_in_a_line_or_not_looked_at(
@@ -111,7 +110,7 @@ def test_a_word_anywhere_in_a_checkpoint_is_refused_in_a_line_or_not_looked_at(
     for place in places:
         last.write_bytes(good)
         damaged(last, {place: "odd"})
-        if said := refusal(read_state, folder, 12, config.fit):
+        if said := refusal(read_resume_state, folder, 12, config.fit_settings):
             assert said.startswith(f"{last}: "), place
         else:
             taken.append(place)
@@ -170,7 +169,7 @@ def test_what_no_such_run_can_have_is_refused(kind, config, stopped, tmp_path):
     changes, expected = LAST[kind]
     for name in ("best", "last"):  # they may agree in it
         damaged(folder / "checkpoints" / f"{name}.ckpt", changes if name == "last" else {})
-    said = refusal(read_state, folder, 12, config.fit)
+    said = refusal(read_resume_state, folder, 12, config.fit_settings)
     assert said.startswith(f"{folder / 'checkpoints' / 'last.ckpt'}: {expected}"), said
 
 

@@ -14,7 +14,8 @@ from small_market import (
     write_small_market,
 )
 
-from ironore_lightning.data import files, workbooks
+from ironore_lightning.data import raw_bytes as files
+from ironore_lightning.data import workbooks
 from ironore_lightning.errors import DataError
 
 FILES = {"csv": "table.csv", "parquet": "table.parquet", "excel": "table.xlsx"}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.data.raw import read_raw
+from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.forecast import describe, forecast_next, main, read_run

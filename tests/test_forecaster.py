@@ -12,7 +12,6 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.errors import TrainingError
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.losses import LOSSES, MeanLoss
 from ironore_lightning.model.training import build_forecaster
 from ironore_lightning.settings.samples import WindowSettings
@@ -31,19 +30,14 @@ def make_datamodule(compose):
         target = pd.DataFrame({"date": dates, "value": generator.normal(size=days)}, index=index)
         target.loc[dates.isna(), "value"] = np.nan
         window = WindowSettings(sequence_length=5)
-        return WindowDataModule(features, target, replace(config.dataset, window=window))
+        return WindowDataModule(features, target, replace(config.dataset_settings, window=window))
 
     return make
 
 
 def forecaster_with(compose, *overrides):
     config = compose("model=tiny", *overrides)
-    return Forecaster(
-        num_features=2,
-        model=config.model.model_dump(),
-        training=config.training.model_dump(),
-        monitor=config.monitor,
-    )
+    return build_forecaster(2, config.fit_settings)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +143,7 @@ def test_a_loss_that_turns_to_nan_keeps_the_epochs_before(compose, tmp_path, mon
 
 
 def test_the_network_is_sized_by_the_features(compose):
-    forecaster = build_forecaster(2, compose("model=tiny").fit)
+    forecaster = build_forecaster(2, compose("model=tiny").fit_settings)
     assert forecaster.network.lstm.input_size == 2
 
 

@@ -320,7 +320,6 @@ def lose_results(folder):
 
 LOST = {
     "results": lose_results,
-    "last checkpoint": lambda folder: (folder / "checkpoints" / "last.ckpt").unlink(),
     "settings": lambda folder: (folder / ".hydra" / "overrides.yaml").write_text("- model=tiny\n"),
     "its good end": lambda folder: change(folder / "status.json", state="failed", error="E: x"),
 }

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.summarize import main as summary_command
-from ironore_lightning.summary.summarize import summarize
+from ironore_lightning.summary.ranking import summarize
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=2", "evaluation.bootstrap_repetitions=100")
@@ -124,7 +124,10 @@ def test_the_summary_can_be_asked_for_by_hand(grid, capsys):
     assert summary_command([str(folder)]) == 0
     said = capsys.readouterr().out.strip()
     assert said.endswith(read_json(folder / "summary.json")["sentence"])
-    for arguments, line in (([], "usage: "), (["nowhere"], "ConfigError: nowhere: there is no")):
+    for arguments, line in (
+        ([], "ConfigError: the following arguments are required: FOLDER"),
+        (["nowhere"], "ConfigError: nowhere: there is no"),
+    ):
         assert summary_command(arguments) == 2
         said = capsys.readouterr().err
         assert said.startswith(line)

@@ -8,7 +8,7 @@ import pytest
 
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import build_panel
-from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.settings.data import DataSettings, FuturesSettings, PanelSettings
 from ironore_lightning.settings.samples import FeaturesSettings, TargetSettings

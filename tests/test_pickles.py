@@ -15,7 +15,8 @@ import pytest
 from numpy._core.numeric import _frombuffer
 from pandas.core.internals.managers import SingleBlockManager
 
-from ironore_lightning.data import files, pickles
+from ironore_lightning.data import pickles
+from ironore_lightning.data import raw_bytes as files
 from ironore_lightning.data.pickles import read_pickled_contracts
 from ironore_lightning.errors import DataError
 

@@ -12,7 +12,7 @@ from hydra import initialize_config_dir
 
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import build_panel
-from ironore_lightning.data.raw import read_raw
+from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.prepare import write_tables

@@ -8,12 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import get_args
 
+import forks
 import pytest
 import yaml
 from pydantic import BaseModel
 
 from ironore_lightning.data.simulation import simulate_market, write_market
-from ironore_lightning.settings.composition import COMMAND_KEYS
+from ironore_lightning.settings.checking import COMMAND_KEYS
 from ironore_lightning.settings.data import SimulationSettings
 from ironore_lightning.settings.experiment import Config
 
@@ -64,7 +65,7 @@ def checkout(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def follow(forks, checkout):
+def follow(checkout):
     """Run a command of the README in the checkout, once."""
 
     @cache

@@ -16,8 +16,8 @@ from hydra import initialize_config_dir
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ironore_lightning.cli.resume import expand_resume
-from ironore_lightning.data.market import _build, _read
-from ironore_lightning.data.raw import read_raw
+from ironore_lightning.data.market_cache import _build, _read
+from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.experiment import run_experiment
 
@@ -207,4 +207,4 @@ def test_a_run_whose_data_have_changed_does_not_go_on(compose, tmp_path):
     for known in (_build, _read):
         known.cache_clear()  # as a new process would find it
     with pytest.raises(DataError, match="the data have changed since this run was interrupted"):
-        run_experiment(config, folder, checkpoint=folder / "checkpoints" / "last.ckpt")
+        run_experiment(config, folder, resume=True)

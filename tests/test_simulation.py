@@ -11,10 +11,10 @@ import yaml
 from hydra import compose as compose_settings
 from hydra import initialize_config_dir
 
-from ironore_lightning.data.raw import read_raw
+from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.data.simulation import SimulatedMarket, simulate_market, write_market
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.settings.composition import to_config
+from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.data import SimulationSettings
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ import signal
 import pytest
 import torch
 from lightning import Callback
-from parts_of_a_run import samples_of, workspace_of
+from parts_of_a_run import fit_context_of, samples_of
 
 from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.model.training import build_forecaster, fit
@@ -41,8 +41,10 @@ def fitted(compose, tmp_path, monkeypatch):
     (tmp_path / "hpc_ckpt_7.ckpt").write_bytes(b"no checkpoint")
     datamodule = samples_of(config)
     torch.manual_seed(0)
-    forecaster, watch, folder = build_forecaster(12, config.fit), Watch(), tmp_path / "run"
-    _, facts = fit(forecaster, datamodule, config.fit, workspace_of(config, folder, watch))
+    forecaster, watch, folder = build_forecaster(12, config.fit_settings), Watch(), tmp_path / "run"
+    _, facts = fit(
+        forecaster, datamodule, config.fit_settings, fit_context_of(config, folder, watch)
+    )
     return facts, watch
 
 

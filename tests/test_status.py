@@ -13,19 +13,18 @@ import pytest
 
 from ironore_lightning.errors import ConfigError, DataError, MachineError, RunPruned, TrainingError
 from ironore_lightning.files import write_json
-from ironore_lightning.run_folder import status as status_module
-from ironore_lightning.run_folder.layout import LEFT_BY_A_RUN
+from ironore_lightning.run_folder import lock
+from ironore_lightning.run_folder.attempt import run_attempt
+from ironore_lightning.run_folder.layout import LEFT_BY_A_RUN, RESULTS_FILE
+from ironore_lightning.run_folder.lock import lock_folder
 from ironore_lightning.run_folder.status import (
     COMPLETE,
     FAILED,
     INTERRUPTED,
     PRUNED,
-    RESULTS_FILE,
     RUNNING,
     Status,
-    lock_folder,
     read_status,
-    run_attempt,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +33,7 @@ SETTINGS = {"seed": 0, "model": {"hidden_size": 4, "dropout": 0.5}, "features": 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ironore_lightning.run_folder.status import run_attempt
+from ironore_lightning.run_folder.attempt import run_attempt
 with run_attempt(Path(sys.argv[1])) as this:
     this.start({"seed": 0})
     print("held", flush=True)
@@ -44,7 +43,7 @@ FAIL_FOREVER = """
 import sys
 from pathlib import Path
 from ironore_lightning.errors import TrainingError
-from ironore_lightning.run_folder.status import run_attempt
+from ironore_lightning.run_folder.attempt import run_attempt
 print("held", flush=True)
 while True:
     try:
@@ -230,7 +229,7 @@ def test_a_run_whose_lock_belongs_to_another_user_is_running(tmp_path, monkeypat
 
 
 def test_while_a_process_lives_its_folder_is_running_and_nobody_else_gets_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(status_module, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.2)
     with process_in(tmp_path, HOLD) as process:
         before = content(tmp_path)
         assert read_status(tmp_path).state == RUNNING
@@ -399,7 +398,7 @@ def test_a_run_whose_process_was_killed_goes_on_from_its_last_checkpoint(tmp_pat
         process.wait(timeout=10)
     leave(tmp_path, ["checkpoints/last.ckpt"])
     with run_attempt(tmp_path) as this:
-        assert this.start({"seed": 0}) == tmp_path / "checkpoints" / "last.ckpt"
+        assert this.start({"seed": 0})
     assert (tmp_path / "checkpoints" / "last.ckpt").exists()
 
 
@@ -412,7 +411,7 @@ def test_a_try_that_was_refused_or_hit_a_full_disk_leaves_the_checkpoint_to_go_o
     fail(tmp_path, error)
     assert written(tmp_path)["state"] == FAILED
     with run_attempt(tmp_path) as this:
-        assert this.start(SETTINGS) == tmp_path / "checkpoints" / "last.ckpt"
+        assert this.start(SETTINGS)
         assert (written(tmp_path)["state"], written(tmp_path)["error"]) == (RUNNING, None)
 
 
@@ -492,7 +491,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_anew(tmp_path
     leave(tmp_path, ["tensorboard", "provenance.json"])
     (tmp_path / "checkpoints").mkdir()
     with run_attempt(tmp_path, resume=True) as this:
-        assert this.start(SETTINGS) is None
+        assert not this.start(SETTINGS)
         assert written(tmp_path)["state"] == RUNNING
     assert sorted(content(tmp_path)) == [".lock", "status.json"]
 
@@ -505,14 +504,14 @@ def test_what_happens_before_a_run_goes_on_leaves_its_status(tmp_path):
         raise ConfigError("seed: no")
     assert content(tmp_path) == before
     with run_attempt(tmp_path, resume=True) as this:
-        assert this.start(SETTINGS) == tmp_path / "checkpoints" / "last.ckpt"
+        assert this.start(SETTINGS)
 
 
 def test_without_a_last_checkpoint_a_run_that_was_cut_off_starts_anew(tmp_path):
     fail(tmp_path, KeyboardInterrupt())
     leave(tmp_path, ["checkpoints/best.ckpt"])
     with run_attempt(tmp_path) as this:
-        assert this.start(SETTINGS) is None
+        assert not this.start(SETTINGS)
     assert sorted(content(tmp_path)) == [".lock", "status.json"]
 
 
@@ -525,7 +524,7 @@ def test_the_log_starts_anew_after_an_interruption_and_goes_on_after_a_failure(
     fail(tmp_path, error)
     (tmp_path / "training.log").write_text("of before\n")
     with run_attempt(tmp_path) as this:
-        assert this.start(SETTINGS) is None
+        assert not this.start(SETTINGS)
     assert (tmp_path / "training.log").read_text() == log
 
 
@@ -577,7 +576,7 @@ def test_a_secondary_process_goes_on_with_the_first_one_and_writes_nothing(tmp_p
     before = content(tmp_path)
     monkeypatch.setenv("LOCAL_RANK", "1")
     with run_attempt(tmp_path) as this:
-        assert this.start(SETTINGS) == tmp_path / "checkpoints" / "last.ckpt"
+        assert this.start(SETTINGS)
     assert content(tmp_path) == before
 
 

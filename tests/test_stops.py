@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ironore_lightning import experiment
 from ironore_lightning.model import checkpoints
 from ironore_lightning.model.checkpoints import read_checkpoint
-from ironore_lightning.run_folder import status as status_module
+from ironore_lightning.run_folder import attempt as attempt_module
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=3", "evaluation.bootstrap_repetitions=100")
@@ -99,7 +99,7 @@ def test_ctrl_c_while_a_command_is_imported_is_one_line(command, run_python, tmp
 
 
 def test_further_ctrl_cs_let_a_run_write_its_end(train, tmp_path, monkeypatch):
-    usual = status_module.write_json
+    usual = attempt_module.write_json
 
     def write_and_press(*arguments):
         if arguments[1]["state"] == "interrupted":
@@ -107,7 +107,7 @@ def test_further_ctrl_cs_let_a_run_write_its_end(train, tmp_path, monkeypatch):
                 os.kill(os.getpid(), signal.SIGINT)
         usual(*arguments)
 
-    monkeypatch.setattr(status_module, "write_json", write_and_press)
+    monkeypatch.setattr(attempt_module, "write_json", write_and_press)
     monkeypatch.setattr(experiment, "build_market", send(signal.SIGINT))
     assert train(*QUICK, f"hydra.run.dir={tmp_path}") == (130, "interrupted\n")
     assert status(tmp_path) == ("interrupted", 130)

@@ -11,8 +11,8 @@ from conftest import digest, write_status
 
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.summary.outputs import discount_lines, report, run_table, summary_lines
+from ironore_lightning.summary.ranking import scored, summarize
 from ironore_lightning.summary.runs import read_runs
-from ironore_lightning.summary.summarize import scored, summarize
 
 NUM_DAYS = 500
 BORDERS = (250, 350)

@@ -10,7 +10,7 @@ from damage import unpacked
 from pyarrow import parquet
 
 from ironore_lightning.data import tables
-from ironore_lightning.data.sources import read_contracts, read_table
+from ironore_lightning.data.raw_files import read_contracts, read_table
 from ironore_lightning.data.tables import parse_numbers, read_raw_table
 from ironore_lightning.errors import DataError
 from ironore_lightning.settings.data import ContractsSettings, FileSettings

@@ -11,7 +11,7 @@ from ironore_lightning.evaluation.intervals import (
     ewma_volatility,
     scaled_scores,
 )
-from ironore_lightning.run_folder.status import lock_folder
+from ironore_lightning.run_folder.lock import lock_folder
 from ironore_lightning.summary.runs import CompleteRun, read_runs, varying
 from ironore_lightning.summary.trials import gather_trials, join
 

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ironore_lightning.data.windows import (
-    Batch,
-    ShuffledChunks,
-    WindowDataset,
-    load_windows,
-)
+from ironore_lightning.data.windows import Batch, ShuffledChunks, WindowDataset, load_windows
 
 ROWS, LENGTH = 40, 5
 FEATURES = torch.arange(ROWS * 3, dtype=torch.float32).reshape(ROWS, 3)

@@ -16,10 +16,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
-from ironore_lightning.cli.command import run_command, run_job
+from ironore_lightning.cli.hydra_command import run_command, run_job
 from ironore_lightning.errors import LeakageError
 from ironore_lightning.files import write_json
-from ironore_lightning.settings.composition import command_keys, to_config
+from ironore_lightning.run_folder.layout import require_local_files
+from ironore_lightning.settings.checking import command_keys, to_config
 from ironore_lightning.settings.experiment import Config
 
 if TYPE_CHECKING:  # they bring torch, whose import --help does not wait for
@@ -97,13 +98,12 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
     from ironore_lightning.audit import black_box, statistics
     from ironore_lightning.data.datamodule import build_datamodule
     from ironore_lightning.data.panel import build_panel
-    from ironore_lightning.data.raw import read_raw
-    from ironore_lightning.run_folder.tables import read_predictions
+    from ironore_lightning.data.raw_data import read_raw
 
-    finished = None if run is None else read_predictions(run, config.target.kind)
+    finished = None if run is None else read_finished(run, config)
     raw = read_raw(config.data)
     panel = build_panel(raw, config.data, config.target)
-    module = build_datamodule(panel, config.dataset)
+    module = build_datamodule(panel, config.dataset_settings)
     box = black_box.build_black_box(raw, config)
     days = black_box.audit_days(box)
     ahead = black_box.find_leaks(box, days)
@@ -130,6 +130,14 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
         remarks=remarks,
         findings=tuple(findings),
     )
+
+
+def read_finished(run: Path, config: Config) -> pd.DataFrame:
+    """Read the predictions of a finished run, whoever wrote its folder."""
+    from ironore_lightning.run_folder.forecast_tables import read_predictions
+
+    require_local_files(run)
+    return read_predictions(run, config.target.kind)
 
 
 def correlate_features(

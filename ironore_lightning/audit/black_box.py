@@ -19,7 +19,7 @@ from ironore_lightning.audit.statistics import Finding
 from ironore_lightning.data.datamodule import WindowDataModule, build_datamodule
 from ironore_lightning.data.features import build_features
 from ironore_lightning.data.panel import build_panel
-from ironore_lightning.data.raw import RawData
+from ironore_lightning.data.raw_data import RawData
 from ironore_lightning.settings.experiment import Config
 
 Array = npt.NDArray[Any]
@@ -57,7 +57,7 @@ class Part:
 def build_parts(raw: RawData, config: Config) -> dict[str, Part]:
     """Build what a run is made of: features with the canary, target, scaler, windows."""
     panel = build_panel(raw, config.data, config.target)
-    module = build_datamodule(panel, config.dataset)
+    module = build_datamodule(panel, config.dataset_settings)
     border = training_border(module)
     names = tuple(map(str, module.features.columns))
     outcomes = module.target[module.target["date"].notna()]

@@ -14,12 +14,7 @@ from ironore_lightning.data.features import build_table
 from ironore_lightning.data.panel import Panel
 from ironore_lightning.data.scaling import fit_scaler, scale_table, target_values
 from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
-from ironore_lightning.data.windows import (
-    Batch,
-    ShuffledChunks,
-    WindowDataset,
-    load_windows,
-)
+from ironore_lightning.data.windows import Batch, ShuffledChunks, WindowDataset, load_windows
 from ironore_lightning.settings.samples import DatasetSettings
 
 EVALUATION_BATCH = 4096
@@ -126,7 +121,8 @@ def build_datamodule(panel: Panel, settings: DatasetSettings) -> WindowDataModul
 
     Raises:
         ConfigError: If the settings do not fit the panel.
-        DataError: If a feature has no value where it is needed, or equals the target.
+        DataError: If a feature has no value where it is needed.
+        LeakageError: If a feature equals the target.
     """
     features, target = build_table(panel, settings.features, settings.target)
     return WindowDataModule(features, target, settings)

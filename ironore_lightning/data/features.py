@@ -21,7 +21,8 @@ def build_table(
 
     Raises:
         ConfigError: If the settings do not fit the panel.
-        DataError: If a feature has no value where it is needed, or equals the target.
+        DataError: If a feature has no value where it is needed.
+        LeakageError: If a feature equals the target.
     """
     table = build_features(panel, features)
     outcomes = build_target(panel, target).loc[table.index]

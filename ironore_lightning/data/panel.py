@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
-from ironore_lightning.data.files import quoted
-from ironore_lightning.data.raw import RawData
+from ironore_lightning.data.raw_bytes import quoted
+from ironore_lightning.data.raw_data import RawData
 from ironore_lightning.data.trading_days import (
     Calendar,
     longest_step,

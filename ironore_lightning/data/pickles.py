@@ -17,7 +17,7 @@ from typing import Any, Self, TypeGuard
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.data.files import one_line, quoted, read_bytes
+from ironore_lightning.data.raw_bytes import one_line, quoted, read_bytes
 from ironore_lightning.errors import DataError
 
 MAX_STEPS = 1_000_000

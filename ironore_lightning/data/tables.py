@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.data.files import (
+from ironore_lightning.data.raw_bytes import (
     MAX_BYTES,
     listed,
     missing_extra,

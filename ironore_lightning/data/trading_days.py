@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.data.files import quoted, read_bytes
+from ironore_lightning.data.raw_bytes import quoted, read_bytes
 from ironore_lightning.errors import DataError
 
 LONGEST_CLOSURE_DAYS = 14

@@ -6,7 +6,7 @@ import warnings
 import zipfile
 from typing import Any
 
-from ironore_lightning.data.files import missing_extra, one_line, quoted, require_modest
+from ironore_lightning.data.raw_bytes import missing_extra, one_line, quoted, require_modest
 from ironore_lightning.errors import DataError
 
 MAX_UNPACKED_BYTES = 64 * 2**20
@@ -36,7 +36,9 @@ def read_sheet(file: str, raw: bytes) -> tuple[list[tuple[object, ...]], dict[in
         with warnings.catch_warnings():
             # openpyxl warns of styles and drop-down lists that it leaves out.
             warnings.simplefilter("ignore", UserWarning)
-            book = load_workbook(io.BytesIO(raw), read_only=True, data_only=True, keep_links=False)
+            book = load_workbook(
+                io.BytesIO(raw), without_saving_sample=True, data_only=True, keep_links=False
+            )
             shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
             if not shown:
                 raise DataError(f"{file}: there is no sheet that is not hidden; unhide the data")

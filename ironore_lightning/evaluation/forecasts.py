@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -27,9 +26,6 @@ from ironore_lightning.evaluation.intervals import (
 )
 from ironore_lightning.settings.evaluation import EvaluationSettings
 from ironore_lightning.settings.samples import TargetSettings
-
-if TYPE_CHECKING:  # lightning takes two seconds to import, which a summary does not have
-    pass
 
 BOUNDS = tuple(f"{side}_{round(100 * share)}" for share in COVERAGES for side in ("lower", "upper"))
 """Columns of the intervals."""

@@ -37,7 +37,7 @@ class TrainingFacts:
         best_score: Its `monitor` on the validation segment.
         stopped_early: Whether patience ended it.
         seconds: Wall-clock time of its epochs.
-        num_parameters: Trainable numbers of the network.
+        num_parameters: Number of trainable weights.
     """
 
     num_epochs: int
@@ -49,15 +49,15 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True)
-class Workspace:
-    """Where a fit writes, who watches it, and what it goes on from.
+class FitContext:
+    """Where a fit writes, its callbacks, and the state that it resumes from.
 
     Attributes:
-        folder: Of the run; checkpoints go below it.
-        logger: Where curves go.
-        report: Watches, and has numbers that the checkpoints keep.
-        callbacks: Others who watch.
-        last: The state of an interrupted fit, as `read_state` returns it; empty at the start.
+        folder: Run folder; checkpoints go below it.
+        logger: Writes the curves.
+        report: Callback that prints each epoch; `last.ckpt` keeps its `state_dict`.
+        callbacks: Other callbacks.
+        last: State of an interrupted fit, of `read_resume_state`; empty at the start.
     """
 
     folder: Path
@@ -79,37 +79,37 @@ class TrainedNetwork:
     Attributes:
         forecaster: With the weights of its best epoch.
         facts: How the fit went.
-        parameters: What it says of every sample, shape (N, P), in their order.
+        outputs: Parameters of the head, shape (N, P), in the order of `datamodule.outcomes`.
     """
 
     forecaster: Forecaster
     facts: TrainingFacts
-    parameters: Tensor
+    outputs: Tensor
 
 
 def train(
-    datamodule: WindowDataModule, settings: FitSettings, workspace: Workspace
+    datamodule: WindowDataModule, settings: FitSettings, context: FitContext
 ) -> TrainedNetwork:
     """Fit a network, and let its best epoch forecast every sample.
 
     Raises:
-        TrainingError: If a loss is no number.
-        MachineError: If another process that trains the same network has gone.
+        TrainingError: If a loss is NaN or infinite.
+        MachineError: If another process that trains the same network has died.
         SystemExit: With 130 after Ctrl-C and 143 after SIGTERM.
     """
     seed_everything(settings.seed, verbose=False)
     forecaster = build_forecaster(datamodule.features.shape[1], settings)
     try:
-        trainer, facts = fit(forecaster, datamodule, settings, workspace)
-        parameters = predict(trainer, forecaster, datamodule, workspace.checkpoints)
-    except SystemExit as ended:  # lightning says 1 of Ctrl-C, and nothing of SIGTERM
+        trainer, facts = fit(forecaster, datamodule, settings, context)
+        outputs = predict_with_best(trainer, forecaster, datamodule, context.checkpoints)
+    except SystemExit as ended:  # lightning exits with 1 after Ctrl-C; any other exit is SIGTERM
         raise SystemExit(130 if ended.code == 1 else 143) from ended
     except Exception as error:
         if settings.hardware.devices > 1 and has_lost_a_process(error):
-            folder = workspace.folder
+            folder = context.folder
             raise MachineError(f"{folder}: another process of this run has ended") from error
         raise
-    return TrainedNetwork(forecaster, facts, parameters)
+    return TrainedNetwork(forecaster, facts, outputs)
 
 
 def build_forecaster(num_features: int, settings: FitSettings) -> Forecaster:
@@ -127,21 +127,21 @@ def fit(
     forecaster: Forecaster,
     datamodule: WindowDataModule,
     settings: FitSettings,
-    workspace: Workspace,
+    context: FitContext,
 ) -> tuple[Trainer, TrainingFacts]:
     """Train until patience or epochs run out; stopping and checkpoint watch the one `monitor`.
 
-    What follows a fit that goes on is what would have followed without a stop.
+    A resumed fit gives the same result as an uninterrupted one.
 
     Raises:
-        TrainingError: If a loss is no number.
+        TrainingError: If a loss is NaN or infinite.
     """
     stopping = EarlyStopping(settings.monitor, patience=settings.training.patience)
-    last = workspace.last
-    checkpoints = Checkpoints(workspace.checkpoints, stopping, workspace.report, last)
-    several = [DistributedShutdown()] if settings.hardware.devices > 1 else []
-    callbacks = [stopping, workspace.report, *workspace.callbacks, *several, checkpoints]
-    trainer = build_trainer(settings, workspace, callbacks)
+    last = context.last
+    checkpoints = Checkpoints(context.checkpoints, stopping, context.report, last)
+    shutdown = [DistributedShutdown()] if settings.hardware.devices > 1 else []
+    callbacks = [stopping, context.report, *context.callbacks, *shutdown, checkpoints]
+    trainer = build_trainer(settings, context, callbacks)
     is_over = bool(last) and (last["has_stopped"] or last["epoch"] + 1 == trainer.max_epochs)
     if not is_over:
         try:
@@ -152,27 +152,22 @@ def fit(
 
 
 def build_trainer(
-    settings: FitSettings, workspace: Workspace, callbacks: Sequence[Callback]
+    settings: FitSettings, context: FitContext, callbacks: Sequence[Callback]
 ) -> Trainer:
-    """Set lightning up for the configured machine, quiet but for our own callbacks.
-
-    Slurm is none of its business: it would go on from any `hpc_ckpt_*.ckpt` in the working
-    directory, write one there, and queue the job again. Of the two settings against that, the
-    environment stops the writing, and the root directory has no such file to read.
-    """
+    """Set lightning up for the configured machine, quiet but for our own callbacks."""
     hardware = settings.hardware
     return Trainer(
-        default_root_dir=workspace.checkpoints,
+        default_root_dir=context.checkpoints,  # holds no hpc_ckpt_*, which Slurm would resume
         accelerator=hardware.accelerator,
         devices=hardware.devices,
         strategy="ddp" if hardware.devices > 1 else "auto",
         precision=hardware.precision,
         deterministic=hardware.deterministic,
         max_epochs=settings.training.max_epochs,
-        logger=workspace.logger,
+        logger=context.logger,
         log_every_n_steps=1,
         callbacks=list(callbacks),
-        plugins=[LightningEnvironment()],
+        plugins=[LightningEnvironment()],  # in a Slurm job: no checkpoint, no requeue
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the sampler shares its batches out itself
         enable_progress_bar=False,
@@ -181,7 +176,7 @@ def build_trainer(
 
 
 def _facts(forecaster: Forecaster, numbers: Mapping[str, Any]) -> TrainingFacts:
-    """Say how a fit went, before and after an interruption."""
+    """Sum a fit up, its time before an interruption included."""
     weights = forecaster.parameters()
     return TrainingFacts(
         num_epochs=numbers["epoch"] + 1,
@@ -193,27 +188,27 @@ def _facts(forecaster: Forecaster, numbers: Mapping[str, Any]) -> TrainingFacts:
     )
 
 
-def predict(
+def predict_with_best(
     trainer: Trainer, forecaster: Forecaster, datamodule: WindowDataModule, checkpoints: Path
 ) -> Tensor:
-    """Let the checkpoint that validation chose forecast every sample, shape (N, P)."""
+    """Load the best epoch, and return the outputs of its network for every sample, shape (N, P)."""
     best = checkpoints / "best.ckpt"
     forecaster.load_state_dict(read_checkpoint(best, network_parts(forecaster))[WEIGHTS])
     batches: Any = trainer.predict(forecaster, datamodule=datamodule)
-    parameters = torch.cat(batches)
-    require_finite(best, "the forecast of its network", parameters)
-    return parameters
+    outputs = torch.cat(batches)
+    require_finite(best, "the forecast of its network", outputs)
+    return outputs
 
 
-def read_state(folder: Path, num_features: int, settings: FitSettings) -> dict[str, Any]:
-    """Read what the interrupted run of a folder goes on from.
+def read_resume_state(folder: Path, num_features: int, settings: FitSettings) -> dict[str, Any]:
+    """Read the state that an interrupted run resumes from.
 
     Raises:
         ConfigError: If one of its checkpoints is not whole, or not of such a run.
     """
     checkpoints = folder / "checkpoints"
-    with torch.device("meta"):  # only its form is asked for
+    with torch.device("meta"):  # only names and shapes are needed
         network = build_forecaster(num_features, settings)
     last = read_last(checkpoints / "last.ckpt", network, settings.training, settings.hardware)
-    read_checkpoint(checkpoints / "best.ckpt", network_parts(network))
+    read_checkpoint(checkpoints / "best.ckpt", network_parts(network))  # damaged: refused now
     return last

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from tqdm import tqdm
 
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.data.market import Market
+from ironore_lightning.data.market_cache import Market
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.comparison import as_table
 from ironore_lightning.evaluation.labels import epoch_speed, loss_trend

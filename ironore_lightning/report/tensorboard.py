@@ -85,7 +85,7 @@ def _leave_to_the_caller(failed: threading.ExceptHookArgs) -> None:
 
 
 @contextmanager
-def marking_failure(folder: str) -> Iterator[None]:
+def mark_failure_in_tensorboard(folder: str) -> Iterator[None]:
     """Write that a run has failed, whatever ends it."""
     try:
         yield

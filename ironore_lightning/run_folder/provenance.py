@@ -14,7 +14,7 @@ import pandas as pd
 from pandas.util import hash_pandas_object
 
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.data.market import Market
+from ironore_lightning.data.market_cache import Market
 from ironore_lightning.errors import DataError
 from ironore_lightning.files import read_json
 from ironore_lightning.run_folder.layout import PROVENANCE_FILE

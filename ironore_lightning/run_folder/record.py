@@ -1,4 +1,4 @@
-"""The record of a finished run, read from its folder with types and bounds."""
+"""The record of a finished run, read from the files that `results` and `provenance` write."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self

@@ -1,4 +1,4 @@
-"""The result of a run, and the files that it is written to."""
+"""The result of a run, and its tables and JSON files; `record` reads `final_results.json` back."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,13 +22,13 @@ class RunResult:
     """What a run found.
 
     Attributes:
-        config: Its settings.
-        folder: Where its files are.
+        config: All settings of the run.
+        folder: The run folder.
         facts: How the fit went.
-        forecasts: Of model and baselines, with the checkpoint that validation chose.
-        assessment: Of the test segment.
-        labels: Words for its scores.
-        sentence: What it is worth.
+        forecasts: Forecasts of the best epoch and of the baselines.
+        assessment: Scores, tests, intervals, trading and grade of the test segment.
+        labels: The original system's words for the scores.
+        sentence: The verdict, the last line of the console.
     """
 
     config: Config
@@ -41,7 +41,7 @@ class RunResult:
 
     @property
     def objective(self) -> float:
-        """Best `monitor` on the validation segment, which a sweep makes small."""
+        """Best `monitor` on the validation segment, which a search minimises."""
         return self.facts.best_score
 
     @property
@@ -55,6 +55,7 @@ def write_results(result: RunResult, datamodule: WindowDataModule) -> None:
     folder, dates = result.folder, result.days.frame["date"]
     write_csv(folder / "predictions.csv", result.forecasts.predictions, index=False)
     baselines, density = result.forecasts.baselines, result.forecasts.density
+    # As in "crps model" and "pinball EWMA".
     density = density.set_axis(density.columns.map(" ".join), axis=1)
     for name, frame in (("baselines", baselines), ("density", density)):
         write_csv(folder / f"{name}.csv", pd.concat([dates, frame], axis=1), index=False)

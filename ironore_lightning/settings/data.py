@@ -170,7 +170,7 @@ class DataSettings(Settings):
             return None
         return (*self.contracts, *(name for file in self.sources.values() for name in file.columns))
 
-    def read_only(self) -> Self:
+    def without_saving_sample(self) -> Self:
         """Return the same data, of which reading writes nothing: a sample market is not kept."""
         return self if self.sample is None else self.model_copy(update={"root": None})
 

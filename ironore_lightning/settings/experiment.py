@@ -17,15 +17,11 @@ from ironore_lightning.settings.samples import (
     DatasetSettings,
     FeaturesSettings,
     ScalingSettings,
-    Split,
+    SplitSettings,
     TargetSettings,
     WindowSettings,
 )
-from ironore_lightning.settings.training import (
-    FitSettings,
-    HardwareSettings,
-    TrainingSettings,
-)
+from ironore_lightning.settings.training import FitSettings, HardwareSettings, TrainingSettings
 
 MONITORS = ("val/loss", "val/rmse", "val/mae")
 
@@ -43,18 +39,18 @@ def require_validation_metric(monitor: str) -> str:
 
 
 class Config(Settings):
-    """One experiment."""
+    """All settings of one run."""
 
     name: str = Field(pattern=r"^\w[\w.-]*$")
     """Folder below `outputs/`."""
     seed: int = Field(ge=0, lt=2**32)
-    """Of the weights, the dropout and the order of the batches."""
+    """Seeds the weights, the dropout and the order of the batches."""
     monitor: Annotated[str, AfterValidator(require_validation_metric)]
     """What stops training, chooses the checkpoint and is a sweep's objective; lower is better."""
     data: DataSettings
     features: FeaturesSettings
     target: TargetSettings
-    split: Annotated[Split, Field(discriminator="method")]
+    split: Annotated[SplitSettings, Field(discriminator="method")]
     window: WindowSettings
     scaling: ScalingSettings
     model: NetworkSettings
@@ -65,7 +61,7 @@ class Config(Settings):
     report: ReportSettings
 
     @property
-    def dataset(self) -> DatasetSettings:
+    def dataset_settings(self) -> DatasetSettings:
         """Return how the panel becomes samples."""
         return DatasetSettings(
             features=self.features.names,
@@ -78,8 +74,8 @@ class Config(Settings):
         )
 
     @property
-    def fit(self) -> FitSettings:
-        """Return all that a fit is told."""
+    def fit_settings(self) -> FitSettings:
+        """Return the settings that a fit needs."""
         return FitSettings(
             model=self.model,
             training=self.training,
@@ -100,12 +96,12 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
-    def _names_exist(self) -> Self:
+    def _referenced_columns_exist(self) -> Self:
         for leg in (day.leg for day in self.data.panel.break_days):
             if leg not in self.data.contracts:
                 known = closest(leg, self.data.contracts)
                 raise ValueError(f"data.panel.break_days: {leg!r} is no price leg{known}")
-        if self.data.columns is None:
+        if self.data.columns is None:  # known only once the prepared table is read
             return self
         columns = self.data.columns
         wanted = {

@@ -130,13 +130,13 @@ class ScalingSettings(Settings):
     method: Literal["minmax", "standard", "robust", "none"]
 
 
-Split = RatioSplit | DateSplit | WalkForwardSplit
+SplitSettings = RatioSplit | DateSplit | WalkForwardSplit
 """How time is cut into train, validation and test."""
 
 
 @dataclass(frozen=True)
 class DatasetSettings:
-    """How a panel becomes samples, as `Config.dataset` puts it together.
+    """How a panel becomes samples, as `Config.dataset_settings` puts it together.
 
     Attributes:
         features: What the model reads.
@@ -150,7 +150,7 @@ class DatasetSettings:
 
     features: tuple[FeatureSettings, ...]
     target: TargetSettings
-    split: Split
+    split: SplitSettings
     window: WindowSettings
     scaling: ScalingSettings
     batch_size: int

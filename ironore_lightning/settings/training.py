@@ -50,7 +50,7 @@ class HardwareSettings(Settings):
 
 @dataclass(frozen=True)
 class FitSettings:
-    """All that a fit is told, as `Config.fit` puts it together.
+    """The settings that a fit needs, as `Config.fit_settings` puts it together.
 
     Attributes:
         model: The network.

@@ -23,7 +23,7 @@ from ironore_lightning.report.style import (
     open_figure,
     style_axes,
 )
-from ironore_lightning.summary.figures import Tuning
+from ironore_lightning.summary.trial_figures import Tuning
 
 # More numbers of folds, or names of stretches, do not stand side by side.
 _MOST_NUMBERS, _MOST_NAMES = 40, 7

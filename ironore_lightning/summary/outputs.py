@@ -17,12 +17,12 @@ from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.style import counted, default_style, write_figures
 from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED
-from ironore_lightning.summary.figures import Tuning, tuning_figures
 from ironore_lightning.summary.fold_figures import fold_figures
 from ironore_lightning.summary.page import Page, render_page
+from ironore_lightning.summary.ranking import Choice, Summary, scored, summarize, validation
 from ironore_lightning.summary.runs import CompleteRun, Run, varying
 from ironore_lightning.summary.sensitivity import advice
-from ironore_lightning.summary.summarize import Choice, Summary, scored, summarize, validation
+from ironore_lightning.summary.trial_figures import Tuning, tuning_figures
 
 SHOWN_TRIALS = 5
 """Trials whose forecasts are drawn beside the actual."""

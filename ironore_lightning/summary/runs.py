@@ -6,11 +6,11 @@ from pathlib import Path
 
 from ironore_lightning.errors import ConfigError, MachineError, single_line
 from ironore_lightning.evaluation.forecasts import Forecasts
+from ironore_lightning.run_folder.forecast_tables import read_forecasts
 from ironore_lightning.run_folder.layout import RESULTS_FILE, STATUS_FILE, require_local_files
 from ironore_lightning.run_folder.overrides import read_overrides
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, INTERRUPTED, Status, read_status
-from ironore_lightning.run_folder.tables import read_forecasts
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.settings.samples import WalkForwardSplit
 

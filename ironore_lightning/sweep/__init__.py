@@ -1,1 +1,1 @@
-"""How many runs are started: grids, folds, searches."""
+"""Start many runs: grids, folds, searches."""

@@ -23,7 +23,7 @@ from ironore_lightning.run_folder.layout import (
     require_local_folders,
     require_usable_name,
 )
-from ironore_lightning.settings.composition import require_right_settings, unresolved
+from ironore_lightning.settings.checking import require_right_settings, unresolved
 from ironore_lightning.settings.experiment import require_validation_metric
 from ironore_lightning.sweep.sweeper import num_workers
 

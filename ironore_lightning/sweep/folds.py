@@ -7,7 +7,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.settings.composition import to_config
+from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.settings.samples import WalkForwardSplit
 
@@ -47,7 +47,7 @@ def count_folds(config: Config) -> int:
         ConfigError: If the split is none, or there is no fold.
     """
     from ironore_lightning.data.features import build_table
-    from ironore_lightning.data.market import build_market
+    from ironore_lightning.data.market_cache import build_market
     from ironore_lightning.data.splits import count_walk_forward_folds
 
     if not isinstance(config.split, WalkForwardSplit):

@@ -5,8 +5,8 @@ from types import ModuleType
 
 from hydra.core.plugins import Plugins
 
-from ironore_lightning.sweep.grid import GridSweeper
-from ironore_lightning.sweep.search import OptunaSweeper
+from ironore_lightning.sweep.grid_sweeper import GridSweeper
+from ironore_lightning.sweep.optuna_sweeper import OptunaSweeper
 
 NAMESPACE = "hydra_plugins"
 MODULE = "ironore_lightning"

@@ -18,7 +18,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_text
-from ironore_lightning.run_folder.status import COMPLETE, FAILED, Status, lock_folder, read_status
+from ironore_lightning.run_folder.lock import lock_folder
+from ironore_lightning.run_folder.status import COMPLETE, FAILED, Status, read_status
 
 MAX_RUNS = 10_000
 """Most runs of a multirun: a year of them, an hour each, or a week of the smallest."""
@@ -78,7 +79,7 @@ def require_right_jobs(
     """
     # The settings take time to import, which --help and TAB do not have.
     from ironore_lightning.model.hardware import require_one_process
-    from ironore_lightning.settings.composition import command_keys, to_config
+    from ironore_lightning.settings.checking import command_keys, to_config
 
     besides = command_keys(config.hydra.job.config_name)
     groups = config.hydra.runtime.choices
@@ -146,17 +147,17 @@ def _parsed(override: str) -> Override:
     return OverridesParser.create().parse_override(override)
 
 
-REFUSED = "its folder holds another run that has finished"
+FOLDER_IS_TAKEN = "its folder holds another run that has finished"
 
 
-def outcome(result: JobReturn) -> Status:
+def job_status(result: JobReturn) -> Status:
     """Read what became of a job; a finished run of other settings in its folder is not its own."""
     try:
         status = read_status(_folder(result))
     except ConfigError as error:
         return Status(FAILED, error=str(error))
     is_own = status.state != COMPLETE or not _has_failed(result)
-    return status if is_own else Status(FAILED, error=REFUSED)
+    return status if is_own else Status(FAILED, error=FOLDER_IS_TAKEN)
 
 
 def require_none_refused(results: Sequence[JobReturn]) -> None:
@@ -166,7 +167,7 @@ def require_none_refused(results: Sequence[JobReturn]) -> None:
         ConfigError: Since a summary would take other runs for what was asked for.
     """
     failed = [result for result in results if _has_failed(result)]
-    if refused := [result for result in failed if outcome(result).error == REFUSED]:
+    if refused := [result for result in failed if job_status(result).error == FOLDER_IS_TAKEN]:
         raise ConfigError(
             f"{_folder(refused[0])} holds another run that has finished, so {len(refused)} of "
             f"{len(results)} jobs were not run; choose another hydra.sweep.dir"

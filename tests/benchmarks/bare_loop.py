@@ -54,7 +54,7 @@ class Patience:
 def fit_bare(datamodule: WindowDataModule, config: Config) -> BareFit:
     """Fit a network as a run does, to the same numbers, with as little as possible around it."""
     torch.manual_seed(config.seed)
-    forecaster = build_forecaster(datamodule.features.shape[1], config.fit)
+    forecaster = build_forecaster(datamodule.features.shape[1], config.fit_settings)
     optimizer = Adam(forecaster.network.parameters(), lr=config.training.learning_rate)
     training, validation = datamodule.datasets["train"], datamodule.datasets["val"]
     held_out = validation[torch.arange(len(validation))]
@@ -79,7 +79,7 @@ def fit_bare(datamodule: WindowDataModule, config: Config) -> BareFit:
 def fit_usual(datamodule: WindowDataModule, config: Config) -> BareFit:
     """Fit a network as people write it: copied windows, DataLoaders, a loss read every step."""
     torch.manual_seed(config.seed)
-    forecaster = build_forecaster(datamodule.features.shape[1], config.fit)
+    forecaster = build_forecaster(datamodule.features.shape[1], config.fit_settings)
     optimizer = Adam(forecaster.network.parameters(), lr=config.training.learning_rate)
     size = config.training.batch_size
     training = DataLoader(_copied(datamodule.datasets["train"]), batch_size=size, shuffle=True)

@@ -30,7 +30,7 @@ NUM_STEPS = 1_000
 def raw_to_panel(folder: Path) -> float:
     """Read the sample market's files, which are written before, and join them."""
     from ironore_lightning.data.panel import build_panel
-    from ironore_lightning.data.raw import read_raw
+    from ironore_lightning.data.raw_data import read_raw
 
     config = compose_config("data=original", f"data.root={folder}")
     started = time.perf_counter()
@@ -77,7 +77,7 @@ def work(path: Path) -> None:
 
     from ironore_lightning.data.datamodule import WindowDataModule, build_datamodule
     from ironore_lightning.data.features import build_features, build_target
-    from ironore_lightning.data.market import build_market
+    from ironore_lightning.data.market_cache import build_market
     from ironore_lightning.model.hardware import set_up_process
     from ironore_lightning.model.training import build_forecaster
 
@@ -85,7 +85,7 @@ def work(path: Path) -> None:
     set_up_process(config.hardware)
     started = time.perf_counter()
     panel = build_market(config.data, config.target).panel
-    datamodule = build_datamodule(panel, config.dataset)
+    datamodule = build_datamodule(panel, config.dataset_settings)
     next(iter(datamodule.train_dataloader()))
     first_batch = time.perf_counter() - started
     del datamodule
@@ -93,12 +93,12 @@ def work(path: Path) -> None:
     features = build_features(panel, config.features.names)
     target = build_target(panel, config.target).loc[features.index]
     before = memory(reset_peak=True)
-    datamodule = WindowDataModule(features, target, config.dataset)
+    datamodule = WindowDataModule(features, target, config.dataset_settings)
     for _ in steps(datamodule):
         pass
     added = memory() - before
 
-    forecaster = build_forecaster(datamodule.features.shape[1], config.fit)
+    forecaster = build_forecaster(datamodule.features.shape[1], config.fit_settings)
     (optimizer,), _ = forecaster.configure_optimizers()
     started = time.perf_counter()
     for batch in steps(datamodule):
@@ -157,7 +157,7 @@ def million_rows(*, repeats: int) -> list[Row]:
 
 def measure(*, repeats: int) -> list[Row]:
     """Measure all rows."""
-    from ironore_lightning.data.raw import read_raw
+    from ironore_lightning.data.raw_data import read_raw
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "raw"

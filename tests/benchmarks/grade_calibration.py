@@ -28,12 +28,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_dir
-from parts_of_a_run import samples_of, workspace_of
+from parts_of_a_run import fit_context_of, samples_of
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.data.raw import RawData
+from ironore_lightning.data.raw_data import RawData
 from ironore_lightning.data.simulation import SimulatedMarket, simulate_market
 from ironore_lightning.evaluation.assessment import collect_findings, skill_blocks, skill_tests
 from ironore_lightning.evaluation.baselines import Samples, point_baselines
@@ -44,7 +44,7 @@ from ironore_lightning.evaluation.significance import clopper_pearson
 from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.model.training import train
 from ironore_lightning.report.console import silence_lightning
-from ironore_lightning.settings.composition import to_config
+from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.data import SimulationSettings
 from ironore_lightning.settings.evaluation import EvaluationSettings
 from ironore_lightning.settings.experiment import Config
@@ -141,7 +141,9 @@ def cut(whole: WindowDataModule, config: Config, *, num_days: int) -> WindowData
     split = WalkForwardSplit(
         method="walk_forward", initial=before, step=num_days, val=0.15, rolling=False, fold=0
     )
-    return WindowDataModule(whole.features, whole.target, replace(config.dataset, split=split))
+    return WindowDataModule(
+        whole.features, whole.target, replace(config.dataset_settings, split=split)
+    )
 
 
 def as_samples(module: WindowDataModule) -> Samples:
@@ -157,7 +159,7 @@ def as_samples(module: WindowDataModule) -> Samples:
 def fit_network(module: WindowDataModule, config: Config) -> np.ndarray:
     """Train the network as a run does, and forecast every sample."""
     with tempfile.TemporaryDirectory() as name:
-        trained = train(module, config.fit, workspace_of(config, Path(name)))
+        trained = train(module, config.fit_settings, fit_context_of(config, Path(name)))
     return trained.forecaster.head.forecast(trained.parameters).double().numpy()
 
 

@@ -79,7 +79,7 @@ def compose_config(*overrides: str):
     """Compose and check settings, as `train.py` does."""
     from hydra import compose, initialize_config_dir
 
-    from ironore_lightning.settings.composition import to_config
+    from ironore_lightning.settings.checking import to_config
 
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return to_config(compose("config", overrides=list(overrides)))

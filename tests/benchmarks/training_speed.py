@@ -157,7 +157,7 @@ def work(kind: str, overrides: Sequence[str]) -> None:
     import torch
     from bare_loop import fit_bare, fit_usual
     from lightning import seed_everything
-    from parts_of_a_run import workspace_of
+    from parts_of_a_run import fit_context_of
 
     from ironore_lightning.model.hardware import set_up_process
     from ironore_lightning.model.training import build_forecaster, fit
@@ -174,9 +174,9 @@ def work(kind: str, overrides: Sequence[str]) -> None:
             started = time.perf_counter()
             if kind == "fit":
                 seed_everything(config.seed, verbose=False)
-                forecaster = build_forecaster(datamodule.features.shape[1], config.fit)
-                workspace = workspace_of(config, Path(folder))
-                _, facts = fit(forecaster, datamodule, config.fit, workspace)
+                forecaster = build_forecaster(datamodule.features.shape[1], config.fit_settings)
+                context = fit_context_of(config, Path(folder))
+                _, facts = fit(forecaster, datamodule, config.fit_settings, context)
                 epochs = facts.num_epochs
             else:
                 loop = {"bare": fit_bare, "usual": fit_usual}[kind]

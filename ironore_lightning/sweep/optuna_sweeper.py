@@ -15,8 +15,8 @@ from ironore_lightning.errors import ConfigError
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED
 from ironore_lightning.sweep.sweeper import (
     RunSweeper,
+    job_status,
     launch,
-    outcome,
     require_none_refused,
     require_right_jobs,
 )
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REFUSED = {
+UNSEARCHABLE = {
     "seed": "the luckiest seed says nothing of the next; run several seeds of the best settings",
     "monitor": "trials that minimise different things have no best",
     "split": "trials of different days have no best; search on one, then walk forward behind it",
@@ -45,7 +45,7 @@ REFUSED = {
 }
 """Settings that no search may choose, with what lies below them, and why."""
 
-LOSSES = {"training.loss", "model.head"}
+LOSS_SETTINGS = {"training.loss", "model.head"}
 
 
 class OptunaSweeper(RunSweeper):
@@ -64,7 +64,7 @@ class OptunaSweeper(RunSweeper):
             ConfigError: If Optuna is not installed, a setting of the search is wrong, or the space
                 cannot be searched, or is not that of the study in the folder.
         """
-        from ironore_lightning.sweep.study import read_settings  # says in a line what is missing
+        from ironore_lightning.sweep.optuna_study import read_settings
 
         self.settings = read_settings(self.given)
         params = [f"{key}={value}" for key, value in self.settings.params.items()]
@@ -81,7 +81,7 @@ class OptunaSweeper(RunSweeper):
     def _run_trials(
         self, folder: Path, space: Mapping[str, "BaseDistribution"], fixed: Sequence[str]
     ) -> None:
-        from ironore_lightning.sweep.study import ask, open_study, study_errors, tell
+        from ironore_lightning.sweep.optuna_study import ask, open_study, study_errors, tell
 
         with study_errors(folder):
             study = open_study(folder, self.settings, space, fixed)
@@ -95,7 +95,7 @@ class OptunaSweeper(RunSweeper):
             results = launch(self.launcher, batch, first=trials[0].number)
             with study_errors(folder):
                 for trial, result in zip(trials, results, strict=True):
-                    tell(study, trial, outcome(result))
+                    tell(study, trial, job_status(result))
             require_none_refused(results)
         with study_errors(folder):
             _report(study)
@@ -126,9 +126,9 @@ def search_space(overrides: Sequence[Override], *, monitor: str) -> dict[str, "B
 
 def _require_searchable(key: str, monitor: str) -> None:
     name = key.lstrip("+")
-    for refused, reason in REFUSED.items():
+    for refused, reason in UNSEARCHABLE.items():
         is_below = name == refused or name.startswith(f"{refused}.")
-        if is_below and not (refused in LOSSES and monitor != "val/loss"):
+        if is_below and not (refused in LOSS_SETTINGS and monitor != "val/loss"):
             raise ConfigError(f"{key}: a search may not choose it: {reason}")
 
 
@@ -198,7 +198,7 @@ def pruning_callbacks(monitor: str) -> list["Callback"]:
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN or hydra.sweeper.get("trial") is None:
         return []
-    from ironore_lightning.sweep.study import pruning, read_settings
+    from ironore_lightning.sweep.optuna_study import pruning, read_settings
 
     settings = read_settings(hydra.sweeper)
     if settings.pruner == "none" or settings.trial is None:

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from ironore_lightning.data.features import build_features, build_target
-from ironore_lightning.data.market import build_market
+from ironore_lightning.data.market_cache import build_market
 from ironore_lightning.data.panel import build_panel
-from ironore_lightning.data.raw import read_raw
+from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.run_folder.layout import LEFT_BY_A_RUN
 
@@ -142,7 +142,7 @@ def ran(compose, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     market = market_of(config)
     before = bits_of(market)
-    run_experiment(config, folder, callbacks=(), checkpoint=None)
+    run_experiment(config, folder, callbacks=(), resume=False)
     assert market_of(config) is market  # and not one that the run has built for itself
     return config, market, before, folder
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from ironore_lightning.data.panel import Panel, build_panel
-from ironore_lightning.data.raw import RawData, read_raw
+from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.settings.data import DataSettings
 from ironore_lightning.settings.samples import TargetSettings
 

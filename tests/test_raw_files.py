@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from ironore_lightning.data.files import source_path
-from ironore_lightning.data.sources import read_contracts, read_source
+from ironore_lightning.data.raw_bytes import source_path
+from ironore_lightning.data.raw_files import read_contracts, read_source
 from ironore_lightning.data.tables import MISSING_MARKS
 from ironore_lightning.errors import DataError
 from ironore_lightning.settings.data import ContractsSettings, SourceSettings

@@ -10,7 +10,7 @@ import pytest
 
 from ironore_lightning.data.features import build_features
 from ironore_lightning.data.panel import build_panel
-from ironore_lightning.data.raw import read_raw
+from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.errors import ConfigError, DataError
 
 LEGS = ["price_65_m1", "price_62_m1"]

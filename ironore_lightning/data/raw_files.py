@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.data.files import listed, quoted, source_path
 from ironore_lightning.data.pickles import read_pickled_contracts
+from ironore_lightning.data.raw_bytes import listed, quoted, source_path
 from ironore_lightning.data.tables import (
     RawTable,
     parse_dates,

@@ -11,8 +11,8 @@ import pytest
 from ironore_lightning.evaluation.assessment import assess, skill_blocks
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.report.style import shorten
-from ironore_lightning.summary.figures import MOST_RANKED, Tuning, tuning_figures
 from ironore_lightning.summary.fold_figures import fold_figures
+from ironore_lightning.summary.trial_figures import MOST_RANKED, Tuning, tuning_figures
 
 NAMES = [
     "best_model",

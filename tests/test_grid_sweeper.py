@@ -17,14 +17,14 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf, open_dict
 
 from ironore_lightning.data.features import build_features, build_target
-from ironore_lightning.data.market import build_market
+from ironore_lightning.data.market_cache import build_market
 from ironore_lightning.data.splits import build_split
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.run_folder import status
-from ironore_lightning.run_folder.status import lock_folder
+from ironore_lightning.run_folder import lock
+from ironore_lightning.run_folder.lock import lock_folder
 from ironore_lightning.settings.samples import WalkForwardSplit
 from ironore_lightning.sweep.folds import with_all_folds
-from ironore_lightning.sweep.grid import GridSweeper, combinations, folder_name
+from ironore_lightning.sweep.grid_sweeper import GridSweeper, combinations, folder_name
 from ironore_lightning.sweep.sweeper import require_none_refused, with_values
 
 ROOT = Path(__file__).parents[1]
@@ -256,7 +256,7 @@ def hydra_context():
 @pytest.fixture
 def sweep(hydra_context, tmp_path, monkeypatch):
     """Sweep over a command line, and return the launcher."""
-    monkeypatch.setattr(status, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.1)
 
     def run(*arguments, params):
         overrides = [text for text in arguments if "," not in text and "(" not in text]

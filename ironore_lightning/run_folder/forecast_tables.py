@@ -13,7 +13,6 @@ from ironore_lightning.data.splits import SEGMENTS
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.forecasts import BOUNDS, Forecasts
 from ironore_lightning.files import read_bytes, short_reason
-from ironore_lightning.run_folder.layout import require_local_files
 
 LARGEST = {"log_return": 1e4, "simple_return": 1e6, "given": 1e38}
 """What no number of a finished run exceeds, by the kind of its target: its price would overflow, or
@@ -52,7 +51,6 @@ def read_predictions(folder: Path, kind: str) -> pd.DataFrame:
     Raises:
         ConfigError: If the file is missing, or is no table of such a run.
     """
-    require_local_files(folder)
     with _table(folder / "predictions.csv", kind) as table:
         _require_whole(table[["actual", "forecast"]])
         place = table["segment"].map({name: number for number, name in enumerate(SEGMENTS)})

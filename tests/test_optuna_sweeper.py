@@ -21,11 +21,13 @@ from optuna.trial import TrialState
 
 from ironore_lightning.errors import ConfigError, RunPruned, TrainingError
 from ironore_lightning.files import write_json
-from ironore_lightning.run_folder import status
-from ironore_lightning.run_folder.status import Status, lock_folder, read_status, run_attempt
-from ironore_lightning.sweep import study as studies
-from ironore_lightning.sweep.search import OptunaSweeper, search_space
-from ironore_lightning.sweep.study import SearchSettings, ask, pruning, read_settings, tell
+from ironore_lightning.run_folder import lock
+from ironore_lightning.run_folder.attempt import run_attempt
+from ironore_lightning.run_folder.lock import lock_folder
+from ironore_lightning.run_folder.status import Status, read_status
+from ironore_lightning.sweep import optuna_study as studies
+from ironore_lightning.sweep.optuna_study import SearchSettings, ask, pruning, read_settings, tell
+from ironore_lightning.sweep.optuna_sweeper import OptunaSweeper, search_space
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {
@@ -457,7 +459,7 @@ def hydra_context():
 @pytest.fixture
 def search(hydra_context, tmp_path, monkeypatch):
     """Search over a command line, and return the launcher."""
-    monkeypatch.setattr(status, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.1)
 
     def run(*arguments, **changes):
         sweeper = OptunaSweeper(**{**SETTINGS, **changes})

@@ -31,7 +31,7 @@ from ironore_lightning.errors import (
 )
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import TEST_RESULTS, open_streams, print_safely, silence
-from ironore_lightning.run_folder.status import CONFIG_PLACES_HINT
+from ironore_lightning.run_folder.attempt import CONFIG_PLACES_HINT
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ def _one_line(error: Exception) -> str:
     """Say in our words what Hydra says in several lines."""
     text = " ".join(str(error).split()) or type(error).__name__
     # The settings take a fifth of a second to import, which --help and TAB do not have.
-    from ironore_lightning.settings.composition import unknown_key, unresolved
+    from ironore_lightning.settings.checking import unknown_key, unresolved
 
     if isinstance(error, OmegaConfBaseException):
         return unresolved(error)

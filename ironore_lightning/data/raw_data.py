@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.data.files import quoted, read_bytes, source_path
-from ironore_lightning.data.neutral import write_neutral_drivers
+from ironore_lightning.data.filler_drivers import write_neutral_drivers
+from ironore_lightning.data.raw_bytes import quoted, read_bytes, source_path
+from ironore_lightning.data.raw_files import read_contracts, read_source, read_table
 from ironore_lightning.data.simulation import simulate_market, write_market
-from ironore_lightning.data.sources import read_contracts, read_source, read_table
 from ironore_lightning.data.trading_days import read_holidays
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.settings.data import DataSettings, FileSettings

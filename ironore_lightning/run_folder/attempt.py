@@ -1,0 +1,212 @@
+"""One attempt at a run: it starts, resumes, or has finished before, and its end is written."""
+
+import datetime
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ironore_lightning.errors import ConfigError, RunPruned, exit_status, machine_errors
+from ironore_lightning.files import read_json, write_json
+from ironore_lightning.run_folder.layout import LEFT_BY_A_RUN, LOG_FILE, RESULTS_FILE, STATUS_FILE
+from ironore_lightning.run_folder.lock import is_helper_process, lock_folder
+from ironore_lightning.run_folder.status import (
+    COMPLETE,
+    FAILED,
+    INTERRUPTED,
+    PRUNED,
+    RUNNING,
+    Status,
+    last_status,
+)
+
+log = logging.getLogger(__name__)
+
+
+CONFIG_PLACES_HINT = (
+    "if its command had --config-dir, --config-name or hydra.searchpath, give them beside resume="
+)
+"""What to try where the settings of a run are not found again."""
+
+
+class RunAttempt:
+    """One try at the run of a folder, which is locked meanwhile.
+
+    Attributes:
+        status: What it is now; before `start`, what an earlier try left.
+
+    Args:
+        folder: Of the run.
+        resume: Whether it may only go on: then its status stays until `start`.
+    """
+
+    def __init__(self, folder: Path, *, resume: bool = False) -> None:
+        """Look at what is there."""
+        self.folder = folder
+        self.resume = resume
+        self.has_started = False
+        self.began = time.monotonic()
+        self.status = last_status(folder)
+
+    def finished(self, settings: Mapping[str, Any]) -> float | None:
+        """Return the objective if these settings have run to the end in this folder.
+
+        Raises:
+            ConfigError: If the folder holds a finished run of other settings.
+        """
+        if self.status.state != COMPLETE or not (self.folder / RESULTS_FILE).exists():
+            return None
+        before = read_json(self.folder / RESULTS_FILE, dict[str, Any]).get("settings")
+        if before != settings:
+            known = before if isinstance(before, dict) else {}
+            keys = ", ".join(_differences(settings, known)) or "keys of another version"
+            raise ConfigError(
+                f"{self.folder} holds a finished run that differs in {keys}; choose another folder "
+                "(hydra.sweep.dir for a multirun, hydra.run.dir for one run)"
+            )
+        log.info("%s has finished before; nothing is run again", self.folder)
+        return self.status.objective
+
+    def start(self, settings: Mapping[str, Any]) -> bool:
+        """Say that the run has started.
+
+        Args:
+            settings: Of the run.
+
+        Returns:
+            Whether the run resumes from the last checkpoint of an earlier try with the same
+            settings; if not, everything that such a try has left is removed.
+
+        Raises:
+            ConfigError: If it was to go on and cannot.
+        """
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        checkpoint = self.folder / "checkpoints" / "last.ckpt"
+        if self.resume:
+            _require_resumable(self.folder, self.status, digest)
+        self.has_started = True
+        if self.status.is_resumable and self.status.settings == digest and checkpoint.exists():
+            if not is_helper_process():
+                log.info("%s was interrupted and goes on from its last epoch", self.folder)
+                going = replace(self.status, state=RUNNING, ended=None, error=None)
+                self._become(replace(going, exit_status=None))
+            return True
+        if not is_helper_process():
+            _remove_leftovers(self.folder, self.status)
+            self._become(Status(RUNNING, settings=digest, started=_now()))
+        return False
+
+    def complete(self, objective: float) -> None:
+        """Say that everything is written.
+
+        Raises:
+            FileNotFoundError: If the results, or the whole folder, are not there.
+        """
+        if not is_helper_process():
+            (self.folder / RESULTS_FILE).stat()
+        self._become(replace(self.status, state=COMPLETE, objective=objective, exit_status=0))
+
+    def stop(self, error: BaseException) -> None:
+        """Say why the run did not end; a finished run of the same folder stays finished."""
+        if self.status.state == COMPLETE or (self.resume and not self.has_started):
+            return
+        if isinstance(error, RunPruned):
+            self._become(replace(self.status, state=PRUNED, error=str(error), exit_status=0))
+        elif isinstance(error, Exception):
+            message = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            known = exit_status(error)
+            self._become(replace(self.status, state=FAILED, error=message, exit_status=known))
+        else:
+            status = error.code if isinstance(error, SystemExit) else 130
+            known = status % 256 if isinstance(status, int) else 1
+            self._become(replace(self.status, state=INTERRUPTED, error=None, exit_status=known))
+
+    def _become(self, status: Status) -> None:
+        if status.state != RUNNING:
+            worked = (self.status.seconds or 0.0) + time.monotonic() - self.began
+            status = replace(status, ended=_now(), seconds=round(worked, 3))
+        if not is_helper_process():
+            write_json(self.folder / STATUS_FILE, asdict(status))
+        self.status = status  # only now: a run whose end could not be written has not ended
+
+
+@contextmanager
+def run_attempt(folder: Path, *, resume: bool = False) -> Iterator[RunAttempt]:
+    """Hold a run folder, and write how the run ended however it ends.
+
+    Args:
+        folder: Of the run.
+        resume: Whether what is there may only go on.
+
+    Raises:
+        ConfigError: If another process works in the folder, or its status cannot be read.
+        MachineError: For whatever the operating system refused.
+    """
+    with nullcontext() if is_helper_process() else lock_folder(folder):
+        this = RunAttempt(folder, resume=resume)
+        try:
+            with machine_errors(folder):
+                yield this
+        except BaseException as error:
+            # Where the disk is full, its status stays `running`: without its process, interrupted.
+            with suppress(OSError, MemoryError):
+                this.stop(error)
+            raise
+
+
+def _remove_leftovers(folder: Path, status: Status) -> None:
+    if not (folder / STATUS_FILE).exists():
+        return
+    if status.state in {RUNNING, INTERRUPTED} and (folder / LOG_FILE).exists():
+        os.truncate(folder / LOG_FILE, 0)  # its lines come again; of a failure they stay
+    for name in LEFT_BY_A_RUN:
+        path = folder / name
+        is_folder = path.is_dir() and not path.is_symlink()
+        shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
+
+
+def _require_resumable(folder: Path, status: Status, digest: str) -> None:
+    """Raise `ConfigError` for a run that must not be continued."""
+    if reason := _why_not_resumable(folder, status, digest):
+        raise ConfigError(
+            f"resume: {folder} cannot go on: {reason}; nothing was removed; start it anew with its "
+            "own command, whose settings .hydra/overrides.yaml holds"
+        )
+
+
+def _why_not_resumable(folder: Path, status: Status, digest: str) -> str | None:
+    """Say why a run cannot go on; without a last checkpoint it begins anew."""
+    if status.state == COMPLETE:
+        return f"it has finished, but {RESULTS_FILE} is missing"
+    if not status.is_resumable:
+        return f"it ended by itself ({status.state}: {' '.join((status.error or '').split())})"
+    has_begun = (folder / "checkpoints" / "last.ckpt").exists()
+    if status.settings != digest and (has_begun or status.settings is not None):
+        return (
+            "its settings are not those that it was started with; has conf/ been changed? "
+            f"{CONFIG_PLACES_HINT}"
+        )
+    return None
+
+
+def _differences(ours: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Name the keys of ours, dotted, that another tree has otherwise; what only that has stays."""
+    names: list[str] = []
+    for key in sorted(ours):
+        mine, its = ours[key], other.get(key)
+        if isinstance(mine, Mapping) and isinstance(its, Mapping):
+            names += _differences(mine, its, f"{prefix}{key}.")
+        elif mine != its:
+            names.append(f"{prefix}{key}")
+    return names
+
+
+def _now() -> str:
+    return datetime.datetime.now(tz=datetime.UTC).astimezone().isoformat(timespec="milliseconds")

@@ -1,0 +1,60 @@
+"""The lock on a run folder, which ends with its process, and who holds it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ironore_lightning.errors import ConfigError, machine_errors
+from ironore_lightning.process.interrupts import raise_on_interrupt
+from ironore_lightning.run_folder.layout import LOCK_FILE
+
+PATIENCE_SECONDS = 5.0
+"""How long to wait for a folder, which a summary holds for a moment to see whether it is free."""
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Lock a folder; the lock ends with the process, however that ends.
+
+    Raises:
+        ConfigError: If another process holds it.
+        MachineError: If the folder or its lock cannot be written.
+    """
+    raise_on_interrupt()
+    lock = FileLock(folder / LOCK_FILE)
+    with machine_errors(folder / LOCK_FILE):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=PATIENCE_SECONDS)
+        except Timeout:
+            raise ConfigError(
+                f"{folder}: another process works in this folder; wait for it or choose another one"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_helper_process() -> bool:
+    """Return whether lightning started this process to help another one, which keeps the record.
+
+    A rank that anybody else has set is gone since this package was imported.
+    """
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process holds the lock of a folder; to look needs no right to write."""
+    path = folder / LOCK_FILE
+    try:
+        if path.is_file():
+            with path.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # held, or of another user: its status says running
+        return True
+    return False
