@@ -12,12 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from scipy.stats import t
 from sklearn.linear_model import Ridge
 
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.evaluation.metrics import correlation, direction_hits, guessing_band
+from ironore_lightning.evaluation.metrics import correlation, count_hits, guessing_band
 from ironore_lightning.evaluation.significance import clark_west
 
 Array = npt.NDArray[Any]
@@ -76,11 +75,11 @@ def correlations_with_later_returns(
         scored = []
         for lead, values, outcome, overlap in _pairs(features[name], target, horizon):
             both = (values.notna() & outcome.notna()).to_numpy()
-            found = correlation(values.to_numpy()[both], outcome.to_numpy()[both]) or 0.0
+            value = correlation(values.to_numpy()[both], outcome.to_numpy()[both]) or 0.0
             limit = max(too_large, _significant_correlation(both.sum() / overlap))
-            scored.append((abs(found) - limit, found, lead, both.sum() >= fewest_rows))
-        excess, found, lead, is_enough = max(scored, key=itemgetter(0))
-        rows.append((found, lead, excess >= 0 and bool(is_enough)))
+            scored.append((abs(value) - limit, value, lead, both.sum() >= fewest_rows))
+        excess, value, lead, is_enough = max(scored, key=itemgetter(0))
+        rows.append((value, lead, excess >= 0 and bool(is_enough)))
     columns = ["correlation", "lead", "is_suspect"]
     return pd.DataFrame(rows, columns=columns, index=features.columns)
 
@@ -202,9 +201,7 @@ def segment_returns(module: WindowDataModule, segment: str) -> Array:
 
 
 def _has_skill(forecast: Array, actual: Array, horizon: int) -> bool:
-    hits, days = (
-        int(count) for count in direction_hits(*map(torch.from_numpy, (forecast, actual)))
-    )
+    hits, days = count_hits(forecast, actual)
     zeros = np.zeros(len(actual))
     p_value = clark_west(forecast, actual, benchmark=zeros, horizon=horizon).p_value
     if p_value is None or not days:

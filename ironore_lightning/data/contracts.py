@@ -133,8 +133,8 @@ def _hold(closes: pd.DataFrame, settings: FuturesSettings, *, name: str) -> _Hol
     trading = closes.dropna(how="all")
     index = pd.DatetimeIndex(trading.index)
     months = pd.PeriodIndex(closes.columns)
-    wanted = index.to_period("M") + settings.month_offset
-    column = months.get_indexer(wanted)
+    held_months = index.to_period("M") + settings.month_offset
+    column = months.get_indexer(held_months)
     prices = trading.to_numpy(dtype=np.float64)
     price = np.where(column >= 0, prices[np.arange(len(index)), column], np.nan)
     priced = np.flatnonzero(np.isfinite(price))
@@ -143,7 +143,7 @@ def _hold(closes: pd.DataFrame, settings: FuturesSettings, *, name: str) -> _Hol
             f"{name}: no contract has a price {settings.month_offset} month(s) before its own "
             "month, so none can be held"
         )
-    _require_no_gap(index, wanted, price, first=priced[0], settings=settings, name=name)
+    _require_no_gap(index, held_months, price, first=priced[0], settings=settings, name=name)
     column = column[priced]
     changes = np.flatnonzero(np.diff(column)) + 1
     starts = np.concatenate([[0], changes])
@@ -154,7 +154,7 @@ def _hold(closes: pd.DataFrame, settings: FuturesSettings, *, name: str) -> _Hol
 
 def _require_no_gap(
     index: pd.DatetimeIndex,
-    wanted: pd.PeriodIndex,
+    held_months: pd.PeriodIndex,
     price: Floats,
     *,
     first: int,
@@ -168,7 +168,7 @@ def _require_no_gap(
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
         if end - begin > settings.bridge_days:
             raise _GapError(
-                f"{name}: contract {wanted[begin]} is held but has no price from "
+                f"{name}: contract {held_months[begin]} is held but has no price from "
                 f"{index[begin].date()} to {index[end - 1].date()} ({end - begin} trading "
                 f"day(s), data.futures.bridge_days allows {settings.bridge_days})"
             )
@@ -255,8 +255,8 @@ def _base_price(holding: _Holding, price: Floats, *, ratio: Floats) -> Floats:
     """
     base = np.concatenate([[np.nan], price[:-1]])
     rolled = holding.starts[1:]
-    own = holding.price(rolled - 1, holding.spell[rolled])
-    base[rolled] = np.where(np.isfinite(own), own, base[rolled] * ratio)
+    newer = holding.price(rolled - 1, holding.spell[rolled])
+    base[rolled] = np.where(np.isfinite(newer), newer, base[rolled] * ratio)
     return base
 
 

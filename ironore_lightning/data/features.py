@@ -75,15 +75,15 @@ def _outcome_days(panel: Panel, value: pd.Series, horizon: int) -> pd.Series:
 
 def _outcome(panel: Panel, settings: TargetSettings) -> pd.Series:
     # A filled-forward value is the target of another day.
-    own = panel.values[settings.series].where(panel.staleness[settings.series] == 0)
+    observed = panel.values[settings.series].where(panel.staleness[settings.series] == 0)
     if settings.kind == "given":
-        return own
+        return observed
     ahead = range(1, settings.horizon + 1)
     if settings.series in panel.log_returns:
         daily = 100 * panel.log_returns[settings.series]
     else:
-        _require_positive(own)
-        daily = 100 * np.log(own).diff()
+        _require_positive(observed)
+        daily = 100 * np.log(observed).diff()
     outcome = sum((daily.shift(-days) for days in ahead), start=0.0 * daily.fillna(0.0))
     if settings.series in panel.breaks:
         breaks = panel.breaks[settings.series].astype(float)

@@ -75,7 +75,7 @@ class Panel:
         ]
 
     def require_column(self, name: str, *, key: str) -> None:
-        """Raise `ConfigError` unless the panel has a column `name`, asked for by setting `key`.
+        """Raise `ConfigError` unless the panel has a column `name`, which the setting `key` names.
 
         Raises:
             DataError: If the file has the column, but it cannot be used.
@@ -119,8 +119,8 @@ def build_panel(
     _require_column(target.series, [*legs, *drivers], raw.unusable, key=key)
     days, by_file = _shared_days(raw, legs, data)
     if target.series in drivers:
-        own, file = drivers[target.series]
-        by_file[file] = pd.DatetimeIndex(own.index)
+        values, file = drivers[target.series]
+        by_file[file] = pd.DatetimeIndex(values.index)
         days = _days_of_target(drivers[target.series], days, target)
     require_trading_days(days, by_file)
     _require_no_holiday(days, raw.holidays, f"{data.holidays}: {target.series}")
@@ -199,12 +199,13 @@ def _days_of_target(
 
 
 def _require_no_holiday(
-    days: pd.DatetimeIndex, holidays: Sequence[datetime.date], what: str
+    days: pd.DatetimeIndex, holidays: Sequence[datetime.date], series: str
 ) -> None:
     traded = days[days.isin(pd.DatetimeIndex(list(holidays)))]
     if len(traded):
         raise DataError(
-            f"{what} has a price on the holiday {traded[0].date()}; is it a file of another market?"
+            f"{series} has a price on the holiday {traded[0].date()}; "
+            "is it a file of another market?"
         )
 
 

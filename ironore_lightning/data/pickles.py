@@ -76,9 +76,9 @@ def read_pickled_contracts(path: Path) -> dict[pd.Period, pd.Series]:
             names something that such a dict does not need, or holds something else.
     """
     raw = read_bytes(path)
-    found = _load(path.name, raw)
+    loaded = _load(path.name, raw)
     try:
-        return _contracts(found, max_rows=len(raw) // _FEWEST_BYTES)
+        return _contracts(loaded, max_rows=len(raw) // _FEWEST_BYTES)
     except DataError as error:
         raise DataError(f"{path.name}: {error}; {_EXPECTED}") from None
     except MemoryError:
@@ -185,14 +185,14 @@ def _require_plain_keys(opcode: str, taken: Sequence[str]) -> None:
             raise DataError(f"a key is neither a text nor an object ({maker}); {_EXPECTED}")
 
 
-def _contracts(found: object, *, max_rows: int) -> dict[pd.Period, pd.Series]:
+def _contracts(loaded: object, *, max_rows: int) -> dict[pd.Period, pd.Series]:
     """Return the contracts of a loaded dict, in ascending order."""
-    if not isinstance(found, dict):
-        raise DataError(f"holds a {type(found).__name__}")
-    if not found:
+    if not isinstance(loaded, dict):
+        raise DataError(f"holds a {type(loaded).__name__}")
+    if not loaded:
         raise DataError("holds an empty dict")
     contracts: dict[pd.Period, pd.Series] = {}
-    for key, value in found.items():
+    for key, value in loaded.items():
         month = _month(key)
         if month in contracts:
             raise DataError(f"contract {month} is there twice")

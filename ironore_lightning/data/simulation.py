@@ -328,11 +328,11 @@ class DriverProcess:
     mean: float
     """In the driver's unit, like every value that is not a share."""
     persistence: float
-    """Share of the distance from the mean that is left a row later."""
+    """Share of the distance from the mean that remains one row later."""
     deviation: float
     """Standard deviation of its own shocks per row."""
     response: float = 0.0
-    """Move on a day on which the 62 % spot price gains 1 %; 0 is independent of the market."""
+    """Move per 1 % gain of the 62 % spot price; 0 is independent of the market."""
     positive: bool = False
     """Whether the distance from the mean acts on the logarithm, so that no value is below 0."""
     decimals: int

@@ -188,13 +188,13 @@ def _join_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> pd.D
         dates = pd.DatetimeIndex(prices.index)
         if dates.hasnans:
             raise DataError(f"{file}: column {month}: a price without a date")
-        for wrong, what in (
+        for wrong, problem in (
             (dates != dates.normalize(), "has a time of day, expected one price a day"),
             (dates.duplicated(), "is there twice"),
             (np.isinf(prices.to_numpy()), "has an infinite price"),
         ):
             if wrong.any():
-                raise DataError(f"{file}: column {month}: {dates[int(wrong.argmax())]} {what}")
+                raise DataError(f"{file}: column {month}: {dates[int(wrong.argmax())]} {problem}")
     frame = pd.concat(dict(contracts), axis=1, sort=True)
     frame.columns = pd.PeriodIndex(list(contracts), freq="M")
     return frame.rename_axis(index="date")
@@ -236,7 +236,7 @@ def _require_expired(file: str, prices: pd.Series) -> None:
 
 
 def _require_similar(
-    file: str, frame: pd.DataFrame, others: NDArray[np.float64], what: str
+    file: str, frame: pd.DataFrame, others: NDArray[np.float64], label: str
 ) -> None:
     """Raise at the first price that is too far from that of `others`, (T, C)."""
     prices = frame.to_numpy(dtype=np.float64)
@@ -247,7 +247,7 @@ def _require_similar(
         row, column = wrong[0]
         raise DataError(
             f"{file}: column '{frame.columns[column]}', {frame.index[row]:%Y-%m-%d}: the price is "
-            f"{prices[row, column]:g} and {what} {others[row, column]:g}; is a decimal point lost?"
+            f"{prices[row, column]:g} and {label} {others[row, column]:g}; is a decimal point lost?"
         )
 
 

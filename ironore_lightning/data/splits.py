@@ -118,16 +118,16 @@ def _require_samples(
     dated = int(target["date"].notna().sum())
     for segment in SEGMENTS:
         rows = split.rows(segment)
-        found = len(sample_origins(target, rows, sequence_length))
-        if not found:
+        count = len(sample_origins(target, rows, sequence_length))
+        if not count:
             raise ConfigError(
                 f"split: the {segment} segment holds no sample: {len(rows)} of {dated} rows are "
                 f"its own, {horizon - 1} before a border overlap it (target.horizon), and a window "
                 f"reads {sequence_length}"
             )
-        if segment == "train" and found < horizon:
+        if segment == "train" and count < horizon:
             raise ConfigError(
-                f"split: the train segment holds {found} samples, fewer than the {horizon} days of "
+                f"split: the train segment holds {count} samples, fewer than the {horizon} days of "
                 "target.horizon; no outcome would be known when validation begins"
             )
 

@@ -93,9 +93,9 @@ def _uncalculated(xml: bytes, *, zero_is_no_value: bool) -> dict[int, str]:
     from openpyxl.xml.constants import SHEET_MAIN_NS
     from openpyxl.xml.functions import iterparse
 
-    found: dict[int, str] = {}
+    cell_names: dict[int, str] = {}
     if not any(mark in xml for mark in (b"<f", b":f")):
-        return found  # most sheets hold no formula, and this is ten times as fast
+        return cell_names  # most sheets hold no formula, and this is ten times as fast
     namespaces = {"": SHEET_MAIN_NS}
     no_value = ("", "0") if zero_is_no_value else ("",)
     for _, row in iterparse(io.BytesIO(xml)):
@@ -112,6 +112,6 @@ def _uncalculated(xml: bytes, *, zero_is_no_value: bool) -> dict[int, str]:
                 )
                 first, _, last, _ = range_boundaries(filled)
                 for column in range(first, last + 1):
-                    found.setdefault(column - 1, reference)
+                    cell_names.setdefault(column - 1, reference)
         row.clear()
-    return found
+    return cell_names

@@ -24,7 +24,7 @@ class ScoredDays:
     """Forecasts and outcomes of some days.
 
     Attributes:
-        frame: One row a day in time order: `date` of the outcome, `actual` and `forecast` (per
+        frame: One row per day in time order: `date` of the outcome, `actual` and `forecast` (per
             cent), `is_roll` (the contract changes at the close of the origin) and, to score
             intervals, their bounds `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent, NaN
             where unknown).

@@ -189,23 +189,23 @@ def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
     """
     if findings.model.scores.num_days < settings.min_days:
         return None
-    found, scores = [], findings.model.scores
+    suspicions, scores = [], findings.model.scores
     enough = scores.num_days >= settings.suspect_days
     lead = (scores.direction_accuracy or 0) - (scores.base_rate or 0)
     if enough and lead >= settings.suspect_accuracy - 50:
-        found.append(
+        suspicions.append(
             f"direction {scores.direction_accuracy:.1f} % on {scores.num_days} days, "
             f"{lead:.1f} beyond the base rate"
         )
     if (scores.correlation or 0) >= settings.suspect_ic:
-        found.append(f"correlation {scores.correlation:.2f}")
+        suspicions.append(f"correlation {scores.correlation:.2f}")
     if min(scores.r2_zero or 0, scores.r2_mean or 0) >= settings.suspect_r2:
-        found.append(f"R2 against zero {scores.r2_zero:.3f}")
-    if not found:
+        suspicions.append(f"R2 against zero {scores.r2_zero:.3f}")
+    if not suspicions:
         return None
     return (
-        f"Too good to be true ({', '.join(found)}): run python -m ironore_lightning.audit with the "
-        "same settings before anybody sees this."
+        f"Too good to be true ({', '.join(suspicions)}): run python -m ironore_lightning.audit "
+        "with the same settings before anybody sees this."
     )
 
 

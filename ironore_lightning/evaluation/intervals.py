@@ -229,9 +229,9 @@ def christoffersen_independence(missed: Flags) -> LikelihoodRatio | None:
     if 0 in (sum(from_hit), sum(from_miss)):
         return None
     hits, misses = (a + b for a, b in zip(from_hit, from_miss, strict=True))
-    same = _log_likelihood(hits, misses, misses / (hits + misses))
-    own = sum(_log_likelihood(hit, miss, miss / (hit + miss)) for hit, miss in transitions)
-    return _likelihood_ratio(same, own)
+    restricted = _log_likelihood(hits, misses, misses / (hits + misses))
+    unrestricted = sum(_log_likelihood(hit, miss, miss / (hit + miss)) for hit, miss in transitions)
+    return _likelihood_ratio(restricted, unrestricted)
 
 
 def interval_scores(
@@ -313,8 +313,8 @@ def _log_likelihood(hits: int, misses: int, miss_rate: float) -> float:
     return float(xlogy(hits, 1 - miss_rate) + xlogy(misses, miss_rate))
 
 
-def _likelihood_ratio(restricted: float, free: float) -> LikelihoodRatio:
-    statistic = max(2 * (free - restricted), 0.0)
+def _likelihood_ratio(restricted: float, unrestricted: float) -> LikelihoodRatio:
+    statistic = max(2 * (unrestricted - restricted), 0.0)
     return LikelihoodRatio(statistic, float(chi2.sf(statistic, 1)))
 
 

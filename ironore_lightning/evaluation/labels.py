@@ -92,7 +92,7 @@ def direction_sentence(scores: Scores) -> str:
     """Return a sentence that compares the direction accuracy with guessing and a constant sign."""
     if scores.direction_accuracy is None:
         return "No test day moved, so there was no direction to forecast."
-    assert scores.guessing_low is not None  # these are known as soon as a day moved
+    assert scores.guessing_low is not None  # known if a day moved
     assert scores.guessing_high is not None
     assert scores.up_share is not None
     mostly_up = scores.up_share >= 100 - scores.up_share
@@ -100,7 +100,7 @@ def direction_sentence(scores: Scores) -> str:
     share = scores.up_share if mostly_up else 100 - scores.up_share
     is_same = scores.days_apart == scores.direction_days
     where = "as many days" if is_same else f"the {scores.days_apart} whose returns do not overlap"
-    found = (
+    facts = (
         f"Direction was right on {scores.direction_hits} of {scores.direction_days} test days "
         f"({scores.direction_accuracy:.1f} %); guessing reaches {scores.guessing_low:.1f} to "
         f"{scores.guessing_high:.1f} % on {where}, and always saying {constant} reaches "
@@ -108,10 +108,10 @@ def direction_sentence(scores: Scores) -> str:
     )
     if scores.direction_accuracy > scores.guessing_high:
         than = "beyond a constant" if scores.direction_accuracy > share else "like a constant"
-        return f"{found}: more than guessing, {than}."
+        return f"{facts}: more than guessing, {than}."
     if scores.direction_accuracy < scores.guessing_low:
-        return f"{found}: worse than guessing."
-    return f"{found}: by itself this cannot be told from a coin toss."
+        return f"{facts}: worse than guessing."
+    return f"{facts}: by itself this cannot be told from a coin toss."
 
 
 def _rank(value: float, bounds: tuple[float, float], words: tuple[str, str, str]) -> str:

@@ -156,9 +156,9 @@ def model_confidence_set(
 
     confidence_set = MCS(distinct, size, reps, block_size, method="R", seed=seed)
     confidence_set.compute()
-    found = confidence_set.pvalues["Pvalue"]
+    by_column = confidence_set.pvalues["Pvalue"]
     p_values = {
-        name: float(found[column]) for name, column in zip(names, columns.flat, strict=True)
+        name: float(by_column[column]) for name, column in zip(names, columns.flat, strict=True)
     }
     return ConfidenceSet(tuple(name for name in names if p_values[name] > size), {**p_values}, "")
 
@@ -214,8 +214,8 @@ def _scores(forecast: Floats, actual: Floats) -> Floats:
 
 
 def _annual_sharpe(profit: Floats, *, horizon: int) -> Floats:
-    found = moments(profit)
-    return np.array([sqrt(TRADING_DAYS / horizon) * found.sharpe if found else np.nan])
+    period = moments(profit)
+    return np.array([sqrt(TRADING_DAYS / horizon) * period.sharpe if period else np.nan])
 
 
 def _score_intervals(

@@ -340,8 +340,8 @@ def _superior_ability(trials: _Trials, *, reps: int, seed: int) -> _Result:
     zero = actual**2
     losses = {name: (actual - forecast) ** 2 for name, forecast in trials.forecasts.items()}
     block = block_length((zero - losses[trials.chosen])[:, None], horizon=trials.days.horizon)
-    found = superior_ability(losses, benchmark=zero, block_size=block, reps=reps, seed=seed)
-    return _Result(found.p_value, f"superior ability {found.note}" if found.note else "")
+    test = superior_ability(losses, benchmark=zero, block_size=block, reps=reps, seed=seed)
+    return _Result(test.p_value, f"superior ability {test.note}" if test.note else "")
 
 
 def _gross_profits(trials: _Trials) -> dict[str, Floats]:
@@ -362,7 +362,7 @@ def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
         return _Deflation(notes=(f"Sharpe ratios undefined: fewer than {MIN_PERIODS} profits",))
     table = np.column_stack(list(profits.values()))
     effective = effective_trials(table) * trials.num_trials / len(profits)
-    sharpes = [found.sharpe for found in map(moments, table.T) if found]
+    sharpes = [period.sharpe for period in map(moments, table.T) if period]
     variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 0.0
     # Correlated trials vary little; using their effective number would correct for that twice.
     benchmark = expected_best_sharpe(variance=variance, num_trials=trials.num_trials)
@@ -376,11 +376,11 @@ def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
 def _deflated_sharpe(profit: Floats, benchmark: float, horizon: int) -> _Deflation:
     """Compare profits, shape (P,), with a benchmark Sharpe ratio of one period."""
     annual = sqrt(TRADING_DAYS / horizon)
-    found = moments(profit)
-    if found is None:
+    period = moments(profit)
+    if period is None:
         note = "Sharpe ratio undefined: the profit of the chosen trial never changes"
         return _Deflation(expected_best_sharpe=annual * benchmark, notes=(note,))
-    shape = found._asdict()
+    shape = period._asdict()
     probability = probabilistic_sharpe(**shape, benchmark=benchmark, num_periods=len(profit))
     periods = minimum_track_record(**shape, benchmark=0.0, confidence=CONFIDENCE)
     notes = []
@@ -389,7 +389,7 @@ def _deflated_sharpe(profit: Floats, benchmark: float, horizon: int) -> _Deflati
     if periods is None:
         notes.append("minimum track record undefined: the Sharpe ratio is not above zero")
     return _Deflation(
-        sharpe=annual * found.sharpe,
+        sharpe=annual * period.sharpe,
         expected_best_sharpe=annual * benchmark,
         deflated_sharpe=probability,
         minimum_track_record_days=None if periods is None else ceil(periods) * horizon,
@@ -410,12 +410,12 @@ def _overfitting(trials: _Trials) -> _Result:
     # Equals a^2 - (a - f)^2, without its cancellation.
     forecasts = trials.forecasts.values()
     gains = np.column_stack([forecast * (2 * actual - forecast) for forecast in forecasts])
-    found = backtest_overfitting(gains, num_blocks=blocks)
-    if found is None:
+    probability = backtest_overfitting(gains, num_blocks=blocks)
+    if probability is None:
         return _Result(None, "overfitting undefined: all trials are equally good on every day")
     is_coarse = num_scored < MIN_RANKED_TRIALS
     return _Result(
-        found, f"overfitting coarse: ranks among {num_scored} trials" if is_coarse else ""
+        probability, f"overfitting coarse: ranks among {num_scored} trials" if is_coarse else ""
     )
 
 

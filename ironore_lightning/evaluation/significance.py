@@ -241,8 +241,10 @@ def clopper_pearson(hits: int, num_days: int, *, coverage: float, horizon: int =
         return Interval(None, None, None, "undefined: no day moved")
     apart = max(num_days // horizon, 1)
     test = binomtest(round(hits * apart / num_days), apart)
-    found = test.proportion_ci(confidence_level=coverage, method="exact")
-    return Interval(100 * hits / num_days, 100 * float(found.low), 100 * float(found.high), "")
+    interval = test.proportion_ci(confidence_level=coverage, method="exact")
+    return Interval(
+        100 * hits / num_days, 100 * float(interval.low), 100 * float(interval.high), ""
+    )
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:

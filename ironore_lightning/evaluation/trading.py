@@ -75,7 +75,7 @@ class TradingResult:
         num_periods: Number of profits, the n of the Sharpe ratio; each lasts `horizon` days.
         num_days: Days that they last together.
         total_return: Compounded, per cent of the starting capital; -100 is a total loss.
-        mean_day: Mean profit a day, per cent of the day's capital.
+        mean_day: Mean profit per day, per cent of the day's capital.
         annual_return: `mean_day` times 252, not compounded, per cent.
         annual_volatility: Standard deviation of the profits (divisor n - 1) over a year, per cent.
         sharpe: `annual_return` over `annual_volatility`; futures have no riskless rate to subtract.
@@ -392,12 +392,12 @@ def _annual_volatility(profit: Floats, horizon: int) -> float | None:
 
 def _sharpe(profit: Floats, horizon: int) -> tuple[float | None, float | None]:
     """Return the annual Sharpe ratio and its standard error, or None if profits are constant."""
-    found = moments(profit)
-    if found is None:
+    period = moments(profit)
+    if period is None:
         return None, None
-    error = sharpe_error(**found._asdict(), num_periods=len(profit))
+    error = sharpe_error(**period._asdict(), num_periods=len(profit))
     annual = math.sqrt(TRADING_DAYS / horizon)
-    return annual * found.sharpe, annual * error
+    return annual * period.sharpe, annual * error
 
 
 def _hit_rate(book: _Book) -> float | None:

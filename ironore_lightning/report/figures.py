@@ -195,7 +195,7 @@ def _emptier_corner(days: _Days, limit: float) -> Corner:
 
 
 def _draw_quadrants(axes: Axes, days: _Days, width: float, height: float) -> None:
-    """Draw all days on axes that reach ``width`` and ``height`` (per cent) on both sides of zero."""
+    """Draw all days on axes that reach ``width`` and ``height``, per cent, on either side."""
     for sign, label in ((1.0, "quadrants of the right sign"), (-1.0, "_lower left")):
         axes.fill_between(
             [0, sign * width], 0, sign * height, color=RIGHT, alpha=0.10, linewidth=0, label=label

@@ -45,11 +45,11 @@ from ironore_lightning.summary.sensitivity import (
     SEED,
     as_numbers,
     best_so_far,
-    choices,
-    comparable,
-    completed,
+    comparable_runs,
+    complete_runs,
     importance,
     is_wide,
+    searched_settings,
     short_names,
 )
 
@@ -143,7 +143,7 @@ def _spread_text(row: pd.Series) -> str:
 
 def _labels(tuning: Tuning, trials: pd.Series) -> tuple[list[str], str]:
     """Return one label per trial, by its settings if names are long, and a remark on that."""
-    names, searched = [str(name) for name in trials], choices(tuning.parameters)
+    names, searched = [str(name) for name in trials], searched_settings(tuning.parameters)
     if not searched or max(map(len, names)) <= _LONGEST_LABEL:
         return [shorten(name, _LONGEST_LABEL) for name in names], ""
     settings = tuning.runs.groupby("trial")[searched].first()
@@ -177,7 +177,9 @@ def _draw_best(tuning: Tuning) -> Figure:
 def _shown_settings(tuning: Tuning) -> list[tuple[str, object]]:
     """Return the settings to show: searched ones, then those of the model, then others."""
     chosen = tuning.runs[tuning.runs["trial"] == tuning.ranking["trial"].iloc[0]]
-    searched = [(f"* {name}", chosen[name].iloc[0]) for name in choices(tuning.parameters)]
+    searched = [
+        (f"* {name}", chosen[name].iloc[0]) for name in searched_settings(tuning.parameters)
+    ]
     others = [
         (name, value)
         for group in _READ_FIRST
@@ -273,15 +275,15 @@ def _draw_recommendation(tuning: Tuning) -> Figure:
     figure = _open(tuning)
     upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=[1, 0.9]))
     bars, history, lines = upper.subplots(1, 3, width_ratios=[3, 4, 5])
-    runs = completed(tuning.runs, tuning.parameters)
-    points = comparable(tuning.runs, tuning.parameters)
+    runs = complete_runs(tuning.runs, tuning.parameters)
+    points = comparable_runs(tuning.runs, tuning.parameters)
     shares = importance(tuning.runs, tuning.parameters)
     names = list(shares["parameter"]) or [name for name in tuning.parameters if name != FOLD]
     chosen, limit = str(tuning.ranking["trial"].iloc[0]), _limit(runs["objective"])
     _draw_shares(bars, shares.head(_MOST_SHARES))
     _draw_history(history, tuning, runs, limit=limit)
     legend_below(figure, history, num_columns=6)
-    _draw_parallel(lines, points, choices(names)[:_MOST_AXES], limit=limit)
+    _draw_parallel(lines, points, searched_settings(names)[:_MOST_AXES], limit=limit)
     _draw_slices(lower, points, names[:_MOST_SLICES], chosen, limit=limit)
     return figure
 

@@ -20,9 +20,15 @@ from ironore_lightning.run_folder.status import COMPLETE, PRUNED
 from ironore_lightning.summary.figures import Tuning, tuning_figures
 from ironore_lightning.summary.fold_figures import fold_figures
 from ironore_lightning.summary.page import Page, render_page
-from ironore_lightning.summary.runs import CompleteRun, Run, varying
+from ironore_lightning.summary.runs import CompleteRun, Run, varying_keys
 from ironore_lightning.summary.sensitivity import advice
-from ironore_lightning.summary.summarize import Choice, Summary, scored, summarize, validation
+from ironore_lightning.summary.summarize import (
+    Choice,
+    Summary,
+    scored_days,
+    summarize,
+    validation_objective,
+)
 
 SHOWN_TRIALS = 5
 """Most trials whose forecasts are drawn."""
@@ -197,7 +203,7 @@ def _figures(summary: Summary, choice: Choice) -> dict[str, Figure]:
     tuning = _tuning(summary, choice)
     figures = {**tuning_figures(tuning), **fold_figures(tuning)}
     if tuning.num_folds > 1:
-        days = scored(choice.joined, choice.trial)
+        days = scored_days(choice.joined, choice.trial)
         figures |= equity_figures(days, choice.trial.config.evaluation, title=tuning.title)
     return figures
 
@@ -210,7 +216,7 @@ def _tuning(summary: Summary, choice: Choice) -> Tuning:
         monitor=summary.ranked_by,
         ranking=summary.ranking,
         runs=_varied_runs(summary),
-        parameters=varying(summary.runs),
+        parameters=varying_keys(summary.runs),
         series=summary.ledger[["date", "actual", *shown]],
         settings=_flat(choice.trial.config.model_dump(mode="json")),
         days=choice.joined.days,
@@ -223,12 +229,12 @@ def _tuning(summary: Summary, choice: Choice) -> Tuning:
 def _varied_runs(summary: Summary) -> pd.DataFrame:
     """Return complete and pruned runs with all settings that vary, as numbers where possible."""
     trial_of = {run.folder: trial.name for trial in summary.trials for run in trial.runs}
-    keys = varying(summary.runs)
+    keys = varying_keys(summary.runs)
     rows = [
         {
             "number": number,
             "state": run.status.state,
-            "objective": validation(run, summary.ranked_by),
+            "objective": validation_objective(run, summary.ranked_by),
             "trial": trial_of.get(run.folder, run.name),
             **{key: _value(run, key) for key in keys},
         }
@@ -272,7 +278,7 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
         )
         chosen_table = _baseline_table(choice.assessment.table)
         discount = discount_lines(choice)
-        next_steps = advice(_varied_runs(summary), [*varying(summary.runs)])
+        next_steps = advice(_varied_runs(summary), [*varying_keys(summary.runs)])
     hidden = ["test_rmse", "test_direction", "test_r2_zero"]
     return Page(
         title=single_line(summary.folder.resolve().name),

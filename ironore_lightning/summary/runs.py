@@ -85,10 +85,10 @@ def read_runs(folder: Path) -> list[Run]:
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: there is no such folder")
-    found = run_folders(folder)
-    if not found:
+    run_paths = run_folders(folder)
+    if not run_paths:
         raise ConfigError(f"{folder}: there is no run below this folder")
-    runs = [_read_run(path, folder) for path in found]
+    runs = [_read_run(path, folder) for path in run_paths]
     return sorted(runs, key=lambda run: (run.status.started or "", run.name))
 
 
@@ -97,7 +97,7 @@ def run_folders(folder: Path) -> set[Path]:
     return {path.parent for name in (STATUS_FILE, RESULTS_FILE) for path in folder.rglob(name)}
 
 
-def varying(runs: Sequence[Run]) -> tuple[str, ...]:
+def varying_keys(runs: Sequence[Run]) -> tuple[str, ...]:
     """Return the keys that the runs' command lines set to different values, sorted."""
     keys = sorted({key for run in runs for key in run.overrides})
     return tuple(key for key in keys if len({run.overrides.get(key) for run in runs}) > 1)

@@ -49,7 +49,7 @@ def importance(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
         sensitivity indices for nonlinear mathematical models", Mathematics and Computers in
         Simulation 55, for half of the loss as share of the variance.
     """
-    points = comparable(runs, parameters)
+    points = comparable_runs(runs, parameters)
     objective = points["objective"].to_numpy(dtype=np.float64)
     if len(points) < FEWEST_RUNS or np.ptp(objective) == 0:
         return pd.DataFrame({"parameter": [], "share": [], "spread": []}).astype({"parameter": str})
@@ -62,7 +62,7 @@ def importance(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
     return table.sort_values("share", ascending=False, kind="stable", ignore_index=True)
 
 
-def completed(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
+def complete_runs(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
     """Return the complete runs, with the mean of each fold removed from the objective.
 
     Otherwise trials with runs on easy folds only would look better.
@@ -76,14 +76,17 @@ def completed(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
     return complete
 
 
-def comparable(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
+def comparable_runs(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
     """Return a row for each trial and seed, the mean over the complete runs of all folds.
 
     Its columns are `trial`, the parameters but the fold, and `objective`.
     """
     keys = ["trial", SEED] if SEED in parameters else ["trial"]
-    columns: dict[str, str] = {**dict.fromkeys(choices(parameters), "first"), "objective": "mean"}
-    grouped = completed(runs, parameters).groupby(keys, sort=False, as_index=False)
+    columns: dict[str, str] = {
+        **dict.fromkeys(searched_settings(parameters), "first"),
+        "objective": "mean",
+    }
+    grouped = complete_runs(runs, parameters).groupby(keys, sort=False, as_index=False)
     return grouped.agg(columns)
 
 
@@ -96,7 +99,7 @@ def best_so_far(completed_runs: pd.DataFrame) -> pd.Series:
     return trials.sort_values("number").set_index("number")["objective"].cummin()
 
 
-def choices(parameters: Sequence[str]) -> list[str]:
+def searched_settings(parameters: Sequence[str]) -> list[str]:
     """Return the settings that are searched."""
     return [name for name in parameters if name not in (SEED, FOLD)]
 
@@ -133,7 +136,7 @@ def advice(runs: pd.DataFrame, parameters: Sequence[str]) -> list[str]:
         parameters: Names of the settings that vary.
     """
     sentences = _about_pruned(runs)
-    points = comparable(runs, parameters)
+    points = comparable_runs(runs, parameters)
     if len(points) < FEWEST_RUNS:
         few = (
             f"Too few runs to advise on settings: {len(points)} of different settings or seeds "

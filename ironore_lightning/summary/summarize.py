@@ -17,7 +17,7 @@ from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.evaluation.selection import Discount, discount_for_search
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, PRUNED
 from ironore_lightning.summary.runs import CompleteRun, Run, read_runs
-from ironore_lightning.summary.trials import LEDGER_KEYS, Joined, Trial, gather_trials, join
+from ironore_lightning.summary.trials import LEDGER_KEYS, Joined, Trial, gather_trials, join_runs
 
 MAX_NAMED_FOLDS = 12
 """Most missing folds that are named."""
@@ -106,7 +106,7 @@ def summarize(folder: Path) -> Summary:
     notes = _notes(runs, trials, whole)
     choice, ledger = None, pd.DataFrame(columns=[*LEDGER_KEYS])
     try:
-        joined = {name: join(whole[name].runs) for name in ranking["trial"]}
+        joined = {name: join_runs(whole[name].runs) for name in ranking["trial"]}
         ledger = _ledger(whole, joined)
         # Pruned and unreadable runs are trials, too.
         unranked = [run.status.state == PRUNED or not run.is_readable for run in runs]
@@ -131,7 +131,7 @@ def _choose(
     """Return the test results of the first trial, corrected for all the others."""
     name, chosen = next(iter(joined.items()))
     trial, settings = trials[name], trials[name].config.evaluation
-    days = scored(chosen, trial)
+    days = scored_days(chosen, trial)
     discount = discount_for_search(
         days,
         {other: ledger[other].to_numpy(np.float64) for other in joined},
@@ -149,11 +149,11 @@ def _choose(
         discount=discount,
     )
     seeds = trial.seeds if len(trial.seeds) > 1 else ()
-    by_seed = {seed: evaluate(scored(join(trial.of_seed(seed)), trial)) for seed in seeds}
+    by_seed = {seed: evaluate(scored_days(join_runs(trial.of_seed(seed)), trial)) for seed in seeds}
     return Choice(trial, chosen, assessment, discount, by_seed, skill_years(chosen.days))
 
 
-def scored(joined: Joined, trial: Trial) -> ScoredDays:
+def scored_days(joined: Joined, trial: Trial) -> ScoredDays:
     """Return the joined test days with the trial's kind of target and horizon."""
     return ScoredDays(joined.days, trial.config.target.kind, trial.config.target.horizon)
 
@@ -178,7 +178,7 @@ def _rank(trials: Mapping[str, Trial], ranked_by: str) -> pd.DataFrame:
     rows = []
     for name, trial in trials.items():
         first = [run for run in trial.runs if run.fold == trial.folds[0]]
-        by_seed = [validation(run, ranked_by) for run in first]
+        by_seed = [validation_objective(run, ranked_by) for run in first]
         rows.append(
             {
                 "trial": name,
@@ -196,7 +196,7 @@ def _rank(trials: Mapping[str, Trial], ranked_by: str) -> pd.DataFrame:
     return frame.sort_values("validation", kind="stable", ignore_index=True)
 
 
-def validation(run: Run, ranked_by: str) -> float:
+def validation_objective(run: Run, ranked_by: str) -> float:
     """Return the quantity that ranks a run; NaN if it is unknown."""
     if ranked_by != BY_ERROR:
         return math.nan if run.status.objective is None else run.status.objective

@@ -10,7 +10,7 @@ import pandas as pd
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.forecasts import conformal_bounds, mean_forecast
 from ironore_lightning.settings.experiment import Config
-from ironore_lightning.summary.runs import RUN_KEYS, CompleteRun, Run, varying
+from ironore_lightning.summary.runs import RUN_KEYS, CompleteRun, Run, varying_keys
 
 LEDGER_KEYS = ("date", "actual", "is_roll")
 """Columns of the ledger beside the trials."""
@@ -44,8 +44,8 @@ class Trial:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds with runs of all folds, ascending."""
-        found = sorted({run.seed for run in self.runs})
-        return tuple(seed for seed in found if len(self.of_seed(seed)) == len(self.folds))
+        seeds = sorted({run.seed for run in self.runs})
+        return tuple(seed for seed in seeds if len(self.of_seed(seed)) == len(self.folds))
 
     @property
     def seconds(self) -> float:
@@ -89,7 +89,7 @@ def gather_trials(runs: Sequence[Run]) -> list[Trial]:
     groups: dict[str, dict[tuple[int, int], CompleteRun]] = {}
     for run in complete:
         groups.setdefault(_trial_key(run), {}).setdefault((run.seed, run.fold), run)
-    keys = [key for key in varying(complete) if key not in RUN_KEYS]
+    keys = [key for key in varying_keys(complete) if key not in RUN_KEYS]
     trials: dict[str, Trial] = {}
     for group in groups.values():
         name = unique_name(trial_name(next(iter(group.values())), keys), {*trials, *LEDGER_KEYS})
@@ -123,7 +123,7 @@ def unique_name(name: str, taken: Collection[str]) -> str:
     return candidate
 
 
-def join(runs: Sequence[CompleteRun]) -> Joined:
+def join_runs(runs: Sequence[CompleteRun]) -> Joined:
     """Return the mean forecast over seeds, with the folds in sequence.
 
     Args:
