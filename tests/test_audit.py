@@ -77,7 +77,7 @@ def test_the_sample_is_clean(clean, caplog):
     assert not clean.shuffled.is_leak
     assert not clean.copy.is_copy
     with caplog.at_level("INFO", logger="ironore_lightning.audit"):
-        audit.tell(clean)
+        audit.report_audit(clean)
     assert caplog.messages[0].startswith("data=sample, 867 rows from 2022-03-30 to 2025-08-13;")
     assert caplog.messages[-1] == "clean"
 
@@ -154,7 +154,7 @@ def test_an_audit_whose_canary_is_not_caught_is_broken(sample, monkeypatch, capl
     with pytest.raises(LeakageError, match="the audit itself is broken"):
         audit.require_clean(found)
     with caplog.at_level("INFO", logger="ironore_lightning.audit"):
-        audit.tell(found)
+        audit.report_audit(found)
     assert "canary: NOT CAUGHT" in caplog.messages
     assert "clean" not in caplog.messages
 

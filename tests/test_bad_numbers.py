@@ -180,7 +180,7 @@ def test_numbers_that_nothing_can_be_learnt_from_are_refused_in_a_line(case, run
 def test_columns_that_never_change_are_warned_of(run, caplog):
     run({"b": np.ones(NUM_DAYS)}, ("training.max_epochs=1",))
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warned == ["b: the same on all training rows, so it tells nothing"]
+    assert warned == ["b: constant on all training rows, so it carries no information"]
 
 
 def test_a_table_that_explodes_ends_the_process_with_a_line(train, tmp_path):

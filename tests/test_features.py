@@ -223,7 +223,7 @@ def test_a_return_of_what_is_not_positive_is_refused(value):
             build()
         message = str(caught.value)
         assert message.startswith(
-            f"margin: a return is asked of it, but it is {value:g} on 2024-01-03"
+            f"margin: a return needs positive values, but it is {value:g} on 2024-01-03"
         )
         assert "take its change" in message
 

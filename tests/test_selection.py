@@ -413,7 +413,7 @@ def test_every_number_is_that_of_its_own_function():
     )
     assert found.overfitting == backtest_overfitting(gains, num_blocks=8)
     assert (found.num_trials, found.num_scored, found.cscv_blocks) == (30, 12, 8)
-    assert found.notes[0] == "superior ability and overfitting know 12 of 30 trials"
+    assert found.notes[0] == "superior ability and overfitting cover 12 of 30 trials"
 
 
 def test_the_sharpe_ratio_is_that_of_the_sign_strategy_without_costs():
@@ -470,13 +470,13 @@ def test_one_trial_pays_for_nothing():
     assert (found.effective_trials, found.expected_best_sharpe) == (1.0, 0.0)
     assert found.superior_ability_p is not None
     assert (found.overfitting, found.cscv_blocks) == (None, None)
-    assert "overfitting undefined: nothing was chosen among" in found.notes
+    assert "overfitting undefined: only one trial has forecasts" in found.notes
 
 
 def test_one_trial_left_of_many_is_said_to_be_judged_too_kindly():
     actual, forecasts = trials(6, num_trials=1)
     found = discount(actual, forecasts, num_trials=20)
-    note = "deflated Sharpe ratio too kind: with one trial's Sharpe ratio nothing is taken off"
+    note = "deflated Sharpe ratio too high: one trial's Sharpe ratio has no variance"
     assert note in found.notes
     assert (found.effective_trials, found.expected_best_sharpe) == (20.0, 0.0)
     assert found.luck > discount(actual, forecasts).luck

@@ -10,8 +10,8 @@ from ironore_lightning.summary.sensitivity import (
     advice,
     as_numbers,
     best_so_far,
-    comparable,
-    completed,
+    comparable_runs,
+    complete_runs,
     importance,
     is_wide,
     short_names,
@@ -112,10 +112,10 @@ def test_the_level_of_a_fold_is_no_merit():
         lambda row: 10 * row["fold"] + (row["a"] == "b"), a=["a", "b"], fold=[0, 1]
     )
     runs = runs[(runs["a"] == "a") | (runs["split.fold"] == 0)]
-    levelled = completed(runs, names).set_index("number")["objective"]
+    levelled = complete_runs(runs, names).set_index("number")["objective"]
     # Levels 0.5 and 10; the mean of the three objectives is 11 / 3.
     np.testing.assert_allclose(levelled, 11 / 3 + np.array([-0.5, 0.0, 0.5]))
-    points = comparable(runs, names)
+    points = comparable_runs(runs, names)
     assert list(points.columns) == ["trial", "a", "objective"]
     np.testing.assert_allclose(points["objective"], 11 / 3 + np.array([-0.25, 0.5]))
 
@@ -124,7 +124,7 @@ def test_folds_of_one_seed_are_one_point_and_pruned_runs_none():
     runs, names = make_runs(lambda row: row["a"], a=[1, 2], seed=[0, 1], fold=[0, 1, 2])
     runs.loc[0, "state"] = "pruned"
     runs.loc[1, "objective"] = np.inf
-    points = comparable(runs, names)
+    points = comparable_runs(runs, names)
     assert points[["a", "seed"]].to_numpy().tolist() == [[1, 0], [1, 1], [2, 0], [2, 1]]
 
 

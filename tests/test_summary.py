@@ -11,7 +11,7 @@ from conftest import digest, write_status
 
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.summary.outputs import discount_lines, report, run_table, summary_lines
-from ironore_lightning.summary.ranking import scored, summarize
+from ironore_lightning.summary.ranking import scored_days, summarize
 from ironore_lightning.summary.runs import read_runs
 
 NUM_DAYS = 500
@@ -101,7 +101,7 @@ def test_the_joined_folds_are_assessed_by_the_function_of_a_single_run(
     error = market[250:430] - noise(0)[250:430]
     assert choice.assessment.scores.rmse == pytest.approx((error**2).mean() ** 0.5)
     alone = evaluate(
-        scored(choice.joined, choice.trial),
+        scored_days(choice.joined, choice.trial),
         mean=choice.joined.baselines["expanding mean"].to_numpy(),
     )
     assert choice.assessment.scores == alone

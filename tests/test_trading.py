@@ -459,7 +459,7 @@ def test_a_forecast_or_return_that_is_no_number_is_refused():
 def test_returns_in_the_wrong_unit_are_refused():
     with pytest.raises(DataError, match="actual must be a return in per cent, got -5000"):
         daily_profit(np.ones(2), np.array([1.0, -5000]), np.zeros(2, dtype=bool), terms=terms())
-    with pytest.raises(DataError, match="compound beyond any number"):
+    with pytest.raises(DataError, match="compounded profits overflow"):
         capital(np.full(400, 900.0))
 
 

@@ -12,8 +12,8 @@ from ironore_lightning.evaluation.intervals import (
     scaled_scores,
 )
 from ironore_lightning.run_folder.lock import lock_folder
-from ironore_lightning.summary.runs import CompleteRun, read_runs, varying
-from ironore_lightning.summary.trials import gather_trials, join
+from ironore_lightning.summary.runs import CompleteRun, read_runs, varying_keys
+from ironore_lightning.summary.trials import gather_trials, join_runs
 
 WALK = ("model=tiny", "split=walk_forward")
 
@@ -56,7 +56,7 @@ def test_runs_are_read_in_the_order_in_which_they_were_started(write_run, market
     assert [run.seed for run in runs] == [1, 5]
     assert [run.seconds for run in runs] == [90.0, 90.0]
     assert runs[0].overrides == {"model": "tiny", "seed": "1"}
-    assert varying(runs) == ("seed",)
+    assert varying_keys(runs) == ("seed",)
 
 
 def test_every_state_is_told_apart(walk):
@@ -128,7 +128,7 @@ def test_the_same_run_in_two_folders_counts_once(walk, write_run, market):
     )
     (trial,) = gather_trials(read_runs(walk))
     assert len(trial.runs) == 4
-    assert 9.0 not in join(trial.runs).days["forecast"].tolist()
+    assert 9.0 not in join_runs(trial.runs).days["forecast"].tolist()
 
 
 def test_a_seed_that_lacks_a_fold_is_no_whole_seed(walk):
@@ -140,7 +140,7 @@ def test_a_seed_that_lacks_a_fold_is_no_whole_seed(walk):
 
 def test_seeds_are_averaged_and_folds_follow_each_other(walk, market):
     (trial,) = gather_trials(read_runs(walk))
-    joined = join(trial.runs)
+    joined = join_runs(trial.runs)
     assert len(joined.days) == 80
     assert joined.days["actual"].tolist() == pytest.approx(market[200:280].tolist())
     assert joined.days["forecast"].tolist() == pytest.approx([0.2] * 40 + [1.2] * 40)
@@ -155,7 +155,7 @@ def test_seeds_are_averaged_and_folds_follow_each_other(walk, market):
 
 def test_the_intervals_of_a_mean_are_made_of_its_own_errors(walk, market):
     (trial,) = gather_trials(read_runs(walk))
-    days = join(trial.runs).days.iloc[:40]
+    days = join_runs(trial.runs).days.iloc[:40]
     volatility = ewma_volatility(market[:240], horizon=1)
     val, test = slice(160, 200), slice(200, 240)
     expected = adaptive_intervals(
@@ -173,10 +173,10 @@ def test_the_intervals_of_a_mean_are_made_of_its_own_errors(walk, market):
 
 def test_one_seed_keeps_its_own_intervals_and_distribution(walk):
     (trial,) = gather_trials(read_runs(walk))
-    alone = join(trial.of_seed(0))
+    alone = join_runs(trial.of_seed(0))
     assert alone.days["lower_80"].tolist() == pytest.approx([-1.9] * 40 + [-0.9] * 40)
     assert ("pinball", "model") in alone.density
-    assert list(join(trial.runs).density) == [("pinball", "EWMA")]
+    assert list(join_runs(trial.runs).density) == [("pinball", "EWMA")]
 
 
 def test_folds_whose_test_days_overlap_are_refused(walk, write_run, market):
@@ -190,18 +190,18 @@ def test_folds_whose_test_days_overlap_are_refused(walk, write_run, market):
     )
     (trial,) = gather_trials(read_runs(walk))
     with pytest.raises(ConfigError, match="overlap"):
-        join(trial.runs)
+        join_runs(trial.runs)
 
 
 def test_later_days_change_no_earlier_day_of_a_joined_series(walk):
     (trial,) = gather_trials(read_runs(walk))
-    before = join(trial.runs).days
+    before = join_runs(trial.runs).days
     for seed in (0, 1):
         path = walk / f"split.fold=1,seed={seed}" / "predictions.csv"
         frame = pd.read_csv(path)
         frame.loc[260:, ["actual", "forecast"]] = 7.0
         frame.to_csv(path, index=False)
     (later,) = gather_trials(read_runs(walk))
-    after = join(later.runs).days
+    after = join_runs(later.runs).days
     assert not after.iloc[60:].equals(before.iloc[60:])
     pd.testing.assert_frame_equal(after.iloc[:60], before.iloc[:60], check_exact=True)

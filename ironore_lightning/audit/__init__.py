@@ -1,1 +1,1 @@
-"""Is the future in the data? The black box, suspicious statistics, and their command."""
+"""The leak audit: the black box, suspicious statistics, and their command."""

@@ -1,7 +1,7 @@
 """Look for leaks: ``python -m ironore_lightning.audit``, with the settings of train.py.
 
-Exit status 0 is clean, 1 a leak, 2 wrong settings or data. What it found stays in
-`leak_audit.json`. With `run=FOLDER` the forecasts of a finished run are looked at as well.
+Exit status 0 is clean, 1 a leak, 2 wrong settings or data. The result is written to
+`leak_audit.json`. With `run=FOLDER` the forecasts of a finished run are audited, too.
 """
 
 import logging
@@ -23,7 +23,7 @@ from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.settings.checking import command_keys, to_config
 from ironore_lightning.settings.experiment import Config
 
-if TYPE_CHECKING:  # they bring torch, whose import --help does not wait for
+if TYPE_CHECKING:  # they import torch, which --help does not need
     from ironore_lightning.audit.statistics import Copy, Finding, ShuffledFits
     from ironore_lightning.data.datamodule import WindowDataModule
 
@@ -37,20 +37,20 @@ TABLE_REMARK = (
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """Result of an audit.
 
     Attributes:
-        data: Member that was audited.
-        rows: Of the table, its first day and its last.
-        days: After which the future was made up.
-        ahead: Longest look ahead by part and column, in calendar days; 0 is none.
-        canary: Days that the planted column looks ahead; 0 says that the audit is broken.
+        data: Name of the data settings.
+        rows: Number of rows, first day and last day.
+        days: Days after which the data were replaced.
+        ahead: Longest look-ahead by part and column, in calendar days; 0 is none.
+        canary: Days that the canary looks ahead; 0 if the audit is broken.
         features: By feature, `correlation` with a later return and `lead`.
-        shuffled: Fits to targets in a random order.
-        forecasts: Whose forecasts were held against the outcomes.
-        copy: What they resemble.
-        remarks: What a reader should know, and what is no leak.
-        findings: The black_box.
+        shuffled: Fits to shuffled targets.
+        forecasts: Source of the forecasts.
+        copy: Their largest correlation with outcomes.
+        remarks: Observations that are no leaks.
+        findings: Leaks and suspicions.
     """
 
     data: str
@@ -68,7 +68,7 @@ class Audit:
 
 @hydra.main(version_base="1.3", config_path="../../conf", config_name="audit")
 def main(composed: DictConfig) -> None:
-    """Check the settings, then look, tell and judge."""
+    """Check the settings, run the audit, report it, and raise if it finds a leak."""
     folder = Path(HydraConfig.get().runtime.output_dir)
 
     def job() -> None:
@@ -78,18 +78,18 @@ def main(composed: DictConfig) -> None:
         audit = audit_run(config, run=run)
         write_json(folder / "leak_audit.json", as_record(audit))
         log.info("%s", f"took {time.perf_counter() - started:.1f} s; all of it is in {folder}")
-        tell(audit)
+        report_audit(audit)
         require_clean(audit)
 
     run_job(job)
 
 
 def audit_run(config: Config, *, run: Path | None) -> Audit:
-    """Look for leaks in the table of a run, and in its forecasts.
+    """Return the audit of a run's features, target, scaler, windows and forecasts.
 
     Args:
         config: Settings of the run.
-        run: Its folder if it is finished; otherwise a ridge regression forecasts.
+        run: Folder of the finished run; None audits the forecasts of a ridge regression.
 
     Raises:
         ConfigError: If the settings do not fit the data, or the folder holds no forecasts.
@@ -143,7 +143,7 @@ def read_finished(run: Path, config: Config) -> pd.DataFrame:
 def correlate_features(
     module: "WindowDataModule", config: Config
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return what the features know of later returns, and remarks on them."""
+    """Return the features' correlations with later returns, and remarks."""
     from ironore_lightning.audit import statistics
 
     knowledge = statistics.correlations_with_later_returns(
@@ -163,7 +163,7 @@ def correlate_features(
 
 
 def forecast_by_ridge(module: "WindowDataModule") -> pd.DataFrame:
-    """Let a ridge regression stand in for a run that is not there."""
+    """Return `forecast` and `actual` of a ridge regression on the test samples."""
     from ironore_lightning.audit import statistics
 
     targets = statistics.segment_returns(module, "train")
@@ -173,13 +173,13 @@ def forecast_by_ridge(module: "WindowDataModule") -> pd.DataFrame:
     )
 
 
-def tell(audit: Audit) -> None:
-    """Print what was found, one line a finding; the last line is `clean` or how many black_box."""
+def report_audit(audit: Audit) -> None:
+    """Print the audit, one line per finding; the last line is `clean` or the number of leaks."""
     num_rows, first, last = audit.rows
     log.info(
         "%s",
         f"data={audit.data}, {num_rows} rows from {first} to {last}; after each of "
-        f"{len(audit.days)} days all that was published later was made up",
+        f"{len(audit.days)} days all data published later were replaced",
     )
     table = pd.DataFrame(
         {
@@ -209,11 +209,11 @@ def tell(audit: Audit) -> None:
 
 
 def require_clean(audit: Audit) -> None:
-    """Raise `LeakageError` if something leaks, or if the audit would not have seen it."""
+    """Raise `LeakageError` if there is a leak, or if the audit misses the canary."""
     if not audit.canary:
         raise LeakageError(
             "the audit itself is broken: it did not catch a planted mean over the days around each "
-            "day, so what it says of other columns is worth nothing"
+            "day, so its other results cannot be trusted"
         )
     if audit.findings:
         names = dict.fromkeys(finding.name for finding in audit.findings)
@@ -221,7 +221,7 @@ def require_clean(audit: Audit) -> None:
 
 
 def as_record(audit: Audit) -> dict[str, Any]:
-    """Lay an audit out for JSON."""
+    """Return an audit as JSON."""
     return {
         "verdict": _verdict(audit) if audit.canary else "broken",
         "findings": [asdict(finding) for finding in audit.findings],
@@ -246,12 +246,12 @@ def _verdict(audit: Audit) -> str:
 
 
 def _part_line(audit: Audit, part: str) -> str:
-    """Say whether target, scaler or windows look ahead, and whether it is their own doing."""
+    """Return the look-ahead of target, scaler or windows, and whether it has another cause."""
     ahead = max(audit.ahead[part].values())
     if not ahead:
         return "nothing ahead"
     is_own = any(finding.part == part for finding in audit.findings)
-    return f"{_days(ahead)} ahead" + ("" if is_own else ", which follows from what is named below")
+    return f"{_days(ahead)} ahead" + ("" if is_own else ", caused by a finding below")
 
 
 def _days(ahead: int) -> str:

@@ -1,8 +1,8 @@
-"""Find what looks ahead: make up everything that became available after a day, and rebuild.
+"""Find look-ahead: replace all data published after a day by noise, and rebuild.
 
-The table of a run is a black box here: raw data go in, features, target, scaler and windows come
-out, through the functions that a run uses. What was final on a day and changes with what was
-published after it has looked ahead.
+The pipeline is a black box: raw data go in; features, target, scaler and windows come out, through
+the functions that a run uses. A value that was final on a day but changes with later data has
+looked ahead.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 Flags = npt.NDArray[np.bool_]
 
 CANARY = "canary (centred mean of 5 days)"
-"""A column that looks two trading days ahead; an audit that does not name it is broken."""
+"""A column that looks two trading days ahead; an audit that misses it is broken."""
 
 
 # --- the parts of a run ---------------------------------------------------------------------------
@@ -34,12 +34,12 @@ CANARY = "canary (centred mean of 5 days)"
 
 @dataclass(frozen=True)
 class Part:
-    """Numbers of a run and the day from which they must not change any more.
+    """Values of a run, and the day on which each row is final.
 
     Attributes:
         days: When each row is final, shape (N,).
         columns: Names, F of them.
-        values: Shape (N, K, F), K numbers for each row and column.
+        values: Shape (N, K, F), K values for each row and column.
     """
 
     days: pd.DatetimeIndex
@@ -55,7 +55,7 @@ class Part:
 
 
 def build_parts(raw: RawData, config: Config) -> dict[str, Part]:
-    """Build what a run is made of: features with the canary, target, scaler, windows."""
+    """Return features (with the canary), target, scaler and windows of a run, by name."""
     panel = build_panel(raw, config.data, config.target)
     module = build_datamodule(panel, config.dataset_settings)
     border = training_border(module)
@@ -84,7 +84,7 @@ def training_border(module: WindowDataModule) -> pd.Timestamp:
 
 
 def plant_canary(price: pd.Series) -> pd.Series:
-    """Take the mean of two days before and two days after each day."""
+    """Return the centred mean of five days."""
     return price.rolling(5, center=True).mean()
 
 
@@ -97,7 +97,7 @@ def _features_part(features: pd.DataFrame, raw: RawData, config: Config) -> Part
 
 
 def _price(raw: RawData, config: Config, days: pd.DatetimeIndex) -> pd.Series:
-    """Return the numbers behind the target as they lie in the files, filled forward."""
+    """Return the raw values behind the target, filled forward."""
     series = config.target.series
     if series in raw.contracts:
         price = raw.contracts[series].mean(axis=1)
@@ -106,19 +106,19 @@ def _price(raw: RawData, config: Config, days: pd.DatetimeIndex) -> pd.Series:
     return price.ffill().reindex(days, method="ffill")
 
 
-# --- the future, made up --------------------------------------------------------------------------
+# --- the future, replaced by noise ----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class BlackBox:
-    """A run's table, and the same table with the days after a cut made up.
+    """The pipeline of a run, to rebuild with noise in place of the data after a cut.
 
     Attributes:
-        raw: As read.
-        config: The run.
-        base: Its parts, from the true data.
-        noise: What stands in for the future, by kind and name of the raw table.
-        rebuilt: Answers that were worked out, by cut.
+        raw: True data.
+        config: Of the run.
+        base: Parts built from the true data.
+        noise: Replaces the data after a cut.
+        rebuilt: Cached results of `changed`, by cut.
     """
 
     raw: RawData
@@ -128,28 +128,30 @@ class BlackBox:
     rebuilt: dict[pd.Timestamp, dict[str, Flags]] = field(default_factory=dict)
 
     def changed(self, cut: pd.Timestamp) -> dict[str, Flags]:
-        """Return what differs, by part, if all that was published after the cut is made up.
+        """Return what changes, by part, if all data published after the cut are replaced.
 
-        The future is tried twice: as other numbers on the same dates, and, for the features, as
-        files that end on the day of the cut, which shows who counts the dates themselves.
+        They are replaced by other values on the same dates and, for the features, also by nothing,
+        which reveals features that depend on the dates alone.
         """
         if cut not in self.rebuilt:
-            noisy = build_parts(self._with_future(cut, _replaced), self.config)
+            noisy = build_parts(self._with_replaced_future(cut, _replaced), self.config)
             changed = {name: part.changed(noisy[name]) for name, part in self.base.items()}
-            blank = self._with_future(cut, partial(_blanked, days_of=self.config.target.series))
+            blank = self._with_replaced_future(
+                cut, partial(_blanked, days_of=self.config.target.series)
+            )
             changed["features"] |= self.base["features"].changed(self._features(blank))
             self.rebuilt[cut] = changed
         return self.rebuilt[cut]
 
     def days_ahead(self, part: str, column: int, row: int, *, known: int, already: int) -> int:
-        """Return how many days past its own day a number depends on, or `already` if that is more.
+        """Return how many days ahead of its own day a value looks, or `already` if that is more.
 
         Args:
-            part: The part it belongs to.
-            column: Its column.
-            row: Its row.
-            known: Days after which it is known to depend on the data.
-            already: The look ahead of another row.
+            part: Of the value.
+            column: Of the value.
+            row: Of the value.
+            known: Days ahead that it is known to look, at least.
+            already: Look-ahead of another row.
         """
         day = self.base[part].days[row]
 
@@ -167,8 +169,8 @@ class BlackBox:
             low, high = (middle, high) if depends(middle) else (low, middle)
         return high
 
-    def _with_future(
-        self, cut: pd.Timestamp, make_up: Callable[[pd.DataFrame, pd.DataFrame, Flags], Any]
+    def _with_replaced_future(
+        self, cut: pd.Timestamp, replacement: Callable[[pd.DataFrame, pd.DataFrame, Flags], Any]
     ) -> RawData:
         lags = publication_lags(self.config)
         return replace(
@@ -178,7 +180,7 @@ class BlackBox:
                 for name, frame in self.raw.contracts.items()
             },
             sources={
-                name: make_up(
+                name: replacement(
                     frame, self.noise.sources[name], _is_later(frame, cut, lags.get(name, 0))
                 )
                 for name, frame in self.raw.sources.items()
@@ -192,7 +194,7 @@ class BlackBox:
 
 
 def build_black_box(raw: RawData, config: Config) -> BlackBox:
-    """Build the true table and draw the noise, by the seed of the run."""
+    """Build the true parts, and draw noise by the seed of the run."""
     rng = np.random.default_rng(config.seed)
     noise = replace(
         raw,
@@ -203,12 +205,12 @@ def build_black_box(raw: RawData, config: Config) -> BlackBox:
 
 
 def publication_lags(config: Config) -> dict[str, int]:
-    """Return the days from date to publication of each source, whether a run heeds them or not."""
+    """Return the publication lag of each source in days, even if the run ignores it."""
     return {name: source.publication_lag_days for name, source in config.data.sources.items()}
 
 
 def last_day(raw: RawData, config: Config) -> pd.Timestamp:
-    """Return the day on which the newest number becomes available."""
+    """Return the day on which the newest value is published."""
     lags = publication_lags(config)
     last = {name: frame.index[-1] for name, frame in {**raw.contracts, **raw.sources}.items()}
     days = [day + pd.Timedelta(days=lags.get(name, 0)) for name, day in last.items()]
@@ -226,46 +228,46 @@ def _replaced(frame: pd.DataFrame, noise: pd.DataFrame, later: Flags) -> pd.Data
 def _blanked(
     frame: pd.DataFrame, noise: pd.DataFrame, later: Flags, *, days_of: str
 ) -> pd.DataFrame:
-    """End each column at the cut; one that starts after it only changes its numbers.
+    """Remove the values after the cut.
 
-    So does the column `days_of`, without whose values there would be no rows to compare.
+    Columns that start after it, and `days_of`, whose values define the rows, get noise instead.
     """
     kept = frame[~later].isna().all().to_numpy() | (frame.columns == days_of)
     return _replaced(frame, noise.loc[:, kept].reindex(columns=frame.columns), later)
 
 
 def _curve_noise(closes: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Lift a whole curve above all it has seen, day by day, and shake its contracts a little.
+    """Return curves above all true prices, with contracts close together.
 
-    The contracts stay close together, so that no adjustment for rolls drives a level below zero.
+    Otherwise the adjustment for rolls could make levels negative.
     """
     values = closes.to_numpy(dtype=np.float64)
-    lifted = np.nanmax(values) * rng.uniform(1.5, 3.0, (len(values), 1))
-    shaken = lifted * np.exp(rng.normal(0, 0.005, values.shape))
-    return closes.mask(closes.notna(), pd.DataFrame(shaken, closes.index, closes.columns))
+    levels = np.nanmax(values) * rng.uniform(1.5, 3.0, (len(values), 1))
+    prices = levels * np.exp(rng.normal(0, 0.005, values.shape))
+    return closes.mask(closes.notna(), pd.DataFrame(prices, closes.index, closes.columns))
 
 
 def _column_noise(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw numbers beyond all a column has seen, of either sign only if it has both."""
+    """Return values beyond the range of each column; positive if the column is."""
     values = frame.to_numpy(dtype=np.float64)
     size = np.nanmax(np.abs(values), axis=0)
-    wild = np.where(size > 0, size, 1.0) * rng.uniform(1.5, 3.0, values.shape)
+    magnitude = np.where(size > 0, size, 1.0) * rng.uniform(1.5, 3.0, values.shape)
     sign = np.where(np.nanmin(values, axis=0) > 0, 1, rng.choice([-1, 1], values.shape))
-    return frame.mask(frame.notna(), pd.DataFrame(sign * wild, frame.index, frame.columns))
+    return frame.mask(frame.notna(), pd.DataFrame(sign * magnitude, frame.index, frame.columns))
 
 
 # --- days and leaks -------------------------------------------------------------------------------
 
 
 def audit_days(box: BlackBox) -> pd.DatetimeIndex:
-    """Choose cuts all over the history, where a look ahead is most likely to show.
+    """Return the days after which data are replaced.
 
-    They are spread evenly, and beside them stand the last training row, two month's ends with the
-    rows before and after (contracts are rolled there), a Monday, a Friday, and of each source with
-    a publication lag two of the days on which the wait for it is longest.
+    They are eight days spread evenly, the last training row, two month ends (rolls) with the rows
+    before and after, two Mondays and two Fridays, and for each source with a publication lag two of
+    the days with the longest wait for a value.
     """
     days = box.base["features"].days
-    inner = days[:-1]  # after the last row there is nothing to change
+    inner = days[:-1]  # no data follow the last row
     month_ends = _two_of(np.flatnonzero(inner.month != days[1:].month))
     chosen = [
         inner[np.linspace(0, len(inner) - 1, 8).astype(int)],
@@ -281,12 +283,12 @@ def audit_days(box: BlackBox) -> pd.DatetimeIndex:
 
 
 def _two_of(rows: Array) -> Array:
-    """Return the ones at a third and two thirds of the way, if there are any."""
+    """Return the elements at one third and two thirds, if there are any."""
     return rows[[len(rows) // 3, 2 * len(rows) // 3]] if len(rows) else rows
 
 
 def _longest_waits(days: pd.DatetimeIndex, source: pd.DataFrame, lag: int) -> pd.DatetimeIndex:
-    """Return trading days on which a value has its date already, long before it is published."""
+    """Return trading days on which a dated value waits longest for its publication."""
     dates = pd.DatetimeIndex(source.index)
     dates = dates[(dates >= days[0]) & (dates <= days[-1])]
     first_days = days[days.searchsorted(dates)]
@@ -296,10 +298,9 @@ def _longest_waits(days: pd.DatetimeIndex, source: pd.DataFrame, lag: int) -> pd
 
 
 def find_leaks(box: BlackBox, days: pd.DatetimeIndex) -> dict[str, dict[str, int]]:
-    """Return the longest look ahead of every column, by part, in calendar days; 0 is none.
+    """Return the longest look-ahead of every column, by part, in calendar days; 0 is none.
 
-    It is counted from the evening of a number's own day to that on which the last thing it depends
-    on is published.
+    It is counted from a value's own day to the publication of the last data that it depends on.
     """
     ahead = {name: np.zeros(len(part.columns), dtype=int) for name, part in box.base.items()}
     for day in days:
@@ -308,7 +309,7 @@ def find_leaks(box: BlackBox, days: pd.DatetimeIndex) -> dict[str, dict[str, int
             early = flags & np.asarray(part.days <= day)[:, None]
             for column in np.flatnonzero(early.any(axis=0)):
                 if part.columns[column] == CANARY and ahead[name][column]:
-                    continue  # caught; how far it looks is known
+                    continue  # it is found already
                 row = int(np.flatnonzero(early[:, column])[-1])
                 since = (day - part.days[row]).days
                 ahead[name][column] = box.days_ahead(
@@ -321,7 +322,7 @@ def find_leaks(box: BlackBox, days: pd.DatetimeIndex) -> dict[str, dict[str, int
 
 
 def leak_findings(ahead: Mapping[str, Mapping[str, int]]) -> list[Finding]:
-    """Put leaks into words, leaving out the canary and what only follows from another leak."""
+    """Return a finding per leak, without the canary and the consequences of other leaks."""
     wordings = {
         "features": "{name}: looks {days} day(s) ahead",
         "target": "target {name}: looks {days} day(s) past its own outcome",

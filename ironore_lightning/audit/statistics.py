@@ -1,7 +1,7 @@
-"""Find what the numbers alone give away, where nobody can see how they were made.
+"""Find suspicious statistics of prepared tables and forecasts.
 
-A prepared table comes from elsewhere, and so do forecasts. Of these only the numbers can be
-suspicious: they know later returns too well, learn without a lesson, or repeat yesterday.
+They are correlations with later returns, skill learnt from shuffled targets, and forecasts that
+copy outcomes.
 """
 
 from collections.abc import Iterator
@@ -12,40 +12,39 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from scipy.stats import t
 from sklearn.linear_model import Ridge
 
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.evaluation.metrics import correlation, direction_hits, guessing_band
+from ironore_lightning.evaluation.metrics import correlation, count_hits, guessing_band
 from ironore_lightning.evaluation.significance import clark_west
 
 Array = npt.NDArray[Any]
 
 SUSPICIOUS_P = 1e-4
-"""How rarely luck may correlate as much; a run correlates over a hundred pairs."""
+"""Significance level of a correlation; an audit tests over a hundred."""
 COPIED = 0.99
-"""Correlation of daily changes above which one column repeats another."""
+"""Correlation of daily changes above which one column copies another."""
 LONGEST_LEAD = 5
-"""Trading days ahead that are searched."""
+"""Most trading days ahead of a suspicious correlation."""
 NUM_SHUFFLES = 40
-LUCKY_SHARE = 0.125
-"""Share of the fits to shuffled targets that may show skill; on markets without a leak at most two
-of forty did."""
+CHANCE_SHARE = 0.125
+"""Largest share of fits to shuffled targets that may show skill by chance; on markets without a
+leak at most two of forty did."""
 SKILL_P = 0.05
 COPY_CORRELATION = 0.95
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that knows, or seems to know, the future.
+    """A leak, or a suspicion of one.
 
     Attributes:
-        kind: `leak` is proven by the black box, `suspect` follows from the numbers alone.
+        kind: `leak` is proven by the black box, `suspect` is a suspicious statistic.
         part: `features`, `target`, `scaler`, `windows` or `forecasts`.
         name: The column.
-        days_ahead: Calendar days for a leak, trading days for a suspect; None where neither.
-        text: All of it as a line.
+        days_ahead: Calendar days for a leak, trading days for a suspect, or None.
+        text: The finding as one line.
     """
 
     kind: Literal["leak", "suspect"]
@@ -58,29 +57,29 @@ class Finding:
 def correlations_with_later_returns(
     features: pd.DataFrame, target: pd.Series, *, horizon: int, too_large: float, fewest_rows: int
 ) -> pd.DataFrame:
-    """Correlate every feature, and its daily change, with the returns that come after it.
+    """Return the most suspicious correlation of every feature, or its change, with a later return.
 
     Args:
         features: Shape (T, F).
-        target: Return after each row, shape (T,), NaN where it is not known.
-        horizon: Trading days that it reaches (H); overlapping returns count for less evidence.
-        too_large: Correlation that is not believed, if luck cannot reach it either.
-        fewest_rows: Rows below which a large correlation is no surprise.
+        target: Return after each row, shape (T,), NaN where unknown.
+        horizon: Trading days that it reaches (H); overlapping returns reduce the sample size.
+        too_large: Correlation that is suspicious if it is also significant.
+        fewest_rows: Fewest rows for a suspicion.
 
     Returns:
-        By feature: `correlation`, the least believable one; `lead`, trading days from the row to
-        the end of that return; `is_suspect`.
+        By feature: `correlation`; `lead`, trading days from the row to the end of that return;
+        `is_suspect`.
     """
     rows = []
     for name in features:
         scored = []
         for lead, values, outcome, overlap in _pairs(features[name], target, horizon):
             both = (values.notna() & outcome.notna()).to_numpy()
-            found = correlation(values.to_numpy()[both], outcome.to_numpy()[both]) or 0.0
-            limit = max(too_large, _luck(both.sum() / overlap))
-            scored.append((abs(found) - limit, found, lead, both.sum() >= fewest_rows))
-        excess, found, lead, is_enough = max(scored, key=itemgetter(0))
-        rows.append((found, lead, excess >= 0 and bool(is_enough)))
+            value = correlation(values.to_numpy()[both], outcome.to_numpy()[both]) or 0.0
+            limit = max(too_large, _significant_correlation(both.sum() / overlap))
+            scored.append((abs(value) - limit, value, lead, both.sum() >= fewest_rows))
+        excess, value, lead, is_enough = max(scored, key=itemgetter(0))
+        rows.append((value, lead, excess >= 0 and bool(is_enough)))
     columns = ["correlation", "lead", "is_suspect"]
     return pd.DataFrame(rows, columns=columns, index=features.columns)
 
@@ -88,18 +87,18 @@ def correlations_with_later_returns(
 def _pairs(
     feature: pd.Series, target: pd.Series, horizon: int
 ) -> Iterator[tuple[int, pd.Series, pd.Series, int]]:
-    """Yield lead, values, outcome and the days that neighbouring outcomes share, plus one."""
+    """Yield lead, values, outcome and the number of days that an outcome spans."""
     ahead = range(LONGEST_LEAD)
     for step in ahead:
         for values in (feature, feature.diff()):
             yield step + horizon, values, target.shift(-step), horizon
-    # A mean over many days around the row knows a little of each day; together they show.
+    # A mean over many days around the row correlates little with each, but clearly with their sum.
     week = sum((target.shift(-step) for step in ahead), start=0.0 * target)
     yield ahead[-1] + horizon, feature.diff(), week, ahead[-1] + horizon
 
 
-def _luck(num_rows: float) -> float:
-    """Return the correlation that luck passes with a probability of `SUSPICIOUS_P`."""
+def _significant_correlation(num_rows: float) -> float:
+    """Return the critical correlation at the level `SUSPICIOUS_P`."""
     freedom = num_rows - 2
     if freedom < 1:
         return np.inf
@@ -108,7 +107,7 @@ def _luck(num_rows: float) -> float:
 
 
 def suspicions(knowledge: pd.DataFrame) -> list[Finding]:
-    """Name the features that know later returns too well."""
+    """Return a finding for every suspicious feature."""
     return [
         Finding(
             "suspect",
@@ -123,39 +122,37 @@ def suspicions(knowledge: pd.DataFrame) -> list[Finding]:
 
 
 def late_copies(features: pd.DataFrame, *, fewest_rows: int) -> list[str]:
-    """Name pairs of which one repeats the other some trading days later.
+    """Return a remark for each pair of columns of which one copies the other some days later.
 
-    Numbers alone cannot say whether the first looks ahead or the second is old news, as a lagged
-    column of a prepared table is, so these are remarks. If the first knows a return that it should
-    not, it is a suspect as well.
+    It is no finding, as either the first looks ahead or the second is a lagged column.
     """
     changes = features.diff().iloc[1:]
     moving = changes.columns[changes.std(ddof=0) > 0]
     values = changes[moving].to_numpy(dtype=np.float64)
     remarks = []
     for lead in range(1, min(LONGEST_LEAD, len(values) - fewest_rows) + 1):
-        alike = np.abs(_standardised(values[:-lead]).T @ _standardised(values[lead:]))
-        for first, second in np.argwhere(alike / (len(values) - lead) > COPIED):
+        correlations = np.abs(_standardised(values[:-lead]).T @ _standardised(values[lead:]))
+        for first, second in np.argwhere(correlations / (len(values) - lead) > COPIED):
             remarks.append(
                 f"{moving[first]} is {moving[second]} of {lead} trading day(s) later: either the "
-                "first looks ahead or the second is old news"
+                "first looks ahead or the second is a lagged copy"
             )
     return remarks
 
 
 def _standardised(values: Array) -> Array:
-    """Give every column mean 0 and spread 1; one that never moves is 0."""
+    """Return columns with mean 0 and standard deviation 1; a constant one is 0."""
     spread = values.std(axis=0)
     return np.asarray((values - values.mean(axis=0)) / np.where(spread > 0, spread, np.inf))
 
 
 @dataclass(frozen=True)
 class ShuffledFits:
-    """How ridge regressions on shuffled training targets did on the test days.
+    """Test results of ridge regressions on shuffled training targets.
 
     Attributes:
-        num_fits: Regressions.
-        num_skilled: Those with a direction above the guessing band and Clark-West below 5 %.
+        num_fits: Number of regressions.
+        num_skilled: Those with a hit rate above the guessing band and Clark-West below 5 %.
     """
 
     num_fits: int
@@ -163,14 +160,14 @@ class ShuffledFits:
 
     @property
     def is_leak(self) -> bool:
-        """Whether skill came up more often than luck allows."""
-        return self.num_skilled > LUCKY_SHARE * self.num_fits
+        """Whether more fits show skill than chance allows."""
+        return self.num_skilled > CHANCE_SHARE * self.num_fits
 
 
 def fit_shuffled(module: WindowDataModule, *, horizon: int) -> ShuffledFits:
-    """Fit targets in a random order, which teach nothing: whoever is then right knows the answer.
+    """Return the test results of fits to shuffled targets, whose skill would reveal a leak.
 
-    All returns are taken about their mean, so that a trend is no skill.
+    Returns are demeaned, so that a trend is no skill.
     """
     rng = np.random.default_rng(module.seed)
     train, actual = (segment_returns(module, segment) for segment in ("train", "test"))
@@ -182,14 +179,11 @@ def fit_shuffled(module: WindowDataModule, *, horizon: int) -> ShuffledFits:
 
 
 def fit_ridge(module: WindowDataModule, targets: Array) -> Array:
-    """Fit the flattened windows of the training segment and forecast the test segment.
+    """Return forecasts of the test samples, shape (test samples, K), by ridge regression.
 
     Args:
         module: Windows by segment.
         targets: Of the training samples, shape (N, K), for K fits.
-
-    Returns:
-        Shape (test samples, K).
     """
     windows = module.windows()
     flat = windows.reshape(len(windows), -1).astype(np.float64)
@@ -201,15 +195,13 @@ def fit_ridge(module: WindowDataModule, targets: Array) -> Array:
 
 
 def segment_returns(module: WindowDataModule, segment: str) -> Array:
-    """Return what happened after each sample of a segment, per cent."""
+    """Return the outcome of each sample of a segment, per cent."""
     origins = module.datasets[segment].origins.numpy()
     return np.asarray(module.target["value"].to_numpy(dtype=np.float64)[origins])
 
 
 def _has_skill(forecast: Array, actual: Array, horizon: int) -> bool:
-    hits, days = (
-        int(count) for count in direction_hits(*map(torch.from_numpy, (forecast, actual)))
-    )
+    hits, days = count_hits(forecast, actual)
     zeros = np.zeros(len(actual))
     p_value = clark_west(forecast, actual, benchmark=zeros, horizon=horizon).p_value
     if p_value is None or not days:
@@ -219,11 +211,11 @@ def _has_skill(forecast: Array, actual: Array, horizon: int) -> bool:
 
 @dataclass(frozen=True)
 class Copy:
-    """How much forecasts look like outcomes.
+    """The largest correlation of forecasts with their own or earlier outcomes.
 
     Attributes:
-        correlation: Of the forecast with the outcome that it resembles most.
-        lag: Samples by which that outcome came before the one forecast; 0 is the answer itself.
+        correlation: Of forecasts and outcomes.
+        lag: Samples by which that outcome is older than the forecast one; 0 is the same.
     """
 
     correlation: float
@@ -231,16 +223,16 @@ class Copy:
 
     @property
     def is_copy(self) -> bool:
-        """Whether the forecasts say little else."""
+        """Whether the forecasts copy that outcome."""
         return abs(self.correlation) > COPY_CORRELATION
 
 
 def compare_with_outcomes(forecast: Array, actual: Array) -> Copy:
-    """Find the outcome that forecasts resemble most, their own or an earlier one.
+    """Return the largest correlation of forecasts with their own or earlier outcomes.
 
     Args:
         forecast: In time order, shape (N,).
-        actual: What happened, shape (N,).
+        actual: Outcomes, shape (N,).
     """
     copies = [
         Copy(correlation(forecast[lag:], actual[: len(actual) - lag]) or 0.0, lag)
@@ -250,7 +242,7 @@ def compare_with_outcomes(forecast: Array, actual: Array) -> Copy:
 
 
 def fit_findings(shuffled: ShuffledFits, copy: Copy | None) -> list[Finding]:
-    """Put into words what fits and forecasts gave away; `copy` is that of a finished run."""
+    """Return the findings on shuffled fits and on the forecasts of a finished run (`copy`)."""
     findings = []
     if shuffled.is_leak:
         text = (
@@ -259,7 +251,9 @@ def fit_findings(shuffled: ShuffledFits, copy: Copy | None) -> list[Finding]:
         )
         findings.append(Finding("suspect", "forecasts", "shuffled targets", None, text))
     if copy is not None and copy.is_copy:
-        what = "the outcome itself" if not copy.lag else f"the outcome {copy.lag} sample(s) before"
-        text = f"forecasts: SUSPECT, they are {what} (correlation {copy.correlation:+.2f})"
+        outcome = (
+            "the outcome itself" if not copy.lag else f"the outcome {copy.lag} sample(s) before"
+        )
+        text = f"forecasts: SUSPECT, they are {outcome} (correlation {copy.correlation:+.2f})"
         findings.append(Finding("suspect", "forecasts", "forecasts", None, text))
     return findings

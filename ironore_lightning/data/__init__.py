@@ -1,1 +1,1 @@
-"""From raw files to batches."""
+"""Raw files, panel, features, samples and batches."""

@@ -21,11 +21,11 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
 
 FURTHEST_MONTH = 12
-"""Months ahead up to which another contract is thought of: the most that the settings allow."""
+"""Largest month offset that the settings allow."""
 
 
 class _GapError(DataError):
-    """What is held, or rolled, lacks a price."""
+    """The held contract, or a leg of a roll, has no price."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class ContinuousSeries:
     """A futures curve as one series.
 
     Attributes:
-        days: One row a trading day on which the held contract has a price. Columns:
+        days: One row per trading day on which the held contract has a price. Columns:
             `raw_price`, of the held contract; `contract_month`, its month; `adjusted_price`, the
-            level anchored at the newest contract, which every later roll rewrites; `level`, the
-            same series anchored at the oldest contract, which no later roll can change;
+            level anchored at the newest contract, which every later roll changes; `level`, the
+            same anchored at the oldest contract, which no later roll changes;
             `log_return`, of the held contract since the row before, within one contract (NaN in
-            the first row, 0 on a break day); `is_break`, whether that return is no market move.
-        rolls: One row a roll, by roll day: `from_month`, `to_month`, `ratio` (newer price over
+            the first row, 0 on a break day); `is_break`, whether a change of specification makes
+            that return.
+        rolls: One row per roll, by roll day: `from_month`, `to_month`, `ratio` (newer price over
             older) and `difference` (newer price less older) on that day.
-        bridged: Trading days of the curve on which the held contract has no price; the return after
-            them spans them all.
-        advice: What would do without them, or nothing.
+        bridged: Trading days on which the held contract has no price; the next return spans them.
+        advice: Setting that needs no bridging; empty if there is none.
     """
 
     days: pd.DataFrame
@@ -54,12 +54,13 @@ class ContinuousSeries:
 
 @dataclass(frozen=True)
 class _Holding:
-    """Prices of what is held, on the days on which it has one.
+    """The held contract, on the days on which it has a price.
 
     Attributes:
         index: Those days, shape (T,).
-        bridged: Days since the first of them without such a price.
-        prices: All contracts, shape (T, C).
+        bridged: Later trading days without such a price.
+        months: Months of all contracts, shape (C,).
+        prices: Of all contracts, shape (T, C).
         column: Column held on each day, shape (T,).
         spell: Number of the contract held on each day, 0 is the oldest, shape (T,).
         starts: First row of each spell, shape (S,).
@@ -85,19 +86,18 @@ def build_continuous(
     name: str,
     break_days: Sequence[datetime.date] = (),
 ) -> ContinuousSeries:
-    """Hold one contract a month, roll it, and adjust the level for the rolls.
+    """Return a curve as one series: one contract held per month, rolled and adjusted.
 
     Args:
         closes: Settlement prices, shape (T, C), ascending days, monthly Period columns, NaN where
             a contract has no price.
         settings: Offset, adjustment, and how many days may be bridged.
         name: Name of the series, for messages.
-        break_days: Days whose return is a change of specification; an adjusted level does not jump
-            there.
+        break_days: Days whose return is a change of specification, which adjusted levels leave out.
 
     Raises:
         DataError: Naming contract and date, if the held contract lacks a price for more trading
-            days in a row than `bridge_days`, or the two legs of a roll have no price in common
+            days in a row than `bridge_days`, or the two legs of a roll have no common price
             within that many days of the month's end.
     """
     try:
@@ -129,12 +129,12 @@ def build_continuous(
 
 
 def _hold(closes: pd.DataFrame, settings: FuturesSettings, *, name: str) -> _Holding:
-    """Find the contract held on each trading day; a day without any price is a holiday."""
+    """Return the contract held on each trading day; a day without any price is a holiday."""
     trading = closes.dropna(how="all")
     index = pd.DatetimeIndex(trading.index)
     months = pd.PeriodIndex(closes.columns)
-    wanted = index.to_period("M") + settings.month_offset
-    column = months.get_indexer(wanted)
+    held_months = index.to_period("M") + settings.month_offset
+    column = months.get_indexer(held_months)
     prices = trading.to_numpy(dtype=np.float64)
     price = np.where(column >= 0, prices[np.arange(len(index)), column], np.nan)
     priced = np.flatnonzero(np.isfinite(price))
@@ -143,7 +143,7 @@ def _hold(closes: pd.DataFrame, settings: FuturesSettings, *, name: str) -> _Hol
             f"{name}: no contract has a price {settings.month_offset} month(s) before its own "
             "month, so none can be held"
         )
-    _require_no_gap(index, wanted, price, first=priced[0], settings=settings, name=name)
+    _require_no_gap(index, held_months, price, first=priced[0], settings=settings, name=name)
     column = column[priced]
     changes = np.flatnonzero(np.diff(column)) + 1
     starts = np.concatenate([[0], changes])
@@ -154,7 +154,7 @@ def _hold(closes: pd.DataFrame, settings: FuturesSettings, *, name: str) -> _Hol
 
 def _require_no_gap(
     index: pd.DatetimeIndex,
-    wanted: pd.PeriodIndex,
+    held_months: pd.PeriodIndex,
     price: Floats,
     *,
     first: int,
@@ -168,21 +168,21 @@ def _require_no_gap(
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
         if end - begin > settings.bridge_days:
             raise _GapError(
-                f"{name}: contract {wanted[begin]} is held but has no price from "
+                f"{name}: contract {held_months[begin]} is held but has no price from "
                 f"{index[begin].date()} to {index[end - 1].date()} ({end - begin} trading "
                 f"day(s), data.futures.bridge_days allows {settings.bridge_days})"
             )
 
 
 def _other_month(closes: pd.DataFrame, settings: FuturesSettings) -> str:
-    """Name the nearest month ahead whose contract always has a price, if there is one.
+    """Return the advice to hold the nearest month whose contract always has a price; else empty.
 
-    It must not begin later, as a contract does that is listed only at the end.
+    Its series must not begin later.
     """
     any_gap = settings.model_copy(update={"bridge_days": len(closes)})
     first = _hold(closes, any_gap, name="").index[0]
     offsets = range(1, FURTHEST_MONTH + 1)
-    for offset in sorted(offsets, key=lambda other: abs(other - settings.month_offset)):
+    for offset in sorted(offsets, key=lambda offset: abs(offset - settings.month_offset)):
         other = settings.model_copy(update={"month_offset": offset, "bridge_days": 0})
         try:
             holding = _hold(closes, other, name="")
@@ -195,7 +195,7 @@ def _other_month(closes: pd.DataFrame, settings: FuturesSettings) -> str:
 
 
 def _require_every_month(held: pd.PeriodIndex, index: pd.DatetimeIndex, *, name: str) -> None:
-    """Raise if a whole month of trading days is missing, so that a contract is never held."""
+    """Raise if a whole month of trading days is missing."""
     for before, after in itertools.pairwise(held):
         if after != before + 1:
             missing = before + 1
@@ -248,23 +248,22 @@ def _roll_table(
 
 
 def _base_price(holding: _Holding, price: Floats, *, ratio: Floats) -> Floats:
-    """Return what the held contract cost a row earlier, NaN in the first row.
+    """Return the held contract's price one row earlier, NaN in the first row.
 
-    Where a bridged roll leaves the newer contract without a price on that row, the older one
-    stands in for it at the ratio of the roll day. Elsewhere that would be the newer one's price
-    but for rounding, and a return of zero would not be zero.
+    If the newer contract of a bridged roll has no price there, it is that of the older one times
+    the ratio of the roll day. Used at every roll, this would round returns of zero away from zero.
     """
     base = np.concatenate([[np.nan], price[:-1]])
     rolled = holding.starts[1:]
-    own = holding.price(rolled - 1, holding.spell[rolled])
-    base[rolled] = np.where(np.isfinite(own), own, base[rolled] * ratio)
+    newer = holding.price(rolled - 1, holding.spell[rolled])
+    base[rolled] = np.where(np.isfinite(newer), newer, base[rolled] * ratio)
     return base
 
 
 def _break_rows(
     index: pd.DatetimeIndex, break_days: Sequence[datetime.date], *, name: str
 ) -> npt.NDArray[np.bool_]:
-    """Mark the break days; a first row has no return, so there is nothing to break on it."""
+    """Return which rows are break days; the first row has no return and is none."""
     days = pd.DatetimeIndex(list(break_days))
     inside = days[(days > index[0]) & (days <= index[-1])]
     unknown = inside.difference(index)
@@ -281,7 +280,7 @@ def _adjust(
     is_break: npt.NDArray[np.bool_],
     adjustment: str,
 ) -> dict[str, Floats]:
-    """Take the jumps at rolls and break days out of the level.
+    """Return `adjusted_price` and `level`, without the jumps at rolls and break days.
 
     References:
         Backward cumulative adjustment: factor(older) = factor(newer) x newer / older price on the

@@ -1,4 +1,4 @@
-"""The LightningDataModule: split by time, scale by the training rows, window, batch."""
+"""The LightningDataModule: split by time, scale by the training rows, cut windows, batch."""
 
 from functools import partial
 from typing import Any
@@ -18,31 +18,31 @@ from ironore_lightning.data.windows import Batch, ShuffledChunks, WindowDataset,
 from ironore_lightning.settings.samples import DatasetSettings
 
 EVALUATION_BATCH = 4096
-"""Samples scored at once: all of a usual segment, and still little memory at a million rows."""
+"""Samples per batch outside training; more than a usual segment has."""
 
 
 class WindowDataModule(LightningDataModule):
     """Chronological samples of one table.
 
     Attributes:
-        features: As given, unscaled.
-        target: As given.
+        features: Unscaled.
+        target: By origin.
         split: Rows of each segment.
         scaler: Fitted on the training rows.
         datasets: Samples by segment, in time order.
         origins: Rows of all samples, segment after segment, shape (N,).
-        table: Rows, samples and dates of each segment, for people.
+        table: Rows, samples and dates of each segment.
 
     Args:
-        features: Shape (T, F), one row a trading day, without gaps.
+        features: Shape (T, F), one row per trading day, without gaps.
         target: By origin, shape (T, 3): `date` of the outcome, `value` in per cent, `is_roll`.
-        settings: How they become samples.
+        settings: Split, scaling, windows and batches.
     """
 
     def __init__(
         self, features: pd.DataFrame, target: pd.DataFrame, settings: DatasetSettings
     ) -> None:
-        """Cut, fit the scaler on the training rows, and lay the windows over the scaled table."""
+        """Split the rows, fit the scaler on the training rows, and make windows."""
         super().__init__()
         self.features = features
         self.target = target
@@ -72,7 +72,7 @@ class WindowDataModule(LightningDataModule):
 
     @property
     def outcomes(self) -> pd.DataFrame:
-        """Return a row a sample, in their order: `date`, `segment`, `actual`, `is_roll`."""
+        """Return one row per sample: `date`, `segment`, `actual`, `is_roll`."""
         rows = self.target.iloc[self.origins]
         return pd.DataFrame(
             {
@@ -84,11 +84,11 @@ class WindowDataModule(LightningDataModule):
         )
 
     def windows(self) -> npt.NDArray[np.float32]:
-        """Return the scaled window of every sample, shape (N, L, F), copied."""
+        """Return a copy of the scaled window of every sample, shape (N, L, F)."""
         return self._samples(self.origins)[torch.arange(len(self.origins))].inputs.numpy()
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffle by seed and epoch, in chunks of batches; processes share the batches."""
+        """Return chunks of shuffled batches, which processes share."""
         dataset = self.datasets["train"]
         chunks = ShuffledChunks(
             len(dataset),
@@ -100,15 +100,15 @@ class WindowDataModule(LightningDataModule):
         return load_windows(dataset, chunks)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Read the validation samples in time order."""
+        """Return the validation samples in time order."""
         return _load_ordered(self.datasets["val"])
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Read every sample, segment after segment in time order."""
+        """Return every sample, segment after segment, in time order."""
         return _load_ordered(self._samples(self.origins))
 
     def state_dict(self) -> dict[str, Any]:
-        """Put the scaler into the checkpoint, so that new rows can be scaled as these were."""
+        """Return the scaler for the checkpoint, to scale new rows in the same way."""
         return {name: torch.tensor(values) for name, values in vars(self.scaler).items()}
 
 
@@ -117,7 +117,7 @@ def _load_ordered(dataset: WindowDataset) -> DataLoader[Batch]:
 
 
 def build_datamodule(panel: Panel, settings: DatasetSettings) -> WindowDataModule:
-    """Choose features and target from a panel, and cut them into samples.
+    """Return the samples of a panel.
 
     Raises:
         ConfigError: If the settings do not fit the panel.

@@ -1,4 +1,4 @@
-"""Features and target: columns of the panel, transformed with what was known on each day."""
+"""Features and target: columns of the panel, transformed without look-ahead."""
 
 import datetime
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ironore_lightning.errors import ConfigError, DataError, LeakageError
 from ironore_lightning.settings.samples import FeatureSettings, TargetSettings
 
 SAME_SHARE = 0.9
-"""Share of rows on which a feature may not equal the target."""
+"""Share of rows equal to the target above which a feature is a leak."""
 
 
 def build_table(
@@ -31,23 +31,25 @@ def build_table(
 
 
 def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.DataFrame:
-    """Transform the chosen columns over the whole history, then cut it at the panel's start.
+    """Return the features: transformed over the whole history, then cut at the panel's start.
 
     Args:
-        panel: Values, staleness and held returns by trading day.
-        features: Names and transforms, in the order in which the model reads them.
+        panel: Values, staleness and returns by trading day.
+        features: Names and transforms, in the order of the model's inputs.
 
     Returns:
-        Shape (T, F) from the start on, without gaps; per-cent returns are in per cent.
+        Shape (T, F) from the start on, without gaps; returns are in per cent.
 
     Raises:
         ConfigError: If there is no column of that name, or no row from `data.panel.start` on.
-        DataError: If a feature has no value yet on the first row, or a return is asked of a
-            series that is not positive.
+        DataError: If a feature has no value yet on the first row, or the series of a return is not
+            positive.
     """
     for feature in features:
         panel.require_column(feature.name, key="features.names")
-    table = pd.concat([_transform(panel, each).rename(each.label) for each in features], axis=1)
+    table = pd.concat(
+        [_transform(panel, feature).rename(feature.label) for feature in features], axis=1
+    )
     complete = table.notna().all(axis=1)
     if panel.start is not None:
         table = _cut_at(table, panel.start)
@@ -58,7 +60,7 @@ def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.Data
 
 
 def build_target(panel: Panel, settings: TargetSettings) -> pd.DataFrame:
-    """Look `horizon` trading days ahead of every row of the panel.
+    """Return the target of every row of the panel: the return over the next `horizon` days.
 
     Returns:
         By origin, shape (T, 3): `date`, the day on which the return ends (NaT in the last rows);
@@ -67,7 +69,7 @@ def build_target(panel: Panel, settings: TargetSettings) -> pd.DataFrame:
 
     Raises:
         ConfigError: If there is no such series.
-        DataError: If a return is asked of a series that is not positive.
+        DataError: If the series of a return is not positive.
     """
     panel.require_column(settings.series, key="target.series")
     value = _outcome(panel, settings)
@@ -81,23 +83,23 @@ def build_target(panel: Panel, settings: TargetSettings) -> pd.DataFrame:
 
 
 def _outcome_days(panel: Panel, value: pd.Series, horizon: int) -> pd.Series:
-    """Say by row on which day its return ends; a given answer may come before that day's row."""
+    """Return by row the day on which its return ends, which may have no row yet."""
     ends = pd.Series(panel.days, index=panel.days).shift(-horizon)
     later = panel.calendar.ahead(panel.days, horizon)
     return ends.where(ends.notna() | value.isna(), later)
 
 
 def _outcome(panel: Panel, settings: TargetSettings) -> pd.Series:
-    # A filled-forward value would be an answer from another day.
-    own = panel.values[settings.series].where(panel.staleness[settings.series] == 0)
+    # A filled-forward value is the target of another day.
+    observed = panel.values[settings.series].where(panel.staleness[settings.series] == 0)
     if settings.kind == "given":
-        return own
+        return observed
     ahead = range(1, settings.horizon + 1)
     if settings.series in panel.log_returns:
         daily = 100 * panel.log_returns[settings.series]
     else:
-        _require_positive(own)
-        daily = 100 * np.log(own).diff()
+        _require_positive(observed)
+        daily = 100 * np.log(observed).diff()
     outcome = sum((daily.shift(-days) for days in ahead), start=0.0 * daily.fillna(0.0))
     if settings.series in panel.breaks:
         breaks = panel.breaks[settings.series].astype(float)
@@ -106,12 +108,12 @@ def _outcome(panel: Panel, settings: TargetSettings) -> pd.Series:
 
 
 def _rolls_after(panel: Panel, series: str) -> pd.Series:
-    """Say by row whether the next row's return is of a newer contract."""
+    """Return by row whether the next row's return is of a newer contract."""
     if series not in panel.futures:
         return pd.Series(data=False, index=panel.days)
     month = panel.futures[series].days["contract_month"].reindex(panel.days)
     rolled = month.ne(month.shift(-1))
-    rolled.iloc[-1] = False  # nobody knows the next row yet
+    rolled.iloc[-1] = False  # the next row is not known yet
     return rolled
 
 
@@ -125,24 +127,24 @@ def _transform(panel: Panel, feature: FeatureSettings) -> pd.Series:
     if feature.transform == "staleness":
         return panel.staleness[feature.name]
     if feature.transform == "zscore":
-        assert feature.window is not None  # a rule of FeatureSettings
+        assert feature.window is not None  # FeatureSettings require it
         return _trailing_zscore(values, feature.window)
     return values
 
 
 def _require_positive(values: pd.Series) -> None:
-    """Raise if a percentage has no base, as where a difference-adjusted price passed zero."""
-    refused = values[values <= 0]
-    if len(refused):
-        day = pd.DatetimeIndex(refused.index)[0].date()
+    """Raise if a value is not positive, such as a difference-adjusted price."""
+    wrong = values[values <= 0]
+    if len(wrong):
+        day = pd.DatetimeIndex(wrong.index)[0].date()
         raise DataError(
-            f"{values.name}: a return is asked of it, but it is {refused.iloc[0]:g} on {day}; "
+            f"{values.name}: a return needs positive values, but it is {wrong.iloc[0]:g} on {day}; "
             "take its change, or data.futures.adjustment=ratio for a price"
         )
 
 
 def _log_return(panel: Panel, name: str) -> pd.Series:
-    """Return the per-cent log return since the row before; for a price leg, of what was held."""
+    """Return the log return since the row before, per cent; of a price leg, the held contract's."""
     if name in panel.log_returns:
         return 100 * panel.log_returns[name]
     daily: pd.Series = 100 * np.log(panel.values[name]).diff()
@@ -150,7 +152,7 @@ def _log_return(panel: Panel, name: str) -> pd.Series:
 
 
 def _trailing_zscore(values: pd.Series, window: int) -> pd.Series:
-    """Measure a value in standard deviations of the trailing window; 0 where nothing moved."""
+    """Return the z-score in the trailing window; 0 if the window is constant."""
     trailing = values.rolling(window)
     spread = trailing.std(ddof=0)
     # The running sums of `rolling` leave rounding noise where the window is constant.
@@ -170,13 +172,13 @@ def _cut_at(table: pd.DataFrame, start: datetime.date) -> pd.DataFrame:
 def require_no_target_leak(features: pd.DataFrame, target: pd.DataFrame) -> None:
     """Raise `LeakageError` if a feature is the target itself."""
     known = target["value"].notna()
-    answers = target.loc[known, "value"].to_numpy()
+    target_values = target.loc[known, "value"].to_numpy()
     for name in features:
         read = features[name].to_numpy()[known.to_numpy()]
-        same = np.isclose(read, answers, rtol=1e-6, atol=1e-9).mean()
-        if same > SAME_SHARE:
+        share = np.isclose(read, target_values, rtol=1e-6, atol=1e-9).mean()
+        if share > SAME_SHARE:
             raise LeakageError(
-                f"features.names: {name} equals the target on {100 * same:.0f} % of the rows: "
+                f"features.names: {name} equals the target on {100 * share:.0f} % of the rows: "
                 "the model would read the answer"
             )
 

@@ -1,7 +1,7 @@
-"""Random walks for drivers that the settings declare and the simulation does not know.
+"""Random walks for drivers of the settings that the simulation lacks.
 
-They have nothing to do with the prices, nor with each other, so the market stays unpredictable; and
-a driver that is added to the settings of real files does not end a run on the sample market.
+They are independent of the prices and of each other, so the market stays unpredictable. Settings
+with additional drivers therefore also run on the sample market.
 """
 
 import csv
@@ -20,7 +20,7 @@ FREQUENCIES = {"daily": "B", "weekly": "W-SUN"}
 
 
 def write_neutral_drivers(folder: Path, sources: Iterable[SourceSettings], *, seed: int) -> None:
-    """Add the columns and files that a market in `folder` lacks, and touch no other file."""
+    """Add the missing columns and files to the market in `folder`."""
     for source in sources:
         path = folder / source.file
         if not path.resolve().is_relative_to(folder.resolve()):
@@ -33,15 +33,15 @@ def write_neutral_drivers(folder: Path, sources: Iterable[SourceSettings], *, se
 
 
 def _add_columns(path: Path, source: SourceSettings, seed: int) -> None:
-    """Give every dated line of a CSV a value more for each column that it lacks."""
+    """Add the missing columns to a CSV, with a value in every dated line."""
     header, *rows = csv.reader(path.read_text(encoding="utf-8-sig").splitlines())
     known = {cell.strip() for cell in header}
-    lacking = [name for name in source.columns if name.strip() not in known]
-    for name in lacking:
+    missing = [name for name in source.columns if name.strip() not in known]
+    for name in missing:
         header.append(name)
         for row, cell in zip(rows, _cells(name, len(rows), seed), strict=True):
             row.append(cell if row[0] else "")
-    if lacking:
+    if missing:
         text = io.StringIO()
         csv.writer(text, lineterminator="\r\n").writerows([header, *rows])
         path.write_bytes(text.getvalue().encode("utf-8-sig"))
@@ -61,11 +61,11 @@ def _write_file(path: Path, source: SourceSettings, seed: int) -> None:
         else:
             table.to_csv(path, sep=source.delimiter or ",", index=False)
     except ImportError:
-        path.write_bytes(b"-")  # whose reader says which extra is missing
+        path.write_bytes(b"-")  # its reader reports the missing extra
 
 
 def _cells(name: str, num_rows: int, seed: int) -> list[str]:
-    """Walk at random from 100, by steps of 1 %; a name draws the same walk beside any others."""
+    """Return a random walk from 100 by steps of 1 %, which depends on name and seed alone."""
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     levels = 100 * np.exp(0.01 * np.cumsum(rng.standard_normal(num_rows)))
     return [f"{level:.2f}" for level in levels]

@@ -11,11 +11,11 @@ from ironore_lightning.settings.samples import TargetSettings
 
 @dataclass(frozen=True)
 class Market:
-    """What the files hold.
+    """Raw data and their panel.
 
     Attributes:
-        raw: As read.
-        panel: A row a trading day; shared by all runs of a process, so nobody may write into it.
+        raw: Checked raw data.
+        panel: One row per trading day; read-only, as all runs of a process share it.
     """
 
     raw: RawData
@@ -23,33 +23,33 @@ class Market:
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """Settings with the text that tells two of them apart."""
+class _CacheKey:
+    """Settings, compared by their text."""
 
-    key: str
+    text: str
     data: DataSettings = field(compare=False)
     target: TargetSettings = field(compare=False)
 
 
 def build_market(data: DataSettings, target: TargetSettings) -> Market:
-    """Read and join the raw files, or return what this process made of the same settings before.
+    """Read and join the raw files, once per process for the same settings.
 
-    Files that change while a process makes its runs are not read again: its runs stay comparable.
+    Files that change later are not read again, so all runs of a process stay comparable.
 
     Raises:
         DataError: If a raw file or the table made of it is wrong.
         ConfigError: If the settings do not fit the data.
     """
-    return _build(_Wanted(data.model_dump_json() + target.model_dump_json(), data, target))
+    return _build(_CacheKey(data.model_dump_json() + target.model_dump_json(), data, target))
 
 
 @lru_cache(maxsize=1)
-def _read(wanted: _Wanted) -> RawData:
-    return read_raw(wanted.data)
+def _read(key: _CacheKey) -> RawData:
+    return read_raw(key.data)
 
 
 @lru_cache(maxsize=1)
-def _build(wanted: _Wanted) -> Market:
-    files = wanted.data.model_dump_json(exclude={"futures", "panel"})
-    raw = _read(replace(wanted, key=files))
-    return Market(raw, build_panel(raw, wanted.data, wanted.target))
+def _build(key: _CacheKey) -> Market:
+    files = key.data.model_dump_json(exclude={"futures", "panel"})
+    raw = _read(replace(key, text=files))
+    return Market(raw, build_panel(raw, key.data, key.target))

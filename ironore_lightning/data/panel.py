@@ -1,4 +1,4 @@
-"""The panel: a row a trading day, a column a driver, each value from its publication on."""
+"""The panel: one row per trading day, one column per driver, values from publication on."""
 
 import datetime
 import functools
@@ -24,19 +24,19 @@ from ironore_lightning.settings.samples import TargetSettings
 
 @dataclass(frozen=True)
 class Panel:
-    """What could be known on each trading day; history before `start` feeds transforms only.
+    """The data known on each trading day; rows before `start` are for transforms only.
 
     Attributes:
         values: Drivers, shape (T, F), NaN before a column's first value. A price leg is its level
-            anchored at the oldest contract, so that later rolls change no earlier row.
+            anchored at the oldest contract, which later rolls do not change.
         staleness: Trading days since each value was new, shape (T, F), NaN before the first.
         log_returns: Return of the held contract of each price leg since the row before, shape
             (T, legs), as a fraction; within one contract.
         breaks: Whether that return is a change of specification, shape (T, legs).
         futures: The continuous series behind the price legs.
         start: First row that a model may use; None is the first complete one.
-        holidays: Days on which nobody trades, as far as they are known.
-        unusable: What is wrong with the other columns of a prepared table, by their header.
+        holidays: Known days without trading.
+        unusable: Why a column of a prepared table cannot be used, by header.
     """
 
     values: pd.DataFrame
@@ -55,18 +55,18 @@ class Panel:
 
     @property
     def calendar(self) -> Calendar:
-        """Trading days to come."""
+        """Future trading days."""
         return Calendar(trading_weekdays(self.days), self.holidays)
 
     def bridged_days(self, days: pd.DatetimeIndex) -> dict[str, int]:
-        """Count, by price leg, the days between the first and last of `days` that are bridged."""
+        """Return the number of bridged days from the first to the last of `days`, by price leg."""
         return {
             name: int(((series.bridged >= days[0]) & (series.bridged <= days[-1])).sum())
             for name, series in self.futures.items()
         }
 
     def bridging(self, days: pd.DatetimeIndex) -> list[str]:
-        """Say in a line a leg how many days are bridged, if any, and what would do without."""
+        """Return a warning for each price leg with bridged days, and how to avoid them."""
         return [
             f"{name}: {bridged} trading days without a price of the held contract are bridged; "
             f"returns span up to {longest_step(days)} days; {self.futures[name].advice}".strip("; ")
@@ -75,10 +75,10 @@ class Panel:
         ]
 
     def require_column(self, name: str, *, key: str) -> None:
-        """Raise `ConfigError` unless the panel has a column `name`, asked for by setting `key`.
+        """Raise `ConfigError` unless the panel has a column `name`, which the setting `key` names.
 
         Raises:
-            DataError: If the file has it, and something is wrong with it.
+            DataError: If the file has the column, but it cannot be used.
         """
         _require_column(name, self.values.columns, self.unusable, key=key)
 
@@ -100,18 +100,18 @@ def build_panel(
     data: DataSettings,
     target: TargetSettings,
 ) -> Panel:
-    """Join every source onto the trading days: those on which all price legs and the target exist.
+    """Join every source onto the days on which all price legs and the target have a value.
 
     Args:
-        raw: Contract tables and tidy sources, by name.
-        data: Publication lags of the sources, how the legs are made continuous, where the panel
-            starts, its break days, and whether values appear on their publication day.
+        raw: Contracts and sources, by name.
+        data: Publication lags, adjustment of the legs, start and break days of the panel, and
+            whether values appear on their publication day.
         target: The series that must have a price.
 
     Raises:
         ConfigError: If there is no such series.
-        DataError: If a leg cannot be made continuous, the legs share no day, rows are no trading
-            days or missing, or a column has no value on any day.
+        DataError: If a leg cannot be made continuous, the legs share no day, rows are missing or
+            no trading days, or a column has no value on any day.
     """
     legs = _price_legs(raw, data)
     drivers = _published(raw, data)
@@ -119,11 +119,11 @@ def build_panel(
     _require_column(target.series, [*legs, *drivers], raw.unusable, key=key)
     days, by_file = _shared_days(raw, legs, data)
     if target.series in drivers:
-        own, file = drivers[target.series]
-        by_file[file] = pd.DatetimeIndex(own.index)
+        values, file = drivers[target.series]
+        by_file[file] = pd.DatetimeIndex(values.index)
         days = _days_of_target(drivers[target.series], days, target)
     require_trading_days(days, by_file)
-    _require_open(days, raw.holidays, f"{data.holidays}: {target.series}")
+    _require_no_holiday(days, raw.holidays, f"{data.holidays}: {target.series}")
     joined = [_join(driver, days) for driver in drivers.values()]
     levels = [series.days["level"].reindex(days).rename(name) for name, series in legs.items()]
     fresh = [pd.Series(0.0, index=days, name=name) for name in legs]
@@ -152,22 +152,25 @@ def _price_legs(raw: RawData, data: DataSettings) -> dict[str, ContinuousSeries]
 
 
 def _published(raw: RawData, data: DataSettings) -> dict[str, tuple[pd.Series, str]]:
-    """Return the values of each driver by the day of their publication, and its file."""
+    """Return the values of each driver by publication day, and its file."""
     published: dict[str, tuple[pd.Series, str]] = {}
     for name, frame in raw.sources.items():
         lag = data.sources[name].publication_lag_days if name in data.sources else 0
         dates = pd.DatetimeIndex(frame.index)
-        out = frame.set_axis(
+        by_publication = frame.set_axis(
             dates + pd.Timedelta(days=lag if data.panel.as_published else 0), axis=0
         )
-        published |= {str(column): (out[column].dropna(), data.file_of(name)) for column in out}
+        published |= {
+            str(column): (by_publication[column].dropna(), data.file_of(name))
+            for column in by_publication
+        }
     return published
 
 
 def _shared_days(
     raw: RawData, legs: Mapping[str, ContinuousSeries], data: DataSettings
 ) -> tuple[pd.DatetimeIndex, dict[str, pd.DatetimeIndex]]:
-    """Return the days that all legs share, or those of the one prepared table, and each file's."""
+    """Return the days that all legs (or the prepared table) share, and the days of each file."""
     calendars = {name: pd.DatetimeIndex(series.days.index) for name, series in legs.items()}
     if not legs:
         filled = {name: table.dropna(how="all") for name, table in raw.sources.items()}
@@ -184,10 +187,10 @@ def _shared_days(
 def _days_of_target(
     driver: tuple[pd.Series, str], days: pd.DatetimeIndex, target: TargetSettings
 ) -> pd.DatetimeIndex:
-    """Return the days on which the target's series has a value of its own.
+    """Return the days on which the target's series has a new value.
 
-    A given target may be unknown on a trading day, as in the newest row; there, a day counts if it
-    is one of the days of the week that have targets.
+    A given target may be unknown on a trading day, such as the newest; its days are the weekdays
+    that have targets.
     """
     is_new = (_join(driver, days)[1] == 0).to_numpy()
     if target.kind == "given":
@@ -195,16 +198,19 @@ def _days_of_target(
     return days[is_new]
 
 
-def _require_open(days: pd.DatetimeIndex, holidays: Sequence[datetime.date], what: str) -> None:
+def _require_no_holiday(
+    days: pd.DatetimeIndex, holidays: Sequence[datetime.date], series: str
+) -> None:
     traded = days[days.isin(pd.DatetimeIndex(list(holidays)))]
     if len(traded):
         raise DataError(
-            f"{what} has a price on the holiday {traded[0].date()}; is it a file of another market?"
+            f"{series} has a price on the holiday {traded[0].date()}; "
+            "is it a file of another market?"
         )
 
 
 def _join(driver: tuple[pd.Series, str], days: pd.DatetimeIndex) -> tuple[pd.Series, pd.Series]:
-    """Put the newest published value on each day, with the trading days since it was new."""
+    """Return the newest published value on each day, and the trading days since it was new."""
     source, file = driver
     new_on = days.searchsorted(source.index)
     published = pd.DataFrame({"value": source, "new_on": new_on}, dtype=np.float64)

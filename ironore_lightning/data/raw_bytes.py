@@ -1,4 +1,4 @@
-"""Read the bytes of a raw file within limits, and quote it in messages."""
+"""Read raw files within limits, and quote their content in messages."""
 
 import os
 from collections.abc import Iterable
@@ -8,18 +8,18 @@ from ironore_lightning.errors import DataError, closest
 from ironore_lightning.settings.data import FileSettings
 
 MAX_BYTES = 512 * 2**20
-"""Largest file that is opened; ten years of daily curves take about 2 MB, and a million rows of
-fourteen numbers 114 MB."""
+"""Largest file; ten years of daily curves take about 2 MB, a million rows of fourteen numbers
+114 MB."""
 
 MAX_CELLS = 5_000_000
-"""Most cells of a table of text: a hundred years of days with two hundred columns."""
+"""Most cells of a text table: a hundred years of days with two hundred columns."""
 
-_LONGEST = 60
-_MOST = 12
+_MAX_QUOTED = 60
+_MAX_LISTED = 12
 
 
 def source_path(settings: FileSettings, root: Path) -> Path:
-    """Where the file of `settings` lies; its bytes are what provenance hashes."""
+    """Return the path of the file of `settings`."""
     return root / settings.file
 
 
@@ -43,43 +43,43 @@ def read_bytes(path: Path) -> bytes:
     except DataError:
         raise
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file{_neighbour(path)}") from None
+        raise DataError(f"{path}: there is no such file{_missing_hint(path)}") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {one_line(error)}") from error
 
 
-def require_modest(file: str, num_cells: int, *, at_most: int = MAX_CELLS) -> None:
-    """Raise `DataError` if a table would take more memory than any honest one."""
+def require_few_cells(file: str, num_cells: int, *, at_most: int = MAX_CELLS) -> None:
+    """Raise `DataError` if a table has too many cells for memory."""
     if num_cells > at_most:
         raise DataError(f"{file}: has {num_cells} cells or more, may have {at_most}")
 
 
 def missing_extra(file: str, extra: str) -> str:
-    """Say how to install what reads a format."""
+    """Return the message that an extra must be installed to read a file."""
     return f'{file}: reading it needs an extra: pip install -e ".[{extra}]"'
 
 
 def quoted(value: object) -> str:
-    """Show a value on one short line, so that a broken file cannot flood a message."""
-    text = repr(value[: _LONGEST + 1]) if isinstance(value, str) else one_line(value)
-    return text if len(text) <= _LONGEST + 2 else f"{text[:_LONGEST]}…"
+    """Return a value in quotes on one short line, for a message."""
+    text = repr(value[: _MAX_QUOTED + 1]) if isinstance(value, str) else one_line(value)
+    return text if len(text) <= _MAX_QUOTED + 2 else f"{text[:_MAX_QUOTED]}…"
 
 
 def one_line(error: object) -> str:
-    """Show what a library says on one line of bounded length."""
+    """Return the message of an error on one line of bounded length."""
     text = " ".join(str(error)[:1000].split())
-    return text if len(text) <= 2 * _LONGEST else f"{text[: 2 * _LONGEST]}…"
+    return text if len(text) <= 2 * _MAX_QUOTED else f"{text[: 2 * _MAX_QUOTED]}…"
 
 
 def listed(names: Iterable[str]) -> str:
-    """Quote names in a row, at most a dozen of them."""
+    """Return quoted names, at most a dozen of them."""
     every = list(names)
-    rest = f" and {len(every) - _MOST} more" if len(every) > _MOST else ""
-    return ", ".join(quoted(name) for name in every[:_MOST]) + rest
+    rest = f" and {len(every) - _MAX_LISTED} more" if len(every) > _MAX_LISTED else ""
+    return ", ".join(quoted(name) for name in every[:_MAX_LISTED]) + rest
 
 
-def _neighbour(path: Path) -> str:
-    """Say what is there in place of a missing file."""
+def _missing_hint(path: Path) -> str:
+    """Return a hint about a missing file: its folder, its link, or a similar name."""
     if not path.parent.is_dir():
         return f", nor a folder {path.parent}; is data.root right?"
     if path.is_symlink():

@@ -19,12 +19,12 @@ from ironore_lightning.data.trading_days import read_holidays
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.settings.data import DataSettings, FileSettings
 
-LONGEST_SILENCE_DAYS = 45
-"""How long before the newest value of all files a column may end, and how many days may lie between
-two dates of a file of contracts or drivers: a month, and its publication."""
+LONGEST_GAP_DAYS = 45
+"""Most days between two dates of a file of contracts or drivers, and from the last value of a
+column to the newest of all files: a month and its publication."""
 
 LONGEST_LEAD_DAYS = 31
-"""How far a file may reach beyond all others before its last date is taken for a mistake."""
+"""Most days that the last date of a file may lie after those of all others."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class RawData:
         contracts: Futures curves by leg, each (T, C) with monthly Period columns.
         sources: Drivers by source, each (T, columns), dated as in the file.
         digests: SHA-256 of each file that was read, by file name.
-        holidays: Weekdays, past and to come, on which nobody trades, as far as they are known.
-        unusable: What is wrong with the other columns of a prepared table, by their header.
+        holidays: Known weekdays without trading, past and future.
+        unusable: Why a column of a prepared table cannot be used, by header.
     """
 
     contracts: Mapping[str, pd.DataFrame]
@@ -47,13 +47,13 @@ class RawData:
 
 
 def read_raw(settings: DataSettings) -> RawData:
-    """Read all configured files, of which a sample market is simulated first.
+    """Read all configured files; a sample market is simulated first.
 
     Raises:
-        DataError: If a file is missing or wrong, has a hole, or ends long before or after the
+        DataError: If a file is missing or wrong, has a gap, or ends long before or after the
             others.
-        ConfigError: If the sample market would be written into a folder that holds something
-            or cannot be made.
+        ConfigError: If the sample market would be written into a folder that is not empty or
+            cannot be made.
     """
     if settings.sample is None:
         return _read_folder(settings, Path(settings.root or "."))
@@ -62,12 +62,12 @@ def read_raw(settings: DataSettings) -> RawData:
         sources = settings.sources.values()
         write_neutral_drivers(Path(folder), sources, seed=settings.sample.seed)
         if settings.root is not None:
-            _keep(Path(folder), Path(settings.root))
+            _copy_sample(Path(folder), Path(settings.root))
         return _read_folder(settings, Path(folder))
 
 
-def _keep(folder: Path, root: Path) -> None:
-    """Copy the files of `folder` to `root`, unless they are there; never over anything else."""
+def _copy_sample(folder: Path, root: Path) -> None:
+    """Copy the files of `folder` to a new `root`; do nothing if it has the same files."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     if root.is_dir() and all(_is_copy(root / file.relative_to(folder), file) for file in files):
         return
@@ -105,11 +105,11 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
         paths[settings.holidays] = root / settings.holidays
     digests = {file: hashlib.sha256(read_bytes(path)).hexdigest() for file, path in paths.items()}
     _require_no_stray_dates({**contracts, **sources}, settings)
-    _require_no_hole({**contracts, **sources}, settings)
+    _require_no_gap({**contracts, **sources}, settings)
     late = _late_columns({**contracts, **sources}, settings)
     if late and settings.table is None:
         raise DataError(next(iter(late.values())))
-    unusable |= late  # of a table, where they may stand beside those that are in use
+    unusable |= late  # of a table, whose other columns may be usable
     sources = {name: frame.drop(columns=list(late)) for name, frame in sources.items()}
     if not contracts and all(frame.empty for frame in sources.values()):
         raise DataError(next(iter(unusable.values())))
@@ -118,7 +118,7 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
 
 
 def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
-    """Raise if one file's last date lies far beyond those of all others, as a typo's does."""
+    """Raise if the last date of one file is far beyond those of all others."""
     if len(frames) == 1:
         return
     *_, second, newest = sorted(frames, key=lambda name: frames[name].index[-1])
@@ -131,28 +131,28 @@ def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSe
         )
 
 
-def _require_no_hole(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
-    """Raise where a file says nothing for long, as where rows are missing or a year is wrong.
+def _require_no_gap(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
+    """Raise if a file has no value for long.
 
-    Before its first contract is listed, a curve may be blank. The days of a prepared table are
-    those of the panel, which are judged there.
+    A curve may be blank before its first contract is listed. The panel checks the days of a
+    prepared table.
     """
     for name in (*settings.contracts, *settings.sources):
         frame = frames[name]
         is_curve = name in settings.contracts
         dates = pd.DatetimeIndex(frame.index if is_curve else frame.dropna(how="all").index)
         gaps = np.diff(dates.to_numpy()) // np.timedelta64(1, "D")
-        if gaps.max(initial=0) > LONGEST_SILENCE_DAYS:
+        if gaps.max(initial=0) > LONGEST_GAP_DAYS:
             widest = int(gaps.argmax())
             raise DataError(
                 f"{settings.file_of(name)}: {name} has no value between {dates[widest].date()} and "
-                f"{dates[widest + 1].date()} ({gaps[widest]} days, {LONGEST_SILENCE_DAYS} are "
+                f"{dates[widest + 1].date()} ({gaps[widest]} days, {LONGEST_GAP_DAYS} are "
                 "allowed); rows are missing, or a date is wrong"
             )
 
 
 def _late_columns(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> dict[str, str]:
-    """Say which columns end long before the newest value of all files, as those not refreshed."""
+    """Return a message for each column that ends long before the newest value of all files."""
     newest = max(frame.index[-1] for frame in frames.values())
     return {
         column: f"{settings.file_of(name)}: the last value of {quoted(column)} is of {end.date()}, "
@@ -160,12 +160,12 @@ def _late_columns(frames: Mapping[str, pd.DataFrame], settings: DataSettings) ->
         "or leave it out"
         for name, frame in frames.items()
         for column, end in _last_values(name, frame).items()
-        if newest - end > pd.Timedelta(days=LONGEST_SILENCE_DAYS)
+        if newest - end > pd.Timedelta(days=LONGEST_GAP_DAYS)
     }
 
 
 def _last_values(name: str, frame: pd.DataFrame) -> dict[str, pd.Timestamp]:
-    """Last date with a value, by column; of a curve, whose old contracts have expired, of all."""
+    """Return the last date with a value by column; for a curve, of all its contracts."""
     if isinstance(frame.columns, pd.PeriodIndex):
         return {name: frame.dropna(how="all").index[-1]}
     return {str(column): frame[column].dropna().index[-1] for column in frame}

@@ -1,7 +1,7 @@
 """Read and check the three kinds of raw file: drivers, contracts, one prepared table.
 
 Every mistake in a file is a `DataError` of one line that names the file, the column and the first
-row or date. Dates come back as datetime64[us], as pandas 3 makes them by itself.
+row or date. Dates are datetime64[us], the default of pandas 3.
 """
 
 import re
@@ -25,10 +25,10 @@ from ironore_lightning.errors import DataError
 from ironore_lightning.settings.data import ContractsSettings, FileSettings, SourceSettings
 
 MEDIAN_SPACING_DAYS = {"daily": (1, 4), "weekly": (5, 10)}
-"""Least and most calendar days between dates, by the frequency that a source claims."""
+"""Least and most calendar days between dates (median), by frequency of the source."""
 
 LARGEST_FACTOR = 10
-"""Between a price and the one before or beside it; beyond it a decimal point is lost."""
+"""Largest ratio of a price to the one before or beside it; beyond it, a decimal point is lost."""
 
 _FEWEST_DATES = 8
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
@@ -47,9 +47,9 @@ def read_source(name: str, settings: SourceSettings, root: Path) -> pd.DataFrame
         blank; over an ascending unique DatetimeIndex `date`, the date in the file.
 
     Raises:
-        DataError: If the file is not what the settings say.
+        DataError: If the file does not fit the settings.
     """
-    table = _require_table(settings, root)
+    table = _read_cells(settings, root)
     dates = _dates(table, settings)
     headers = [header.strip() for header in settings.columns]
     frame = _dated(table, dates, {header: parse_numbers(table, header) for header in headers})
@@ -76,15 +76,15 @@ def read_contracts(name: str, settings: ContractsSettings, root: Path) -> pd.Dat
         `date` and a sorted monthly PeriodIndex. A contract may have no price at all.
 
     Raises:
-        DataError: If the file is not what the settings say, or a price is not above zero, from
-            after its contract's month, or more than `LARGEST_FACTOR` times the contract's last one
-            or another contract's of the day.
+        DataError: If the file does not fit the settings, or a price is not above zero, after its
+            contract's month, or more than `LARGEST_FACTOR` times the contract's last one or
+            another contract's of the day.
     """
     path = source_path(settings, root)
     if settings.format == "pickle":
         frame = _join_contracts(path.name, read_pickled_contracts(path))
     else:
-        table = _require_table(settings, root)
+        table = _read_cells(settings, root)
         headers = _contract_headers(table, settings)
         dates = _dates(table, settings)
         frame = _dated(table, dates, {header: parse_numbers(table, header) for header in headers})
@@ -95,24 +95,23 @@ def read_contracts(name: str, settings: ContractsSettings, root: Path) -> pd.Dat
         _require_expired(path.name, frame[month])
     if not frame.notna().to_numpy().any():
         raise DataError(f"{path.name}: no contract of {name} has a price")
-    _require_alike(path.name, frame, frame.ffill().shift().to_numpy(), "the one before")
+    _require_similar(path.name, frame, frame.ffill().shift().to_numpy(), "the one before")
     lowest = np.broadcast_to(frame.min(axis=1).to_numpy()[:, None], frame.shape)
-    _require_alike(path.name, frame, lowest, "another contract's")
+    _require_similar(path.name, frame, lowest, "another contract's")
     return frame
 
 
 def read_table(settings: FileSettings, root: Path) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read one prepared table, whose columns of numbers may stand beside others.
+    """Read one prepared table, whose columns need not all be numbers.
 
     Returns:
         Float64, shape (T, columns), in the order of the file, NaN where a cell is blank; over an
-        ascending unique DatetimeIndex `date`. And by the header of every other column what is wrong
-        with it, for whoever asks for that one.
+        ascending unique DatetimeIndex `date`. And why each other column cannot be used, by header.
 
     Raises:
-        DataError: If the file is not what the settings say, or no column is right.
+        DataError: If the file does not fit the settings.
     """
-    table = _require_table(settings, root)
+    table = _read_cells(settings, root)
     headers = _named_headers(table, settings)
     dates = _dates(table, settings)
     values: dict[str, NDArray[np.float64]] = {}
@@ -128,8 +127,8 @@ def read_table(settings: FileSettings, root: Path) -> tuple[pd.DataFrame, dict[s
     return frame.dropna(axis=1, how="all"), wrong
 
 
-def _require_table(settings: FileSettings, root: Path) -> RawTable:
-    """Read the cells and raise unless their headers make sense."""
+def _read_cells(settings: FileSettings, root: Path) -> RawTable:
+    """Read the cells and check their headers."""
     table = read_raw_table(
         source_path(settings, root), file_format=settings.format, delimiter=settings.delimiter
     )
@@ -138,7 +137,7 @@ def _require_table(settings: FileSettings, root: Path) -> RawTable:
 
 
 def _named_headers(table: RawTable, settings: FileSettings) -> list[str]:
-    """Headers of all columns but the date."""
+    """Return the headers of all columns but the date."""
     date_column = (settings.date_column or "").strip()
     table.column(date_column)
     headers = [header for header in table.headers if header and header != date_column]
@@ -148,14 +147,14 @@ def _named_headers(table: RawTable, settings: FileSettings) -> list[str]:
 
 
 def _contract_headers(table: RawTable, settings: FileSettings) -> list[str]:
-    """Headers of the contract months; one without any digit, as a symbol's or a note's, is none."""
+    """Return the headers of contract months; those without a digit are notes and skipped."""
     headers = [
         header for header in _named_headers(table, settings) if any(map(str.isdigit, header))
     ]
     wrong = [header for header in headers if not _MONTH.fullmatch(header)]
     if wrong or not headers:
-        said = listed(wrong or _named_headers(table, settings))
-        raise DataError(f"{table.file}: not headed by a contract month YYYY-MM: {said}")
+        names = listed(wrong or _named_headers(table, settings))
+        raise DataError(f"{table.file}: not headed by a contract month YYYY-MM: {names}")
     return headers
 
 
@@ -166,7 +165,7 @@ def _dates(table: RawTable, settings: FileSettings) -> pd.Series:
 def _dated(
     table: RawTable, dates: pd.Series, columns: Mapping[str, NDArray[np.float64]]
 ) -> pd.DataFrame:
-    """Put columns in the order of their dates."""
+    """Return columns by ascending date."""
     values = pd.DataFrame(columns, index=table.cells.index)
     undated = dates.isna()
     lost = undated & values.notna().any(axis=1)
@@ -174,7 +173,7 @@ def _dated(
         row = int(lost.argmax())
         header = values.columns[int(values.iloc[row].notna().argmax())]
         raise DataError(
-            f"{table.file}: column {quoted(header)}, {table.place(row)}: a value without a date"
+            f"{table.file}: column {quoted(header)}, {table.row_name(row)}: a value without a date"
         )
     if undated.all():
         raise DataError(f"{table.file}: every row is blank")
@@ -184,18 +183,18 @@ def _dated(
 
 
 def _join_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> pd.DataFrame:
-    """Put unpickled contracts side by side."""
+    """Return unpickled contracts as one table, after checking their dates and prices."""
     for month, prices in contracts.items():
         dates = pd.DatetimeIndex(prices.index)
         if dates.hasnans:
             raise DataError(f"{file}: column {month}: a price without a date")
-        for wrong, what in (
+        for wrong, problem in (
             (dates != dates.normalize(), "has a time of day, expected one price a day"),
             (dates.duplicated(), "is there twice"),
             (np.isinf(prices.to_numpy()), "has an infinite price"),
         ):
             if wrong.any():
-                raise DataError(f"{file}: column {month}: {dates[int(wrong.argmax())]} {what}")
+                raise DataError(f"{file}: column {month}: {dates[int(wrong.argmax())]} {problem}")
     frame = pd.concat(dict(contracts), axis=1, sort=True)
     frame.columns = pd.PeriodIndex(list(contracts), freq="M")
     return frame.rename_axis(index="date")
@@ -209,7 +208,7 @@ def _require_unique(table: RawTable, dates: pd.Series) -> None:
         first = int((dates == dates.iloc[second]).argmax())
         raise DataError(
             f"{table.file}: the date {dates.iloc[second]:%Y-%m-%d} is there twice, "
-            f"on {table.place(first)} and {table.place(second)}; keep one"
+            f"on {table.row_name(first)} and {table.row_name(second)}; keep one"
         )
 
 
@@ -225,10 +224,7 @@ def _require_positive(file: str, values: pd.Series, advice: str) -> None:
 
 
 def _require_expired(file: str, prices: pd.Series) -> None:
-    """Raise at the first price after the contract's own month, as where two contracts are mixed up.
-
-    Such a contract is settled, so what stands there is another one's price, or no price.
-    """
+    """Raise at the first price after the contract's own month, when it is settled."""
     month = prices.name
     assert isinstance(month, pd.Period)
     late = prices[prices.index > month.end_time].dropna()
@@ -239,29 +235,31 @@ def _require_expired(file: str, prices: pd.Series) -> None:
         )
 
 
-def _require_alike(file: str, frame: pd.DataFrame, others: NDArray[np.float64], what: str) -> None:
-    """Raise at the first price that is too far from that of `others`, (T, C), for any market."""
+def _require_similar(
+    file: str, frame: pd.DataFrame, others: NDArray[np.float64], label: str
+) -> None:
+    """Raise at the first price that is too far from that of `others`, (T, C)."""
     prices = frame.to_numpy(dtype=np.float64)
-    # A ratio might overflow. Beside a blank, the price itself is both.
+    # A ratio could overflow. Next to a blank, high and low are both the price.
     high, low = np.fmax(prices, others), np.fmin(prices, others)
     wrong = np.argwhere(high / LARGEST_FACTOR > low)
     if len(wrong):
         row, column = wrong[0]
         raise DataError(
             f"{file}: column '{frame.columns[column]}', {frame.index[row]:%Y-%m-%d}: the price is "
-            f"{prices[row, column]:g} and {what} {others[row, column]:g}; is a decimal point lost?"
+            f"{prices[row, column]:g} and {label} {others[row, column]:g}; is a decimal point lost?"
         )
 
 
 def _require_values(file: str, frame: pd.DataFrame) -> None:
-    """Raise if a column is blank from top to bottom."""
+    """Raise if a column is blank."""
     blank = frame.columns[frame.isna().all()]
     if len(blank):
         raise DataError(f"{file}: no value in column {listed(blank)}; fill it or leave it out")
 
 
 def _require_spacing(file: str, frame: pd.DataFrame, settings: SourceSettings) -> None:
-    """Raise if the dates contradict the frequency, as they do when day and month are swapped."""
+    """Raise if the dates contradict the frequency, such as after swapping day and month."""
     dates = frame.index[frame.notna().any(axis=1)]
     if len(dates) < _FEWEST_DATES:
         return

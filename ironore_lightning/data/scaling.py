@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
 ROWS_AT_ONCE = 65_536
-"""Scaled in double precision before they are stored in single, which bounds the memory between."""
+"""Rows scaled in double precision at a time, which bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -30,51 +30,51 @@ class Scaler:
     spread: Floats
 
     def apply(self, values: Floats) -> Singles:
-        """Scale rows of shape (T, F); a value beyond the training rows is not clipped.
+        """Return scaled rows, shape (T, F), without clipping.
 
-        One that single precision cannot hold becomes infinite.
+        A value that overflows single precision becomes infinite.
         """
         with np.errstate(all="ignore"):
             return ((values - self.center) / self.spread).astype(np.float32)
 
 
 def fit_scaler(training_rows: Floats, settings: ScalingSettings) -> Scaler:
-    """Learn center and spread from the training rows, shape (T, F); constants get spread 1."""
-    with np.errstate(all="ignore"):  # what comes of absurd values is looked at when they are scaled
+    """Return the scaler of the training rows, shape (T, F); constant columns have spread 1."""
+    with np.errstate(all="ignore"):  # `scale_table` checks the result
         return _fit(training_rows, settings)
 
 
 def scale_table(scaler: Scaler, features: pd.DataFrame) -> Singles:
-    """Scale a table of shape (T, F) for the model.
+    """Return a scaled table, shape (T, F).
 
     Raises:
-        DataError: If a value is too large for it, or for its scaler.
+        DataError: If a value overflows single precision.
     """
     scaled = np.empty(features.shape, dtype=np.float32)
     for first in range(0, len(features), ROWS_AT_ONCE):
         block = features.iloc[first : first + ROWS_AT_ONCE]
         rows = scaler.apply(block.to_numpy(np.float64))
         rows[:, ~np.isfinite(scaler.spread)] = np.inf
-        _require_learnable(~np.isfinite(rows), block)
+        _require_not_too_large(~np.isfinite(rows), block)
         scaled[first : first + ROWS_AT_ONCE] = rows
     return scaled
 
 
 def target_values(target: pd.DataFrame) -> Singles:
-    """Return the column `value` of a target, shape (T,), for the model; NaN where there is none.
+    """Return the column `value` of a target, shape (T,); NaN where it is unknown.
 
     Raises:
-        DataError: If one is too large for it.
+        DataError: If a value overflows single precision.
     """
     values = target[["value"]].rename(columns={"value": "target"})
     with np.errstate(over="ignore"):
         singles = values.to_numpy(np.float32)
-    _require_learnable(np.isinf(singles), values)
+    _require_not_too_large(np.isinf(singles), values)
     return singles[:, 0].copy()
 
 
-def _require_learnable(is_large: npt.NDArray[np.bool_], given: pd.DataFrame) -> None:
-    """Raise `DataError` for the largest value of the first column that holds one too large."""
+def _require_not_too_large(is_large: npt.NDArray[np.bool_], given: pd.DataFrame) -> None:
+    """Raise `DataError` for the largest value of the first column with one too large."""
     for name, is_row in zip(given, is_large.T, strict=True):
         if is_row.any():
             values = given[name].to_numpy(np.float64)

@@ -1,11 +1,11 @@
 """A simulated iron ore market, written in the raw layout of the real files.
 
-The curve is the two-factor model of Schwartz & Smith: a short-term factor that reverts to its mean
-and a long-term one that does not. It is simulated as what the factors do to each futures contract,
-so that every futures price is a martingale (to second order: half the variance is taken off each
-log return) and no past value says anything about a later return, by construction. What shocks have
-in common with real ones is their tails (Student t) and their clusters (GARCH). Only `signal` plants
-something to find: a share of the next day's variance that two drivers already tell.
+The curve is the two-factor model of Schwartz & Smith: a mean-reverting short-term factor and a
+long-term one that does not revert. The factors move each futures contract directly, so every
+futures price is a martingale (to second order: half the variance is subtracted from each log
+return) and returns are unpredictable by construction. Shocks have fat tails (Student t) and
+volatility clusters (GARCH). Only `signal` makes returns predictable: it is the share of the next
+day's variance that two drivers predict.
 
 References:
     Schwartz & Smith (2000), "Short-Term Variations and Long-Term Dynamics in Commodity Prices",
@@ -32,7 +32,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class SimulatedMarket:
-    """The whole simulated market. T counts days, C contracts; each table has days of its own."""
+    """The simulated market. T counts days, C contracts; each table has its own days."""
 
     closes_65: pd.DataFrame
     """Settlements of the 65 % contracts, (T, C), USD/dmt; NaN where not listed and on holidays."""
@@ -47,15 +47,15 @@ class SimulatedMarket:
     shipment: pd.Series
     """Weekly shipments, (T,), 10 kt, by Sunday."""
     planted: pd.Series
-    """By trading day t, (T,), per cent: what is known on day t of the log return from t to t+1.
+    """Predictable part of the log return from trading day t to t+1, by t, (T,), per cent.
 
-    It is a part of the return of every contract that is not in its own month on day t+1, and of
-    the contract held, which on the first day of its month still moves fully.
+    It is in the return of every contract that is not in its own month on day t+1, and of the held
+    contract, which on the first day of its month still moves fully.
     """
 
 
 def simulate_market(settings: SimulationSettings) -> SimulatedMarket:
-    """Draw a market; the same settings draw the same numbers."""
+    """Return a simulated market; equal settings give equal numbers."""
     children = np.random.SeedSequence(settings.seed).spawn(5)
     exogenous_rng, curve_rng, responding_rng, trading_rng, weekly_rng = map(
         np.random.default_rng, children
@@ -64,9 +64,9 @@ def simulate_market(settings: SimulationSettings) -> SimulatedMarket:
     exogenous = {name: driver for name, driver in DRIVERS.items() if driver.response == 0}
     responding = {name: driver for name, driver in DRIVERS.items() if driver.response != 0}
 
-    silence = pd.Series(0.0, index=days)
-    told = _simulate_drivers(exogenous, news=silence, rng=exogenous_rng)
-    planted = _planted(told, days=days, variance=settings.signal * _held_variance(days))
+    no_news = pd.Series(0.0, index=days)
+    independent = _simulate_drivers(exogenous, news=no_news, rng=exogenous_rng)
+    planted = _planted(independent, days=days, variance=settings.signal * _held_variance(days))
     noise = np.sqrt(1 - settings.signal) * _shocks(len(days), rng=curve_rng)
     curve_62, curve_65 = _simulate_curves(days, noise=noise, planted=planted)
 
@@ -75,7 +75,7 @@ def simulate_market(settings: SimulationSettings) -> SimulatedMarket:
     return SimulatedMarket(
         closes_65=_closes_65(curve_65, days=days),
         closes_62=_closes_62(curve_62, days=days, rng=trading_rng),
-        group=pd.concat([told, responses], axis=1)[list(DRIVERS)],
+        group=pd.concat([independent, responses], axis=1)[list(DRIVERS)],
         index=_indices(curve_62, curve_65, days=days, rng=trading_rng),
         inventory=_simulate_weekly(INVENTORY, frequency="W-TUE", rng=weekly_rng),
         shipment=_simulate_weekly(SHIPMENT, frequency="W-SUN", rng=weekly_rng),
@@ -88,10 +88,10 @@ def simulate_market(settings: SimulationSettings) -> SimulatedMarket:
 CONTRACTS_65 = pd.period_range("2020-01", "2025-09", freq="M")
 CONTRACTS_62 = pd.period_range("2020-01", "2026-09", freq="M")
 LISTED_YEARS_65 = 2
-"""A contract is listed from the January that many calendar years before its own."""
+"""A contract is listed from January, this many calendar years before its own."""
 LISTED_YEARS_62 = 3
 MONTHS = pd.period_range("2016-12", "2026-09", freq="M")
-"""Delivery months that are simulated: with those before the first contract, for the spot price."""
+"""Simulated delivery months, including earlier ones for the spot price."""
 
 FIRST_DAY = pd.Timestamp("2017-01-03")
 FIRST_DAY_65 = pd.Timestamp("2018-12-03")
@@ -109,7 +109,7 @@ EXCHANGE_HOLIDAYS = [
     Holiday("Labour Day", month=5, day=1, observance=sunday_to_monday),
     Holiday("Christmas", month=12, day=25, observance=sunday_to_monday),
 ]
-"""Days without news: the 65 % file has a blank row, the 62 % file repeats the day before."""
+"""Days without trading: the 65 % file has a blank row, the 62 % file repeats the day before."""
 
 
 def _weekdays(first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
@@ -130,14 +130,14 @@ def _trading_days(first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
 
 
 def _is_singapore_holiday(days: pd.DatetimeIndex) -> Flags:
-    """Whether a weekday is no trading day, National Day or one of the first two Chinese days."""
+    """Whether a weekday is no trading day, National Day or in the first two of Chinese New Year."""
     festival = days.isin(SPRING_FESTIVALS) | days.isin(SPRING_FESTIVALS + pd.Timedelta(days=1))
     is_open = days.isin(_trading_days(days[0], days[-1]))
     return np.asarray(~is_open | festival | (days.strftime("%m-%d") == "08-09"))
 
 
 def _is_chinese_holiday(days: pd.DatetimeIndex) -> Flags:
-    """Whether a day is in the seven from the eve of the Chinese year, or in 1 to 7 October."""
+    """Whether a day is in the week from Chinese New Year's Eve, or in 1 to 7 October."""
     spring = [days.isin(SPRING_FESTIVALS + pd.Timedelta(days=offset)) for offset in range(-1, 6)]
     golden_week = days.strftime("%m-%d").isin([f"10-0{day}" for day in range(1, 8)])
     return np.asarray(np.any(spring, axis=0) | golden_week)
@@ -163,26 +163,26 @@ START_PRICE_62 = 160.0
 START_PREMIUM_65 = 0.12
 """Log of the 65 % price over the 62 % price on the first day."""
 LONG_DRIFT = -0.02
-"""Of the long-term factor: slope of the first curve, log price a year; the front is dearer."""
+"""Slope of the first curve, log price per year (backwardation)."""
 SHORT_REVERSION = 1.5
-"""How fast the short-term factor reverts, a year: half of it is gone in five and a half months."""
+"""Mean reversion of the short-term factor, per year: a half-life of five and a half months."""
 PREMIUM_REVERSION = 2.0
 SHORT_DEVIATION = 0.32 / np.sqrt(252)
-"""Standard deviation a day of the shock to the short-term factor, log price."""
+"""Daily standard deviation of the shock to the short-term factor, log price."""
 LONG_DEVIATION = 0.10 / np.sqrt(252)
 PREMIUM_DEVIATION = 0.08 / np.sqrt(252)
 DEGREES_OF_FREEDOM = 6.0
-"""Of the Student t; all shocks of a day share its mixing variable, so a wild day is wild in all."""
+"""Of the Student t; the shocks of a day share its mixing variable, so they are large together."""
 NEWS_WEIGHT = 0.10
-"""What yesterday's squared shock adds to today's variance (alpha of the GARCH)."""
+"""Weight of yesterday's squared shock in today's variance (alpha of the GARCH)."""
 VARIANCE_MEMORY = 0.82
-"""What yesterday's variance leaves in today's (beta of the GARCH)."""
+"""Weight of yesterday's variance in today's (beta of the GARCH)."""
 ASSESSMENT_DEVIATION = 0.003
 """Standard deviation of the log index around the spot price."""
 ALWAYS_TRADED_MONTHS = 2
 """Months ahead up to which a 62 % contract trades every day; the roll needs two."""
 TRADED_SHARE = 0.8
-"""Share of the days that is left with each month further ahead."""
+"""Factor on the share of traded days for each month further ahead."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class _Curve:
 
 
 def _middles(months: pd.PeriodIndex) -> pd.DatetimeIndex:
-    """When a delivery month is half over: the mean time of the prices it settles against."""
+    """Return the middle of each delivery month, the mean time of its settlement prices."""
     return months.start_time + pd.to_timedelta(months.days_in_month.to_numpy() / 2, unit="D")
 
 
@@ -207,7 +207,7 @@ def _years_until_delivery(days: pd.DatetimeIndex) -> Array:
 
 
 def _held_variance(days: pd.DatetimeIndex) -> float:
-    """Mean variance of the daily log return of the 65 % contract that is held, M+1."""
+    """Return the mean variance of the daily log return of the held 65 % contract, M+1."""
     years = _years_until_delivery(days)[_months_ahead(days, MONTHS) == 1]
     short = np.square(SHORT_DEVIATION * np.exp(-SHORT_REVERSION * years))
     premium = np.square(PREMIUM_DEVIATION * np.exp(-PREMIUM_REVERSION * years))
@@ -215,10 +215,10 @@ def _held_variance(days: pd.DatetimeIndex) -> float:
 
 
 def _averaging(days: pd.DatetimeIndex) -> Array:
-    """Share of a contract's move that is left to make, (T, C).
+    """Return the share of a shock that moves each contract, (T, C).
 
     In its own month a contract settles against the mean of the month's prices: on trading day k
-    of N news can only change the N-k+1 prices still to come. After its month nothing moves it.
+    of N a shock changes only the N-k+1 remaining prices. After its month nothing moves it.
     """
     calendar = _trading_days(FIRST_DAY, LAST_DAY + pd.offsets.MonthEnd())
     by_month = calendar.to_series().groupby(calendar.to_period("M"))
@@ -238,7 +238,7 @@ def _shocks(num_days: int, *, rng: np.random.Generator) -> Array:
     unit = rng.standard_normal((num_days, 3)) * tails[:, None]
     variance = np.ones(num_days)
     for row in range(1, num_days):
-        # The short-term factor leads: it is most of the front of the curve.
+        # The short-term factor dominates the front of the curve.
         reaction = NEWS_WEIGHT * unit[row - 1, 0] ** 2 + VARIANCE_MEMORY
         variance[row] = 1 - NEWS_WEIGHT - VARIANCE_MEMORY + reaction * variance[row - 1]
     return unit * np.sqrt(variance)[:, None]
@@ -247,15 +247,14 @@ def _shocks(num_days: int, *, rng: np.random.Generator) -> Array:
 def _simulate_curves(
     days: pd.DatetimeIndex, *, noise: Array, planted: pd.Series
 ) -> tuple[_Curve, _Curve]:
-    """Move both grades by the same shocks, and the 65 % by those of its premium as well.
+    """Simulate both grades by common shocks; the 65 % curve also has those of its premium.
 
-    Shocks to a factor that reverts fade with the time to delivery; that is what reverting means
-    for a futures price.
+    Shocks to a mean-reverting factor fade with the time to delivery.
 
     Args:
         days: Trading days, (T,).
-        noise: Shocks that nobody can know, (T, 3).
-        planted: What is known of the next day's return, (T,), per cent.
+        noise: Unpredictable shocks, (T, 3).
+        planted: Predictable part of the next day's return, (T,), per cent.
 
     Returns:
         The 62 % and the 65 % curve.
@@ -292,14 +291,14 @@ def _build_curve(days: pd.DatetimeIndex, *, moves: Array, variance: Array, start
 
 
 def _closes_65(curve: _Curve, *, days: pd.DatetimeIndex) -> pd.DataFrame:
-    """Mark every listed contract on every trading day, and leave the holidays blank."""
+    """Return a settlement of every listed contract on trading days, blank on holidays."""
     rows = _price_days(FIRST_DAY_65, LAST_DAY)
     closes = pd.DataFrame(curve.futures.round(2), index=days, columns=MONTHS)[CONTRACTS_65]
     return closes.reindex(rows).where(_is_listed(rows, CONTRACTS_65, years=LISTED_YEARS_65))
 
 
 def _closes_62(curve: _Curve, *, days: pd.DatetimeIndex, rng: np.random.Generator) -> pd.DataFrame:
-    """Show a close only where a contract traded; a holiday repeats the day before."""
+    """Return a close where a contract traded; a holiday repeats the day before."""
     rows = _price_days(FIRST_DAY, LAST_DAY)
     far = np.maximum(_months_ahead(days, CONTRACTS_62) - ALWAYS_TRADED_MONTHS, 0)
     is_traded = rng.random(far.shape) < TRADED_SHARE**far
@@ -311,7 +310,7 @@ def _closes_62(curve: _Curve, *, days: pd.DatetimeIndex, rng: np.random.Generato
 def _indices(
     curve_62: _Curve, curve_65: _Curve, *, days: pd.DatetimeIndex, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Assess the spot prices, with an error of their own."""
+    """Return the spot prices with independent assessment errors."""
     rows = _weekdays(FIRST_DAY_INDEX, LAST_DAY)
     errors = rng.normal(0.0, ASSESSMENT_DEVIATION, (len(days), 2))
     spot = np.column_stack([curve_62.spot, curve_65.spot]) * np.exp(errors)
@@ -324,16 +323,16 @@ def _indices(
 
 @dataclass(frozen=True, kw_only=True)
 class DriverProcess:
-    """A driver that is pulled back to its mean and moved by its own news and the market's."""
+    """A mean-reverting driver, moved by its own shocks and the market's."""
 
     mean: float
-    """In the driver's unit, like every value here that is not a share."""
+    """In the driver's unit, like every value that is not a share."""
     persistence: float
-    """Share of the distance from the mean that is left a row later."""
+    """Share of the distance from the mean that remains one row later."""
     deviation: float
-    """Standard deviation of its own news a row."""
+    """Standard deviation of its own shocks per row."""
     response: float = 0.0
-    """Move on a day on which the 62 % spot price gains 1 %; 0 is independent of the market."""
+    """Move per 1 % gain of the 62 % spot price; 0 is independent of the market."""
     positive: bool = False
     """Whether the distance from the mean acts on the logarithm, so that no value is below 0."""
     decimals: int
@@ -372,9 +371,9 @@ SHIPMENT = DriverProcess(
 )
 """Weekly shipments of Carajas fines, 10 kt; a row is a week."""
 PLANTED_SHARES = {"lump premium": 0.5, "rebar steel margin": 0.5}
-"""The drivers whose change tells the next day's return, each with its share of what is planted.
+"""Drivers whose rise predicts a rise on the next day, each with its share of the signal.
 
-A rise tells of a rise. Neither responds to the market, so nothing else tells what they tell.
+Neither responds to the market, so no other driver predicts the same.
 """
 
 
@@ -398,10 +397,10 @@ def _simulate_drivers(
 
 
 def _levels(process: DriverProcess, shocks: Array) -> Array:
-    """Let shocks, (T,), fade at the pace of the process; begin as far from the mean as usual."""
+    """Return the levels of a mean-reverting process, (T,), which starts in its stationary state."""
     inputs = shocks / (1 - process.persistence)
     inputs[0] = shocks[0] / np.sqrt(1 - process.persistence**2)
-    # This weighted mean is the recursion: a share `persistence` of the row before, and the shock.
+    # This weighted mean is the recursion: `persistence` times the row before, plus the shock.
     weighted = pd.Series(inputs).ewm(alpha=1 - process.persistence, adjust=False).mean()
     distance = weighted.to_numpy()
     if process.positive:
@@ -411,20 +410,20 @@ def _levels(process: DriverProcess, shocks: Array) -> Array:
     return np.asarray(levels.round(process.decimals) + 0.0)  # no negative zero
 
 
-def _planted(told: pd.DataFrame, *, days: pd.DatetimeIndex, variance: float) -> pd.Series:
-    """Make the next day's return of what the drivers say, as a reader of the file sees it.
+def _planted(drivers: pd.DataFrame, *, days: pd.DatetimeIndex, variance: float) -> pd.Series:
+    """Return the predictable part of the next day's return, from the drivers as written.
 
-    A blank is no change; the value after it makes up for it, so that blanks take no variance away.
+    A blank is no change; the value after it has the whole change, so blanks keep the variance.
 
     Args:
-        told: The drivers as written, (T, F), with at least those of `PLANTED_SHARES`.
+        drivers: As written, (T, F), with at least those of `PLANTED_SHARES`.
         days: Trading days, (T,).
-        variance: Of the part to plant, of log returns.
+        variance: Of the predictable part of log returns.
 
     Returns:
         By trading day, (T,), per cent.
     """
-    changes = told.ffill().reindex(days, method="ffill").diff().fillna(0.0)
+    changes = drivers.ffill().reindex(days, method="ffill").diff().fillna(0.0)
     planted = pd.Series(0.0, index=days, name="planted")
     for name, share in PLANTED_SHARES.items():
         deviation = DRIVERS[name].deviation * np.sqrt(2 / (1 + DRIVERS[name].persistence))
@@ -435,7 +434,7 @@ def _planted(told: pd.DataFrame, *, days: pd.DatetimeIndex, variance: float) -> 
 def _simulate_weekly(
     process: DriverProcess, *, frequency: str, rng: np.random.Generator
 ) -> pd.Series:
-    """Count once a week, (T,), 10 kt; only Chinese surveys are off on holidays."""
+    """Return a weekly series, (T,), 10 kt; Chinese ones have no row on holidays."""
     weeks = pd.date_range(process.first_day, LAST_DAY, freq=frequency, name="Date").as_unit("ns")
     if process.is_chinese:
         weeks = weeks[~_is_chinese_holiday(weeks)]
@@ -447,7 +446,7 @@ def _simulate_weekly(
 
 
 def write_market(market: SimulatedMarket, folder: Path) -> None:
-    """Write the six raw files with the quirks of the real ones; the same market, the same bytes.
+    """Write the six raw files with the quirks of the real ones; equal markets give equal bytes.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -474,7 +473,7 @@ def write_market(market: SimulatedMarket, folder: Path) -> None:
 
 
 def _write_contracts(path: Path, closes: pd.DataFrame, *, header: str, years: int) -> None:
-    """Pickle one series a contract, with only the rows of its listing."""
+    """Pickle one series per contract, with the rows of its listing only."""
     days, columns = pd.DatetimeIndex(closes.index), pd.PeriodIndex(closes.columns)
     listings = _is_listed(days, columns, years=years).T
     contracts = {
@@ -485,7 +484,7 @@ def _write_contracts(path: Path, closes: pd.DataFrame, *, header: str, years: in
 
 
 def _cells(table: pd.DataFrame, *, decimals: Iterable[int], is_iso: bool = False) -> list[str]:
-    """Write each row as a line: its date (D/M/YYYY or ISO), and an empty cell for a blank."""
+    """Return each row as a line: its date (D/M/YYYY or ISO), and an empty cell for a blank."""
     days = pd.DatetimeIndex(table.index)
     dates = [f"{day:%Y-%m-%d}" if is_iso else f"{day.day}/{day.month}/{day.year}" for day in days]
     columns = [

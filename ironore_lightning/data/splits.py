@@ -15,14 +15,14 @@ SEGMENTS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one fold, in time order and half open like `range`; a row is named by its origin."""
+    """Rows of each segment of one fold, by origin, in time order."""
 
     train: range
     val: range
     test: range
 
     def __post_init__(self) -> None:
-        """Refuse segments that overlap or run backwards."""
+        """Raise `LeakageError` if segments overlap or are not in time order."""
         if not self.train.stop <= self.val.start <= self.val.stop <= self.test.start:
             raise LeakageError(f"segments overlap or run backwards: {self}")
 
@@ -38,22 +38,22 @@ def build_split(
     sequence_length: int,
     horizon: int,
 ) -> Split:
-    """Give each row to the segment that holds its target date.
+    """Return the split: each row is in the segment that contains its target date.
 
     Windows may reach back into an earlier segment; targets may not: where returns overlap
-    (horizon > 1) the last horizon - 1 rows before a border are left out (purged). No segment is
-    followed by training rows, so there is nothing to embargo.
+    (horizon > 1) the last horizon - 1 rows before a border are left out (purged). An embargo is not
+    needed, as training rows come first.
 
     Args:
         target: By origin, T rows, with `date` and `value`.
-        settings: Shares, the first target dates of validation and test, or a walk-forward's fold.
+        settings: Shares, the first target dates of validation and test, or a walk-forward fold.
         sequence_length: Rows that a window reads (L).
         horizon: Days that a target reaches (H).
 
     Raises:
         DataError: If there are fewer rows than one window needs.
-        ConfigError: If a segment is left without a sample, training has fewer of them than days
-            in the horizon, or there is no such fold.
+        ConfigError: If a segment has no sample, training has fewer samples than the horizon has
+            days, or there is no such fold.
 
     References:
         Purging: Lopez de Prado (2018), "Advances in Financial Machine Learning", chapter 7.
@@ -81,18 +81,17 @@ def build_split(
 def walk_forward_fold(
     num_samples: int, *, initial: int, step: int, purged: int, rolling: bool, fold: int
 ) -> tuple[range, range]:
-    """Return the past and the test samples of one fold; the last fold may be short.
+    """Return the past (training and validation) and the test samples of one fold.
 
-    The first fold's past are the first `initial` samples. `purged` samples lie between past and
-    test, whose returns would overlap.
+    The last fold may be short.
 
     Args:
-        num_samples: Samples there are (N).
-        initial: Of the past of fold 0, and of every fold if `rolling`.
+        num_samples: Number of samples (N).
+        initial: Samples in the past of fold 0, and of every fold if `rolling`.
         step: Samples of a test segment.
-        purged: Samples left out between past and test.
+        purged: Samples left out between past and test, whose returns would overlap.
         rolling: Whether the past keeps its length; otherwise it grows.
-        fold: Which one, from 0.
+        fold: From 0.
 
     Raises:
         ConfigError: If there is no such fold.
@@ -109,7 +108,7 @@ def walk_forward_fold(
 
 
 def count_walk_forward_folds(num_samples: int, *, initial: int, step: int, purged: int) -> int:
-    """Count the folds whose test segment holds a sample; arguments as in `walk_forward_fold`."""
+    """Return the number of folds with a test sample; arguments as in `walk_forward_fold`."""
     return max(math.ceil((num_samples - initial - purged) / step), 0)
 
 
@@ -119,16 +118,16 @@ def _require_samples(
     dated = int(target["date"].notna().sum())
     for segment in SEGMENTS:
         rows = split.rows(segment)
-        found = len(sample_origins(target, rows, sequence_length))
-        if not found:
+        count = len(sample_origins(target, rows, sequence_length))
+        if not count:
             raise ConfigError(
                 f"split: the {segment} segment holds no sample: {len(rows)} of {dated} rows are "
                 f"its own, {horizon - 1} before a border overlap it (target.horizon), and a window "
                 f"reads {sequence_length}"
             )
-        if segment == "train" and found < horizon:
+        if segment == "train" and count < horizon:
             raise ConfigError(
-                f"split: the train segment holds {found} samples, fewer than the {horizon} days of "
+                f"split: the train segment holds {count} samples, fewer than the {horizon} days of "
                 "target.horizon; no outcome would be known when validation begins"
             )
 
@@ -136,7 +135,7 @@ def _require_samples(
 def _fold_split(
     settings: WalkForwardSplit, dated: int, *, sequence_length: int, purged: int
 ) -> Split:
-    """Turn samples of a fold into rows; the validation segment is the tail of the past."""
+    """Return the rows of a fold; the validation segment is the end of the past."""
     before = sequence_length - 1  # rows that end no full window
     past, test = walk_forward_fold(
         dated - before,
@@ -147,7 +146,7 @@ def _fold_split(
         fold=settings.fold,
     )
     val_start = past.stop - math.ceil(len(past) * settings.val)
-    # The rows of the first window are training rows as well, unless the past has rolled on.
+    # Training includes the rows of the first window, unless the past has rolled on.
     train_start = past.start + before if past.start else 0
     return Split(
         train=range(train_start, max(val_start + before - purged, train_start)),
@@ -160,7 +159,7 @@ def _borders(target: pd.DataFrame, settings: RatioSplit | DateSplit, dated: int)
     """Return the first rows of validation and test."""
     if isinstance(settings, DateSplit):
         return _first_row(target, settings.val_start), _first_row(target, settings.test_start)
-    # The small number keeps 0.7 of 10 rows at 7 in spite of binary fractions.
+    # The small number absorbs rounding: 0.7 of 10 rows is 7.
     val_start = int(dated * settings.train + 1e-9)
     return val_start, val_start + int(dated * settings.val + 1e-9)
 
@@ -173,7 +172,7 @@ def sample_origins(target: pd.DataFrame, rows: range, sequence_length: int) -> n
 
 
 def split_table(target: pd.DataFrame, split: Split, sequence_length: int) -> pd.DataFrame:
-    """Say what each segment holds: rows, samples, and its first and last target date."""
+    """Return rows, samples, and first and last target date of each segment."""
     lines = []
     for segment in SEGMENTS:
         rows = split.rows(segment)

@@ -21,7 +21,7 @@ from ironore_lightning.data.raw_bytes import (
     one_line,
     quoted,
     read_bytes,
-    require_modest,
+    require_few_cells,
 )
 from ironore_lightning.data.workbooks import read_sheet
 from ironore_lightning.errors import DataError, closest
@@ -33,27 +33,26 @@ MAX_TEXT = 64 * 2**20
 """Most characters of the cells of a column."""
 
 MISSING_MARKS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "-")
-"""What a cell without a value may hold, spaces around it aside."""
-
+"""Cells that count as blank, apart from spaces around them."""
 
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 _NUMERIC = r"%[^aAbBpZ%]"
-"""What stands for a number in a date format."""
+"""Matches a numeric directive of a date format."""
 
 _UNNAMED_INDEX = r"__index_level_[0-9]+__"
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """Cells as they were found.
+    """The unparsed cells of a file.
 
     Attributes:
         file: Name of the file, for messages.
-        headers: Of the columns, in the order of the file, without spaces around them.
+        headers: In the order of the file, without spaces around them.
         cells: Shape (T, columns), columns numbered from 0, rows in the order of the file.
-        row_noun: What a row of this format is called.
-        first_row: Number of the first row of cells, counted as the owner of the file sees it.
+        row_noun: Word for a row of this format, `line` or `row`.
+        first_row: Number of the first row of cells in the file.
         unreadable: Why a column cannot be read, by its number; its cells are blank.
     """
 
@@ -64,12 +63,12 @@ class RawTable:
     first_row: int
     unreadable: Mapping[int, str] = field(default_factory=dict)
 
-    def place(self, row: int) -> str:
-        """Name a row, counted from 0, as in `line 7`."""
+    def row_name(self, row: int) -> str:
+        """Return the name of a row, counted from 0, such as `line 7`."""
         return f"{self.row_noun} {row + self.first_row}"
 
     def column(self, header: str) -> pd.Series:
-        """Cells below a header.
+        """Return the cells of a column.
 
         Raises:
             DataError: If there is no such header or two of them, or the column cannot be read.
@@ -89,12 +88,12 @@ class RawTable:
 
 
 def read_raw_table(path: Path, *, file_format: str, delimiter: str | None) -> RawTable:
-    """Read the cells of a file without judging them.
+    """Read the cells of a file without parsing them.
 
     Args:
         path: The file.
         file_format: `csv`, `parquet` or `excel` (first sheet).
-        delimiter: What separates the cells of a csv.
+        delimiter: Between the cells of a csv.
 
     Raises:
         DataError: If the file is missing, empty, unreadable, too large, in another encoding than
@@ -112,7 +111,7 @@ def read_raw_table(path: Path, *, file_format: str, delimiter: str | None) -> Ra
 
 
 def require_headers(table: RawTable) -> None:
-    """Raise `DataError` unless there are two columns or more, and a row."""
+    """Raise `DataError` unless there are at least two columns and one row."""
     if len(table.headers) == 1 and table.row_noun == "line":
         header = table.headers[0]
         found = next((mark for mark in ";\t|," if mark in header), None)
@@ -154,7 +153,7 @@ def parse_dates(table: RawTable, header: str, date_format: str | None) -> pd.Ser
     if timed.any():
         row = int(timed.argmax())
         raise DataError(
-            f"{where}, {table.place(row)}: {dates.iloc[row]} has a time of day, "
+            f"{where}, {table.row_name(row)}: {dates.iloc[row]} has a time of day, "
             "expected one row a day"
         )
     return dates.astype("datetime64[us]")
@@ -177,12 +176,12 @@ def parse_numbers(table: RawTable, header: str) -> NDArray[np.float64]:
         values = _numbers_of_text(table, cells, where)
     if np.isinf(values).any():
         row = int(np.isinf(values).argmax())
-        raise DataError(f"{where}, {table.place(row)}: the value is infinite, expected a number")
+        raise DataError(f"{where}, {table.row_name(row)}: the value is infinite, expected a number")
     return values
 
 
 def _numbers_of_text(table: RawTable, cells: pd.Series, where: str) -> NDArray[np.float64]:
-    """Parse cells that are text, or numbers and text mixed."""
+    """Parse cells of text, or of numbers and text."""
     text = as_text(table.file, cells)
     missing = text.isin(MISSING_MARKS)
     wrong = ~(text.str.fullmatch(_NUMBER) | missing)
@@ -190,15 +189,15 @@ def _numbers_of_text(table: RawTable, cells: pd.Series, where: str) -> NDArray[n
         row = int(wrong.argmax())
         reason = "is infinite" if _is_infinite(text.iloc[row]) else "is not a number"
         raise DataError(
-            f"{where}, {table.place(row)}: {quoted(text.iloc[row])} {reason}, "
+            f"{where}, {table.row_name(row)}: {quoted(text.iloc[row])} {reason}, "
             "expected digits with a decimal point, or a blank"
         )
-    # Before pandas 3, its own parser misses the last bit of many numbers.
+    # The parser of pandas 2 is off by the last bit of many numbers.
     return text.mask(missing, "nan").to_numpy(dtype=object).astype(np.float64)
 
 
 def _is_infinite(text: str) -> bool:
-    """Whether a text spells an infinity, or a number too large to be told from it."""
+    """Whether a text is an infinity, or a number that overflows to it."""
     try:
         return math.isinf(float(text))
     except ValueError:
@@ -208,7 +207,7 @@ def _is_infinite(text: str) -> bool:
 def _dates_of_text(
     table: RawTable, cells: pd.Series, date_format: str, where: str
 ) -> "pd.Series[pd.Timestamp]":
-    """Parse cells of one stated format."""
+    """Parse cells of one date format."""
     # Pandas guesses where the format is "mixed" or "ISO8601".
     if "%" not in date_format or "%z" in date_format.lower():
         raise DataError(
@@ -221,9 +220,9 @@ def _dates_of_text(
         back = dates.dt.strftime(date_format).fillna("")
     except ValueError as error:
         raise DataError(f"{where}: date_format {quoted(date_format)}: {one_line(error)}") from None
-    # Where numbers touch, one that lacks a digit borrows its neighbour's, and the date moves.
+    # Without separators, a missing digit shifts the others and gives another date.
     is_exact = re.search(f"{_NUMERIC}{_NUMERIC}", date_format) is not None
-    wrong = ~blank & (dates.isna() | (_bare(text, is_exact) != _bare(back, is_exact)))
+    wrong = ~blank & (dates.isna() | (_normalised(text, is_exact) != _normalised(back, is_exact)))
     if wrong.any():
         row = int(wrong.argmax())
         hint = (
@@ -233,14 +232,14 @@ def _dates_of_text(
             else ""
         )
         raise DataError(
-            f"{where}, {table.place(row)}: {quoted(text.iloc[row])} is not a date "
+            f"{where}, {table.row_name(row)}: {quoted(text.iloc[row])} is not a date "
             f"written as {quoted(date_format)}{hint}"
         )
     return dates
 
 
-def _bare(text: "pd.Series[str]", is_exact: bool) -> "pd.Series[str]":
-    """Leave out what may differ between two ways to write a date: case, spaces, leading zeros."""
+def _normalised(text: "pd.Series[str]", is_exact: bool) -> "pd.Series[str]":
+    """Return dates without case, repeated spaces and leading zeros, unless `is_exact`."""
     if is_exact:
         return text
     folded = text.str.lower().str.replace(r"\s+", " ", regex=True)
@@ -248,14 +247,14 @@ def _bare(text: "pd.Series[str]", is_exact: bool) -> "pd.Series[str]":
 
 
 def _dates_of_objects(table: RawTable, cells: pd.Series, where: str) -> "pd.Series[pd.Timestamp]":
-    """Take cells that are dates already, some of which may be blank."""
+    """Return cells that are dates already, or blank."""
     filled = ~as_text(table.file, cells).isin(MISSING_MARKS)
     kind = pd.api.types.infer_dtype(cells[filled], skipna=True)
     if kind not in ("date", "datetime", "datetime64", "empty"):
         for row in np.flatnonzero(filled):
             if not isinstance(cells.iloc[row], datetime.date):
                 raise DataError(
-                    f"{where}, {table.place(int(row))}: {quoted(cells.iloc[row])} is not a real "
+                    f"{where}, {table.row_name(int(row))}: {quoted(cells.iloc[row])} is not a real "
                     "date; if dates are written as text, set date_format"
                 )
     try:
@@ -265,11 +264,11 @@ def _dates_of_objects(table: RawTable, cells: pd.Series, where: str) -> "pd.Seri
 
 
 def as_text(file: str, cells: pd.Series) -> "pd.Series[str]":
-    """Spell every cell of a column without spaces around it; a missing one is the empty text.
+    """Return every cell of a column as text without spaces around it; a missing one is empty.
 
     Raises:
-        DataError: If that takes more memory than an honest file does, as where thousands of cells
-            share a text of a megabyte, which the file holds once.
+        DataError: If that takes too much memory: a small file can store a large text once for
+            thousands of cells.
     """
     if isinstance(cells.dtype, pd.CategoricalDtype):
         cells = cells.astype(object)
@@ -284,12 +283,12 @@ def as_text(file: str, cells: pd.Series) -> "pd.Series[str]":
 
 
 def _below_header(file: str, rows: Sequence[Sequence[object]], row_noun: str) -> RawTable:
-    """Take the first row as the header; short rows are blank at their end."""
+    """Return the table below its header, the first row; short rows are filled with blanks."""
     headers = [_header(cell) for cell in rows[0]] if rows else []
     if not any(headers):
         raise DataError(f"{file}: {row_noun} 1 is blank, expected the header there")
     width = max(map(len, rows))
-    require_modest(file, len(rows) * width)
+    require_few_cells(file, len(rows) * width)
     headers += [""] * (width - len(headers))
     cells = pd.DataFrame(
         [(*row, *[None] * (width - len(row))) for row in rows[1:]],
@@ -300,18 +299,18 @@ def _below_header(file: str, rows: Sequence[Sequence[object]], row_noun: str) ->
 
 
 def _header(cell: object) -> str:
-    """Spell a header; spreadsheets turn a typed 2025-01 into the first day of that month."""
+    """Return a header as text; spreadsheets turn 2025-01 into the first day of that month."""
     if isinstance(cell, datetime.date) and cell.day == 1:
         return f"{cell:%Y-%m}"
     return "" if cell is None else str(cell).strip()
 
 
 def _csv_rows(file: str, raw: bytes, delimiter: str) -> list[list[str]]:
-    """Split a csv into rows of cells, one for each line; a blank one has no cell."""
+    """Return the rows of cells of a csv, one for each line; a blank line has no cell."""
     rows: list[list[str]] = []
     try:
         text = _text(file, raw)
-        require_modest(file, sum(text.count(mark) for mark in (delimiter, "\n", "\r")))
+        require_few_cells(file, sum(text.count(mark) for mark in (delimiter, "\n", "\r")))
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         for row in reader:
             rows.append(row if any(map(str.strip, row)) else [])
@@ -336,11 +335,11 @@ def _csv_rows(file: str, raw: bytes, delimiter: str) -> list[list[str]]:
 
 
 def _text(file: str, raw: bytes) -> str:
-    """Decode a csv, with or without a byte order mark."""
+    """Return the text of a csv, without a byte order mark."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        unmarked = error.object  # where the error counts from
+        unmarked = error.object  # the bytes after the byte order mark
         line = unmarked.count(b"\n", 0, error.start) + 1
         byte = f"byte 0x{unmarked[error.start]:02x}"
         raise DataError(f"{file}: line {line} is not UTF-8 ({byte}): save it as UTF-8") from None
@@ -353,7 +352,7 @@ def _text(file: str, raw: bytes) -> str:
 
 
 def _parquet_table(file: str, raw: bytes) -> RawTable:
-    """Read a parquet file; a named index is a column like others, and one without a name none."""
+    """Read a parquet file; a named index is a column, an unnamed one is dropped."""
     try:
         from pyarrow import parquet
     except ImportError:
@@ -361,7 +360,7 @@ def _parquet_table(file: str, raw: bytes) -> RawTable:
     try:
         metadata = parquet.read_metadata(io.BytesIO(raw))
         num_cells = metadata.num_rows * metadata.num_columns
-        require_modest(file, num_cells, at_most=MAX_STORED_CELLS)
+        require_few_cells(file, num_cells, at_most=MAX_STORED_CELLS)
         stored = metadata.schema.to_arrow_schema()
         fields = [field for field in stored if not re.fullmatch(_UNNAMED_INDEX, field.name)]
         odd = {field.name: one_line(field.type) for field in fields if not _is_plain(field.type)}
@@ -370,7 +369,7 @@ def _parquet_table(file: str, raw: bytes) -> RawTable:
     except (DataError, MemoryError):
         raise
     except Exception as error:
-        # Arrow raises its own kinds, and pandas others for what Arrow hands over.
+        # Arrow and pandas raise many kinds of errors for a broken file.
         raise DataError(f"{file}: is not a readable parquet file: {one_line(error)}") from error
     return RawTable(
         file,
@@ -387,15 +386,15 @@ def _parquet_table(file: str, raw: bytes) -> RawTable:
 
 
 def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - a type of pyarrow, which is an extra
-    """Whether cells of a type are one number, text or date each."""
+    """Whether a cell of a type is one number, text or date."""
     from pyarrow import types
 
     tests = (types.is_primitive, types.is_decimal, types.is_null, _is_text)
     return any(test(kind) for test in tests)
 
 
-def _is_text(kind: Any) -> bool:  # noqa: ANN401 - likewise
-    """Whether cells of a type are text, which a dictionary may hold."""
+def _is_text(kind: Any) -> bool:  # noqa: ANN401 - a type of pyarrow
+    """Whether a type is text, possibly dictionary-encoded."""
     from pyarrow import types
 
     values = kind.value_type if types.is_dictionary(kind) else kind
@@ -403,7 +402,7 @@ def _is_text(kind: Any) -> bool:  # noqa: ANN401 - likewise
 
 
 def _stored_columns(file: str, raw: bytes, fields: Sequence[Any]) -> pd.DataFrame:
-    """Read columns of a parquet file; of a text that many cells share, there is one copy."""
+    """Read columns of a parquet file; texts stay dictionary-encoded to save memory."""
     import pyarrow
     from pyarrow import parquet
 

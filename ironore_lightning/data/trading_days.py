@@ -1,4 +1,4 @@
-"""The trading calendar: days in the data, and weekdays to come without known holidays."""
+"""The trading calendar: days in the data, and future weekdays without known holidays."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -13,21 +13,21 @@ from ironore_lightning.data.raw_bytes import quoted, read_bytes
 from ironore_lightning.errors import DataError
 
 LONGEST_CLOSURE_DAYS = 14
-"""Calendar days between two trading days beyond which rows are missing; no holiday is as long."""
+"""Most calendar days between two trading days; no holiday is longer."""
 
 FULL_WEEK = 5
-"""Trading days of a week at most; a year of them is taken for 252."""
+"""Most trading days per week."""
 
 STRETCH = 21
-"""Steps from row to row, a month of them, whose median must be one weekday."""
+"""Steps between rows, a month of them, whose median must be one weekday."""
 
 
 def require_trading_days(days: pd.DatetimeIndex, by_file: Mapping[str, pd.DatetimeIndex]) -> None:
-    """Raise `DataError` unless a row is a trading day and none is missing.
+    """Raise `DataError` unless rows are trading days and none is missing.
 
     Args:
         days: Of the rows, ascending.
-        by_file: Days of each file that they come from.
+        by_file: Days of each file behind them.
     """
     files = ", ".join(by_file)
     steps = np.busday_count(_dates(days[:-1]), _dates(days[1:]))
@@ -48,20 +48,20 @@ def require_trading_days(days: pd.DatetimeIndex, by_file: Mapping[str, pd.Dateti
             "week; blank the target's series where nobody traded; a market that trades at weekends "
             "is not supported yet"
         )
-    _require_no_hole(days, by_file)
+    _require_no_gap(days, by_file)
 
 
-def _require_no_hole(days: pd.DatetimeIndex, by_file: Mapping[str, pd.DatetimeIndex]) -> None:
-    """Raise if trading stops for longer than any holiday, as where rows of a file are missing."""
+def _require_no_gap(days: pd.DatetimeIndex, by_file: Mapping[str, pd.DatetimeIndex]) -> None:
+    """Raise if trading stops for longer than any holiday."""
     gaps = np.diff(days.to_numpy()) / np.timedelta64(1, "D")
     if gaps.max(initial=0) > LONGEST_CLOSURE_DAYS:
         widest = int(np.argmax(gaps))
         before, after = days[widest], days[widest + 1]
-        silent = [
+        files = [
             file for file, own in by_file.items() if not ((own > before) & (own < after)).any()
         ]
         raise DataError(
-            f"{', '.join(silent or by_file)}: there is no trading day between {before.date()} and "
+            f"{', '.join(files or by_file)}: there is no trading day between {before.date()} and "
             f"{after.date()} ({gaps[widest]:.0f} days, {LONGEST_CLOSURE_DAYS} are allowed); rows "
             "are missing, or a date is wrong"
         )
@@ -73,9 +73,9 @@ def longest_step(days: pd.DatetimeIndex) -> int:
 
 
 def trading_weekdays(days: pd.DatetimeIndex) -> NDArray[np.bool_]:
-    """Say on which days of the week there is trading, shape (7,), Monday first.
+    """Return whether there is trading on each day of the week, shape (7,), Monday first.
 
-    A rare session on another day makes none; where there are few rows, Monday to Friday are.
+    Rare sessions on another day do not count; with few rows, Monday to Friday do.
     """
     rows = np.bincount(days.day_of_week, minlength=7)
     rows[:FULL_WEEK] += 1
@@ -83,7 +83,7 @@ def trading_weekdays(days: pd.DatetimeIndex) -> NDArray[np.bool_]:
 
 
 def read_holidays(path: Path) -> tuple[datetime.date, ...]:
-    """Read a file of holidays, a date YYYY-MM-DD a line.
+    """Read a file of holidays, one date YYYY-MM-DD per line.
 
     Raises:
         DataError: If there is no such file, or a line is no date.
@@ -106,30 +106,30 @@ def read_holidays(path: Path) -> tuple[datetime.date, ...]:
 
 @dataclass(frozen=True)
 class Calendar:
-    """The trading days to come, as far as anybody knows them.
+    """Future trading days, as far as holidays are known.
 
     Attributes:
         weekdays: Whether there is trading on Monday to Sunday, shape (7,).
-        holidays: Days on which there is none all the same.
+        holidays: Days without trading.
     """
 
     weekdays: NDArray[np.bool_]
     holidays: Sequence[datetime.date]
 
     def ahead(self, days: pd.DatetimeIndex, horizon: int) -> pd.DatetimeIndex:
-        """Return the day `horizon` trading days after each of `days`; before, if it is negative."""
+        """Return the day `horizon` trading days after (if negative, before) each of `days`."""
         ahead = np.busday_offset(
             _dates(days), horizon, "backward", self.weekdays, _dates(self.holidays)
         )
         return pd.DatetimeIndex(ahead).as_unit(days.unit)
 
     def between(self, last: pd.Timestamp, today: datetime.date) -> int:
-        """Count the trading days after `last` and before `today`."""
+        """Return the number of trading days after `last` and before `today`."""
         first = last.date() + datetime.timedelta(days=1)
         return int(np.busday_count(first, today, self.weekdays, _dates(self.holidays)))
 
     def knows(self, day: pd.Timestamp) -> bool:
-        """Say whether the holidays of the year of `day` are known."""
+        """Return whether the holidays of the year of `day` are known."""
         return any(holiday.year >= day.year for holiday in self.holidays)
 
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-SAMPLES_A_CHUNK = 1024
-"""Training samples gathered at once: many steps, 12 MiB for the longest of usual windows."""
+SAMPLES_PER_CHUNK = 1024
+"""Training samples gathered at once; 12 MiB for long windows."""
 
 
 class Batch(NamedTuple):
-    """What the network reads and what happened.
+    """Inputs and targets of some samples.
 
     Attributes:
         inputs: Scaled features, shape (B, L, F); the last row is the origin.
@@ -49,7 +49,7 @@ class WindowDataset(Dataset[Batch]):
         *,
         sequence_length: int,
     ) -> None:
-        """Take a view of every window; nothing is copied."""
+        """Make a view of every window, without copying."""
         self.windows = features.unfold(0, sequence_length, 1).transpose(1, 2)
         self.target = target
         self.origins = torch.from_numpy(origins)
@@ -66,26 +66,26 @@ class WindowDataset(Dataset[Batch]):
 
 
 def load_windows(dataset: WindowDataset, positions: Iterable[Tensor]) -> DataLoader[Batch]:
-    """Gather batches or chunks at `positions`, shape (B,) each; the order alone is random.
+    """Return a loader of the samples at `positions`, shape (B,) each.
 
-    Without a generator of its own, a loader draws a seed for workers from the global one.
+    Without its own generator, a loader would draw from the global one.
     """
     return DataLoader(dataset, batch_size=None, sampler=positions, generator=torch.Generator())
 
 
 class ShuffledChunks(Sampler[Tensor]):
-    """Positions in an order that seed and epoch alone decide, so that a resumed run repeats it.
+    """Chunks of shuffled positions; only seed and epoch decide the order, also of a resumed run.
 
-    A chunk holds as many whole batches as `SAMPLES_A_CHUNK` allows, at least one; the module takes
-    a step on each. What lightning does around a call takes longer than a step of a small network,
-    so it is called once a chunk.
+    A chunk has as many whole batches as `SAMPLES_PER_CHUNK` allows, at least one; the module takes
+    a step on each. Lightning's overhead occurs once per chunk, as it exceeds a step of a small
+    network.
 
     Args:
         num_samples: Positions to draw from (N).
-        batch_size: Positions a batch; the last of an epoch may be short.
+        batch_size: Positions per batch; the last of an epoch may be short.
         seed: Of the order.
-        num_replicas: Processes that share the batches; each gets as many, early ones fill up.
-        rank: Which of them this is.
+        num_replicas: Processes that share the batches equally; early batches fill up the rest.
+        rank: Of this process.
     """
 
     def __init__(
@@ -99,15 +99,15 @@ class ShuffledChunks(Sampler[Tensor]):
         self.rank = rank
         self.epoch = 0
         self.num_batches = math.ceil(math.ceil(num_samples / batch_size) / num_replicas)
-        self.batches_a_chunk = max(SAMPLES_A_CHUNK // batch_size, 1)
+        self.batches_per_chunk = max(SAMPLES_PER_CHUNK // batch_size, 1)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of `epoch`; the trainer calls this before each one."""
+        """Set the epoch; the trainer calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         """Count the chunks of this process."""
-        return math.ceil(self.num_batches / self.batches_a_chunk)
+        return math.ceil(self.num_batches / self.batches_per_chunk)
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield positions, shape (C,); only the last batch of an epoch may be short."""
@@ -118,5 +118,5 @@ class ShuffledChunks(Sampler[Tensor]):
             batches[(number * self.num_replicas + self.rank) % len(batches)]
             for number in range(self.num_batches)
         ]
-        for first in range(0, self.num_batches, self.batches_a_chunk):
-            yield torch.cat(own[first : first + self.batches_a_chunk])
+        for first in range(0, self.num_batches, self.batches_per_chunk):
+            yield torch.cat(own[first : first + self.batches_per_chunk])

@@ -6,7 +6,7 @@ import warnings
 import zipfile
 from typing import Any
 
-from ironore_lightning.data.raw_bytes import missing_extra, one_line, quoted, require_modest
+from ironore_lightning.data.raw_bytes import missing_extra, one_line, quoted, require_few_cells
 from ironore_lightning.errors import DataError
 
 MAX_UNPACKED_BYTES = 64 * 2**20
@@ -15,14 +15,14 @@ MAX_UNPACKED_BYTES = 64 * 2**20
 STYLES, BOOK = "xl/styles.xml", "xl/workbook.xml"
 
 MAX_STYLE_TAGS = 500_000
-"""Most tags of the part that openpyxl makes an object of each of; Excel allows 64,000 formats."""
+"""Most tags of the styles, each of which openpyxl makes an object; Excel allows 64,000 formats."""
 
 
 def read_sheet(file: str, raw: bytes) -> tuple[list[tuple[object, ...]], dict[int, str]]:
     """Read every cell of the first sheet that is not hidden, as it is stored.
 
     Returns:
-        The rows of cells; and by the number of a column, from 0, why it cannot be read.
+        The rows of cells; and why a column cannot be read, by its number from 0.
 
     Raises:
         DataError: If the bytes are no workbook, or too large a one.
@@ -34,26 +34,24 @@ def read_sheet(file: str, raw: bytes) -> tuple[list[tuple[object, ...]], dict[in
     try:
         book_xml = _workbook_part(file, raw)
         with warnings.catch_warnings():
-            # openpyxl warns of styles and drop-down lists that it leaves out.
+            # openpyxl warns about styles and drop-down lists that it ignores.
             warnings.simplefilter("ignore", UserWarning)
-            book = load_workbook(
-                io.BytesIO(raw), without_saving_sample=True, data_only=True, keep_links=False
-            )
+            book = load_workbook(io.BytesIO(raw), read_only=True, data_only=True, keep_links=False)
             shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
             if not shown:
                 raise DataError(f"{file}: there is no sheet that is not hidden; unhide the data")
-            # Which part of the zip a sheet is, openpyxl tells nobody else.
+            # openpyxl has no public way to read the XML of a sheet.
             with shown[0]._get_source() as part:
                 xml = part.read()
-            require_modest(file, xml.count(b"<c") + xml.count(b":c"))
+            require_few_cells(file, xml.count(b"<c") + xml.count(b":c"))
             rows = _rows(file, shown[0])
-            # openpyxl takes this for granted where the workbook does not say it.
-            asks_for_values = re.search(rb'\bfullCalcOnLoad="(1|true)"', book_xml) is not None
-            cells = _uncalculated(xml, zero_is_no_value=asks_for_values)
+            # openpyxl assumes this where the workbook does not state it.
+            recalculates_on_load = re.search(rb'\bfullCalcOnLoad="(1|true)"', book_xml) is not None
+            cells = _uncalculated(xml, zero_is_no_value=recalculates_on_load)
     except (DataError, MemoryError):
         raise
     except Exception as error:
-        # A zip of XML can be broken in ways that raise nearly anything.
+        # A broken zip of XML can raise nearly anything.
         raise DataError(f"{file}: is not a readable .xlsx workbook: {one_line(error)}") from error
     return rows, {
         number: f"the formula in {quoted(f'{shown[0].title}!{cell}')} was never calculated; open "
@@ -64,7 +62,7 @@ def read_sheet(file: str, raw: bytes) -> tuple[list[tuple[object, ...]], dict[in
 
 
 def _workbook_part(file: str, raw: bytes) -> bytes:
-    """Take the part that speaks of the whole, unless they all would unpack to far more."""
+    """Return the XML of the workbook part, after checking the unpacked size of all parts."""
     with zipfile.ZipFile(io.BytesIO(raw)) as parts:
         num_bytes = sum(part.file_size for part in parts.infolist())
         if num_bytes > MAX_UNPACKED_BYTES:
@@ -78,30 +76,26 @@ def _workbook_part(file: str, raw: bytes) -> bytes:
 
 def _rows(file: str, sheet: Any) -> list[tuple[object, ...]]:  # noqa: ANN401 - openpyxl's
     rows: list[tuple[object, ...]] = []
-    sheet.reset_dimensions()  # what the sheet says of its own size may be wrong
+    sheet.reset_dimensions()  # the size stated in the sheet may be wrong
     for row in sheet.iter_rows(values_only=True):
         rows.append(row)
-        require_modest(file, len(rows) * max(len(row), 1))
+        require_few_cells(file, len(rows) * max(len(row), 1))
     return rows
 
 
 def _uncalculated(xml: bytes, *, zero_is_no_value: bool) -> dict[int, str]:
-    """Find the first cell of each column whose formula no program has calculated.
+    """Return the first cell of each column whose formula was never calculated, by column number.
 
-    It has no value, for which openpyxl shows a blank; some writers put a zero there and ask for
-    everything to be calculated when the workbook is opened. An empty text is a value.
-
-    Args:
-        xml: Of the sheet.
-        zero_is_no_value: Whether the workbook asks for that.
+    Its value is missing, or zero in a workbook that asks for recalculation on loading
+    (`zero_is_no_value`). An empty text is a value.
     """
     from openpyxl.utils.cell import range_boundaries
     from openpyxl.xml.constants import SHEET_MAIN_NS
     from openpyxl.xml.functions import iterparse
 
-    found: dict[int, str] = {}
+    cell_names: dict[int, str] = {}
     if not any(mark in xml for mark in (b"<f", b":f")):
-        return found  # most sheets hold no formula, and this is ten times as fast
+        return cell_names  # most sheets hold no formula, and this is ten times as fast
     namespaces = {"": SHEET_MAIN_NS}
     no_value = ("", "0") if zero_is_no_value else ("",)
     for _, row in iterparse(io.BytesIO(xml)):
@@ -111,11 +105,13 @@ def _uncalculated(xml: bytes, *, zero_is_no_value: bool) -> dict[int, str]:
             formula = cell.find("f", namespaces)
             value = cell.findtext("v", "", namespaces)
             if formula is not None and value in no_value and cell.get("t") != "str":
-                place = cell.get("r", "")
-                # Cells that share a formula name it each; what fills a range does so once.
-                filled = place if formula.get("t") == "shared" else formula.get("ref", place)
+                reference = cell.get("r", "")
+                # Each cell names a shared formula; one cell names an array formula and its range.
+                filled = (
+                    reference if formula.get("t") == "shared" else formula.get("ref", reference)
+                )
                 first, _, last, _ = range_boundaries(filled)
                 for column in range(first, last + 1):
-                    found.setdefault(column - 1, place)
+                    cell_names.setdefault(column - 1, reference)
         row.clear()
-    return found
+    return cell_names

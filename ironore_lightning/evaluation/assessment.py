@@ -41,20 +41,20 @@ from ironore_lightning.evaluation.trading import SIGN, TradingResult, gross_prof
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
 MODEL = "model"
-SET_SIZE = 0.10
-"""A forecaster stays in the confidence set while its p-value is above this."""
+CONFIDENCE_SET_LEVEL = 0.10
+"""A forecaster is in the model confidence set if its p-value is above this."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Direction on one stretch of days.
+    """Skill on consecutive days.
 
     Attributes:
         first_date: Of the outcomes, YYYY-MM-DD.
         last_date: Of the outcomes, YYYY-MM-DD.
-        num_days: Days there are.
-        accuracy: Per cent of the days that moved; None if none did.
-        r2_zero: 1 - squared error over that of zero; None if nothing moved.
+        num_days: Number of days.
+        accuracy: Direction accuracy, per cent of the days that moved; None if none did.
+        r2_zero: R2 against the zero forecast; None if no day moved.
     """
 
     first_date: str
@@ -66,19 +66,19 @@ class Block:
 
 @dataclass(frozen=True)
 class Assessment:
-    """What forecasts are worth.
+    """Scores, tests and grade of the forecasts.
 
     Attributes:
         scores: Of the model.
         table: Model and baselines side by side, the model first.
         tests: Of the model's skill, by name.
         bootstrap: Intervals of the model's direction accuracy, RMSE ratio and Sharpe ratio.
-        confidence_set: Forecasters that cannot be told from the best, by squared error.
-        superior_ability_p: That the best of all forecasters displayed beats zero by luck.
-        intervals: How the 80 % and 90 % intervals did.
-        density: Mean pinball loss and exact CRPS by distribution; what is not exact is None.
-        trading: What strategies earned; empty for a target that has no price.
-        blocks: Skill block by block.
+        confidence_set: Model confidence set of the forecasters, by squared error.
+        superior_ability_p: Hansen's SPA p-value of the best forecaster against zero.
+        intervals: Scores of the 80 % and 90 % intervals.
+        density: Mean pinball loss and CRPS by distribution; a CRPS that is not exact is None.
+        trading: Results of the strategies; empty for a target without a price.
+        blocks: Skill by block of days.
         evidence: The grade.
     """
 
@@ -104,16 +104,16 @@ def assess(
     label: str,
     discount: Discount | None = None,
 ) -> Assessment:
-    """Assess the forecasts of one stretch of days.
+    """Return the assessment of the forecasts of consecutive days.
 
     Args:
-        days: What was forecast, with its bounds.
-        baselines: Forecasts of the same rows, a column a baseline, `zero` and `expanding mean`
-            among them.
+        days: Forecasts, outcomes and interval bounds.
+        baselines: Forecasts of the same rows, one column per baseline, including `zero` and
+            `expanding mean`.
         density: Losses of the same rows: `pinball` and `crps` by distribution.
         settings: Rules of the grade, bootstrap, costs.
-        label: The original's word for the direction accuracy.
-        discount: For all that was tried, where these days are those of a multirun.
+        label: Direction label, see `labels`.
+        discount: Correction for all trials of a multirun; None for a single run.
     """
     forecast, actual = days.forecast, days.actual
     forecasts = {MODEL: forecast}
@@ -122,7 +122,7 @@ def assess(
     tests = skill_tests(forecast, actual, horizon=days.horizon)
     blocks = skill_blocks(days.frame, settings.block_days)
     losses = {name: (actual - values) ** 2 for name, values in forecasts.items()}
-    confidence_set, superior_p = _among_all(losses, settings, horizon=days.horizon)
+    confidence_set, superior_p = _compare_all(losses, settings, horizon=days.horizon)
     trading = _trading(days, settings)
     after_costs = net_sharpe(trading, settings.strong_cost_bp)
     findings = collect_findings(table, tests, blocks, after_costs=after_costs)
@@ -130,7 +130,7 @@ def assess(
         scores=table[0].scores,
         table=table,
         tests=tests,
-        bootstrap=_resampled(days, settings),
+        bootstrap=_bootstrap(days, settings),
         confidence_set=confidence_set,
         superior_ability_p=superior_p,
         intervals=[_interval_scores(days.frame, coverage) for coverage in COVERAGES],
@@ -142,36 +142,38 @@ def assess(
 
 
 def skill_tests(forecast: Floats, actual: Floats, *, horizon: int) -> dict[str, Outcome]:
-    """Test a forecast, shape (N,), against zero and against luck.
+    """Return the tests of a forecast, shape (N,), against zero and chance, by name.
 
-    Where outcomes overlap (horizon > 1) the sign tests take every `horizon`-th day.
+    If outcomes overlap (horizon > 1), the sign tests use every `horizon`-th day.
     """
     zero = np.zeros_like(actual)
-    apart = slice(None, None, horizon)
-    hits, moved = count_hits(forecast[apart], actual[apart])
-    rate = base_rate(actual[apart]) or 50.0
+    non_overlapping = slice(None, None, horizon)
+    hits, moved = count_hits(forecast[non_overlapping], actual[non_overlapping])
+    rate = base_rate(actual[non_overlapping]) or 50.0
     return {
         "diebold_mariano": diebold_mariano(forecast, actual, benchmark=zero, horizon=horizon),
         "clark_west": clark_west(forecast, actual, benchmark=zero, horizon=horizon),
         "giacomini_white": giacomini_white(forecast, actual, benchmark=zero, horizon=horizon),
-        "pesaran_timmermann": pesaran_timmermann(forecast[apart], actual[apart]),
-        "anatolyev_gerko": anatolyev_gerko(forecast[apart], actual[apart]),
+        "pesaran_timmermann": pesaran_timmermann(
+            forecast[non_overlapping], actual[non_overlapping]
+        ),
+        "anatolyev_gerko": anatolyev_gerko(forecast[non_overlapping], actual[non_overlapping]),
         "binomial": binomial_test(hits, moved, base_rate=rate),
     }
 
 
 def skill_blocks(days: pd.DataFrame, block_days: int) -> list[Block]:
-    """Cut days into whole blocks; what is left over at the end is no block."""
+    """Return the skill of each whole block of days; left-over days at the end are dropped."""
     starts = range(0, len(days) - block_days + 1, block_days)
-    return [_skill(days.iloc[start : start + block_days]) for start in starts]
+    return [_block(days.iloc[start : start + block_days]) for start in starts]
 
 
 def skill_years(days: pd.DataFrame) -> list[Block]:
-    """Cut days by calendar year."""
-    return [_skill(year) for _, year in days.groupby(days["date"].dt.year)]
+    """Return the skill of each calendar year."""
+    return [_block(year) for _, year in days.groupby(days["date"].dt.year)]
 
 
-def _skill(days: pd.DataFrame) -> Block:
+def _block(days: pd.DataFrame) -> Block:
     actual, forecast = (days[name].to_numpy(np.float64) for name in ("actual", "forecast"))
     hits, moved = count_hits(forecast, actual)
     squared, _ = mean_losses(forecast, actual)
@@ -192,7 +194,7 @@ def collect_findings(
     *,
     after_costs: float | None,
 ) -> Findings:
-    """Gather what a grade is made of.
+    """Return the numbers that decide the grade.
 
     Args:
         table: Of `compare`, the model first.
@@ -217,14 +219,14 @@ def collect_findings(
 
 
 def net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None:
-    """Return the Sharpe ratio of the sign strategy at a cost; None where it is not known."""
+    """Return the Sharpe ratio of the sign strategy at a cost; None if it is not in the results."""
     for result in results:
         if (result.name, result.delay_days, result.cost_bp) == (SIGN, 0, cost_bp):
             return result.sharpe
     return None
 
 
-def _resampled(days: ScoredDays, settings: EvaluationSettings) -> BootstrapIntervals:
+def _bootstrap(days: ScoredDays, settings: EvaluationSettings) -> BootstrapIntervals:
     return bootstrap_intervals(
         days.forecast,
         days.actual,
@@ -236,16 +238,16 @@ def _resampled(days: ScoredDays, settings: EvaluationSettings) -> BootstrapInter
     )
 
 
-def _among_all(
+def _compare_all(
     losses: dict[str, Floats], settings: EvaluationSettings, *, horizon: int
 ) -> tuple[ConfidenceSet, float | None]:
-    """Ask which forecasters may be the best, and whether the best beats zero by luck."""
+    """Return the model confidence set, and the SPA p-value of the best against zero."""
     zero = losses["zero"]
     others = {name: loss for name, loss in losses.items() if name != "zero"}
     block = block_length(losses[MODEL][:, None] - zero[:, None], horizon=horizon)
     reps, seed = settings.bootstrap_repetitions, settings.bootstrap_seed
     confidence_set = model_confidence_set(
-        losses, size=SET_SIZE, block_size=block, reps=reps, seed=seed
+        losses, size=CONFIDENCE_SET_LEVEL, block_size=block, reps=reps, seed=seed
     )
     superior = superior_ability(others, benchmark=zero, block_size=block, reps=reps, seed=seed)
     return confidence_set, superior.p_value

@@ -1,4 +1,4 @@
-"""Baseline forecasts on the same samples, each with what was known on its day."""
+"""Baseline forecasts on the same samples, from the data known at each origin."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -24,11 +24,11 @@ Floats = npt.NDArray[np.float64]
 Windows = npt.NDArray[np.float32]
 
 STRENGTHS = 10.0 ** np.arange(4.0, -3.5, -0.5)
-"""Penalties on squared weights for one training window, strongest first, so that it wins ties."""
+"""Penalties on squared weights per training sample; the strongest is first and wins ties."""
 
 LARGEST_FIT = 20_000
-"""Training samples that ridge, boosting, NLinear and GARCH are fitted on, the newest; of 240
-numbers a window, their copies stay near 150 MB."""
+"""Newest training samples that ridge, boosting, NLinear and GARCH are fitted on; with 240 numbers
+per window, their copies take about 150 MB."""
 
 CHUNK = 4096
 """Windows flattened at once for a forecast."""
@@ -39,18 +39,18 @@ TREE_STEP = 0.05
 TREE_SEED = 0
 
 FEWEST_GARCH_OUTCOMES = 100
-"""Training outcomes below which four parameters of a variance are not worth fitting."""
+"""Fewest training outcomes for the four parameters of a GARCH model."""
 
 SMALLEST_SCALE = 1e-6
-"""Per cent; keeps a spread positive where nothing has moved."""
+"""Per cent; keeps a scale positive where outcomes are constant."""
 
 
 @dataclass(frozen=True)
 class Samples:
     """All samples of a run in time order.
 
-    Sample i + `horizon` is the first that knows the outcome of sample i. Where the split left
-    samples out, outcomes were known earlier than that, and the count errs on the late side.
+    The outcome of sample i is known at sample i + `horizon`; where the split left samples out, it
+    was known earlier, so this is conservative.
 
     Attributes:
         windows: Scaled, as the network reads them, without gaps, shape (N, L, F). May be a view.
@@ -68,7 +68,7 @@ class Samples:
     horizon: int
 
     def __post_init__(self) -> None:
-        """Refuse segments that run backwards."""
+        """Raise `LeakageError` if the segments are not in time order."""
         assert len(self.windows) == len(self.actual) == len(self.segment)
         train, val, test = (self.segment == name for name in ("train", "val", "test"))
         assert self.horizon >= 1
@@ -80,12 +80,12 @@ class Samples:
 
 @dataclass(frozen=True)
 class Spread:
-    """How far returns were expected to fall from zero.
+    """Volatility forecasts, as the scale of a distribution around zero.
 
     Attributes:
-        scale: Shape (N,), per cent, positive: of the Student t with `degrees` of freedom, or of the
-            normal distribution, whose scale is its standard deviation. NaN before it is known.
-        degrees: Of freedom, above 2; None is the normal distribution.
+        scale: Shape (N,), per cent, positive: of the Student t with `degrees` of freedom, or the
+            standard deviation of the normal distribution. NaN before it is known.
+        degrees: Degrees of freedom, above 2; None for the normal distribution.
     """
 
     scale: Floats
@@ -98,8 +98,8 @@ class GarchParameters(NamedTuple):
     Attributes:
         constant: Per cent squared.
         weight: Of the newest squared return.
-        decay: Of the variance before.
-        degrees: Of freedom of the Student t.
+        decay: Of the previous variance.
+        degrees: Degrees of freedom of the Student t.
     """
 
     constant: float
@@ -109,25 +109,25 @@ class GarchParameters(NamedTuple):
 
 
 def point_baselines(samples: Samples) -> pd.DataFrame:
-    """Forecast every sample with nine forecasters that the network should beat.
+    """Return the forecasts of nine baselines for every sample.
 
-    - `zero`: no return.
+    - `zero`: a return of zero.
     - `expanding mean`: mean of all outcomes known at the origin.
-    - `majority sign`: the commoner sign of the training outcomes, whose share of those that moved
-      is p; its size is their mean absolute value times 2p - 1, and of a tie nothing is left.
+    - `majority sign`: the more frequent sign of the training outcomes, whose share of those that
+      moved is p, times their mean absolute value times 2p - 1.
     - `last return`: the newest outcome known at the origin.
     - `AR(1)`, `AR(5)`: least squares on the one or five newest outcomes known at the origin.
     - `ridge`: the flattened window, each column standardised by the training samples.
     - `gradient boosting`: at most 60 trees of depth 3 on the flattened window.
-    - `NLinear`: as ridge, on the window minus its last row. The original adds the last value of
-      the series again; a return is no level, so here nothing is added.
+    - `NLinear`: as ridge, on the window minus its last row. The paper adds the last value again;
+      a return is no level, so this does not.
 
     All are fitted on training samples only. Validation samples choose the strength of `ridge` and
-    `NLinear` and the number of trees, so validation forecasts of these three are flattered; test
-    outcomes choose nothing. Forecasts of training samples show the fit, not skill. Where too
-    little is known yet, in the first samples, the forecast is zero.
+    `NLinear` and the number of trees, so validation forecasts of these three are too good; test
+    outcomes choose nothing. Forecasts of training samples show the fit, not skill. The first
+    samples, which know too few outcomes, are forecast as zero.
 
-    Returns that overlap (horizon > 1) are used as they are, known `horizon` samples later.
+    Overlapping returns (horizon > 1) are used as they are, known `horizon` samples later.
 
     Args:
         samples: N samples.
@@ -143,13 +143,13 @@ def point_baselines(samples: Samples) -> pd.DataFrame:
     """
     horizon, actual = samples.horizon, samples.actual
     means = np.cumsum(actual) / np.arange(1, len(actual) + 1)
-    # Threads cost more than they bring at this size, and one thread repeats itself bit for bit.
+    # At this size one thread is faster, and it repeats bit for bit.
     with threadpool_limits(limits=1):
         forecasts = {
             "zero": np.zeros(len(actual)),
-            "expanding mean": _later(means, horizon),
+            "expanding mean": _lagged(means, horizon),
             "majority sign": np.full(len(actual), _majority(actual[samples.segment == "train"])),
-            "last return": _later(actual, horizon),
+            "last return": _lagged(actual, horizon),
             "AR(1)": _autoregression(samples, order=1),
             "AR(5)": _autoregression(samples, order=5),
             "ridge": _ridge(samples, _flattened),
@@ -160,25 +160,21 @@ def point_baselines(samples: Samples) -> pd.DataFrame:
 
 
 def spread_baselines(samples: Samples) -> dict[str, Spread | None]:
-    """Forecast how far each return may fall from zero, from the outcomes known at the origin.
+    """Return volatility forecasts from the outcomes known at each origin, by name.
 
     - `EWMA`: a normal distribution of the `ewma_volatility`, NaN in the first `horizon` samples.
     - `GARCH(1,1)-t`: Student t around zero, fitted once on the training outcomes, then carried
       with these parameters through validation and test. None, with a line in the log, where there
       are fewer than 100 training outcomes, they never change, or the fit does not converge.
 
-    GARCH starts at the mean square of the training outcomes. Returns that overlap (horizon > 1)
-    are used as they are, known `horizon` samples later; from the newest known one the variance is
-    carried `horizon` steps: EWMA stays, GARCH moves towards its long-run level. Several steps ahead
-    the distribution is no exact Student t, and is taken for one. What GARCH learns of overlapping
-    returns is mostly their overlap, so its forecast then stays near the training level and EWMA is
-    the harder one to beat.
+    GARCH starts at the mean square of the training outcomes. Overlapping returns (horizon > 1) are
+    used as they are, known `horizon` samples later; from the newest known one the variance is
+    forecast `horizon` steps ahead: EWMA stays, GARCH moves towards its long-run level. Several
+    steps ahead the Student t is an approximation. Overlap dominates what GARCH learns from
+    overlapping returns, so its forecast then stays near the training level.
 
     Args:
         samples: N samples; their windows are not read.
-
-    Returns:
-        A spread by name.
 
     References:
         Bollerslev (1987), "A conditionally heteroskedastic time series model for speculative
@@ -192,8 +188,8 @@ def spread_baselines(samples: Samples) -> dict[str, Spread | None]:
     }
 
 
-def _later(values: Floats, num_samples: int) -> Floats:
-    """Move values to samples that know them, shape (N,); the first, which know none, get zero."""
+def _lagged(values: Floats, num_samples: int) -> Floats:
+    """Return the values lagged by `num_samples`, shape (N,); the first are zero."""
     return np.concatenate([np.zeros(num_samples), values])[: len(values)]
 
 
@@ -207,7 +203,7 @@ def _majority(outcomes: Floats) -> float:
 def _autoregression(samples: Samples, *, order: int) -> Floats:
     """Regress on the `order` newest known outcomes and a constant; a direct forecast."""
     actual, horizon = samples.actual, samples.horizon
-    lags = [_later(actual, horizon + lag) for lag in range(order)]
+    lags = [_lagged(actual, horizon + lag) for lag in range(order)]
     design = np.column_stack([np.ones(len(actual)), *lags])
     complete = np.arange(len(actual)) >= horizon + order - 1
     rows = complete & (samples.segment == "train")
@@ -222,7 +218,7 @@ def _ridge(samples: Samples, columns: Callable[[Windows], Floats]) -> Floats:
     model = make_pipeline(StandardScaler(), Ridge(alpha=len(actual) * STRENGTHS))
     outcomes = np.repeat(actual[:, np.newaxis], len(STRENGTHS), axis=1)
     model.fit(columns(samples.windows[newest]), outcomes)
-    return _chosen_on_validation(samples, lambda windows: model.predict(columns(windows)))
+    return _best_on_validation(samples, lambda windows: model.predict(columns(windows)))
 
 
 def _boosting(samples: Samples) -> Floats:
@@ -235,19 +231,19 @@ def _boosting(samples: Samples) -> Floats:
         random_state=TREE_SEED,
     )
     model.fit(_flattened(samples.windows[newest]), samples.actual[newest])
-    return _chosen_on_validation(
+    return _best_on_validation(
         samples,
         lambda windows: np.column_stack(list(model.staged_predict(_flattened(windows)))),
     )
 
 
-def _chosen_on_validation(samples: Samples, candidates: Callable[[Windows], Floats]) -> Floats:
-    """Forecast every sample with the candidate whose squared error on validation is least.
+def _best_on_validation(samples: Samples, candidates: Callable[[Windows], Floats]) -> Floats:
+    """Return the forecasts of the candidate with the smallest squared error on validation.
 
     Args:
         samples: N samples.
-        candidates: Forecasts of some windows, shape (B, L, F), by each candidate, shape (B, any);
-            of two that tie, the first is taken.
+        candidates: Maps windows, shape (B, L, F), to a forecast by each candidate, shape (B, any);
+            the first wins ties.
     """
     losses = sum(
         ((candidates(samples.windows[rows]) - samples.actual[rows, np.newaxis]) ** 2).sum(axis=0)
@@ -259,7 +255,7 @@ def _chosen_on_validation(samples: Samples, candidates: Callable[[Windows], Floa
 
 
 def _chunks(rows: npt.NDArray[np.intp]) -> Iterator[slice]:
-    """Cut rows that follow one another into slices, which copy nothing."""
+    """Yield slices of consecutive rows."""
     for start in range(rows[0], rows[-1] + 1, CHUNK):
         yield slice(start, min(start + CHUNK, rows[-1] + 1))
 
@@ -270,18 +266,18 @@ def _newest_training(samples: Samples) -> slice:
 
 
 def _flattened(windows: Windows) -> Floats:
-    """Lay windows (B, L, F) out as rows, shape (B, L * F)."""
+    """Return windows (B, L, F) as rows, shape (B, L * F)."""
     return windows.astype(np.float64).reshape(len(windows), -1)
 
 
 def _since_last_row(windows: Windows) -> Floats:
-    """Say how far the rows before the last stood from it, shape (B, (L - 1) * F)."""
+    """Return each window minus its last row, without that row, shape (B, (L - 1) * F)."""
     values = windows.astype(np.float64)
     return (values[:, :-1] - values[:, -1:]).reshape(len(windows), -1)
 
 
 def _fit_garch(outcomes: Floats) -> GarchParameters | None:
-    """Fit by maximum likelihood, in units of the root mean square, which the optimiser likes."""
+    """Fit by maximum likelihood, in units of the root mean square, for the optimiser's sake."""
     num_outcomes = len(outcomes)
     if num_outcomes < FEWEST_GARCH_OUTCOMES:
         needed = FEWEST_GARCH_OUTCOMES
@@ -303,7 +299,7 @@ def _fit_garch(outcomes: Floats) -> GarchParameters | None:
 
 
 def _garch_spread(samples: Samples, fitted: GarchParameters) -> Spread:
-    """Carry the variance through all outcomes and forecast each sample's."""
+    """Return the spread of each sample: filter the variance, then forecast it."""
     constant, weight, decay, degrees = fitted
     squares = samples.actual**2
     start = np.mean(squares[samples.segment == "train"])

@@ -1,4 +1,4 @@
-"""Model and baselines side by side, on the same days, by the same code."""
+"""Compare model and baselines on the same days."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from ironore_lightning.evaluation.significance import clark_west, diebold_marian
 
 @dataclass(frozen=True)
 class Row:
-    """One forecaster of the table; a p-value that is undefined on these days is None.
+    """Scores of one forecaster; an undefined p-value is None.
 
     Attributes:
         name: `model`, or the baseline's name.
         scores: Its scores.
         clark_west_p: One-sided, against zero.
-        clark_west_holm_p: Adjusted for all the forecasters displayed.
+        clark_west_holm_p: The same, adjusted for all forecasters (Holm).
         diebold_mariano_p: One-sided, squared loss against zero.
     """
 
@@ -31,24 +31,24 @@ class Row:
 
 
 def compare(days: ScoredDays, forecasts: Mapping[str, Floats]) -> list[Row]:
-    """Score every forecaster on the same days.
+    """Return scores and p-values of every forecaster on the same days.
 
     Args:
-        days: What happened, and how it is meant.
+        days: Outcomes, kind of target and horizon.
         forecasts: By name, each of shape (N,), per cent; must hold `expanding mean`.
     """
     actual, horizon = days.actual, days.horizon
     zero = np.zeros_like(actual)
-    knows_more = {
+    clark_west_p = {
         name: clark_west(forecast, actual, benchmark=zero, horizon=horizon).p_value
         for name, forecast in forecasts.items()
     }
-    adjusted = holm(knows_more)
+    adjusted = holm(clark_west_p)
     return [
         Row(
             name=name,
             scores=evaluate(days.with_forecast(forecast), mean=forecasts["expanding mean"]),
-            clark_west_p=knows_more[name],
+            clark_west_p=clark_west_p[name],
             clark_west_holm_p=adjusted[name],
             diebold_mariano_p=diebold_mariano(
                 forecast, actual, benchmark=zero, horizon=horizon
@@ -59,6 +59,6 @@ def compare(days: ScoredDays, forecasts: Mapping[str, Floats]) -> list[Row]:
 
 
 def as_table(rows: list[Row]) -> pd.DataFrame:
-    """Lay rows out as a table, the name as index."""
+    """Return the rows as a table, indexed by name."""
     lines = [{**vars(row), **vars(row.scores)} for row in rows]
     return pd.DataFrame(lines).set_index("name").drop(columns="scores")

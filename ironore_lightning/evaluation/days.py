@@ -11,25 +11,25 @@ Flags = NDArray[np.bool_]
 
 
 def hits(forecast: Floats, actual: Floats) -> Flags:
-    """Return on which days the sign was forecast, shape (N,).
+    """Return whether each day is a hit, shape (N,).
 
     A day that did not move has no sign, and a forecast of exactly zero is a miss.
     """
-    right: Flags = (actual != 0) & (np.sign(forecast) == np.sign(actual))
-    return right
+    is_hit: Flags = (actual != 0) & (np.sign(forecast) == np.sign(actual))
+    return is_hit
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredDays:
-    """What was forecast for some days, and what happened.
+    """Forecasts and outcomes of some days.
 
     Attributes:
-        frame: One row a day in time order: `date` of the outcome, `actual` and `forecast` (per
-            cent), `is_roll` (the contract changes at the close of the origin) and, where they are
-            judged, the bounds `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent, NaN where
-            unknown).
+        frame: One row per day in time order: `date` of the outcome, `actual` and `forecast` (per
+            cent), `is_roll` (the contract changes at the close of the origin) and, to score
+            intervals, their bounds `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent, NaN
+            where unknown).
         kind: `target.kind`: how a price follows from a return; a `given` target has no price.
-        horizon: Days that a forecast reaches.
+        horizon: Days ahead that a forecast reaches.
     """
 
     frame: pd.DataFrame
@@ -62,7 +62,7 @@ class ScoredDays:
 
     @property
     def has_price(self) -> bool:
-        """Whether what is forecast can be traded, and the price rebuilt."""
+        """Whether the target has a price, which can be traded and rebuilt."""
         return self.kind != "given"
 
     def with_forecast(self, forecast: Floats) -> "ScoredDays":

@@ -13,15 +13,15 @@ LEVELS = tuple(step / 20 for step in range(1, 20))
 """Quantile levels 0.05, 0.10 .. 0.95, at which distributions of any kind are compared."""
 
 ROUNDING = 1e-9
-"""Binary fractions put (1 - 0.9) / 2 below 0.05; such a level is still the known one."""
+"""Tolerance on a level: in binary, (1 - 0.9) / 2 is slightly below 0.05."""
 
 LARGEST_Z = 1e150
-"""Further out than this every tail is zero, and a square would overflow."""
+"""Bound on standardised distances: tails beyond it are zero, and squares would overflow."""
 
 
 @dataclass(frozen=True, eq=False)
 class Normal:
-    """Normal distributions, one a day.
+    """Normal distributions, one per day.
 
     Attributes:
         mean: Shape (N,), per cent.
@@ -32,12 +32,12 @@ class Normal:
     spread: Floats
 
     def __post_init__(self) -> None:
-        """Refuse a spread that is none."""
+        """Raise `ValueError` if a spread is negative or the shapes differ."""
         _require_scale("spread", self.spread, self.mean)
 
     def quantile(self, levels: Sequence[float]) -> Floats:
         """Return the quantiles, shape (N, K), per cent, at levels above 0 and below 1."""
-        return _spread_out(self.mean, self.spread, np.asarray(ndtri(_levels(levels))))
+        return _scaled_quantiles(self.mean, self.spread, np.asarray(ndtri(_levels(levels))))
 
     def crps(self, actual: Floats) -> Floats:
         """Return the continuous ranked probability score, shape (N,), per cent; 0 is perfect.
@@ -57,14 +57,14 @@ class Normal:
 
 @dataclass(frozen=True, eq=False)
 class StudentT:
-    """Student t distributions, one a day.
+    """Student t distributions, one per day.
 
     Attributes:
         mean: Shape (N,), per cent.
-        scale: Shape (N,), per cent, which is not the standard deviation: that is
+        scale: Shape (N,), per cent. The standard deviation is
             scale * sqrt(degrees / (degrees - 2)).
-        degrees: Degrees of freedom, one number or shape (N,), above 1: at 1 there is no mean and
-            no score.
+        degrees: Degrees of freedom, one number or shape (N,), above 1; at 1 neither mean nor CRPS
+            exists.
     """
 
     mean: Floats
@@ -72,7 +72,7 @@ class StudentT:
     degrees: float | Floats
 
     def __post_init__(self) -> None:
-        """Refuse a scale or degrees of freedom that are none."""
+        """Raise `ValueError` if scale, degrees or shapes are out of bounds."""
         _require_scale("scale", self.scale, self.mean)
         degrees = np.asarray(self.degrees)
         if (degrees <= 1).any():
@@ -83,7 +83,9 @@ class StudentT:
     def quantile(self, levels: Sequence[float]) -> Floats:
         """Return the quantiles, shape (N, K), per cent, at levels above 0 and below 1."""
         degrees = np.broadcast_to(self.degrees, self.mean.shape)[:, None]
-        return _spread_out(self.mean, self.scale, np.asarray(stdtrit(degrees, _levels(levels))))
+        return _scaled_quantiles(
+            self.mean, self.scale, np.asarray(stdtrit(degrees, _levels(levels)))
+        )
 
     def crps(self, actual: Floats) -> Floats:
         """Return the continuous ranked probability score, shape (N,), per cent; 0 is perfect.
@@ -107,7 +109,7 @@ class StudentT:
 
 @dataclass(frozen=True, eq=False)
 class Quantiles:
-    """Distributions known at some levels only, one a day.
+    """Distributions given by some of their quantiles, one per day.
 
     Attributes:
         levels: Ascending, shape (K,), above 0 and below 1.
@@ -119,7 +121,7 @@ class Quantiles:
     values: Floats
 
     def __post_init__(self) -> None:
-        """Refuse levels or quantiles out of order."""
+        """Raise `ValueError` if levels or quantiles are out of order."""
         levels = _levels(self.levels)
         if self.values.ndim != 2 or self.values.shape[1] != len(levels):  # noqa: PLR2004
             raise ValueError(f"{len(levels)} levels need values (N, K), got {self.values.shape}")
@@ -130,27 +132,27 @@ class Quantiles:
             raise ValueError(f"quantiles cross on day {crossed.argmax()}; sort them first")
 
     def quantile(self, levels: Sequence[float]) -> Floats:
-        """Return the quantiles, shape (N, K), per cent, linear between the known levels.
+        """Return the quantiles, shape (N, K), per cent, interpolated between the known levels.
 
         Raises:
-            ValueError: If a level lies outside the known ones, where nothing is known.
+            ValueError: If a level lies outside the known ones.
         """
         known, wanted = _levels(self.levels), _levels(levels)
         inside = np.clip(wanted, known[0], known[-1])
         if (np.abs(wanted - inside) > ROUNDING).any():
             raise ValueError(
-                f"levels must be in [{known[0]}, {known[-1]}], the range that is known, got "
+                f"levels must be in [{known[0]}, {known[-1]}], the known range, got "
                 f"{wanted.min()} to {wanted.max()}"
             )
         rows = [np.interp(wanted, known, day) for day in self.values]
-        return np.reshape(rows, (-1, len(wanted)))  # of no days at all, too
+        return np.reshape(rows, (-1, len(wanted)))  # also for zero days
 
 
 Distribution = Normal | StudentT | Quantiles
 
 
 def pinball_losses(actual: Floats, values: Floats, levels: Sequence[float]) -> Floats:
-    """Return the loss of each quantile on each day, shape (N, K), per cent.
+    """Return the pinball loss of each quantile on each day, shape (N, K), per cent.
 
     Args:
         actual: Returns, shape (N,), per cent.
@@ -180,12 +182,12 @@ def _require_scale(name: str, scale: Floats, mean: Floats) -> None:
 
 
 def _standardised(actual: Floats, centre: Floats, scale: Floats) -> Floats:
-    """Count scales from the centre, finite where the scale is zero."""
+    """Return (actual - centre) / scale, clipped to be finite where the scale is zero."""
     distance = actual - centre
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(distance == 0, 0.0, distance / scale)
     return np.asarray(np.clip(ratio, -LARGEST_Z, LARGEST_Z))
 
 
-def _spread_out(centre: Floats, scale: Floats, standard: Floats) -> Floats:
+def _scaled_quantiles(centre: Floats, scale: Floats, standard: Floats) -> Floats:
     return np.asarray(centre[:, None] + scale[:, None] * standard)

@@ -1,4 +1,4 @@
-"""The grade of evidence: its rules, and the sentence that explains it."""
+"""Grade the evidence of skill, and explain the grade in a sentence."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from ironore_lightning.evaluation.selection import Discount
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
 GRADES = ("INSUFFICIENT", "NONE", "SUGGESTIVE", "SUPPORTED", "STRONG")
-"""From nothing to be said to as much as history can say; SUSPECT stands beside them."""
+"""Weakest first. SUSPECT replaces any of them where scores are too good to be true."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What the grade is made of; a p-value that is undefined there is None.
+    """The numbers that decide the grade; an undefined one is None.
 
     Attributes:
-        model: Its line of the table.
-        pesaran_timmermann: One-sided p.
+        model: Its row of the comparison.
+        pesaran_timmermann: One-sided p-value.
         one_sided: Why that is undefined: which of forecast and market never changes sign.
-        anatolyev_gerko: One-sided p.
+        anatolyev_gerko: One-sided p-value.
         block_share: Share of blocks whose accuracy exceeds the base rate.
         net_sharpe: Annual, of the sign strategy after `strong_cost_bp`; None without a price.
         stronger: Names of the baselines with a smaller RMSE on the same days, strongest first.
@@ -38,11 +38,11 @@ class Evidence:
     """The grade of a forecast.
 
     Attributes:
-        grade: One of `GRADES`, or SUSPECT where it is too good to be true.
-        earned: What the grade would be without the suspicion.
-        missing: What keeps it from the next grade.
+        grade: One of `GRADES`, or SUSPECT.
+        earned: The grade apart from SUSPECT.
+        missing: Which conditions of the next grade fail.
         line: Label, grade and the numbers behind them in one line.
-        sentence: What that means for somebody who would act on it.
+        sentence: What the grade means for a decision.
     """
 
     grade: str
@@ -56,11 +56,7 @@ RIVALS = ("ridge", "AR(1)", "AR(5)")
 """The baselines that a supported forecast must beat."""
 
 SIGN_ALLOWANCE = 2.0
-"""How much larger than Clark-West's the p-value of a sign test may be. Signs show less of the same
-skill than sizes do; at one level for both they would find less at the same rate of false alarms."""
-
-
-ALONE = "a search's discount for looking, which one run does not have"
+"""Factor on Clark-West's level for a sign test, which has less power against the same skill."""
 
 
 def grade_findings(
@@ -70,26 +66,26 @@ def grade_findings(
     label: str,
     discount: Discount | None = None,
 ) -> Evidence:
-    """Grade findings.
+    """Return the grade of the evidence.
 
-    INSUFFICIENT: too few days, or a forecast or market of one sign. SUGGESTIVE: Clark-West passes
-    at `suggestive_p`, one of the two sign tests (Pesaran-Timmermann, Anatolyev-Gerko) at
-    `SIGN_ALLOWANCE` times that, and R2 against zero is positive. SUPPORTED: the same at
-    `supported_p`, R2 is positive against the expanding mean as well, neither ridge nor an
-    autoregression has a smaller error, and at least the share `block_share` of the blocks exceeds
-    the base rate; and what was chosen among several trials, that the best of them all beats zero
-    (Hansen's SPA at `searched_p`). STRONG: after the discount for looking, which only many runs
-    have, SPA at `strong_p`, a deflated Sharpe ratio, a small probability of overfitting, a profit
-    after costs, and `strong_days`. Otherwise NONE. What is too good to be true is SUSPECT, whatever
-    it has earned.
+    - INSUFFICIENT: too few days, or a forecast or market of one sign.
+    - NONE: none of the others.
+    - SUGGESTIVE: Clark-West passes at `suggestive_p`, one of the sign tests (Pesaran-Timmermann,
+      Anatolyev-Gerko) at `SIGN_ALLOWANCE` times that, and R2 against zero is positive.
+    - SUPPORTED: the same at `supported_p`; R2 against the expanding mean is positive; no ridge or
+      autoregression has a smaller RMSE; the share `block_share` of the blocks exceeds the base
+      rate; and for a search, the best of all trials beats zero (SPA at `searched_p`).
+    - STRONG, for a search only: SPA at `strong_p`, a deflated Sharpe ratio, a small probability of
+      overfitting, a profit after costs, and `strong_days`.
+    - SUSPECT: scores that are too good to be true, whatever the grade.
 
     Args:
         findings: The numbers.
-        settings: Where the rules draw the line.
-        label: The original's word for the direction accuracy.
-        discount: For all that was tried; None for a single run.
+        settings: Thresholds of the rules.
+        label: Direction label, see `labels`.
+        discount: Correction for all trials of a search; None for a single run.
     """
-    earned, missing = _earned(findings, settings, discount)
+    earned, missing = _grade(findings, settings, discount)
     suspicion = _suspicion(findings, settings)
     grade = "SUSPECT" if suspicion else earned
     line = _line(findings, grade, label=label)
@@ -102,118 +98,120 @@ def grade_findings(
     )
 
 
-def _earned(
+def _grade(
     findings: Findings, settings: EvaluationSettings, discount: Discount | None
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the grade and what is missing for the next one."""
-    if lacking := _insufficient(findings, settings):
-        return "INSUFFICIENT", lacking
-    if lacking := _without_skill(findings, settings.suggestive_p):
-        return "NONE", lacking
-    lacking = _without_skill(findings, settings.supported_p) + _without_lead(findings, settings)
+    """Return the grade, and which conditions of the next one fail."""
+    if missing := _missing_data(findings, settings):
+        return "INSUFFICIENT", missing
+    if missing := _missing_skill(findings, settings.suggestive_p):
+        return "NONE", missing
+    missing = _missing_skill(findings, settings.supported_p) + _missing_lead(findings, settings)
     if discount and discount.num_trials > 1:
-        lacking += _no_better_than_zero(discount, settings.searched_p)
-    if lacking:
-        return "SUGGESTIVE", lacking
-    lacking = _discounted(findings, settings, discount) if discount else (ALONE,)
-    return ("SUPPORTED", lacking) if lacking else ("STRONG", ())
+        missing += _missing_superior_ability(discount, settings.searched_p)
+    if missing:
+        return "SUGGESTIVE", missing
+    if not discount:
+        return "SUPPORTED", ("a search's discount for looking, which one run does not have",)
+    missing = _missing_after_discount(findings, settings, discount)
+    return ("SUPPORTED", missing) if missing else ("STRONG", ())
 
 
-def _insufficient(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
-    lacking = []
+def _missing_data(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
+    missing = []
     if findings.model.scores.num_days < settings.min_days:
-        lacking.append(f"{findings.model.scores.num_days} days, {settings.min_days} are needed")
+        missing.append(f"{findings.model.scores.num_days} days, {settings.min_days} are needed")
     if findings.pesaran_timmermann is None:
-        lacking.append(findings.one_sided)
-    return tuple(lacking)
+        missing.append(findings.one_sided)
+    return tuple(missing)
 
 
-def _without_skill(findings: Findings, level: float) -> tuple[str, ...]:
-    """Name the tests against luck that do not pass, Clark-West at `level`."""
+def _missing_skill(findings: Findings, level: float) -> tuple[str, ...]:
+    """Return which tests of skill do not pass, Clark-West at `level`."""
     model, profit, hits = findings.model, findings.anatolyev_gerko, findings.pesaran_timmermann
     sign_level = SIGN_ALLOWANCE * level
-    lacking = []
+    missing = []
     if not (_passes(profit, sign_level) or _passes(hits, sign_level)):
-        lacking.append(
+        missing.append(
             f"Anatolyev-Gerko {_p_value(profit, 3)} and Pesaran-Timmermann {_p_value(hits, 3)}, "
             f"{sign_level:g} is needed of one"
         )
     if not _passes(model.clark_west_p, level):
-        lacking.append(f"Clark-West {_p_value(model.clark_west_p, 3)}, {level:g} is needed")
+        missing.append(f"Clark-West {_p_value(model.clark_west_p, 3)}, {level:g} is needed")
     if (model.scores.r2_zero or 0) <= 0:
-        lacking.append(f"R2 against zero {_number(model.scores.r2_zero)}")
-    return tuple(lacking)
+        missing.append(f"R2 against zero {_number(model.scores.r2_zero)}")
+    return tuple(missing)
 
 
-def _without_lead(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
-    """Name the rivals that are not beaten, and days that are not spread."""
-    lacking, r2_mean = [], findings.model.scores.r2_mean
+def _missing_lead(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
+    """Return which baselines are not beaten, and whether too few blocks exceed the base rate."""
+    missing, r2_mean = [], findings.model.scores.r2_mean
     if (r2_mean or 0) <= 0:
-        lacking.append(f"R2 against the expanding mean {_number(r2_mean)}")
-    lacking += [f"weaker than {name}" for name in findings.stronger if name in RIVALS]
+        missing.append(f"R2 against the expanding mean {_number(r2_mean)}")
+    missing += [f"weaker than {name}" for name in findings.stronger if name in RIVALS]
     if findings.block_share is None:
-        lacking.append("no whole block of days")
+        missing.append("no whole block of days")
     elif findings.block_share < settings.block_share:
-        lacking.append(f"{100 * findings.block_share:.0f} % of the blocks above the base rate")
-    return tuple(lacking)
+        missing.append(f"{100 * findings.block_share:.0f} % of the blocks above the base rate")
+    return tuple(missing)
 
 
-def _no_better_than_zero(discount: Discount, level: float) -> tuple[str, ...]:
+def _missing_superior_ability(discount: Discount, level: float) -> tuple[str, ...]:
     p_value = discount.superior_ability_p
     if _passes(p_value, level):
         return ()
     return (f"SPA over {discount.num_trials} trials {_p_value(p_value, 3)}, {level:g} is needed",)
 
 
-def _discounted(
+def _missing_after_discount(
     findings: Findings, settings: EvaluationSettings, discount: Discount
 ) -> tuple[str, ...]:
-    """Name what does not survive the discount for looking."""
-    lacking = _no_better_than_zero(discount, settings.strong_p)
+    """Return which conditions fail after the correction for many trials."""
+    missing = _missing_superior_ability(discount, settings.strong_p)
     if findings.model.scores.num_days < settings.strong_days:
-        lacking += (f"{findings.model.scores.num_days} days, {settings.strong_days} are needed",)
+        missing += (f"{findings.model.scores.num_days} days, {settings.strong_days} are needed",)
     if (discount.deflated_sharpe or 0) < settings.strong_sharpe:
-        lacking += (f"deflated Sharpe ratio {_number(discount.deflated_sharpe)}",)
+        missing += (f"deflated Sharpe ratio {_number(discount.deflated_sharpe)}",)
     was_chosen = discount.num_trials > 1
     overfitting = discount.overfitting
     if was_chosen and (overfitting is None or overfitting > settings.strong_overfitting):
-        lacking += (f"probability of overfitting {_number(overfitting)}",)
+        missing += (f"probability of overfitting {_number(overfitting)}",)
     if (findings.net_sharpe or 0) <= 0:
         cost = f"after {settings.strong_cost_bp:g} bp a turn"
-        lacking += (f"Sharpe ratio {cost} {_number(findings.net_sharpe)}",)
-    return lacking
+        missing += (f"Sharpe ratio {cost} {_number(findings.net_sharpe)}",)
+    return missing
 
 
 def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
-    """Say what is too good to be true, if something is; on few days luck goes as far.
+    """Return which scores are too good to be true; None if none is, or days are too few to tell.
 
-    What a constant reaches in a market that mostly rises is none of it.
+    Direction accuracy is judged by its lead over the base rate.
     """
     if findings.model.scores.num_days < settings.min_days:
         return None
-    found, scores = [], findings.model.scores
+    suspicions, scores = [], findings.model.scores
     enough = scores.num_days >= settings.suspect_days
     lead = (scores.direction_accuracy or 0) - (scores.base_rate or 0)
     if enough and lead >= settings.suspect_accuracy - 50:
-        found.append(
+        suspicions.append(
             f"direction {scores.direction_accuracy:.1f} % on {scores.num_days} days, "
             f"{lead:.1f} beyond the base rate"
         )
     if (scores.correlation or 0) >= settings.suspect_ic:
-        found.append(f"correlation {scores.correlation:.2f}")
+        suspicions.append(f"correlation {scores.correlation:.2f}")
     if min(scores.r2_zero or 0, scores.r2_mean or 0) >= settings.suspect_r2:
-        found.append(f"R2 against zero {scores.r2_zero:.3f}")
-    if not found:
+        suspicions.append(f"R2 against zero {scores.r2_zero:.3f}")
+    if not suspicions:
         return None
     return (
-        f"Too good to be true ({', '.join(found)}): run python -m ironore_lightning.audit with the "
-        "same settings before anybody sees this."
+        f"Too good to be true ({', '.join(suspicions)}): run python -m ironore_lightning.audit "
+        "with the same settings before anybody sees this."
     )
 
 
 def _line(findings: Findings, grade: str, *, label: str) -> str:
     model, scores, parts, accuracy = findings.model, findings.model.scores, [], "undefined"
-    if scores.direction_low is not None:  # then these are known as well
+    if scores.direction_low is not None:  # then the others are known, too
         assert scores.direction_accuracy is not None
         assert scores.direction_high is not None
         assert scores.base_rate is not None

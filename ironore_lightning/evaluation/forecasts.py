@@ -33,15 +33,15 @@ BOUNDS = tuple(f"{side}_{round(100 * share)}" for share in COVERAGES for side in
 
 @dataclass(frozen=True)
 class Forecasts:
-    """What was forecast.
+    """Forecasts of one run.
 
     Attributes:
-        predictions: One row a sample in time order: `date` of the outcome, `segment`, `actual`,
+        predictions: One row per sample in time order: `date` of the outcome, `segment`, `actual`,
             `forecast`, `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent; bounds on the test
             segment only) and `is_roll`, whether the contract changes at the close of the origin.
-        baselines: Forecasts of the test rows, per cent, a column a baseline.
-        density: Losses of the test rows, a column a score and distribution: `pinball`, the mean
-            over 19 levels, and `crps`, exact, NaN where a distribution is known by its quantiles.
+        baselines: Forecasts of the test rows, per cent, one column per baseline.
+        density: Losses of the test rows, one column per score and distribution: `pinball`, the
+            mean over 19 levels, and `crps`, NaN where only quantiles are known.
     """
 
     predictions: pd.DataFrame
@@ -49,7 +49,7 @@ class Forecasts:
     density: pd.DataFrame
 
     def test_days(self, target: TargetSettings) -> ScoredDays:
-        """Return the days that are judged."""
+        """Return the test days."""
         rows = self.predictions[self.predictions["segment"] == "test"]
         return ScoredDays(rows.reset_index(drop=True), target.kind, target.horizon)
 
@@ -58,20 +58,21 @@ def build_forecasts(
     outcomes: pd.DataFrame,
     windows: NDArray[np.float32],
     forecast: Floats,
-    said: Distribution | None,
+    distribution: Distribution | None,
     settings: EvaluationSettings,
     *,
     horizon: int,
 ) -> Forecasts:
-    """Put intervals around forecasts and baselines beside them.
+    """Return forecasts with prediction intervals, and those of the baselines.
 
     Args:
-        outcomes: A row a sample in time order, N of them: `date`, `segment`, `actual`, `is_roll`.
-        windows: What the network read of each, shape (N, L, F).
-        forecast: What it forecast, shape (N,), per cent.
-        said: What it said of each test day, if that is more than one number.
-        settings: How intervals adapt.
-        horizon: Days that a forecast reaches.
+        outcomes: One row per sample in time order, N of them: `date`, `segment`, `actual`,
+            `is_roll`.
+        windows: Inputs of the network, shape (N, L, F).
+        forecast: Point forecasts of the network, shape (N,), per cent.
+        distribution: Predictive distribution of each test day; None from a point forecaster.
+        settings: Adaptation of the intervals.
+        horizon: Days ahead that a forecast reaches.
     """
     samples = Samples(
         windows=windows,
@@ -83,9 +84,9 @@ def build_forecasts(
     predictions = outcomes[["date", "segment", "actual"]].assign(forecast=forecast)
     rows = predictions.assign(volatility=ewma_volatility(samples.actual, horizon=horizon))
     val, test = (rows[rows["segment"] == segment] for segment in ("val", "test"))
-    bounds = _bounds(val, test, said, settings.adaptation, horizon=horizon)
+    bounds = _bounds(val, test, distribution, settings.adaptation, horizon=horizon)
     density = {
-        "model": said or _from_residuals(val, test),
+        "model": distribution or _residual_distribution(val, test),
         **_spread_distributions(samples, is_test),
     }
     predictions = predictions.join(bounds)
@@ -98,29 +99,29 @@ def build_forecasts(
 
 
 def mean_forecast(members: Sequence[Forecasts]) -> pd.DataFrame:
-    """Return the predictions of the first member with the mean forecast of all; bounds are its own.
+    """Return the first member's predictions with the mean forecast of all; bounds are the first's.
 
     Raises:
-        ConfigError: If they forecast different days, or something else on the same ones.
+        ConfigError: If their days or outcomes differ.
     """
-    first, what = members[0].predictions, ["date", "segment", "actual"]
-    if not all(other.predictions[what].equals(first[what]) for other in members[1:]):
+    first, columns = members[0].predictions, ["date", "segment", "actual"]
+    if not all(other.predictions[columns].equals(first[columns]) for other in members[1:]):
         raise ConfigError(
             "the runs were trained and tested on different days or data, so their forecasts "
             "have no mean"
         )
-    said = [member.predictions["forecast"] for member in members]
-    return first.assign(forecast=np.mean(said, axis=0))
+    forecasts = [member.predictions["forecast"] for member in members]
+    return first.assign(forecast=np.mean(forecasts, axis=0))
 
 
 def conformal_bounds(predictions: pd.DataFrame, adaptation: float, *, horizon: int) -> pd.DataFrame:
-    """Bound the test rows by the forecast's own earlier errors.
+    """Return prediction intervals of the test rows from the earlier errors of the forecast.
 
     Args:
         predictions: All rows in time order: `segment`, `actual`, `forecast`. Outcomes not known yet
             may be NaN at the end.
-        adaptation: Step of the adaptive level.
-        horizon: Days that a forecast reaches.
+        adaptation: Step of the target miss rate.
+        horizon: Days ahead that a forecast reaches.
 
     Returns:
         By test row: `lower_80`, `upper_80`, `lower_90`, `upper_90`, per cent.
@@ -131,26 +132,26 @@ def conformal_bounds(predictions: pd.DataFrame, adaptation: float, *, horizon: i
     return _bounds(val, test, None, adaptation, horizon=horizon)
 
 
-def distribution_bounds(said: Distribution) -> dict[str, Floats]:
-    """Return the bounds that distributions of N days say, by column, shape (N,) each."""
+def distribution_bounds(distribution: Distribution) -> dict[str, Floats]:
+    """Return the interval bounds of N distributions, by column, shape (N,) each."""
     levels = [level for share in COVERAGES for level in ((1 - share) / 2, (1 + share) / 2)]
-    return dict(zip(BOUNDS, said.quantile(levels).T, strict=True))
+    return dict(zip(BOUNDS, distribution.quantile(levels).T, strict=True))
 
 
 def _bounds(
     val: pd.DataFrame,
     test: pd.DataFrame,
-    said: Distribution | None,
+    distribution: Distribution | None,
     adaptation: float,
     *,
     horizon: int,
 ) -> pd.DataFrame:
-    """Bound the test rows: by what the network said, or by its earlier errors."""
-    if said is not None:
-        return pd.DataFrame(distribution_bounds(said), index=test.index)
+    """Return the bounds of the test rows, from the distribution or else from earlier errors."""
+    if distribution is not None:
+        return pd.DataFrame(distribution_bounds(distribution), index=test.index)
     scores = scaled_scores(*_columns(val))
     actual, forecast, volatility = _columns(test)
-    found = [
+    by_coverage = [
         adaptive_intervals(
             scores,
             actual=actual,
@@ -162,12 +163,12 @@ def _bounds(
         )
         for coverage in COVERAGES
     ]
-    bounds = [side for intervals in found for side in (intervals.lower, intervals.upper)]
+    bounds = [side for intervals in by_coverage for side in (intervals.lower, intervals.upper)]
     return pd.DataFrame(dict(zip(BOUNDS, bounds, strict=True)), index=test.index)
 
 
-def _from_residuals(val: pd.DataFrame, test: pd.DataFrame) -> Quantiles:
-    """Spread the errors on validation, scaled by their day's volatility, around test forecasts."""
+def _residual_distribution(val: pd.DataFrame, test: pd.DataFrame) -> Quantiles:
+    """Return quantiles of the validation errors, scaled by volatility, around test forecasts."""
     actual, forecast, volatility = _columns(val)
     errors = (actual - forecast) / volatility
     _, forecast, volatility = _columns(test)
@@ -182,18 +183,18 @@ def _columns(rows: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
 
 
 def _spread_distributions(samples: Samples, is_test: NDArray[np.bool_]) -> dict[str, Distribution]:
-    """Read the volatility baselines as distributions around zero on the test rows."""
-    found: dict[str, Distribution] = {}
+    """Return the distributions of the volatility baselines on the test rows."""
+    distributions: dict[str, Distribution] = {}
     for name, spread in spread_baselines(samples).items():
         if spread is None:
             continue
         scale = spread.scale[is_test]
         zero = np.zeros_like(scale)
         if spread.degrees is None:
-            found[name] = Normal(mean=zero, spread=scale)
+            distributions[name] = Normal(mean=zero, spread=scale)
         else:
-            found[name] = StudentT(mean=zero, scale=scale, degrees=spread.degrees)
-    return found
+            distributions[name] = StudentT(mean=zero, scale=scale, degrees=spread.degrees)
+    return distributions
 
 
 def _density_losses(density: dict[str, Distribution], actual: Floats) -> pd.DataFrame:

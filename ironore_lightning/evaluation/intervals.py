@@ -1,4 +1,4 @@
-"""Adaptive conformal intervals, and tests of their coverage."""
+"""Adaptive conformal prediction intervals, and tests of their coverage."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 COVERAGES = (0.8, 0.9)
-"""Shares of the days that intervals promise to hold."""
+"""Nominal coverages of the prediction intervals."""
 
 DECAY = 0.94
 """Weight of yesterday's variance in today's, as RiskMetrics (1996) sets it for daily data."""
@@ -22,20 +22,20 @@ SMALLEST_VOLATILITY = 0.01
 """Per cent; a fifth of one tick of 0.05 at a price of 100."""
 
 SCORE_WINDOW = 252
-"""Scores that an interval is read from, the latest of them: a trading year."""
+"""Most recent scores that an interval uses: a trading year."""
 
 ROUNDING = 1e-9
-"""Binary fractions must not lift 9.000000000000002 to rank 10, nor put a bound out of reach."""
+"""Tolerance: a rank of 9.000000000000002 is 9, and an outcome on a bound is inside."""
 
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """One interval a day, each made of what was known at its origin.
+    """Prediction intervals, one per day, from the data known at each origin.
 
     Attributes:
-        lower: Shape (N,), per cent; NaN where no interval can be given.
+        lower: Shape (N,), per cent; NaN where too few scores are known.
         upper: Shape (N,), per cent; NaN where `lower` is.
-        miss_rate: Miss rate that was asked for on each day, shape (N,), between 0 and 1.
+        miss_rate: Target miss rate of each day, shape (N,), between 0 and 1.
     """
 
     lower: Floats
@@ -45,7 +45,7 @@ class Intervals:
 
 @dataclass(frozen=True)
 class LikelihoodRatio:
-    """A test statistic that large values speak against, and its p-value."""
+    """A likelihood ratio statistic and its p-value."""
 
     statistic: float
     p_value: float
@@ -53,23 +53,23 @@ class LikelihoodRatio:
 
 @dataclass(frozen=True)
 class IntervalScores:
-    """How intervals did; a score that is undefined on these days is None.
+    """Scores of prediction intervals; an undefined one is None.
 
-    All p-values are of the hypothesis that the intervals keep their promise, so a small one speaks
-    against them. A large one says little for `adaptive_intervals`, which steer their own number of
-    misses, so that it strays far less than by chance: judge those by width and Winkler score. With
-    a horizon above 1 outcomes overlap, misses come in runs, and p-values are too small.
+    The null hypothesis of every p-value is that coverage is nominal. `adaptive_intervals` steer
+    their own number of misses, so large p-values mean little there: judge those by width and
+    Winkler score. With a horizon above 1 outcomes overlap, misses cluster, and p-values are too
+    small.
 
     Attributes:
-        coverage_nominal: Share of the days that the intervals promise to hold.
-        num_days: Days scored (N), which are those with an interval.
-        days_without_interval: Days that had none.
+        coverage_nominal: Nominal coverage.
+        num_days: Days with an interval (N).
+        days_without_interval: Days without one, which are not scored.
         misses: Days whose outcome lies outside; on the bound is inside.
         coverage: Share of `num_days` whose outcome lies inside.
         mean_width: Per cent of return.
         winkler: Mean of the width plus 2 / (1 - coverage_nominal) times the distance of a miss
             from the interval, per cent of return; lower is better.
-        binomial_p: Of the number of misses, exact, two-sided; the one to trust on few days.
+        binomial_p: Of the number of misses, exact, two-sided; preferable on few days.
         kupiec_statistic: Of the number of misses, chi-square with 1 degree of freedom.
         kupiec_p: Its p-value.
         independence_statistic: Of misses that follow misses (Christoffersen), chi-square with 1
@@ -77,7 +77,7 @@ class IntervalScores:
         independence_p: Its p-value.
         conditional_statistic: Sum of the two, chi-square with 2 degrees of freedom.
         conditional_p: Its p-value.
-        note: Why a test is undefined or says little; empty where neither.
+        note: Why a test is undefined or says little; otherwise empty.
     """
 
     coverage_nominal: float
@@ -102,9 +102,9 @@ def ewma_volatility(outcomes: Floats, *, horizon: int) -> Floats:
 
     The outcome of sample i is known at the origin of sample i + horizon, so entry i uses
     ``outcomes[: i - horizon + 1]`` and the first `horizon` entries are NaN. Volatility is the root
-    of the weighted mean square of the known outcomes, with weights that sum to 1 from the first
-    one on: it needs no start value, and entry `horizon` is the first outcome's size. Days without a
-    move are given `SMALLEST_VOLATILITY`, for a scale must not be zero.
+    of the weighted mean square of the known outcomes, whose weights always sum to 1: it needs no
+    start value, and entry `horizon` is the size of the first outcome. It is at least
+    `SMALLEST_VOLATILITY`.
 
     Args:
         outcomes: Returns over `horizon` days, by origin, shape (N,), per cent. Those not known yet
@@ -120,7 +120,7 @@ def ewma_volatility(outcomes: Floats, *, horizon: int) -> Floats:
 
 
 def scaled_scores(actual: Floats, forecast: Floats, volatility: Floats) -> Floats:
-    """Return how many volatilities each forecast was off, shape (N,).
+    """Return the absolute error of each forecast in units of volatility, shape (N,).
 
     Args:
         actual: Returns, shape (N,), per cent.
@@ -147,7 +147,7 @@ def adaptive_intervals(
     horizon: int,
     adaptation: float,
 ) -> Intervals:
-    """Put intervals around forecasts by adaptive conformal inference, day after day.
+    """Return adaptive conformal intervals around forecasts.
 
     Args:
         calibration_scores: `scaled_scores` of the samples before the first day, in time order,
@@ -155,10 +155,10 @@ def adaptive_intervals(
         actual: Returns, shape (N,), per cent. Those not known yet may be NaN at the end.
         forecast: Shape (N,), per cent.
         volatility: Known at the origin, shape (N,), per cent, above 0.
-        coverage: Share of the days to hold, above 0 and below 1.
+        coverage: Nominal coverage, above 0 and below 1.
         horizon: Samples until an outcome is known (H).
-        adaptation: How far a day moves the miss rate that is asked for (gamma, 0.005 in the
-            paper); 0 is plain split conformal.
+        adaptation: Step by which a day moves the target miss rate (gamma, 0.005 in the paper);
+            0 is plain split conformal.
 
     References:
         Gibbs & Candes (2021), "Adaptive Conformal Inference Under Distribution Shift", Advances in
@@ -185,7 +185,7 @@ def winkler_scores(actual: Floats, *, lower: Floats, upper: Floats, coverage: fl
         actual: Returns, shape (N,), per cent.
         lower: Shape (N,), per cent.
         upper: Shape (N,), per cent.
-        coverage: Share of the days that the intervals promise to hold.
+        coverage: Nominal coverage.
 
     References:
         Winkler (1972), "A Decision-Theoretic Approach to Interval Estimation", Journal of the
@@ -196,20 +196,20 @@ def winkler_scores(actual: Floats, *, lower: Floats, upper: Floats, coverage: fl
 
 
 def kupiec(*, num_days: int, misses: int, miss_rate: float) -> LikelihoodRatio:
-    """Test whether misses are as frequent as promised.
+    """Test whether the frequency of misses is nominal.
 
     Args:
         num_days: Days with an interval, above 0.
-        misses: Days outside it; none and all are counts like any other.
-        miss_rate: Share of misses that was promised.
+        misses: Days whose outcome lies outside, from 0 to `num_days`.
+        miss_rate: Nominal miss rate.
 
     References:
         Kupiec (1995), "Techniques for Verifying the Accuracy of Risk Measurement Models", Journal
         of Derivatives 3(2).
     """
     hits = num_days - misses
-    promised = _log_likelihood(hits, misses, miss_rate)
-    return _likelihood_ratio(promised, _log_likelihood(hits, misses, misses / num_days))
+    nominal = _log_likelihood(hits, misses, miss_rate)
+    return _likelihood_ratio(nominal, _log_likelihood(hits, misses, misses / num_days))
 
 
 def christoffersen_independence(missed: Flags) -> LikelihoodRatio | None:
@@ -219,7 +219,7 @@ def christoffersen_independence(missed: Flags) -> LikelihoodRatio | None:
         missed: By day in time order, shape (N,).
 
     Returns:
-        None where one of the two cannot be judged: no day follows a miss, or none a hit.
+        None if no day follows a miss, or no day follows a hit.
 
     References:
         Christoffersen (1998), "Evaluating Interval Forecasts", International Economic Review 39(4).
@@ -229,43 +229,43 @@ def christoffersen_independence(missed: Flags) -> LikelihoodRatio | None:
     if 0 in (sum(from_hit), sum(from_miss)):
         return None
     hits, misses = (a + b for a, b in zip(from_hit, from_miss, strict=True))
-    same = _log_likelihood(hits, misses, misses / (hits + misses))
-    own = sum(_log_likelihood(hit, miss, miss / (hit + miss)) for hit, miss in transitions)
-    return _likelihood_ratio(same, own)
+    restricted = _log_likelihood(hits, misses, misses / (hits + misses))
+    unrestricted = sum(_log_likelihood(hit, miss, miss / (hit + miss)) for hit, miss in transitions)
+    return _likelihood_ratio(restricted, unrestricted)
 
 
 def interval_scores(
     actual: Floats, *, lower: Floats, upper: Floats, coverage: float
 ) -> IntervalScores:
-    """Score intervals; days without one (NaN bounds) are left out and counted.
+    """Return the scores of intervals; days without one (NaN bounds) are left out and counted.
 
     Args:
         actual: Returns, shape (N,), per cent, in time order.
         lower: Shape (N,), per cent.
         upper: Shape (N,), per cent, not below `lower`.
-        coverage: Share of the days that the intervals promise to hold.
+        coverage: Nominal coverage.
     """
-    given = ~(np.isnan(lower) | np.isnan(upper))
-    actual, lower, upper = actual[given], lower[given], upper[given]
+    has_interval = ~(np.isnan(lower) | np.isnan(upper))
+    actual, lower, upper = actual[has_interval], lower[has_interval], upper[has_interval]
     missed = (actual < lower) | (actual > upper)
     num_days, misses = len(actual), int(missed.sum())
     winkler = winkler_scores(actual, lower=lower, upper=upper, coverage=coverage)
-    frequency = (
+    unconditional = (
         kupiec(num_days=num_days, misses=misses, miss_rate=1 - coverage) if num_days else None
     )
     independence = christoffersen_independence(missed)
-    conditional = _conditional(frequency, independence)
+    conditional = _conditional(unconditional, independence)
     return IntervalScores(
         coverage_nominal=coverage,
         num_days=num_days,
-        days_without_interval=len(given) - num_days,
+        days_without_interval=len(has_interval) - num_days,
         misses=misses,
         coverage=1 - misses / num_days if num_days else None,
         mean_width=float((upper - lower).mean()) if num_days else None,
         winkler=float(winkler.mean()) if num_days else None,
         binomial_p=_binomial_p(num_days, misses, 1 - coverage),
-        kupiec_statistic=frequency.statistic if frequency else None,
-        kupiec_p=frequency.p_value if frequency else None,
+        kupiec_statistic=unconditional.statistic if unconditional else None,
+        kupiec_p=unconditional.p_value if unconditional else None,
         independence_statistic=independence.statistic if independence else None,
         independence_p=independence.p_value if independence else None,
         conditional_statistic=conditional.statistic if conditional else None,
@@ -277,40 +277,33 @@ def interval_scores(
 def _adaptive_quantiles(
     scores: Floats, *, num_days: int, coverage: float, horizon: int, adaptation: float
 ) -> tuple[Floats, Floats]:
-    """Return the quantile of the scores known on each day, and the miss rate it was asked for.
+    """Return the quantile of the scores known on each day, and the target miss rate, shape (N,).
 
-    A miss, once known, lowers the miss rate that is asked for by adaptation * coverage; a hit
-    raises it by adaptation * (1 - coverage).
-
-    Args:
-        scores: Of the calibration and then of the days, shape (M + N,).
-        num_days: Days (N).
-        coverage: Share of the days to hold.
-        horizon: Samples until a score is known (H).
-        adaptation: How fast to learn from misses.
+    A known miss lowers the target by adaptation * coverage; a hit raises it by
+    adaptation * (1 - coverage). `scores` are those of calibration and then of the days,
+    shape (M + N,).
     """
     quantiles, miss_rate = np.full((2, num_days), np.nan)
     num_before = len(scores) - num_days
-    asked = 1 - coverage
+    target_rate = 1 - coverage
     for day in range(num_days):
-        settled = day - horizon
-        if settled >= 0 and not np.isnan(quantiles[settled]):
-            miss = bool(scores[num_before + settled] > quantiles[settled])
-            asked = min(max(asked + adaptation * (1 - coverage - miss), 0.0), 1.0)
-        num_known = max(num_before + settled + 1, 0)
+        newest_known = day - horizon
+        if newest_known >= 0 and not np.isnan(quantiles[newest_known]):
+            miss = bool(scores[num_before + newest_known] > quantiles[newest_known])
+            target_rate = min(max(target_rate + adaptation * (1 - coverage - miss), 0.0), 1.0)
+        num_known = max(num_before + newest_known + 1, 0)
         latest = scores[max(num_known - SCORE_WINDOW, 0) : num_known]
-        miss_rate[day] = asked
+        miss_rate[day] = target_rate
         if num_known >= fewest_scores(coverage):
-            quantiles[day] = _conformal_quantile(latest, asked)
+            quantiles[day] = _conformal_quantile(latest, target_rate)
     return quantiles, miss_rate
 
 
 def _conformal_quantile(scores: Floats, miss_rate: float) -> float:
     """Return the ceil((m + 1) * (1 - miss_rate))-th smallest of m scores; 0 at a miss rate of 1.
 
-    A miss rate below 1 / (m + 1), 0 among them, asks for more than the largest score. The paper's
-    interval is then infinite; ours ends at the largest. The paper's bound on the long-run miss
-    rate holds for infinite ones only.
+    Below a miss rate of 1 / (m + 1) the paper's interval is infinite; ours ends at the largest
+    score, so the paper's bound on the long-run miss rate does not hold.
     """
     rank = math.ceil((len(scores) + 1) * (1 - miss_rate) - ROUNDING)
     return float(np.sort(scores)[min(rank, len(scores)) - 1]) if rank > 0 else 0.0
@@ -320,8 +313,8 @@ def _log_likelihood(hits: int, misses: int, miss_rate: float) -> float:
     return float(xlogy(hits, 1 - miss_rate) + xlogy(misses, miss_rate))
 
 
-def _likelihood_ratio(restricted: float, free: float) -> LikelihoodRatio:
-    statistic = max(2 * (free - restricted), 0.0)
+def _likelihood_ratio(restricted: float, unrestricted: float) -> LikelihoodRatio:
+    statistic = max(2 * (unrestricted - restricted), 0.0)
     return LikelihoodRatio(statistic, float(chi2.sf(statistic, 1)))
 
 
@@ -332,11 +325,11 @@ def _transitions(missed: Flags) -> list[tuple[int, int]]:
 
 
 def _conditional(
-    frequency: LikelihoodRatio | None, independence: LikelihoodRatio | None
+    unconditional: LikelihoodRatio | None, independence: LikelihoodRatio | None
 ) -> LikelihoodRatio | None:
-    if frequency is None or independence is None:
+    if unconditional is None or independence is None:
         return None
-    statistic = frequency.statistic + independence.statistic
+    statistic = unconditional.statistic + independence.statistic
     return LikelihoodRatio(statistic, float(chi2.sf(statistic, 2)))
 
 

@@ -1,4 +1,4 @@
-"""The original system's words for scores, and the sentence on the direction."""
+"""Labels of scores (the original system's words), and the sentence on the direction."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from ironore_lightning.settings.evaluation import ThresholdSettings
 
 @dataclass(frozen=True)
 class Labels:
-    """The original system's words; a label rates a number and says nothing of its evidence.
+    """Labels of a run, which rate numbers and say nothing about significance.
 
     Attributes:
         complexity: SIMPLE, MODERATE or COMPLEX, by trainable parameters.
@@ -32,7 +32,7 @@ def label(
     num_parameters: int,
     training_seconds: float,
 ) -> Labels:
-    """Put words to numbers; an undefined score gets the lowest word."""
+    """Return the labels of scores; an undefined score gets the lowest."""
     correlation = scores.correlation or 0.0
     return Labels(
         complexity=_rank(
@@ -60,10 +60,10 @@ def label(
 
 
 def direction_label(scores: Scores, thresholds: ThresholdSettings) -> str:
-    """Call a direction accuracy EXCELLENT, GOOD, FAIR or POOR.
+    """Return EXCELLENT, GOOD, FAIR or POOR for a direction accuracy.
 
-    The original's thresholds are those of a market that rises on half of its days. What always
-    saying the same reaches beyond a half is taken off, for it is no skill.
+    The thresholds are for a market that rises on half of its days, so the lead of a constant sign
+    over 50 % is subtracted.
     """
     accuracy = scores.direction_accuracy or 0.0
     if scores.up_share is not None:
@@ -76,31 +76,31 @@ def direction_label(scores: Scores, thresholds: ThresholdSettings) -> str:
 
 
 def epoch_speed(seconds: float, thresholds: ThresholdSettings) -> str:
-    """Call an epoch FAST, MEDIUM or SLOW."""
+    """Return FAST, MEDIUM or SLOW for the seconds of an epoch."""
     bounds = (thresholds.fast_epoch_time, thresholds.medium_epoch_time)
     return _rank(seconds, bounds, ("FAST", "MEDIUM", "SLOW"))
 
 
 def loss_trend(change: float, thresholds: ThresholdSettings) -> str:
-    """Call a change of the validation loss IMPROVING, PLATEAU or DECLINING."""
+    """Return IMPROVING, PLATEAU or DECLINING for a change of the validation loss."""
     if abs(change) <= thresholds.plateau_tolerance:
         return "PLATEAU"
     return "IMPROVING" if change < 0 else "DECLINING"
 
 
 def direction_sentence(scores: Scores) -> str:
-    """Hold the direction accuracy against what guessing and a constant reach on as many days."""
+    """Return a sentence that compares the direction accuracy with guessing and a constant sign."""
     if scores.direction_accuracy is None:
         return "No test day moved, so there was no direction to forecast."
-    assert scores.guessing_low is not None  # these are known as soon as a day moved
+    assert scores.guessing_low is not None  # known if a day moved
     assert scores.guessing_high is not None
     assert scores.up_share is not None
     mostly_up = scores.up_share >= 100 - scores.up_share
     constant = "up" if mostly_up else "down"
     share = scores.up_share if mostly_up else 100 - scores.up_share
-    same = scores.days_apart == scores.direction_days
-    where = "as many days" if same else f"the {scores.days_apart} whose returns do not overlap"
-    found = (
+    is_same = scores.days_apart == scores.direction_days
+    where = "as many days" if is_same else f"the {scores.days_apart} whose returns do not overlap"
+    facts = (
         f"Direction was right on {scores.direction_hits} of {scores.direction_days} test days "
         f"({scores.direction_accuracy:.1f} %); guessing reaches {scores.guessing_low:.1f} to "
         f"{scores.guessing_high:.1f} % on {where}, and always saying {constant} reaches "
@@ -108,10 +108,10 @@ def direction_sentence(scores: Scores) -> str:
     )
     if scores.direction_accuracy > scores.guessing_high:
         than = "beyond a constant" if scores.direction_accuracy > share else "like a constant"
-        return f"{found}: more than guessing, {than}."
+        return f"{facts}: more than guessing, {than}."
     if scores.direction_accuracy < scores.guessing_low:
-        return f"{found}: worse than guessing."
-    return f"{found}: by itself this cannot be told from a coin toss."
+        return f"{facts}: worse than guessing."
+    return f"{facts}: by itself this cannot be told from a coin toss."
 
 
 def _rank(value: float, bounds: tuple[float, float], words: tuple[str, str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Scores of a forecast, each beside those of the forecast of zero."""
+"""Scores of a forecast and of the zero forecast."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,45 +13,45 @@ from ironore_lightning.evaluation.days import Floats, ScoredDays, hits
 from ironore_lightning.evaluation.significance import clopper_pearson
 
 GUESSING_COVERAGE = 0.95
-"""Share of coin tossers who end inside the band of guessing."""
+"""Share of coin tossers whose accuracy lies inside the guessing band."""
 
 COVERAGE = 0.95
-"""Of the interval around a direction accuracy."""
+"""Of the confidence interval of a direction accuracy."""
 
 SMALLEST_PRICE = 1e-6
-"""Of the price before; a percentage of less than that says nothing."""
+"""Floor of the price in a MAPE, as a share of the price before."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What one forecaster scored on some days; a score that is undefined there is None.
+    """Scores of one forecaster; an undefined one is None.
 
     Attributes:
         num_days: Days scored (N).
         rmse: Root mean squared error, per cent of return.
         mae: Mean absolute error, per cent of return.
-            zero_rmse: RMSE of a forecast of zero, which is the volatility of the market.
-        zero_mae: MAE of a forecast of zero.
-        rmse_ratio: `rmse` over `zero_rmse`; below 1 is the claim.
+        zero_rmse: RMSE of the zero forecast, which is the volatility of the market.
+        zero_mae: MAE of the zero forecast.
+        rmse_ratio: `rmse` over `zero_rmse`; below 1 beats zero.
         mae_ratio: `mae` over `zero_mae`.
-        r2: Against the mean of these very days, which nobody knew in advance.
-        r2_zero: Against the forecast of zero.
-        r2_mean: Against the expanding mean; None where that is not known.
-        direction_accuracy: Per cent of `direction_days` whose sign was forecast. A day that did not
-            move is not counted; a forecast of exactly zero has no sign and is a miss.
+        r2: Against the mean of the same days, which is known only afterwards.
+        r2_zero: Against the zero forecast.
+        r2_mean: Against the expanding mean; None without one.
+        direction_accuracy: Hits, per cent of `direction_days`; a forecast of exactly zero is a
+            miss.
         direction_low: Lower end of its exact 95 % interval, per cent, on `days_apart`.
         direction_high: Upper end of that.
         direction_hits: Days whose sign was forecast.
         direction_days: Days that moved.
-        days_apart: As many of them have outcomes that do not overlap.
+        days_apart: How many of those have outcomes that do not overlap.
         zero_forecast_days: Counted days on which the forecast was exactly zero.
         up_share: Per cent of `direction_days` that went up.
         base_rate: Direction accuracy of the better constant sign, per cent.
-        guessing_low: Accuracy on `days_apart`, per cent, below which 2.5 % of coin tossers fall.
-            guessing_high: Accuracy on `days_apart`, per cent, above which 2.5 % of them rise.
+        guessing_low: Accuracy on `days_apart`, per cent, below which 2.5 % of coin tossers lie.
+        guessing_high: Accuracy on `days_apart`, per cent, above which 2.5 % of them lie.
         correlation: Pearson, of forecast and actual (IC).
         rank_correlation: Spearman (rank IC).
-            mape: Of the price rebuilt from the return, per cent; of a return it has no meaning.
+        mape: Of the price rebuilt from the return, per cent.
         naive_mape: MAPE of a price that does not move.
     """
 
@@ -83,7 +83,7 @@ class Scores:
 
 
 def direction_hits(forecast: Tensor, actual: Tensor) -> tuple[Tensor, Tensor]:
-    """Count days whose sign was forecast, and days that moved.
+    """Return the number of days whose sign was forecast, and of days that moved.
 
     Args:
         forecast: Returns, shape (N,).
@@ -118,7 +118,7 @@ class DirectionAccuracy(Metric):
 
 
 def epoch_metrics(*, prefix: str) -> MetricCollection:
-    """Return the scores that are followed from epoch to epoch: rmse, mae, direction."""
+    """Return the metrics of each epoch: rmse, mae, direction."""
     return MetricCollection(
         {
             "rmse": MeanSquaredError(squared=False),
@@ -130,10 +130,10 @@ def epoch_metrics(*, prefix: str) -> MetricCollection:
 
 
 def evaluate(days: ScoredDays, *, mean: Floats | None = None) -> Scores:
-    """Score forecasts; of a target without a price there is no MAPE.
+    """Return the scores of forecasts; without a price, MAPE is None.
 
     Args:
-        days: What was forecast, and what happened.
+        days: Forecasts and outcomes.
         mean: The expanding mean of the same days, shape (N,), per cent.
 
     References:
@@ -164,17 +164,17 @@ def evaluate(days: ScoredDays, *, mean: Floats | None = None) -> Scores:
 
 
 def _direction(days: ScoredDays) -> dict[str, Any]:
-    """Score the sign of a forecast; one that is zero on all days has no sign."""
+    """Return the direction scores; a forecast that is zero on all days has no interval."""
     actual, forecast = days.actual, days.forecast
-    right, moved = count_hits(forecast, actual)
+    num_hits, moved = count_hits(forecast, actual)
     has_sign = bool(forecast.any())
-    interval = clopper_pearson(right, moved, coverage=COVERAGE, horizon=days.horizon)
+    interval = clopper_pearson(num_hits, moved, coverage=COVERAGE, horizon=days.horizon)
     low, high = guessing_band(moved, horizon=days.horizon) if moved else (None, None)
     return {
-        "direction_accuracy": 100 * right / moved if moved else None,
+        "direction_accuracy": 100 * num_hits / moved if moved else None,
         "direction_low": interval.low if has_sign else None,
         "direction_high": interval.high if has_sign else None,
-        "direction_hits": right,
+        "direction_hits": num_hits,
         "direction_days": moved,
         "days_apart": moved // days.horizon,
         "zero_forecast_days": int(((forecast == 0) & (actual != 0)).sum()),
@@ -193,16 +193,16 @@ def base_rate(actual: Floats) -> float | None:
 
 
 def correlation(values: Floats, others: Floats) -> float | None:
-    """Return Pearson's correlation; None where one of the two never changes."""
+    """Return Pearson's correlation; None if either is constant."""
     if len(values) == 0 or np.ptp(values) == 0 or np.ptp(others) == 0:
         return None
-    # Of very small or large numbers the squares would leave the range of floats.
+    # Squares of very small or large numbers would leave the range of floats.
     scaled = [series / np.abs(series).max() for series in (values, others)]
     return float(np.corrcoef(scaled)[0, 1])
 
 
 def count_hits(forecast: Floats, actual: Floats) -> tuple[int, int]:
-    """Count days whose sign was forecast, and days that moved."""
+    """Return the number of days whose sign was forecast, and of days that moved."""
     return int(np.count_nonzero(hits(forecast, actual))), int(np.count_nonzero(actual))
 
 
@@ -213,14 +213,14 @@ def mean_losses(forecast: Floats, actual: Floats) -> tuple[float, float]:
 
 
 def gain(loss: float, base: float) -> float | None:
-    """Return 1 - loss over that of a benchmark, which is R2 of squared errors."""
+    """Return 1 - loss / base, which is R2 for squared errors; None if the base is 0."""
     return 1 - loss / base if base > 0 else None
 
 
 def guessing_band(num_days: int, *, horizon: int) -> tuple[float, float]:
-    """Return the direction accuracies, per cent, between which 95 % of coin tossers end.
+    """Return the direction accuracies, per cent, between which 95 % of coin tossers lie.
 
-    Where outcomes overlap (horizon > 1), on as many days as do not, and on one at the least.
+    Overlapping outcomes (horizon > 1) count as num_days // horizon days, at least one.
 
     References:
         The 2.5 % and 97.5 % quantiles of the binomial distribution with p = 1/2.
@@ -232,7 +232,7 @@ def guessing_band(num_days: int, *, horizon: int) -> tuple[float, float]:
 
 
 def _price_mape(forecast: Floats, actual: Floats, *, kind: str) -> float:
-    """Score the price one return later, whose starting level cancels, in per cent."""
+    """Return the MAPE, per cent, of the price one return later; its starting level cancels."""
     rebuilt, price = (_growth(returns / 100, kind=kind) for returns in (forecast, actual))
     return 100 * float((np.abs(rebuilt - price) / np.maximum(np.abs(price), SMALLEST_PRICE)).mean())
 

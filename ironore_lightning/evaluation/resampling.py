@@ -1,7 +1,7 @@
-"""Block bootstrap: intervals of scores, model confidence set, Hansen's SPA.
+"""Block bootstrap: confidence intervals of scores, model confidence set, Hansen's SPA.
 
-All functions are pure. Returns, forecasts and profits are in per cent, in time order. What is
-undefined on the days at hand is None, and the note says why.
+All functions are pure. Returns, forecasts and profits are in per cent, in time order. An undefined
+result is None, and its note says why.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from ironore_lightning.evaluation.significance import Interval, is_constant
 from ironore_lightning.evaluation.trading import TRADING_DAYS, moments
 
 MIN_BOOTSTRAP_DAYS = 50
-"""Days, or profits, below which a bootstrap of blocks has too few blocks to be trusted."""
+"""Fewest days, or profits, that make enough blocks for a bootstrap."""
 
 TOO_FEW_DAYS = f"undefined: fewer than {MIN_BOOTSTRAP_DAYS} days"
 
@@ -27,13 +27,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BootstrapIntervals:
-    """Scores of resampled days, and the Sharpe ratio of resampled profits.
+    """Bootstrap confidence intervals of the scores and the Sharpe ratio.
 
     Attributes:
-        direction_accuracy: Per cent of the days that moved whose sign was forecast.
-        rmse_ratio: RMSE over that of the forecast of zero; below 1 is the claim.
+        direction_accuracy: Hit rate, per cent of the days that moved.
+        rmse_ratio: RMSE over that of the zero forecast; below 1 beats zero.
         sharpe: Annual, before costs, of the sign strategy, as in `trading`.
-        block_length: Mean days in one block, of profits the periods that hold as many.
+        block_length: Mean block length, in days.
     """
 
     direction_accuracy: Interval
@@ -44,12 +44,12 @@ class BootstrapIntervals:
 
 @dataclass(frozen=True)
 class ConfidenceSet:
-    """The models that cannot be told from the best.
+    """The models that are not significantly worse than the best.
 
     Attributes:
         kept: Names in the order given.
-        p_values: Of every model, small where it can be told from the best.
-        note: Why p-values are None and every model is kept; empty where they are not.
+        p_values: By model; small if it is worse than the best.
+        note: Why p-values are None and every model is kept; otherwise empty.
     """
 
     kept: tuple[str, ...]
@@ -59,9 +59,9 @@ class ConfidenceSet:
 
 @dataclass(frozen=True)
 class SuperiorAbility:
-    """How often the best of as many worthless models does as well as the best one did.
+    """Result of Hansen's test for superior predictive ability.
 
-    The p-value is Hansen's consistent one; the note says why it is None.
+    The p-value is the consistent one; the note says why it is None.
     """
 
     p_value: float | None
@@ -69,14 +69,14 @@ class SuperiorAbility:
 
 
 def block_length(series: Floats, *, horizon: int) -> int:
-    """Return the mean block, in days, that suits the stationary bootstrap of all these series.
+    """Return the mean block length, in days, for a stationary bootstrap of the series.
 
     Args:
-        series: One column for each, shape (T, K).
-        horizon: Days over which returns overlap; no block is shorter.
+        series: Shape (T, K), one column per series.
+        horizon: Days over which returns overlap, the shortest block.
 
     Returns:
-        The longest optimum of the columns, rounded up. A column that never changes has none.
+        The longest optimal length of the columns, rounded up. Constant columns are ignored.
 
     References:
         Politis & White (2004), "Automatic block-length selection for the dependent bootstrap",
@@ -87,7 +87,7 @@ def block_length(series: Floats, *, horizon: int) -> int:
     from arch.bootstrap import optimal_block_length
 
     columns = [column for column in series.T if not is_constant(column)]
-    with np.errstate(all="ignore"):  # a column may rest for so long that it has no correlations
+    with np.errstate(all="ignore"):  # a column may be nearly constant
         optima = [float(optimal_block_length(column)["stationary"].iloc[0]) for column in columns]
     return ceil(max([horizon, *filter(isfinite, optima)]))
 
@@ -102,45 +102,45 @@ def bootstrap_intervals(
     reps: int,
     seed: int,
 ) -> BootstrapIntervals:
-    """Cut equal tails off the scores of resampled blocks of days, which keep what hangs together.
+    """Return equal-tailed intervals of the scores by the stationary bootstrap.
 
     Args:
         forecast: Shape (N,), per cent.
         actual: Shape (N,), per cent.
-        profit: Of the sign strategy before costs in every period of `horizon` days, none of which
-            overlaps with another, shape (P,), per cent; None where there is no price.
-        horizon: Days over which each return runs.
-        coverage: Share of such intervals that hold the truth, between 0 and 1.
-        reps: Resamples.
+        profit: Of the sign strategy before costs in non-overlapping periods of `horizon` days,
+            shape (P,), per cent; None if the target has no price.
+        horizon: Days ahead that a forecast reaches.
+        coverage: Nominal coverage, between 0 and 1.
+        reps: Number of resamples.
         seed: Of the resamples.
 
     References:
         Politis & Romano (1994), "The stationary bootstrap", Journal of the American Statistical
         Association 89(428).
     """
-    right, gain = hits(forecast, actual), actual**2 - (actual - forecast) ** 2
-    earned = np.sign(forecast) * actual
-    block = block_length(np.column_stack([right, earned, gain]), horizon=horizon)
-    cut = partial(_cut_tails, coverage=coverage, reps=reps, seed=seed)
-    accuracy, ratio = cut(_scores, forecast, actual, block=block, unit="days")
+    is_hit, gain = hits(forecast, actual), actual**2 - (actual - forecast) ** 2
+    sign_return = np.sign(forecast) * actual
+    block = block_length(np.column_stack([is_hit, sign_return, gain]), horizon=horizon)
+    intervals = partial(_score_intervals, coverage=coverage, reps=reps, seed=seed)
+    accuracy, ratio = intervals(_scores, forecast, actual, block=block, unit="days")
     if profit is None:
         unknown = Interval(None, None, None, "undefined: the target has no price")
         return BootstrapIntervals(accuracy, ratio, unknown, block)
     annual = partial(_annual_sharpe, horizon=horizon)
-    # What hangs together is seen better on all days than on the few periods made of them.
-    (sharpe,) = cut(annual, profit, block=ceil(block / horizon), unit="profits")
+    # All days show the serial dependence better than the fewer periods do.
+    (sharpe,) = intervals(annual, profit, block=ceil(block / horizon), unit="profits")
     return BootstrapIntervals(accuracy, ratio, sharpe, block)
 
 
 def model_confidence_set(
     losses: Mapping[str, Floats], *, size: float, block_size: int, reps: int, seed: int
 ) -> ConfidenceSet:
-    """Keep the models that cannot be told from the best of them.
+    """Return the models that are not significantly worse than the best.
 
     Args:
         losses: By name, each of shape (T,); models with the same losses share one p-value.
-        size: A model is kept if its p-value is above this share.
-        block_size: Mean days in one block.
+        size: Significance level; a model is kept if its p-value is above it.
+        block_size: Mean block length, in days.
         reps: Resamples.
         seed: Of the resamples.
 
@@ -149,27 +149,29 @@ def model_confidence_set(
     """
     names = tuple(losses)
     table = np.column_stack(list(losses.values()))
-    distinct, places = np.unique(table, axis=1, return_inverse=True)
-    if note := _why_no_set(distinct):
+    distinct, columns = np.unique(table, axis=1, return_inverse=True)
+    if note := _why_undefined(distinct):
         return ConfidenceSet(names, dict.fromkeys(names), note)
     from arch.bootstrap import MCS
 
     confidence_set = MCS(distinct, size, reps, block_size, method="R", seed=seed)
     confidence_set.compute()
-    found = confidence_set.pvalues["Pvalue"]
-    p_values = {name: float(found[place]) for name, place in zip(names, places.flat, strict=True)}
+    by_column = confidence_set.pvalues["Pvalue"]
+    p_values = {
+        name: float(by_column[column]) for name, column in zip(names, columns.flat, strict=True)
+    }
     return ConfidenceSet(tuple(name for name in names if p_values[name] > size), {**p_values}, "")
 
 
 def superior_ability(
     losses: Mapping[str, Floats], *, benchmark: Floats, block_size: int, reps: int, seed: int
 ) -> SuperiorAbility:
-    """Ask whether the best of all models tried beats the benchmark, given how many were tried.
+    """Test whether the best of all models beats the benchmark, given how many were tried.
 
     Args:
-        losses: Of every model ever tried, by name, each of shape (T,).
-        benchmark: Losses of the benchmark, such as the forecast of zero, shape (T,).
-        block_size: Mean days in one block.
+        losses: Of every model tried, by name, each of shape (T,).
+        benchmark: Losses of the benchmark, such as the zero forecast, shape (T,).
+        block_size: Mean block length, in days.
         reps: Resamples.
         seed: Of the resamples.
 
@@ -184,15 +186,15 @@ def superior_ability(
         return SuperiorAbility(None, "undefined: no loss difference ever changes")
     from arch.bootstrap import SPA
 
-    # arch takes `studentize`, yet compares plain means: a wild model would drown a good one.
+    # arch accepts `studentize` but compares plain means, so a volatile model would dominate.
     studentized = np.column_stack([gain / gain.std() for gain in gains])
     test = SPA(np.zeros(len(benchmark)), -studentized, block_size, reps, seed=seed)
     test.compute()
     return SuperiorAbility(float(test.pvalues["consistent"]), "")
 
 
-def _why_no_set(distinct: Floats) -> str:
-    """Say why no confidence set can be formed of losses of shape (T, K); empty if it can."""
+def _why_undefined(distinct: Floats) -> str:
+    """Return why losses of shape (T, K) have no confidence set; empty if they have one."""
     num_days, num_models = distinct.shape
     if num_days < MIN_BOOTSTRAP_DAYS:
         return TOO_FEW_DAYS
@@ -212,11 +214,11 @@ def _scores(forecast: Floats, actual: Floats) -> Floats:
 
 
 def _annual_sharpe(profit: Floats, *, horizon: int) -> Floats:
-    found = moments(profit)
-    return np.array([sqrt(TRADING_DAYS / horizon) * found.sharpe if found else np.nan])
+    period = moments(profit)
+    return np.array([sqrt(TRADING_DAYS / horizon) * period.sharpe if period else np.nan])
 
 
-def _cut_tails(
+def _score_intervals(
     score: Callable[..., Floats],
     *rows: Floats,
     block: int,
@@ -225,7 +227,7 @@ def _cut_tails(
     seed: int,
     unit: str,
 ) -> list[Interval]:
-    """Bound every score of some rows, which are counted in a unit, by those of their resamples."""
+    """Return the interval of every score; `unit` names the rows in notes."""
     estimates = score(*rows)
     draws: Floats = np.empty((0, len(estimates)))
     if len(rows[0]) >= MIN_BOOTSTRAP_DAYS:
@@ -233,13 +235,13 @@ def _cut_tails(
 
         draws = StationaryBootstrap(block, *rows, seed=seed).apply(score, reps)
     return [
-        _percentiles(estimate, drawn, coverage=coverage, unit=unit)
+        _percentile_interval(estimate, drawn, coverage=coverage, unit=unit)
         for estimate, drawn in zip(estimates.tolist(), draws.T, strict=True)
     ]
 
 
-def _percentiles(estimate: float, draws: Floats, *, coverage: float, unit: str) -> Interval:
-    """Cut equal tails off the draws, shape (reps,), of which there are none of too few rows."""
+def _percentile_interval(estimate: float, draws: Floats, *, coverage: float, unit: str) -> Interval:
+    """Return the equal-tailed interval of the draws, shape (reps,); none if rows are too few."""
     if not isfinite(estimate):
         return Interval(None, None, None, "undefined: the score is undefined on these days")
     if not len(draws):

@@ -1,7 +1,7 @@
 """Selection bias: deflated Sharpe ratio, probability of backtest overfitting, SPA over trials.
 
 A trial is one configuration that was tried. All functions are pure. Returns, forecasts and profits
-are in per cent, one row a day, in time order. What is undefined on the days at hand is None.
+are in per cent, one row per day, in time order. An undefined result is None.
 """
 
 from collections.abc import Mapping
@@ -21,45 +21,43 @@ from ironore_lightning.evaluation.trading import TRADING_DAYS, gross_profit, mom
 EULER_MASCHERONI = 0.5772156649015329
 
 CONFIDENCE = 0.95
-"""With which a track record of the minimum length tells a Sharpe ratio from zero."""
+"""Of the minimum track record."""
 
 MIN_PERIODS = 10
-"""Profits below which skewness and kurtosis say nothing, and a Sharpe ratio little."""
+"""Fewest profits for skewness, kurtosis and a Sharpe ratio."""
 
 MIN_RANKED_TRIALS = 10
-"""Trials below which a rank takes too few values for a fine probability of overfitting."""
+"""Fewest trials whose ranks give a fine probability of overfitting."""
 
 MIN_BLOCKS, MAX_BLOCKS, MIN_BLOCK_DAYS = 4, 16, 16
-"""Of the cross-validation; 16 blocks make 12,870 halves."""
+"""Of the combinatorial cross-validation (CSCV); 16 blocks have 12,870 halves."""
 
 
 @dataclass(frozen=True)
 class Discount:
-    """What is left of the chosen trial once it is known among how many it was chosen.
+    """Results of the chosen trial, corrected for the number of trials.
 
     Attributes:
-        num_trials: Configurations that were looked at, those pruned included.
+        num_trials: Configurations tried, including pruned ones.
         num_scored: Those with forecasts of these days.
-        effective_trials: Independent trials that `num_trials` amount to: `effective_trials` of
-            the scored ones, scaled up in proportion for those without forecasts.
-        luck: Probability that the best of `num_trials` independent tosses of a fair coin is right
-            on as many days as the chosen trial. Trials that are alike make it too large. The coin
-            is fair because the sign that was the better one to hold always is known afterwards
-            only; for trials that lean on a market that went one way, it makes `luck` too small.
-        superior_ability_p: Hansen's consistent p-value: how often the best of the scored trials
-            would do as well if none were better than the forecast of zero, by squared error.
+        effective_trials: Equivalent number of independent trials: `effective_trials` of the scored
+            ones, scaled up in proportion for those without forecasts.
+        luck: Probability that the best of `num_trials` independent fair coins is right on as many
+            days as the chosen trial. It is too large for correlated trials, and too small for
+            trials that favour the more frequent sign.
+        superior_ability_p: Hansen's consistent p-value of the best scored trial against the zero
+            forecast, by squared error.
         sharpe: Of the sign strategy of the chosen trial, without costs, annual.
-        expected_best_sharpe: What the best of `num_trials` trials without skill would be expected
-            to show, annual.
-        deflated_sharpe: Probability that the true Sharpe ratio is above that. Where trials are much
-            alike it is still kind: simulated at a correlation of 0.9, the luckiest of 100 without
+        expected_best_sharpe: Expected maximum of `num_trials` trials without skill, annual.
+        deflated_sharpe: Probability that the true Sharpe ratio is above that. It is too high for
+            strongly correlated trials: simulated at a correlation of 0.9, the best of 100 without
             skill passes 0.95 in 2 % (131 days) to 6 % (600 days) of the cases.
-        minimum_track_record_days: Days that a single trial, chosen among none, with these profits
-            would need for a Sharpe ratio above zero with a confidence of 95 %.
+        minimum_track_record_days: Days that a single trial with these profits would need for a
+            Sharpe ratio above zero with a confidence of 95 %.
         overfitting: Probability of backtest overfitting, see `backtest_overfitting`, of the daily
-            gain in squared error over the forecast of zero.
-        cscv_blocks: Blocks that the days were cut into for it.
-        notes: Why something is None, or to be taken with care.
+            gain in squared error over the zero forecast.
+        cscv_blocks: Number of blocks of days for it.
+        notes: Why something is None or unreliable.
     """
 
     num_trials: int
@@ -78,7 +76,7 @@ class Discount:
 
 @dataclass(frozen=True, eq=False)
 class _Trials:
-    """What was looked at, as in `discount_for_search`."""
+    """The arguments of `discount_for_search`."""
 
     days: ScoredDays
     forecasts: Mapping[str, Floats]
@@ -86,15 +84,15 @@ class _Trials:
     num_trials: int
 
 
-class _Noted(NamedTuple):
-    """A number, or why there is none."""
+class _Result(NamedTuple):
+    """A value, or why it is None."""
 
-    number: float | None
+    value: float | None
     note: str = ""
 
 
 class _Deflation(NamedTuple):
-    """The part of `Discount` that is made of profits."""
+    """The fields of `Discount` that need profits."""
 
     effective_trials: float | None = None
     sharpe: float | None = None
@@ -112,9 +110,9 @@ def probabilistic_sharpe(
     Args:
         sharpe: Of one period, not annual.
         benchmark: Sharpe ratio of one period.
-        num_periods: Profits there are.
-        skewness: Of the profits, 0 for the normal law.
-        kurtosis: Of the profits, 3 for the normal law (not the excess).
+        num_periods: Number of profits.
+        skewness: Of the profits, 0 if normal.
+        kurtosis: Of the profits, 3 if normal (not the excess).
 
     Returns:
         Between 0 and 1; None for fewer than two profits, or where the standard error is zero.
@@ -130,14 +128,14 @@ def probabilistic_sharpe(
 
 
 def expected_best_sharpe(*, variance: float, num_trials: float) -> float:
-    """Return the Sharpe ratio that the best of many trials without skill is expected to show.
+    """Return the expected maximum Sharpe ratio of many trials without skill.
 
     Args:
         variance: Of the Sharpe ratios of the trials, of the same period as the result.
         num_trials: Independent trials, at least 1, not necessarily a whole number.
 
     Returns:
-        0 for one trial. The formula is for many, and turns negative below 1.3: 0 is taken there.
+        0 for one trial, and below 1.3 trials, where the formula turns negative.
 
     References:
         Bailey & Lopez de Prado (2014), "The deflated Sharpe ratio: correcting for selection bias,
@@ -154,17 +152,17 @@ def expected_best_sharpe(*, variance: float, num_trials: float) -> float:
 def minimum_track_record(
     sharpe: float, *, benchmark: float, skewness: float, kurtosis: float, confidence: float
 ) -> float | None:
-    """Return the periods after which a Sharpe ratio can be told from a benchmark (MinTRL).
+    """Return the periods after which a Sharpe ratio significantly exceeds a benchmark (MinTRL).
 
     Args:
         sharpe: Of one period, not annual.
         benchmark: Sharpe ratio of one period.
-        skewness: Of the profits, 0 for the normal law.
-        kurtosis: Of the profits, 3 for the normal law (not the excess).
+        skewness: Of the profits, 0 if normal.
+        kurtosis: Of the profits, 3 if normal (not the excess).
         confidence: Probability that the true Sharpe ratio is above the benchmark, 0.5 to 1.
 
     Returns:
-        Periods; None where the Sharpe ratio is not above the benchmark, or by next to nothing.
+        Periods; None if the Sharpe ratio does not exceed the benchmark, or the result overflows.
 
     References:
         Bailey & Lopez de Prado (2012), "The Sharpe ratio efficient frontier", Journal of Risk
@@ -173,7 +171,7 @@ def minimum_track_record(
     excess = sharpe - benchmark
     if excess <= 0:
         return None
-    # Two periods: the error times the root of n - 1, whatever n is.
+    # With two periods, this is the error times the root of n - 1 for any n.
     error = sharpe_error(sharpe, skewness=skewness, kurtosis=kurtosis, num_periods=2)
     ratio = error * float(norm.ppf(confidence)) / excess
     periods = 1 + ratio * ratio
@@ -181,23 +179,23 @@ def minimum_track_record(
 
 
 def backtest_overfitting(performance: Floats, *, num_blocks: int) -> float | None:
-    """Choose the best trial on every half of the days, and see where it ranks on the other.
+    """Return the probability of backtest overfitting (PBO).
 
-    Days are cut into contiguous blocks, and every half of the blocks is taken once. A trial is
-    as good as the mean of its days over their standard deviation (whose divisor changes no rank).
-    That of a trial that rests is taken as a millionth of its size: resting at 0 is worth 0, and at
-    a gain more than anything that moves. The first of equally good trials is chosen, and equals
-    share the mean of their ranks. Where all trials have nearly the same mean over all days, the
-    result is near 1 and not 1/2: what the best had in one half, it lacks in the other.
+    Days are cut into contiguous blocks. On every half of the blocks (in sample) the best trial is
+    chosen and then ranked on the other half (out of sample), by the mean of its days over their
+    standard deviation. The deviation of a constant trial counts as a millionth of its size. The
+    first of equally good trials is chosen, and equals share the mean of their ranks. If all trials
+    have nearly the same mean over all days, the result is near 1 and not 1/2: what is above the
+    mean in one half is below it in the other.
 
     Args:
-        performance: Of every trial on every day, shape (T, N), the more the better, any unit.
-        num_blocks: Even. Where T is no multiple of it, the earliest days are left out.
+        performance: Of every trial on every day, shape (T, N), higher is better, any unit.
+        num_blocks: Even. If T is no multiple of it, the earliest days are left out.
 
     Returns:
-        Share of the halves whose best trial was not above the median of the trials on the other
-        half (PBO): near 0 choosing carried over, 1/2 is pure noise. None for one trial, for trials
-        that are all the same, or for halves of less than two days.
+        Share of the halves whose best trial is not above the median out of sample: near 0 the
+        choice generalises, 1/2 is pure noise. None for one trial, for identical trials, or for
+        halves of less than two days.
 
     References:
         Bailey, Borwein, Lopez de Prado & Zhu (2017), "The probability of backtest overfitting",
@@ -210,13 +208,13 @@ def backtest_overfitting(performance: Floats, *, num_blocks: int) -> float | Non
     used = performance[len(performance) - num_days :]
     if num_days // 2 <= 1 or not _varies(used.T).any():
         return None
-    inside = _ratios_of_halves(used, num_blocks)
-    outside = inside[::-1]  # in the order of `combinations`, the other half of the first is last
-    chosen = inside.argmax(axis=1)[:, None]
-    earned = np.take_along_axis(outside, chosen, axis=1)
-    rounding = ROUNDING * (1 + np.abs(earned))
-    num_below = (outside < earned - rounding).sum(axis=1)
-    num_equal = (np.abs(outside - earned) <= rounding).sum(axis=1)
+    in_sample = _ratios_of_halves(used, num_blocks)
+    out_of_sample = in_sample[::-1]  # `combinations` orders complements in reverse
+    chosen = in_sample.argmax(axis=1)[:, None]
+    ratio = np.take_along_axis(out_of_sample, chosen, axis=1)
+    rounding = ROUNDING * (1 + np.abs(ratio))
+    num_below = (out_of_sample < ratio - rounding).sum(axis=1)
+    num_equal = (np.abs(out_of_sample - ratio) <= rounding).sum(axis=1)
     doubled_rank = 2 * num_below + num_equal + 1
     # ln(w / (1 - w)) <= 0 for w = rank / (N + 1), in whole numbers.
     is_low = doubled_rank <= performance.shape[1] + 1
@@ -224,30 +222,30 @@ def backtest_overfitting(performance: Floats, *, num_blocks: int) -> float | Non
 
 
 def num_cscv_blocks(num_days: int) -> int | None:
-    """Return how many blocks suit these days: even, 4 to 16, of 16 days or more; None below 64."""
+    """Return an even number of blocks, 4 to 16, of at least 16 days; None below 64 days."""
     most = num_days // MIN_BLOCK_DAYS
     return min(most - most % 2, MAX_BLOCKS) if most >= MIN_BLOCKS else None
 
 
 def luck_of_best(p_value: float, num_trials: int) -> float:
-    """Return the probability that the best of many independent trials does as well by luck.
+    """Return the probability that the best of many independent trials does as well by chance.
 
     Args:
-        p_value: Probability that one does, 0 to 1.
-        num_trials: How many there are.
+        p_value: Probability that a single one does, 0 to 1.
+        num_trials: Number of trials.
     """
     return -expm1(num_trials * log1p(-p_value)) if p_value < 1 else 1.0
 
 
 def effective_trials(profits: Floats) -> float:
-    """Return how many independent trials would vary as much as these do.
+    """Return the equivalent number of independent trials.
 
     Args:
         profits: Of every trial in every period, shape (T, N), any unit.
 
     Returns:
-        1 where all are the same, N where they are uncorrelated on average, or less than that. A
-        trial whose profit never changes is correlated with nothing and not counted; at least 1.
+        From 1 if all are the same to N if their mean correlation is zero or negative. Trials with
+        constant profit are not counted.
 
     References:
         Bailey & Lopez de Prado (2014), "The deflated Sharpe ratio: correcting for selection bias,
@@ -260,7 +258,7 @@ def effective_trials(profits: Floats) -> float:
     scaled = varying / np.abs(varying).max(axis=0)
     centred = scaled - scaled.mean(axis=0)
     total = (centred / np.linalg.norm(centred, axis=0)).sum(axis=1)
-    # The square of the sum holds every pair twice, and each trial with itself.
+    # The square of the sum contains every pair twice, and each trial with itself.
     square = float(total @ total)
     correlation = (square - num_varying) / (num_varying * (num_varying - 1))
     return 1 + (num_varying - 1) * (1 - min(max(correlation, 0.0), 1.0))
@@ -275,16 +273,16 @@ def discount_for_search(
     reps: int,
     seed: int,
 ) -> Discount:
-    """Say how much of the chosen one of many trials is luck.
+    """Return the results of the chosen trial, corrected for the number of trials.
 
     Args:
-        days: What happened. Where outcomes overlap, hits and profits are those of every
-            `horizon`-th day; without a price there is no Sharpe ratio.
-        forecasts: Of every trial with forecasts of these days, by name, each of shape (T,), per
-            cent. It is to be every trial, not the best few.
-        chosen: Name of the one that was chosen.
-        num_trials: Configurations that were looked at, those pruned included.
-        reps: Resamples of the test of superior ability.
+        days: Outcomes. If they overlap (horizon > 1), hits and profits use every `horizon`-th day;
+            without a price, Sharpe ratios are None.
+        forecasts: Of every trial with forecasts of these days (not the best few), by name, each of
+            shape (T,), per cent.
+        chosen: Name of the chosen trial.
+        num_trials: Configurations tried, including pruned ones.
+        reps: Number of resamples of the test of superior ability.
         seed: Of the resamples.
 
     Raises:
@@ -292,63 +290,62 @@ def discount_for_search(
 
     References:
         Hansen (2005), "A test for superior predictive ability", Journal of Business & Economic
-        Statistics 23(4). The others are with the functions above.
+        Statistics 23(4). See also the functions above.
     """
     assert num_trials >= len(forecasts)
     trials = _Trials(days, forecasts, chosen, num_trials)
-    money = _deflation(trials, _profits(trials))
-    luck, ability = _luck(trials), _ability(trials, reps=reps, seed=seed)
-    return _discount(trials, luck=luck, ability=ability, money=money)
+    return _discount(trials, _superior_ability(trials, reps=reps, seed=seed))
 
 
-def _discount(trials: _Trials, *, luck: _Noted, ability: _Noted, money: _Deflation) -> Discount:
+def _discount(trials: _Trials, ability: _Result) -> Discount:
     num_trials, num_scored = trials.num_trials, len(trials.forecasts)
-    known = f"superior ability and overfitting know {num_scored} of {num_trials} trials"
-    unseen = known if num_trials > num_scored else ""
-    overfitting = _overfitting(trials)
-    is_known = overfitting.number is not None
+    covered = f"superior ability and overfitting cover {num_scored} of {num_trials} trials"
+    luck, overfitting = _chance_of_hits(trials), _overfitting(trials)
+    deflation = _deflation(trials, _gross_profits(trials))
+    notes = (luck.note, ability.note, *deflation.notes, overfitting.note)
+    if num_trials > num_scored:
+        notes = (covered, *notes)
     return Discount(
         num_trials=num_trials,
         num_scored=num_scored,
-        effective_trials=money.effective_trials,
-        luck=luck.number,
-        superior_ability_p=ability.number,
-        sharpe=money.sharpe,
-        expected_best_sharpe=money.expected_best_sharpe,
-        deflated_sharpe=money.deflated_sharpe,
-        minimum_track_record_days=money.minimum_track_record_days,
-        overfitting=overfitting.number,
-        cscv_blocks=num_cscv_blocks(len(trials.days)) if is_known else None,
-        notes=tuple(
-            filter(None, (unseen, luck.note, ability.note, *money.notes, overfitting.note))
-        ),
+        effective_trials=deflation.effective_trials,
+        luck=luck.value,
+        superior_ability_p=ability.value,
+        sharpe=deflation.sharpe,
+        expected_best_sharpe=deflation.expected_best_sharpe,
+        deflated_sharpe=deflation.deflated_sharpe,
+        minimum_track_record_days=deflation.minimum_track_record_days,
+        overfitting=overfitting.value,
+        cscv_blocks=None if overfitting.value is None else num_cscv_blocks(len(trials.days)),
+        notes=tuple(filter(None, notes)),
     )
 
 
-def _luck(trials: _Trials) -> _Noted:
-    apart = slice(None, None, trials.days.horizon)
-    forecast, actual = trials.forecasts[trials.chosen][apart], trials.days.actual[apart]
+def _chance_of_hits(trials: _Trials) -> _Result:
+    non_overlapping = slice(None, None, trials.days.horizon)
+    forecast = trials.forecasts[trials.chosen][non_overlapping]
+    actual = trials.days.actual[non_overlapping]
     if not forecast.any():
-        return _Noted(None, "luck undefined: the chosen forecast is zero on every day")
-    num_hits, num_moved = (int(np.count_nonzero(c)) for c in (hits(forecast, actual), actual))
+        return _Result(None, "luck undefined: the chosen forecast is zero on every day")
+    num_hits, num_moved = (int(np.count_nonzero(days)) for days in (hits(forecast, actual), actual))
     tested = binomial_test(num_hits, num_moved, base_rate=50.0)
     if tested.p_value is None:
-        return _Noted(None, f"luck {tested.note}")
-    return _Noted(luck_of_best(tested.p_value, trials.num_trials))
+        return _Result(None, f"luck {tested.note}")
+    return _Result(luck_of_best(tested.p_value, trials.num_trials))
 
 
-def _ability(trials: _Trials, *, reps: int, seed: int) -> _Noted:
-    """Ask for superior ability, in blocks as long as the chosen trial's gain asks for."""
+def _superior_ability(trials: _Trials, *, reps: int, seed: int) -> _Result:
+    """Test superior ability, with the block length of the chosen trial's gain."""
     actual = trials.days.actual
     zero = actual**2
     losses = {name: (actual - forecast) ** 2 for name, forecast in trials.forecasts.items()}
     block = block_length((zero - losses[trials.chosen])[:, None], horizon=trials.days.horizon)
-    found = superior_ability(losses, benchmark=zero, block_size=block, reps=reps, seed=seed)
-    return _Noted(found.p_value, f"superior ability {found.note}" if found.note else "")
+    test = superior_ability(losses, benchmark=zero, block_size=block, reps=reps, seed=seed)
+    return _Result(test.p_value, f"superior ability {test.note}" if test.note else "")
 
 
-def _profits(trials: _Trials) -> dict[str, Floats]:
-    """Trade the sign of every forecast without costs; nothing where there is no price."""
+def _gross_profits(trials: _Trials) -> dict[str, Floats]:
+    """Return the profits of every trial's sign strategy; empty without a price."""
     if not trials.days.has_price:
         return {}
     return {
@@ -365,26 +362,26 @@ def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
         return _Deflation(notes=(f"Sharpe ratios undefined: fewer than {MIN_PERIODS} profits",))
     table = np.column_stack(list(profits.values()))
     effective = effective_trials(table) * trials.num_trials / len(profits)
-    sharpes = [found.sharpe for found in map(moments, table.T) if found]
+    sharpes = [period.sharpe for period in map(moments, table.T) if period]
     variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 0.0
-    # Variance is small already between trials alike; their effective number would let luck pass.
-    bar = expected_best_sharpe(variance=variance, num_trials=trials.num_trials)
-    deflation = _deflated(profit, bar, trials.days.horizon)
+    # Correlated trials vary little; using their effective number would correct for that twice.
+    benchmark = expected_best_sharpe(variance=variance, num_trials=trials.num_trials)
+    deflation = _deflated_sharpe(profit, benchmark, trials.days.horizon)
     if deflation.sharpe is not None and len(sharpes) == 1 < trials.num_trials:
-        note = "deflated Sharpe ratio too kind: with one trial's Sharpe ratio nothing is taken off"
+        note = "deflated Sharpe ratio too high: one trial's Sharpe ratio has no variance"
         deflation = deflation._replace(notes=(*deflation.notes, note))
     return deflation._replace(effective_trials=effective)
 
 
-def _deflated(profit: Floats, bar: float, horizon: int) -> _Deflation:
-    """Compare profits, shape (P,), with the Sharpe ratio of one period that luck would show."""
+def _deflated_sharpe(profit: Floats, benchmark: float, horizon: int) -> _Deflation:
+    """Compare profits, shape (P,), with a benchmark Sharpe ratio of one period."""
     annual = sqrt(TRADING_DAYS / horizon)
-    found = moments(profit)
-    if found is None:
+    period = moments(profit)
+    if period is None:
         note = "Sharpe ratio undefined: the profit of the chosen trial never changes"
-        return _Deflation(expected_best_sharpe=annual * bar, notes=(note,))
-    shape = found._asdict()
-    probability = probabilistic_sharpe(**shape, benchmark=bar, num_periods=len(profit))
+        return _Deflation(expected_best_sharpe=annual * benchmark, notes=(note,))
+    shape = period._asdict()
+    probability = probabilistic_sharpe(**shape, benchmark=benchmark, num_periods=len(profit))
     periods = minimum_track_record(**shape, benchmark=0.0, confidence=CONFIDENCE)
     notes = []
     if probability is None:
@@ -392,37 +389,40 @@ def _deflated(profit: Floats, bar: float, horizon: int) -> _Deflation:
     if periods is None:
         notes.append("minimum track record undefined: the Sharpe ratio is not above zero")
     return _Deflation(
-        sharpe=annual * found.sharpe,
-        expected_best_sharpe=annual * bar,
+        sharpe=annual * period.sharpe,
+        expected_best_sharpe=annual * benchmark,
         deflated_sharpe=probability,
         minimum_track_record_days=None if periods is None else ceil(periods) * horizon,
         notes=tuple(notes),
     )
 
 
-def _overfitting(trials: _Trials) -> _Noted:
+def _overfitting(trials: _Trials) -> _Result:
     """Cross-validate the choice by squared error, the loss by which trials are chosen."""
     actual, num_scored = trials.days.actual, len(trials.forecasts)
     if num_scored == 1:
-        return _Noted(None, "overfitting undefined: nothing was chosen among")
+        return _Result(None, "overfitting undefined: only one trial has forecasts")
     blocks = num_cscv_blocks(len(actual))
     if blocks is None:
-        return _Noted(None, f"overfitting undefined: fewer than {MIN_BLOCKS * MIN_BLOCK_DAYS} days")
+        return _Result(
+            None, f"overfitting undefined: fewer than {MIN_BLOCKS * MIN_BLOCK_DAYS} days"
+        )
     # Equals a^2 - (a - f)^2, without its cancellation.
-    gains = np.column_stack([said * (2 * actual - said) for said in trials.forecasts.values()])
-    found = backtest_overfitting(gains, num_blocks=blocks)
-    if found is None:
-        return _Noted(None, "overfitting undefined: all trials are equally good on every day")
+    forecasts = trials.forecasts.values()
+    gains = np.column_stack([forecast * (2 * actual - forecast) for forecast in forecasts])
+    probability = backtest_overfitting(gains, num_blocks=blocks)
+    if probability is None:
+        return _Result(None, "overfitting undefined: all trials are equally good on every day")
     is_coarse = num_scored < MIN_RANKED_TRIALS
-    return _Noted(
-        found, f"overfitting coarse: ranks among {num_scored} trials" if is_coarse else ""
+    return _Result(
+        probability, f"overfitting coarse: ranks among {num_scored} trials" if is_coarse else ""
     )
 
 
 def _ratios_of_halves(performance: Floats, num_blocks: int) -> Floats:
     """Return mean over standard deviation (divisor n) on every half, shape (halves, N).
 
-    Halves are in the order of `combinations`, which makes the reverse that of the other halves.
+    Halves are in the order of `combinations`; the reverse order is that of the other halves.
     """
     largest = np.abs(performance).max(axis=0)
     scaled = performance / np.where(largest > 0, largest, 1.0)

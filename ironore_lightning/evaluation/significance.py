@@ -1,7 +1,7 @@
 """Statistical tests of skill, and corrections for many tests.
 
-All functions are pure. Returns and forecasts are in per cent, one row a day, in time order. What is
-undefined on the days at hand is None, and the note says why.
+All functions are pure. Returns and forecasts are in per cent, one row per day, in time order. An
+undefined result is None, and its note says why.
 """
 
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ from scipy.stats import binomtest, chi2, norm
 from scipy.stats import t as student
 
 ROUNDING = 1e-12
-"""Values that differ by less than this share of the largest are the same but for rounding."""
+"""Values that differ by less than this share of the largest count as equal."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a test found.
+    """Result of a test.
 
     Attributes:
         statistic: None where undefined.
-        p_value: How often luck does as well, between 0 and 1; None where undefined.
-        note: Why the test is undefined; empty where it is not.
-        num_days: Days given to the test (N).
+        p_value: Between 0 and 1; None where undefined.
+        note: Why the test is undefined; otherwise empty.
+        num_days: Days of the test (N).
     """
 
     statistic: float | None
@@ -49,10 +49,10 @@ class Interval:
 def diebold_mariano(
     forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int
 ) -> Outcome:
-    """Ask whether a forecast's squared errors are the smaller ones, corrected for few days.
+    """Test whether a forecast has smaller squared errors than a benchmark.
 
-    The variance uses Bartlett weights up to lag ``horizon - 1``, which cannot turn negative as the
-    rectangular ones can; at horizon 1 both are the plain variance.
+    The variance uses Bartlett weights up to lag ``horizon - 1``, which unlike rectangular ones
+    cannot make it negative, and the small-sample correction of Harvey, Leybourne & Newbold.
 
     Args:
         forecast: The model's, shape (N,), per cent.
@@ -61,7 +61,7 @@ def diebold_mariano(
         horizon: Days ahead that both reach.
 
     Returns:
-        A statistic that is negative where the model lost less; one-sided p-value, against
+        A statistic that is negative if the model has the smaller loss; one-sided p-value, against
         Student's t with N - 1 degrees of freedom.
 
     References:
@@ -81,19 +81,19 @@ def diebold_mariano(
 
 
 def clark_west(forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int) -> Outcome:
-    """Ask whether a model that contains the benchmark knows anything that the benchmark does not.
+    """Test whether a model adds information to the benchmark that it nests.
 
-    The larger model pays for weights that are zero in truth, and the test gives that noise back. It
-    proves that there is something to know, not that the forecast is the closer one.
+    The test corrects for the noise of estimating weights that are truly zero. A small p-value does
+    not mean that the model has the smaller errors.
 
     Args:
         forecast: The model's, shape (N,), per cent.
         actual: Shape (N,), per cent.
         benchmark: The smaller model's, such as zeros, shape (N,), per cent.
-        horizon: Days ahead that both reach; above 1, Newey and West's variance is taken.
+        horizon: Days ahead that both reach; above 1, the variance is Newey and West's.
 
     Returns:
-        A statistic that is positive where the model knows more; one-sided p-value, normal.
+        A statistic that is positive if the model adds information; one-sided p-value, normal.
 
     References:
         Clark & West (2007), "Approximately normal tests for equal predictive accuracy in nested
@@ -114,19 +114,19 @@ def clark_west(forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: 
 def giacomini_white(
     forecast: Floats, actual: Floats, *, benchmark: Floats, horizon: int
 ) -> Outcome:
-    """Ask whether squared errors differ, or their difference can be foreseen from its own past.
+    """Test whether squared errors differ, or their difference is predictable from its own past.
 
-    Meant for models fitted on a rolling window; wants about a hundred days.
+    It is meant for models fitted on a rolling window, and needs about a hundred days.
 
     Args:
         forecast: The model's, shape (N,), per cent.
         actual: Shape (N,), per cent.
         benchmark: The other forecast, shape (N,), per cent.
-        horizon: Days ahead that both reach, and by which the conditioning difference is older.
+        horizon: Days ahead that both reach, and lag of the conditioning difference.
 
     Returns:
         A statistic without a direction, against chi-squared with 2 degrees of freedom: one for the
-        mean, one for the difference that was known.
+        mean, one for the lagged difference.
 
     References:
         Giacomini & White (2006), "Tests of conditional predictive ability", Econometrica 74(6).
@@ -148,16 +148,16 @@ def giacomini_white(
 
 
 def pesaran_timmermann(forecast: Floats, actual: Floats) -> Outcome:
-    """Ask whether signs were hit more often than two independent series of signs would.
+    """Test whether signs agree more often than those of two independent series.
 
-    All days count: one without a move, or without a forecast, is a miss. Days must not overlap.
+    A day with a return or forecast of zero is a miss. Outcomes must not overlap.
 
     Args:
         forecast: Shape (N,), per cent.
         actual: Shape (N,), per cent.
 
     Returns:
-        One-sided p-value, normal; undefined where forecast or market never changes sign.
+        One-sided p-value, normal; undefined if forecast or market never changes sign.
 
     References:
         Pesaran & Timmermann (1992), "A simple nonparametric test of predictive performance",
@@ -177,16 +177,16 @@ def pesaran_timmermann(forecast: Floats, actual: Floats) -> Outcome:
 
 
 def anatolyev_gerko(forecast: Floats, actual: Floats) -> Outcome:
-    """Ask whether holding the sign of the forecast earned more than holding signs at random.
+    """Test whether holding the sign of the forecast earns more than holding random signs.
 
-    Large days weigh more; a forecast of zero holds nothing. Days must not overlap.
+    Larger returns weigh more; a forecast of zero is flat. Outcomes must not overlap.
 
     Args:
         forecast: Shape (N,), per cent.
         actual: Shape (N,), per cent.
 
     Returns:
-        One-sided p-value, normal; undefined where the forecast never changes sign.
+        One-sided p-value, normal; undefined if the forecast never changes sign.
 
     References:
         Anatolyev & Gerko (2005), "A trading approach to testing for predictability", Journal of
@@ -206,12 +206,12 @@ def anatolyev_gerko(forecast: Floats, actual: Floats) -> Outcome:
 
 
 def binomial_test(hits: int, num_days: int, *, base_rate: float) -> Outcome:
-    """Ask how often as many hits come from a coin that shows the base rate.
+    """Test whether hits are more frequent than the base rate.
 
     Args:
         hits: Days whose sign was forecast.
         num_days: Days that moved.
-        base_rate: What needs no skill, per cent: 50, or the share of the more frequent sign.
+        base_rate: Hit rate without skill, per cent: 50, or the share of the more frequent sign.
 
     Returns:
         The hits, and the exact one-sided p-value: the upper tail of the binomial distribution.
@@ -223,16 +223,15 @@ def binomial_test(hits: int, num_days: int, *, base_rate: float) -> Outcome:
 
 
 def clopper_pearson(hits: int, num_days: int, *, coverage: float, horizon: int = 1) -> Interval:
-    """Return the direction accuracy, per cent, with its exact interval.
+    """Return the direction accuracy, per cent, with its exact confidence interval.
 
-    Outcomes over several days overlap, and so many of them tell as much as one: the interval is
-    that of the same accuracy on as many days as do not.
+    Overlapping outcomes (horizon > 1) count as num_days // horizon days, at least one.
 
     Args:
         hits: Days whose sign was forecast.
         num_days: Days that moved.
-        horizon: Days that a forecast reaches.
-        coverage: Share of such intervals that hold the truth, at the least; between 0 and 1.
+        horizon: Days ahead that a forecast reaches.
+        coverage: Least coverage of the interval, between 0 and 1.
 
     References:
         Clopper & Pearson (1934), "The use of confidence or fiducial limits illustrated in the case
@@ -242,12 +241,14 @@ def clopper_pearson(hits: int, num_days: int, *, coverage: float, horizon: int =
         return Interval(None, None, None, "undefined: no day moved")
     apart = max(num_days // horizon, 1)
     test = binomtest(round(hits * apart / num_days), apart)
-    found = test.proportion_ci(confidence_level=coverage, method="exact")
-    return Interval(100 * hits / num_days, 100 * float(found.low), 100 * float(found.high), "")
+    interval = test.proportion_ci(confidence_level=coverage, method="exact")
+    return Interval(
+        100 * hits / num_days, 100 * float(interval.low), 100 * float(interval.high), ""
+    )
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Raise p-values so that the smallest of several is as honest as a single one.
+    """Return p-values adjusted for multiple tests.
 
     Args:
         p_values: By name; an undefined one stays None and is not counted.
@@ -266,7 +267,7 @@ def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def is_constant(values: Floats) -> bool:
-    """Say whether values, shape (N,), differ by no more than rounding."""
+    """Return whether values, shape (N,), differ by no more than rounding."""
     return len(values) == 0 or bool(np.ptp(values) <= ROUNDING * np.abs(values).max())
 
 

@@ -1,9 +1,9 @@
 """Paper trading: strategies on a forecast, their costs and Sharpe ratios.
 
-One row is one forecast. It is made at the close of its origin, its position is taken at that same
-close and earns the outcome of the row, the return that starts there. A close is not always still
-open for trading when a forecast that has read it is ready, so every strategy is also executed one
-day later. Nothing is levered: the notional of a position is the capital of its day.
+One row is one forecast, made at the close of its origin. Its position is taken at that same close
+and earns the outcome of the row, the return that starts there. A forecast may come too late to
+trade at the close that it reads, so every strategy is also executed one day later. There is no
+leverage: the notional of a position is the capital of its day.
 """
 
 import math
@@ -24,18 +24,18 @@ Integers = NDArray[np.intp]
 
 BUY_AND_HOLD, FLAT, SIGN, THRESHOLD = "buy and hold", "flat", "sign", "threshold"
 ONE_DAY_LATER = ", one day later"
-"""What a strategy executed one day later has behind its name in the equity curves."""
+"""Suffix of the strategies executed one day later in the equity curves."""
 
 START_CAPITAL = 100.0
 
 TRADING_DAYS = 252
-"""Days a year, over which a Sharpe ratio is annualised."""
+"""Days per year, to annualise a Sharpe ratio."""
 
 USUAL_COST_BP = 5.0
-"""Cost of a turn, basis points, that is shown alone if it is among those asked for."""
+"""Cost of a turn, basis points, for what is shown at one cost only."""
 
 LARGEST_RETURN = 1000.0
-"""A larger move, per cent, is a mistake of the unit; nothing traded ever moved as much."""
+"""Per cent; a larger return is in the wrong unit."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Terms:
         kind: `log_return` or `simple_return`; a log return r is a move of exp(r) - 1.
         cost_bp: Cost of one turn, which is a change of the position by the capital, basis points.
         delay_days: Days from the forecast's close to the close at which it is traded.
-        horizon: Days that a forecast reaches.
+        horizon: Days ahead that a forecast reaches.
     """
 
     kind: str
@@ -55,37 +55,37 @@ class Terms:
     horizon: int
 
     def __post_init__(self) -> None:
-        """Refuse what has no price."""
+        """Require a target with a price."""
         assert self.kind in {"log_return", "simple_return"}
 
     @property
     def traded(self) -> slice:
-        """Rows whose outcomes are earned: none overlaps with another."""
+        """Rows whose outcomes are traded; they do not overlap."""
         return slice(self.delay_days % self.horizon, None, self.horizon)
 
 
 @dataclass(frozen=True)
 class TradingResult:
-    """What one strategy earned after costs; a quantity that is undefined there is None.
+    """Results of one strategy after costs; an undefined one is None.
 
     Attributes:
         name: `buy and hold`, `flat`, `sign` or `threshold`.
         cost_bp: Cost of one turn, basis points of the notional; a flip is two turns.
         delay_days: Days from the forecast's close to the close at which it is traded.
-        num_periods: Profits there are, the n of the Sharpe ratio; each lasts `horizon` days.
-        num_days: Days on which they were made; with a horizon of one the same number.
-        total_return: Compounded, per cent of the starting capital; -100 is all of it.
-        mean_day: Mean profit a day, per cent of the day's capital.
+        num_periods: Number of profits, the n of the Sharpe ratio; each lasts `horizon` days.
+        num_days: Days that they last together.
+        total_return: Compounded, per cent of the starting capital; -100 is a total loss.
+        mean_day: Mean profit per day, per cent of the day's capital.
         annual_return: `mean_day` times 252, not compounded, per cent.
         annual_volatility: Standard deviation of the profits (divisor n - 1) over a year, per cent.
-        sharpe: `annual_return` over `annual_volatility`; futures need no riskless rate taken off.
+        sharpe: `annual_return` over `annual_volatility`; futures have no riskless rate to subtract.
         sharpe_error: Standard error of `sharpe`, see `sharpe_error`. It assumes independent days,
-            and is too small where few days have a position at all.
-        max_drawdown: Deepest fall below the highest capital so far, per cent, at most 100.
-        turnover: Notional traded a day, rolls included, in units of the capital.
+            and is too small if few days have a position.
+        max_drawdown: Largest fall below the highest capital so far, per cent, at most 100.
+        turnover: Notional traded per day, including rolls, in units of the capital.
         hit_rate: Per cent of the periods with a position and a move whose sign was right.
         profit_factor: Sum of the gains over the sum of the losses; None without a loss.
-        num_trades: Positions opened: an entry or a flip is one, holding, closing, rolling none.
+        num_trades: Entries and flips; holding, closing and rolling do not count.
     """
 
     name: str
@@ -108,7 +108,7 @@ class TradingResult:
 
 @dataclass(frozen=True, eq=False)
 class _Book:
-    """What was held and earned, shape (P,) each; after a ruin nothing is held any more.
+    """Positions and profits, shape (P,) each; zero after a total loss.
 
     Attributes:
         position: Long 1, flat 0, short -1.
@@ -124,7 +124,7 @@ class _Book:
 
 
 class Moments(NamedTuple):
-    """Of profits that vary: Sharpe ratio of one period, skewness, kurtosis (3 if normal)."""
+    """Sharpe ratio of one period, skewness and kurtosis (3 if normal) of profits."""
 
     sharpe: float
     skewness: float
@@ -143,17 +143,16 @@ def usual_cost(costs_bp: Sequence[float]) -> float:
 
 
 def positions(forecast: Floats, *, buffer: float, terms: Terms) -> Floats:
-    """Go with the sign of every forecast that is larger than the buffer, else be flat.
+    """Return the positions: the sign of each forecast larger than the buffer, else flat.
 
-    A horizon of several days would make positions overlap, and outcomes of several days do not
-    say what a part of them earned. So only every `horizon`-th forecast is traded, and held until
-    its outcome is complete; P is the number of those periods, N for a horizon of one.
+    Only every `horizon`-th forecast is traded and held until its outcome is complete, so that
+    positions do not overlap. P is the number of those periods, N for a horizon of one.
 
     Args:
         forecast: Returns, shape (N,), per cent, in time order.
         buffer: Size, per cent, that a forecast must exceed; 0 is the sign strategy, for which a
             forecast of exactly zero is flat.
-        terms: Of the execution; where it is late, the first days are flat.
+        terms: Of the execution; a delay leaves the first days flat.
 
     Returns:
         Shape (P,): long 1, flat 0, short -1. A later forecast changes no earlier position.
@@ -171,22 +170,21 @@ def daily_profit(position: Floats, actual: Floats, is_roll: Flags, *, terms: Ter
     """Return the profit of each period after costs; a period is a day for a horizon of one.
 
     A change of the position costs its size in turns. At a roll all of the old contract is sold
-    and all of the new one bought, so holding on costs two turns, and a flip no more than on any
-    other day. The first entry is paid, leaving the last position is not. Restoring a short
-    position to the size of the capital every day is not charged either.
+    and all of the new one bought, so holding costs two turns, and a flip no more than on any other
+    day. The first entry is charged; the last exit and the daily resizing of a short position to
+    the capital are not.
 
     Args:
         position: Of `positions` on the same terms, shape (P,).
         actual: Returns over `horizon` days from the close of each row, shape (N,), per cent.
         is_roll: Rolls at the close of each row's origin, shape (N,): the return of the day after
             that close belongs to a newer contract than the return of the day that ended with it.
-            Rolls inside a period of several days are paid as well, as far as the rows reach.
+            Rolls inside a period of several days are charged as well, as far as the rows reach.
         terms: Of the execution.
 
     Returns:
-        Shape (P,), per cent of the capital at the start of the period. A loss of 100 or more is
-        the loss of all capital: -100, and 0 ever after. A log return takes that from a short
-        position only, a simple return at or below -100 % from a long one.
+        Shape (P,), per cent of the capital at the start of the period. A loss of 100 or more is a
+        total loss: -100, and 0 ever after.
 
     Raises:
         DataError: If a return is not finite or beyond 1000 %, or the shapes differ.
@@ -202,22 +200,22 @@ def gross_profit(days: ScoredDays) -> Floats:
 
 
 def capital(profit: Floats) -> Floats:
-    """Compound profits, shape (P,), per cent, into the capital after each; 100 comes before.
+    """Return the capital after each profit, shape (P,), compounded from 100; profits in per cent.
 
     Raises:
-        DataError: If the capital becomes larger than any number.
+        DataError: If the capital overflows.
     """
     with np.errstate(over="ignore"):
         path = START_CAPITAL * np.cumprod(1 + profit / 100, dtype=np.float64)
     if not np.isfinite(path).all():
-        raise DataError("the profits compound beyond any number; returns must be in per cent")
+        raise DataError("the compounded profits overflow; returns must be in per cent")
     return path
 
 
 def trading_result(
     name: str, position: Floats, actual: Floats, is_roll: Flags, *, terms: Terms
 ) -> TradingResult:
-    """Trade a position and sum up what it earned; all but its name goes to `daily_profit`."""
+    """Return the results of a position; arguments as in `daily_profit`."""
     book = _trade(position, actual, is_roll, terms)
     profit = 100 * book.profit
     num_periods = len(profit)
@@ -247,16 +245,16 @@ def trading_result(
 def trading_table(
     days: ScoredDays, *, buffer: float, costs_bp: Sequence[float]
 ) -> list[TradingResult]:
-    """Trade every strategy at every cost, at once and one day later.
+    """Return the results of every strategy at every cost, at once and one day later.
 
     Args:
-        days: Of a target that has a price; only every `horizon`-th of them is traded.
+        days: Of a target with a price; only every `horizon`-th of them is traded.
         buffer: Size, per cent, that a forecast must exceed for the threshold strategy.
         costs_bp: Costs of one turn, basis points.
 
     Returns:
         For each cost in turn: buy and hold, flat, sign, threshold, and the last two one day
-        later. Buying and holding needs no forecast, so it is never late.
+        later.
     """
     return [
         trading_result(name, position, days.actual, days.is_roll, terms=terms)
@@ -266,17 +264,17 @@ def trading_table(
 
 
 def equity_curves(days: ScoredDays, *, buffer: float, cost_bp: float) -> pd.DataFrame:
-    """Follow the capital of every strategy of `trading_table` at one cost.
+    """Return the capital over time of every strategy of `trading_table` at one cost.
 
     Args:
-        days: Of a target that has a price. Within a period of several days the capital is that
+        days: Of a target with a price. Within a period of several days the capital is that
             before it.
         buffer: Size, per cent, that a forecast must exceed for the threshold strategy.
         cost_bp: Cost of one turn, basis points.
 
     Returns:
-        By date, shape (N, 6): the capital at the end of the day, 100 before the first; the
-        strategies executed late have `ONE_DAY_LATER` behind their name.
+        By date, shape (N, 6): the capital at the end of the day. Strategies executed one day later
+        have the suffix `ONE_DAY_LATER`.
     """
     curves = {}
     for name, terms, position in _strategies(days, buffer=buffer, cost_bp=cost_bp):
@@ -290,7 +288,7 @@ def equity_curves(days: ScoredDays, *, buffer: float, cost_bp: float) -> pd.Data
 
 
 def drawdown(path: Floats) -> Floats:
-    """Return how far the capital stands below the highest so far, in per cent, 0 to 100.
+    """Return the drawdown: how far the capital is below its highest so far, per cent, 0 to 100.
 
     Args:
         path: Capital after each day, shape (T,), at least 0; 100 comes before the first.
@@ -301,7 +299,7 @@ def drawdown(path: Floats) -> Floats:
 
 
 def moments(profit: Floats) -> Moments | None:
-    """Return the moments of profits, shape (P,); None of fewer than two, or if none differs."""
+    """Return the moments of profits, shape (P,); None for fewer than two, or if constant."""
     if len(profit) <= 1 or is_constant(profit):
         return None
     scaled = profit / np.abs(profit).max()
@@ -318,18 +316,18 @@ def sharpe_error(sharpe: float, *, skewness: float, kurtosis: float, num_periods
 
     Args:
         sharpe: Mean over standard deviation of the profits of one period.
-        skewness: Of the profits, 0 for the normal law.
-        kurtosis: Of the profits, 3 for the normal law.
-        num_periods: Profits there are, at least 2.
+        skewness: Of the profits, 0 if normal.
+        kurtosis: Of the profits, 3 if normal.
+        num_periods: Number of profits, at least 2.
 
     References:
         Mertens (2002), "Comments on variance of the IID estimator in Lo (2002)"; with the divisor
         n - 1 of Bailey & Lopez de Prado (2012), "The Sharpe ratio efficient frontier", Journal of
-        Risk 15(2). It holds for independent profits of any law with a fourth moment; Lo (2002),
+        Risk 15(2). It holds for independent profits with a fourth moment; Lo (2002),
         "The statistics of Sharpe ratios", Financial Analysts Journal 58(4), is its normal case.
     """
     variance = 1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2
-    # Never negative, as the kurtosis is at least 1 + skewness ** 2; rounding does not know that.
+    # The kurtosis is at least 1 + skewness ** 2, so only rounding makes this negative.
     return math.sqrt(max(variance, 0.0) / (num_periods - 1))
 
 
@@ -358,13 +356,13 @@ def _trade(position: Floats, actual: Floats, is_roll: Flags, terms: Terms) -> _B
     move = _simple_return(actual, terms.kind)[rows]
     turns = _turns(position, is_roll, rows, terms.horizon)
     profit = np.maximum(position * move - terms.cost_bp / 10_000 * turns, -1.0)
-    num_ruins = np.concatenate([[0], (profit <= -1).cumsum()])
-    is_alive = num_ruins[:-1] == 0
+    total_losses = np.concatenate([[0], (profit <= -1).cumsum()])
+    is_alive = total_losses[:-1] == 0
     return _Book(position * is_alive, move, turns * is_alive, profit * is_alive)
 
 
 def _simple_return(actual: Floats, kind: str) -> Floats:
-    """Return what one unit of notional gains, as a fraction."""
+    """Return the simple return, as a fraction."""
     _require_finite("actual", actual)
     if np.abs(actual).max(initial=0.0) > LARGEST_RETURN:
         largest = actual[np.abs(actual).argmax()]
@@ -393,13 +391,13 @@ def _annual_volatility(profit: Floats, horizon: int) -> float | None:
 
 
 def _sharpe(profit: Floats, horizon: int) -> tuple[float | None, float | None]:
-    """Return the annual Sharpe ratio and its standard error, or nothing if nothing varies."""
-    found = moments(profit)
-    if found is None:
+    """Return the annual Sharpe ratio and its standard error, or None if profits are constant."""
+    period = moments(profit)
+    if period is None:
         return None, None
-    error = sharpe_error(**found._asdict(), num_periods=len(profit))
+    error = sharpe_error(**period._asdict(), num_periods=len(profit))
     annual = math.sqrt(TRADING_DAYS / horizon)
-    return annual * found.sharpe, annual * error
+    return annual * period.sharpe, annual * error
 
 
 def _hit_rate(book: _Book) -> float | None:

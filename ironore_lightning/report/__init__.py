@@ -1,1 +1,1 @@
-"""What a person looks at: console, figures, TensorBoard."""
+"""Console output, figures and TensorBoard."""

@@ -52,17 +52,17 @@ QUIET = (
     "lightning.fabric.utilities.rank_zero",
     "lightning.fabric.utilities.distributed",
 )
-"""Loggers of lightning of which only warnings are worth saying."""
+"""Loggers of lightning of which only warnings are printed."""
 
 
 class EpochReport(Callback):
-    """One line an epoch, and a bar over the epochs where a person watches a terminal.
+    """One line per epoch, and a progress bar on a terminal.
 
     Args:
-        thresholds: Where the words for speed and trend change.
-        log_file: Of the run; a run that goes on forgets the lines after its checkpoint.
-        emoji: Whether a symbol stands before each word.
-        last: What the last checkpoint knows; empty for a run that begins.
+        thresholds: Of the labels for speed and trend.
+        log_file: Of the run; a resumed run removes the lines after its checkpoint.
+        emoji: Whether a symbol precedes each label.
+        last: State in the last checkpoint; empty for a new run.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class EpochReport(Callback):
         emoji: bool,
         last: Mapping[str, Any],
     ) -> None:
-        """Start with the epochs that the checkpoint has seen."""
+        """Start from the state in the checkpoint."""
         self.thresholds = thresholds
         self.log_file = log_file
         self.emoji = emoji
@@ -86,9 +86,9 @@ class EpochReport(Callback):
             _cut_log(log_file, last["log_bytes"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Head the columns."""
+        """Print the header and open the progress bar."""
         if not trainer.is_global_zero:
-            log.setLevel(logging.WARNING)  # one process speaks for all
+            log.setLevel(logging.WARNING)  # only one process prints
         if self.previous_loss is None:
             log.info("epoch   train loss   val loss    change     time         lr best loss")
         self.bar = tqdm(
@@ -100,11 +100,11 @@ class EpochReport(Callback):
         )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Start the timer."""
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what the epoch brought."""
+        """Print the losses and labels of the epoch."""
         seconds = time.perf_counter() - self.started
         scores = trainer.callback_metrics
         loss = float(scores["val/loss"])
@@ -114,7 +114,7 @@ class EpochReport(Callback):
             change = f"{loss - self.previous_loss:+.4f}"
             words.insert(0, loss_trend(loss - self.previous_loss, self.thresholds))
         self.best_loss = min(self.best_loss, loss)
-        self.bar.clear()  # the line below takes its place
+        self.bar.clear()  # so that the line below replaces it
         log.info(
             "%5d %12.4f %10.4f %9s %7.2f s %10.2e %9.4f  %s",
             trainer.current_epoch + 1,
@@ -132,7 +132,7 @@ class EpochReport(Callback):
         self.bar.refresh()
 
     def state_dict(self) -> dict[str, Any]:
-        """Keep what the next line is compared with, and where in the log it belongs."""
+        """Return the previous losses, the seconds, and the size of the log."""
         return {
             "previous_loss": self.previous_loss,
             "best_loss": self.best_loss,
@@ -141,30 +141,30 @@ class EpochReport(Callback):
         }
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the bar away."""
+        """Close the progress bar."""
         self.bar.close()
 
 
 @rank_zero_only
 def _cut_log(log_file: Path, num_bytes: int) -> None:
-    """Forget the lines behind the checkpoint: its later epochs and results come again."""
+    """Remove the lines after the checkpoint, whose epochs will be repeated."""
     if log_file.exists():
         os.truncate(log_file, min(num_bytes, log_file.stat().st_size))
 
 
 def silence_lightning() -> None:
-    """Leave out what lightning says of itself: advertisements, and what our own lines say."""
-    # A filter and not a level: lightning sets the level back.
+    """Suppress lightning's advertisements, and what our own lines already say."""
+    # Lightning resets levels, so this is a filter.
     for name in QUIET:
         logging.getLogger(name).addFilter(_is_worth_printing)
-    # Windows are gathered from memory, which takes a process of its own longer.
+    # Worker processes would be slower, as windows are gathered from memory.
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
-    # lightning 2.6 calls something that torch 2.13 is about to rename.
+    # lightning 2.6 calls a function that torch 2.13 deprecates.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 
 
 def _is_worth_printing(record: logging.LogRecord) -> bool:
-    """Return whether lightning warns; one function, which a logger takes as a filter once."""
+    """Return whether a record is a warning; a logger adds this filter only once."""
     return record.levelno > logging.INFO
 
 
@@ -175,13 +175,15 @@ def report_market(market: Market, datamodule: WindowDataModule) -> None:
     for line in market.panel.bridging(pd.DatetimeIndex(datamodule.features.index)):
         log.warning(line)
     training = datamodule.training_rows
-    same = [str(name) for name in training.columns[(training == training.iloc[0]).all()]]
-    if same:
-        log.warning("%s: the same on all training rows, so it tells nothing", ", ".join(same))
+    constant = [str(name) for name in training.columns[(training == training.iloc[0]).all()]]
+    if constant:
+        log.warning(
+            "%s: constant on all training rows, so it carries no information", ", ".join(constant)
+        )
 
 
 def report_result(result: RunResult, datamodule: WindowDataModule) -> None:
-    """Print scores and summary; the last line says what the run is worth."""
+    """Print scores and summary; the last line is the verdict."""
     config, emoji = result.config, result.config.report.emoji
     report_validation(result.facts, config.monitor, result.folder)
     report_scores(result.assessment.scores)
@@ -192,13 +194,13 @@ def report_result(result: RunResult, datamodule: WindowDataModule) -> None:
 
 
 def report_validation(facts: TrainingFacts, monitor: str, folder: Path) -> None:
-    """Print what validation made of the fit, and where its files are."""
+    """Print the best epoch by validation, and the folder of the run."""
     log.info("best %s: %.4f, in epoch %d", monitor, facts.best_score, facts.best_epoch)
     log.info("files: %s", folder)
 
 
 def report_scores(scores: Scores) -> None:
-    """Print the test scores beside those of doing nothing."""
+    """Print the test scores beside those of the zero forecast."""
     rows = [
         ("RMSE, %", scores.rmse, scores.zero_rmse),
         ("MAE, %", scores.mae, scores.zero_mae),
@@ -214,12 +216,12 @@ def report_scores(scores: Scores) -> None:
 
 
 def report_assessment(assessment: Assessment) -> None:
-    """Print what stands beside the model's scores: baselines, tests, intervals, profits."""
+    """Print baselines, tests, intervals, distributions and profits."""
     table = as_table(assessment.table)
     scores = [row.scores for row in assessment.table]
-    table["hits"] = [f"{each.direction_hits}/{each.direction_days}" for each in scores]
+    table["hits"] = [f"{score.direction_hits}/{score.direction_days}" for score in scores]
     table["95 %"] = [
-        f"{_number(each.direction_low, 1)}-{_number(each.direction_high, 1)}" for each in scores
+        f"{_number(score.direction_low, 1)}-{_number(score.direction_high, 1)}" for score in scores
     ]
     names = {"direction_accuracy": "accuracy", "correlation": "ic", "rank_correlation": "rank_ic"}
     table = table.rename(columns=names)
@@ -253,7 +255,7 @@ def report_assessment(assessment: Assessment) -> None:
 
 
 def _report_profits(results: Sequence[TradingResult]) -> None:
-    """Print what strategies earned: Sharpe ratios at every cost, the rest at the usual one."""
+    """Print the results of strategies: Sharpe ratios at every cost, the rest at the usual one."""
     if not results:
         return
     shown = usual_cost(sorted({result.cost_bp for result in results}))
@@ -280,7 +282,7 @@ def _frame(rows: Mapping[str, tuple[object, ...]], columns: list[str]) -> pd.Dat
 
 
 def _print_table(title: str, table: pd.DataFrame) -> None:
-    """Print a table under its title; nothing of an empty one."""
+    """Print a table with its title, unless it is empty."""
     if table.empty:
         return
     text = table.astype(object).where(table.notna(), "–")
@@ -295,7 +297,7 @@ def _print_table(title: str, table: pd.DataFrame) -> None:
 
 
 def summary_lines(result: RunResult, datamodule: WindowDataModule) -> list[str]:
-    """Say in plain language what was done and what came of it."""
+    """Return lines on data, training and test scores, in plain words."""
     config, facts, labels = result.config, result.facts, result.labels
     scores, table = result.assessment.scores, datamodule.table
     samples = [f"{row.samples} {row.segment}" for row in table.itertuples()]

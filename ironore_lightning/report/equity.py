@@ -45,25 +45,25 @@ LINES: dict[str, tuple[str, Literal["-", "--", ":"]]] = {
     f"{SIGN}{ONE_DAY_LATER}": (FORECAST, "--"),
     f"{THRESHOLD}{ONE_DAY_LATER}": (WRONG, "--"),
 }
-"""Colour and style by strategy: what is the same forecast has the same colour."""
+"""Colour and style by strategy; executions of the same strategy share a colour."""
 
 LARGEST_WRITTEN_OUT = 1e6
-# From here on a linear axis would press most of the days onto its floor.
+# The capital axis is logarithmic beyond this ratio.
 WIDE_RANGE = 20
 
 
 def equity_figures(
     days: ScoredDays, settings: EvaluationSettings, *, title: str
 ) -> dict[str, Figure]:
-    """Draw what the forecasts of one stretch of days would have earned, if they can be traded.
+    """Return the figure of the strategies' capital, if the target has a price.
 
     Args:
-        days: What was forecast and what happened.
+        days: Forecasts and outcomes.
         settings: Costs, of which one is drawn, and the buffer of the threshold strategy.
         title: Name of the run, printed above the figure.
 
     Returns:
-        The figure by its file name without suffix, ``equity_curve``, or nothing.
+        The figure by its file name without suffix, ``equity_curve``; empty without a price.
     """
     if not days.has_price:
         return {}
@@ -73,27 +73,27 @@ def equity_figures(
 
 
 def draw_equity(curves: pd.DataFrame, *, title: str, note: str) -> Figure:
-    """Draw the capital of every strategy, and below it how far each is from its peak.
+    """Return a figure of the capital of every strategy, with its drawdown below.
 
     Args:
         curves: Capital at the end of each day, shape (T, S), by ascending date, 100 before the
             first; one column per strategy, named as `equity_curves` names them.
         title: Name of the run, printed above the figure.
-        note: What the curves have paid, such as "after 5 bp a turn", printed above the capital.
+        note: Cost of the curves, such as "after 5 bp a turn", printed above the capital.
 
     Raises:
-        ValueError: If there is nothing to draw, a strategy is not known, the dates do not
-            ascend, or a capital is missing, infinite or negative.
+        ValueError: If there is no curve, a strategy is unknown, the dates do not ascend, or a
+            capital is missing, infinite or negative.
     """
     _require_drawable(curves)
     date = curves.index.to_numpy(dtype="datetime64[D]")
     figure = open_figure(date, title)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-    # The eve of the first day, so that one day already shows a path.
-    eve = np.concatenate([[date[0] - ONE_DAY], date])
+    # The day before the first, so that a single day is a line, too.
+    with_start = np.concatenate([[date[0] - ONE_DAY], date])
     for name, column in curves.items():
         path = np.concatenate([[START_CAPITAL], column.to_numpy(dtype=np.float64)])
-        _draw_path(upper, lower, eve, path, name=str(name))
+        _draw_path(upper, lower, with_start, path, name=str(name))
     style_axes(upper, fit_heading(f"Capital, {note}"), "", "capital (start = 100)")
     style_axes(lower, "Fall below the highest capital so far", "date", "drawdown (%)")
     _scale_capital(upper, curves.to_numpy(dtype=np.float64))
@@ -134,7 +134,7 @@ def _draw_path(
 
 
 def _scale_capital(axes: Axes, values: NDArray[np.float64]) -> None:
-    """Choose a logarithmic axis for large factors; write every tick out, so that none is above."""
+    """Set a logarithmic axis for large ratios; ticks are written out, without an offset."""
     low, high = min(START_CAPITAL, values.min()), max(START_CAPITAL, values.max())
     if low > 0 and high / low > WIDE_RANGE:
         axes.set_yscale("log")

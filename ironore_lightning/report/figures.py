@@ -1,7 +1,7 @@
 """The figures of a run: scatter, time series, residuals, distributions.
 
-Every figure shows forecast and actual on one scale somewhere, so that forecasts much smaller than
-the moves of the market look as small as they are.
+Every figure has a panel with forecast and actual on one scale, which shows how small forecasts are
+beside returns.
 """
 
 from dataclasses import dataclass
@@ -35,6 +35,7 @@ from ironore_lightning.report.style import (
     date_axis,
     default_style,
     draw_line,
+    draw_stems,
     legend_above,
     legend_below,
     legend_inside,
@@ -47,9 +48,9 @@ from ironore_lightning.run_folder.results import RunResult
 
 Flags = NDArray[np.bool_]
 
-# The wide interval first, so that the narrow one lies on it; both are tints of the forecast's blue.
+# The wide interval is first, so that the narrow one is drawn on top; both are light blue.
 INTERVALS = {90: "#DDEBF5", 80: "#B9D7EC"}
-# Notes stand above the bars, not on them.
+# Room for notes above the bars.
 HEADROOM = 1.3
 NORMAL_95 = 1.96
 MAX_LAG = 20
@@ -58,7 +59,7 @@ HALF_DAY = np.timedelta64(12, "h")
 
 @dataclass(frozen=True, eq=False)
 class _Interval:
-    """What was said to hold so many per cent of the days; NaN where nothing was said."""
+    """Prediction intervals of a nominal coverage; bounds are NaN on days without one."""
 
     per_cent: int
     lower: Values
@@ -70,10 +71,10 @@ class _Days:
     """Test days in time order.
 
     Attributes:
-        day: Day that each forecast is for, shape (N,).
-        actual: What happened, shape (N,), per cent.
-        forecast: What was said, shape (N,), per cent.
-        intervals: The bounds that were said, shape (N,) each, per cent.
+        day: Of the outcome, shape (N,).
+        actual: Shape (N,), per cent.
+        forecast: Shape (N,), per cent.
+        intervals: With bounds of shape (N,), per cent.
     """
 
     day: Dates
@@ -83,7 +84,7 @@ class _Days:
 
     @cached_property
     def residual(self) -> Values:
-        """What the forecast missed, shape (N,), per cent."""
+        """Actual minus forecast, shape (N,), per cent."""
         return self.actual - self.forecast
 
     @cached_property
@@ -99,13 +100,13 @@ class _Days:
 
 
 def draw_figures(predictions: pd.DataFrame, *, title: str) -> dict[str, Figure]:
-    """Draw the four figures of the test segment.
+    """Return the four figures of the test segment.
 
     Args:
         predictions: One row per forecast with the columns ``date`` (day the forecast is for),
-            ``segment`` (train, val or test), ``actual`` and ``forecast`` (per cent return). Bounds
-            that are there are drawn: ``lower_80``, ``upper_80``, ``lower_90``, ``upper_90`` (per
-            cent, NaN on days without).
+            ``segment`` (train, val or test), ``actual`` and ``forecast`` (per cent return), and
+            optionally ``lower_80``, ``upper_80``, ``lower_90``, ``upper_90`` (per cent, NaN on days
+            without).
         title: Name of the run, printed above every figure.
 
     Returns:
@@ -149,8 +150,8 @@ def _test_days(predictions: pd.DataFrame) -> _Days:
 
 
 def _intervals(rows: pd.DataFrame) -> tuple[_Interval, ...]:
-    """Read the intervals of which there is a day at all."""
-    found = []
+    """Return the intervals that exist on some day."""
+    intervals = []
     for per_cent in INTERVALS:
         names = [f"lower_{per_cent}", f"upper_{per_cent}"]
         if not set(names) <= set(rows.columns):
@@ -162,39 +163,39 @@ def _intervals(rows: pd.DataFrame) -> tuple[_Interval, ...]:
         known = ~(np.isnan(lower) | np.isnan(upper))
         if known.any():
             bounds = (np.where(known, bound, np.nan) for bound in (lower, upper))
-            found.append(_Interval(per_cent, *bounds))
-    return tuple(found)
+            intervals.append(_Interval(per_cent, *bounds))
+    return tuple(intervals)
 
 
 def _draw_scatter(days: _Days, title: str) -> Figure:
     figure = open_figure(days.day, title)
-    honest, stretched = figure.subplots(1, 2)
+    same_scale, stretched = figure.subplots(1, 2)
     limit = _reach(np.concatenate([days.actual, days.forecast]))
-    # Without a forecast away from zero there is nothing to stretch.
+    # Forecasts that are all zero cannot be stretched.
     forecast_limit = _reach(days.forecast) if days.forecast.any() else limit
     ratio = limit / forecast_limit
     stretch = f"stretched {ratio:.3g} times" if ratio > 1 else "not stretched"
     panels = (
-        (honest, limit, "Forecasts against actual returns on one scale", ""),
+        (same_scale, limit, "Forecasts against actual returns on one scale", ""),
         (stretched, forecast_limit, f"The same days, forecast axis {stretch}", f", {stretch}"),
     )
     for axes, height, heading, remark in panels:
         _draw_quadrants(axes, days, limit, height)
         style_axes(axes, heading, "actual return (%)", f"forecast return (%){remark}")
-    note(honest, _direction_text(days), corner=_emptier_corner(days, limit / 2))
-    legend_below(figure, honest, num_columns=5)
+    note(same_scale, _direction_text(days), corner=_emptier_corner(days, limit / 2))
+    legend_below(figure, same_scale, num_columns=5)
     return figure
 
 
 def _emptier_corner(days: _Days, limit: float) -> Corner:
-    """Choose the corner of wrong signs where a note hides fewer days."""
+    """Return the corner (of wrong signs) where a note hides fewer days."""
     above = (days.actual < 0) & (days.forecast > limit)
     below = (days.actual > 0) & (days.forecast < -limit)
     return "upper left" if above.sum() <= below.sum() else "lower right"
 
 
 def _draw_quadrants(axes: Axes, days: _Days, width: float, height: float) -> None:
-    """Draw all days on axes that reach ``width`` and ``height`` (per cent) from zero."""
+    """Draw all days on axes that reach ``width`` and ``height``, per cent, on either side."""
     for sign, label in ((1.0, "quadrants of the right sign"), (-1.0, "_lower left")):
         axes.fill_between(
             [0, sign * width], 0, sign * height, color=RIGHT, alpha=0.10, linewidth=0, label=label
@@ -227,16 +228,16 @@ def _draw_quadrants(axes: Axes, days: _Days, width: float, height: float) -> Non
 
 
 def _direction_text(days: _Days) -> str:
-    """Say in words what the scatter shows."""
+    """Return the note on hits, correlation and sizes."""
     hits, counted = int(days.hit.sum()), int(days.moved.sum())
     ups = int((days.actual > 0).sum())
-    alike = correlation(days.actual, days.forecast)
+    coefficient = correlation(days.actual, days.forecast)
     moves = _mean(np.abs(days.actual))
     size = f"{100 * _mean(np.abs(days.forecast)) / moves:.1f} %" if moves else "undefined"
     return (
         f"sign right: {_share(hits, counted)}\n"
         f"always up: {_share(ups, counted)}\n"
-        f"correlation: {'undefined' if alike is None else f'{alike:+.3f}'}\n"
+        f"correlation: {'undefined' if coefficient is None else f'{coefficient:+.3f}'}\n"
         f"mean size, forecast / actual: {size}\n"
         f"n = {len(days.day)}"
     )
@@ -245,7 +246,7 @@ def _direction_text(days: _Days) -> str:
 def _draw_timeseries(days: _Days, title: str) -> Figure:
     figure = open_figure(days.day, title)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-    _draw_stems(upper, days, days.actual, label="actual", widest=400)
+    draw_stems(upper, days.day, days.actual, color=ACTUAL, label="actual")
     draw_line(upper, days.day, days.forecast, color=FORECAST, label="forecast")
     _draw_intervals(upper, days)
     style_axes(upper, "Actual return and forecast of each day on one scale", "", "return (%)")
@@ -258,7 +259,7 @@ def _draw_timeseries(days: _Days, title: str) -> Figure:
 
 
 def _draw_intervals(axes: Axes, days: _Days) -> None:
-    """Draw one step a day, from halfway to the day before to halfway to the day after."""
+    """Draw one step per day, between the middles to the days before and after."""
     day = days.day.astype("datetime64[h]")
     middle = day[:-1] + (day[1:] - day[:-1]) // 2
     edges = np.concatenate([[day[0] - HALF_DAY], middle, [day[-1] + HALF_DAY]])
@@ -275,12 +276,12 @@ def _draw_intervals(axes: Axes, days: _Days) -> None:
             zorder=0.4,  # below the grid, which has 0.5
             label=f"{interval.per_cent} % interval ({inside} of {counted} inside)",
         )
-        # The panel shall leave room below the lowest bound.
+        # Leave room below the lowest bound.
         steps.sticky_edges.y.clear()
 
 
 def _draw_running_hits(axes: Axes, days: _Days) -> None:
-    # Both start at zero on the eve of the first day, so that one day already shows a path.
+    # Both start at zero on the day before the first, so that a single day is a line, too.
     day = np.concatenate([[days.day[0] - ONE_DAY], days.day])
     counted = np.concatenate([[0], days.moved.cumsum()])
     lead = np.concatenate([[0], days.hit.cumsum()]) - counted / 2
@@ -297,7 +298,7 @@ def _draw_running_hits(axes: Axes, days: _Days) -> None:
 def _draw_residuals(days: _Days, title: str) -> Figure:
     figure = open_figure(days.day, title)
     (over_time, histogram), (correlogram, quantiles) = figure.subplots(2, 2)
-    _draw_stems(over_time, days, days.residual, label="residual", widest=200)
+    draw_stems(over_time, days.day, days.residual, color=ACTUAL, label="residual", total_width=200)
     style_axes(over_time, "Residuals (actual minus forecast) over time", "date", "residual (%)")
     date_axis(over_time, days.day)
     _draw_residual_histogram(histogram, days.residual)
@@ -313,7 +314,7 @@ def _draw_residual_histogram(axes: Axes, residual: Values) -> None:
     mean, spread = _mean(residual), _spread(residual)
     if spread > 0:
         grid = np.linspace(edges[0], edges[-1], 400)
-        # Times days and bin width: the days a normal law would put into each bin.
+        # Times days and bin width: the expected days in each bin.
         expected = len(residual) * (edges[1] - edges[0]) * norm.pdf(grid, mean, spread)
         axes.plot(grid, expected, color=WRONG, linewidth=1.8, label="normal")
     style_axes(
@@ -326,18 +327,18 @@ def _draw_residual_histogram(axes: Axes, residual: Values) -> None:
 
 
 def _draw_correlogram(axes: Axes, residual: Values) -> None:
-    found = _autocorrelation(residual)
+    coefficients = _autocorrelation(residual)
     reach = NORMAL_95 / np.sqrt(len(residual))
     band = "95 % band of white noise"
     axes.axhspan(-reach, reach, color=BAND, alpha=0.5, linewidth=0, label=band)
     axes.axhline(0, color=REFERENCE, linewidth=0.8)
-    if found.size:
-        lags = np.arange(1, len(found) + 1)
-        axes.vlines(lags, 0, found, color=ACTUAL, linewidth=2.5)
-        axes.plot(lags, found, "o", color=ACTUAL, markersize=5)
+    if coefficients.size:
+        lags = np.arange(1, len(coefficients) + 1)
+        axes.vlines(lags, 0, coefficients, color=ACTUAL, linewidth=2.5)
+        axes.plot(lags, coefficients, "o", color=ACTUAL, markersize=5)
     else:
         note(axes, "undefined: the residuals do not vary")
-    highest = min(1.3, max(1.5 * reach, 1.3 * np.abs(found).max(initial=0.0)))
+    highest = min(1.3, max(1.5 * reach, 1.3 * np.abs(coefficients).max(initial=0.0)))
     axes.set_ylim(-highest, highest)
     axes.set_xlim(0.2, MAX_LAG + 0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -378,7 +379,7 @@ def _draw_distribution(days: _Days, title: str) -> Figure:
 
 
 def _distribution_text(name: str, values: Values) -> str:
-    """Say mean, spread and signs of one series."""
+    """Return the note on mean, standard deviation and signs of one series."""
     up, down = int((values > 0).sum()), int((values < 0).sum())
     return (
         f"{name}: mean {_mean(values):+.3g} %, sd {_spread(values):.3g} %\n"
@@ -388,7 +389,7 @@ def _distribution_text(name: str, values: Values) -> str:
 
 
 def _mean(values: Values) -> float:
-    """Average within the range of the values, whatever the rounding of their sum."""
+    """Return the mean, clipped to the range of the values against rounding."""
     return float(np.clip(values.mean(), values.min(), values.max()))
 
 
@@ -415,25 +416,18 @@ def _autocorrelation(values: Values) -> Values:
 
 
 def _reach(values: Values) -> float:
-    """Return a limit for an axis around zero that leaves room beyond the largest value."""
+    """Return a limit for a symmetric axis, with room beyond the largest value."""
     return 1.08 * float(np.abs(values).max()) or 1.0
 
 
 def _bin_edges(values: Values) -> Values:
     """Return equal bins that cover the values and zero, one of them centred at zero.
 
-    An edge at zero would show forecasts of exactly zero as ups.
+    An edge at zero would put forecasts of exactly zero into a positive bin.
     """
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
     num_bins = int(np.clip(2 * np.sqrt(len(values)), 10, 60))
     width = (high - low) / num_bins or 1.0
-    # One bin more at either end: rounding must not push an extreme value out.
+    # One more bin at either end, in case rounding excludes an extreme value.
     first, last = np.round(low / width) - 1, np.round(high / width) + 1
     return width * (np.arange(first, last + 2) - 0.5)
-
-
-def _draw_stems(axes: Axes, days: _Days, values: Values, *, label: str, widest: float) -> None:
-    """Draw one stem a day, thinner the more there are; ``widest`` is their sum in points."""
-    width = float(np.clip(widest / len(days.day), 0.5, 4.0))
-    axes.vlines(days.day, 0, values, color=ACTUAL, linewidth=width, alpha=0.75, label=label)
-    axes.axhline(0, color=REFERENCE, linewidth=0.8)

@@ -1,7 +1,4 @@
-"""The style of all figures: colours, sizes, headings, axes, notes, legends, files.
-
-Nothing here knows what is drawn.
-"""
+"""The style of all figures: colours, sizes, headings, axes, notes, legends, files."""
 
 import io
 import textwrap
@@ -28,7 +25,7 @@ Dates = NDArray[np.datetime64]
 Corner = Literal["upper left", "upper right", "lower right"]
 Side = Literal["left", "right"]
 
-# Okabe and Ito (2008): told apart with every common form of colour blindness.
+# Okabe and Ito (2008): distinct with every common form of colour blindness.
 ACTUAL = "#595959"
 FORECAST = "#0072B2"
 RIGHT = "#009E73"
@@ -37,28 +34,28 @@ REFERENCE = "#000000"
 BAND = "#BDBDBD"
 
 TEXT_SIZE, TITLE_SIZE, SMALL_SIZE = 10.5, 12, 9
-"""In points: notes and labels; titles of panels; what there is much of."""
+"""In points: notes and labels; titles of panels; dense text."""
 ONE_DAY = np.timedelta64(1, "D")
 MANY_DAYS = 500
-"""Beyond these, marks of the usual size hide each other."""
+"""Marks are smaller for more days."""
 
 default_style = matplotlib.style.context("default")
-"""Decorator of what draws figures, lest a user's matplotlibrc changes them, or asks for LaTeX."""
+"""Decorator of functions that draw, to ignore the user's matplotlibrc."""
 
 _WIDTH_PX, _HEIGHT_PX, _DOTS_PER_INCH = 1200, 700, 100
 _TITLE_COLUMNS = 105
-# What an octree makes of white, which then is a shade darker than the page around it.
+# An octree palette turns white into this shade or a lighter one.
 _NEARLY_WHITE = 254
-# Few points need markers: a line through one point is invisible.
+# Up to so many days have markers, as a line through one point is invisible.
 _MARKED_DAYS = 60
 
 
 def open_figure(day: Dates, title: str) -> Figure:
-    """Open an empty figure with the heading that all share.
+    """Return an empty figure whose heading has the title and the test days.
 
     Args:
-        day: Days that are drawn, ascending, shape (N,); the heading counts them as test days.
-        title: Name of the run; any text.
+        day: Test days, ascending, shape (N,).
+        title: Name of the run.
     """
     first, last = day[0], day[-1]
     span = f"{len(day)} test days, {first} to {last}" if len(day) > 1 else f"1 test day, {first}"
@@ -66,7 +63,7 @@ def open_figure(day: Dates, title: str) -> Figure:
 
 
 def open_sheet(title: str, remark: str) -> Figure:
-    """Open an empty figure with a heading of two parts, both of them any text."""
+    """Return an empty figure with a heading of two parts."""
     figure = Figure(
         figsize=(_WIDTH_PX / _DOTS_PER_INCH, _HEIGHT_PX / _DOTS_PER_INCH),
         dpi=_DOTS_PER_INCH,
@@ -84,12 +81,12 @@ def open_sheet(title: str, remark: str) -> Figure:
 
 
 def fit_heading(text: str) -> str:
-    """Break a text into at most two lines of the figure's width, in characters the font has."""
+    """Return a text in at most two lines of the figure's width, see `printable`."""
     return textwrap.fill(printable(text), _TITLE_COLUMNS, max_lines=2, placeholder=" ...")
 
 
 def printable(text: str) -> str:
-    """Replace what the font cannot draw, which matplotlib would warn about."""
+    """Return a text with ``?`` for characters that the font lacks."""
     font = get_font(findfont(FontProperties()))
     return "".join(
         char if char.isspace() or font.get_char_index(ord(char)) else "?" for char in text
@@ -97,7 +94,7 @@ def printable(text: str) -> str:
 
 
 def shorten(text: str, num_columns: int) -> str:
-    """Cut the middle out of a long text: names made by a search differ at their ends."""
+    """Return a long text without its middle, as the names of trials differ at their ends."""
     text = printable(" ".join(text.split()))
     if len(text) <= num_columns:
         return text
@@ -106,19 +103,19 @@ def shorten(text: str, num_columns: int) -> str:
 
 
 def value_text(value: object) -> str:
-    """Write the value of a setting: a number with three digits, a list by its length."""
+    """Return the value of a setting as text: a number with three digits, a list by its length."""
     if isinstance(value, float):
         return f"{value:.3g}"
     return f"{len(value)} values" if isinstance(value, list | tuple) else str(value)
 
 
 def counted(number: int, noun: str) -> str:
-    """Write a number of things; the plural of the noun has an s."""
+    """Return a number with its noun, which gets a plural s."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def style_axes(axes: Axes, title: str, x_label: str, y_label: str) -> None:
-    """Give a panel its title, which is no mathematics, its labels, and a quiet frame and grid."""
+    """Set the title, labels, frame and grid of a panel."""
     axes.set_title(title, loc="left", fontsize=TITLE_SIZE, parse_math=False)
     axes.set_xlabel(x_label, fontsize=TEXT_SIZE)
     axes.set_ylabel(y_label, fontsize=TEXT_SIZE)
@@ -129,9 +126,9 @@ def style_axes(axes: Axes, title: str, x_label: str, y_label: str) -> None:
 
 
 def date_axis(axes: Axes, day: Dates) -> None:
-    """Let a panel reach from a little before the first day to a little after the last."""
+    """Set a date axis from a little before the first day to a little after the last."""
     first, last = day[0], day[-1]
-    # At least three days either side: the ticks of a shorter axis would be hours.
+    # At least three days on either side, as a shorter axis has ticks in hours.
     room = max(3 * ONE_DAY, (last - first) // 64)
     axes.set_xlim(first - room, last + room)
     # matplotlib.dates has no annotations.
@@ -141,7 +138,7 @@ def date_axis(axes: Axes, day: Dates) -> None:
 
 
 def number_axis(axes: Axes, *, log: bool) -> None:
-    """Write the numbers of a horizontal axis out, which may be logarithmic."""
+    """Set a horizontal axis, linear or logarithmic, with plain numbers."""
     if log:
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -157,7 +154,7 @@ def draw_line(
     label: str,
     style: Literal["-", "--", ":"] = "-",
 ) -> None:
-    """Draw values over days: thinner for many, with a marker a day for few."""
+    """Draw a line over days: thinner for many, with markers for few."""
     axes.plot(
         day,
         values,
@@ -170,10 +167,12 @@ def draw_line(
     )
 
 
-def draw_stems(axes: Axes, day: Dates, values: Values, *, color: str, label: str) -> None:
-    """Draw a stem a day from zero, thinner for many; a day without a value has none."""
+def draw_stems(
+    axes: Axes, day: Dates, values: Values, *, color: str, label: str, total_width: float = 450
+) -> None:
+    """Draw one stem per day; ``total_width`` of all stems is in points; NaN has none."""
     known = ~np.isnan(values)
-    width = float(np.clip(450 / len(day), 0.6, 4.0))
+    width = float(np.clip(total_width / len(day), 0.6, 4.0))
     axes.vlines(day[known], 0, values[known], color=color, linewidth=width, label=label)
     axes.axhline(0, color=REFERENCE, linewidth=0.6)
 
@@ -181,7 +180,7 @@ def draw_stems(axes: Axes, day: Dates, values: Values, *, color: str, label: str
 def write(
     axes: Axes, x: float, y: float, text: str, *, side: Side = "left", bold: bool = False
 ) -> Text:
-    """Write a line at a point of the data, small and outside of what the layout makes room for."""
+    """Write a small line at a point of the data; the layout makes no room for it."""
     written = axes.text(
         x,
         y,
@@ -197,14 +196,14 @@ def write(
 
 
 def draw_empty(axes: Axes, title: str, reason: str) -> None:
-    """Say in an empty panel why it is."""
+    """Write into an empty panel why it is empty."""
     style_axes(axes, title, "", "")
     axes.axis("off")
     note(axes, reason)
 
 
 def note(axes: Axes, text: str, *, corner: Corner = "upper left") -> None:
-    """Write lines into a box in a corner of a panel, above whatever is drawn there."""
+    """Write lines into a box in a corner of a panel, on top of the data."""
     vertical, side = corner.split()
     axes.text(
         0.015 if side == "left" else 0.985,
@@ -222,19 +221,19 @@ def note(axes: Axes, text: str, *, corner: Corner = "upper left") -> None:
 
 
 def legend_inside(axes: Axes, corner: Corner) -> None:
-    """Put the legend into a corner that is known to be empty."""
+    """Put the legend into an empty corner of the panel."""
     axes.legend(loc=corner, fontsize=TEXT_SIZE - 1, frameon=False)
 
 
 def legend_above(axes: Axes, *, num_columns: int = 3) -> None:
-    """Put the legend beside the title, where it hides no day."""
+    """Put the legend beside the title."""
     legend = axes.legend(ncols=num_columns, fontsize=TEXT_SIZE, frameon=False, borderaxespad=0.0)
     legend.set_loc("lower right")
     legend.set_bbox_to_anchor((1.0, 0.99), transform=axes.transAxes)
 
 
 def legend_below(figure: Figure, axes: Axes, *, num_columns: int) -> None:
-    """Put what a panel shows into one legend below all panels."""
+    """Put the legend of one panel below all panels."""
     handles, _ = axes.get_legend_handles_labels()
     figure.legend(
         handles=handles,
@@ -250,18 +249,18 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
 
     Args:
         figures: Figures by file name without its suffix.
-        folder: Where to write; made if it does not exist, in one that does.
+        folder: Created if missing; its parent must exist.
     """
     folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
         canvas = FigureCanvasAgg(figure)
         # Neither call is annotated by matplotlib.
         canvas.draw()  # type: ignore[no-untyped-call]
-        figure.set_layout_engine("none")  # what is drawn once stays where it is
+        figure.set_layout_engine("none")  # the layout must not change again
         drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
         pixels = Image.fromarray(drawn).convert("RGB")
-        # A palette makes a third of the file, and these few colours fit into it. An octree's is
-        # nearer to them than a median cut's, and made in a fifth of the time.
+        # A palette makes a third of the file. An octree is closer to the few colours than a median
+        # cut, and five times faster.
         picture = io.BytesIO()
         colors = pixels.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         white = [255 if value >= _NEARLY_WHITE else value for value in colors.getpalette() or ()]

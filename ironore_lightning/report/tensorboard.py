@@ -1,4 +1,4 @@
-"""TensorBoard: hyperparameters, test scores and figures beside the curves."""
+"""TensorBoard: hyperparameters, test scores and figures."""
 
 import json
 import struct
@@ -26,16 +26,16 @@ from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.evidence import GRADES
 from ironore_lightning.settings.experiment import Config
 
-USUAL_HOOK = threading.excepthook
+DEFAULT_HOOK = threading.excepthook
 
 ENDING = ".end"
-"""Of the name of the file that holds how a run ended."""
+"""Suffix of the event file with the results of a run."""
 
 LAYOUT = {"training": {"loss": ["Multiline", ["train/loss", "val/loss"]]}}
 
 
 def hyperparameters(config: Config) -> dict[str, bool | str | float]:
-    """Choose the settings that tell one run from another, flat, as the HParams tab wants them."""
+    """Return the settings for the HParams tab, by name."""
     return {
         "data": config.data.name,
         "features": ", ".join(feature.label for feature in config.features.names),
@@ -60,10 +60,10 @@ def hyperparameters(config: Config) -> dict[str, bool | str | float]:
 
 
 def open_session(logger: TensorBoardLogger, values: dict[str, bool | str | float]) -> None:
-    """Announce the hyperparameters of a run that starts, and the layout of its custom charts.
+    """Write the hyperparameters of a run that starts, and the layout of its custom charts.
 
-    Of the plugin's three records the experiment's is left out: the first one found in a folder
-    would fix the columns for every other run beside it.
+    The plugin's record of the experiment is left out: it would fix the columns for all runs in the
+    folder.
     """
     logger.hparams.update(values)  # lightning writes these to hparams.yaml
     _, start, _ = hparams(values, {})  # type: ignore[no-untyped-call]  # torch has no types here
@@ -72,25 +72,25 @@ def open_session(logger: TensorBoardLogger, values: dict[str, bool | str | float
 
 
 def silence_writer() -> None:
-    """Let the thread that writes events fail without a traceback.
+    """Suppress the traceback of the thread that writes events.
 
     Its error is raised again where the next event is written, or the last one flushed.
     """
-    threading.excepthook = _leave_to_the_caller
+    threading.excepthook = _ignore_os_error
 
 
-def _leave_to_the_caller(failed: threading.ExceptHookArgs) -> None:
+def _ignore_os_error(failed: threading.ExceptHookArgs) -> None:
     if not isinstance(failed.exc_value, OSError):
-        USUAL_HOOK(failed)
+        DEFAULT_HOOK(failed)
 
 
 @contextmanager
 def mark_failure_in_tensorboard(folder: str) -> Iterator[None]:
-    """Write that a run has failed, whatever ends it."""
+    """Write that a run has failed if it ends with an exception."""
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # the first error is the one to tell
+        with suppress(OSError):  # the first error matters
             rank_zero_only(close_session)(folder, None, (), step=0)
         raise
 
@@ -98,20 +98,18 @@ def mark_failure_in_tensorboard(folder: str) -> Iterator[None]:
 def close_session(
     folder: str, assessment: Assessment | None, plots: Iterable[Path], *, step: int
 ) -> None:
-    """Write what a run ended with; lightning has closed its own writer by then.
-
-    It takes the place of what an earlier try has ended with, for nothing may stand there twice.
+    """Write the results of a run, in place of those of an earlier attempt.
 
     Args:
-        folder: Where the run's events are.
-        assessment: Of the test segment; None says that the run failed.
+        folder: Of the run's events.
+        assessment: Of the test segment; None if the run failed.
         plots: PNG files to show.
         step: Epochs run.
 
     Raises:
-        OSError: If the folder has vanished, or something cannot be written.
+        OSError: If the folder is missing, or something cannot be written.
     """
-    Path(folder).stat()  # the writer would make it again
+    Path(folder).stat()  # the writer would create it
     for earlier in Path(folder).glob(f"*{ENDING}"):
         earlier.unlink()
     with SummaryWriter(folder, filename_suffix=ENDING) as writer:
@@ -127,25 +125,25 @@ def close_session(
         writer.file_writer.add_summary(
             Summary(value=[_session_end(succeeded=assessment is not None)])
         )
-        writer.flush()  # closing would not say that something could not be written
+        writer.flush()  # unlike closing, this raises if writing failed
 
 
 def _scalars(assessment: Assessment) -> dict[str, float]:
-    """Flatten what can be compared from run to run."""
-    found: dict[str, float | None] = dict(asdict(assessment.scores))
+    """Return the numbers of an assessment, by tag."""
+    scalars: dict[str, float | None] = dict(asdict(assessment.scores))
     for row in assessment.table[1:]:
-        found[f"baseline_rmse/{row.name}"] = row.scores.rmse
+        scalars[f"baseline_rmse/{row.name}"] = row.scores.rmse
     for name, outcome in assessment.tests.items():
-        found[f"p/{name}"] = outcome.p_value
+        scalars[f"p/{name}"] = outcome.p_value
     for interval in assessment.intervals:
-        found[f"coverage/{100 * interval.coverage_nominal:.0f}"] = interval.coverage
+        scalars[f"coverage/{100 * interval.coverage_nominal:.0f}"] = interval.coverage
     for name, losses in assessment.density.items():
-        found |= {f"{score}/{name}": loss for score, loss in losses.items()}
+        scalars |= {f"{score}/{name}": loss for score, loss in losses.items()}
     for traded in assessment.trading:
         late = " late" if traded.delay_days else ""
-        found[f"sharpe/{traded.name}{late} {traded.cost_bp:g} bp"] = traded.sharpe
-    found["grade"] = GRADES.index(assessment.evidence.earned)
-    return {name: value for name, value in found.items() if value is not None}
+        scalars[f"sharpe/{traded.name}{late} {traded.cost_bp:g} bp"] = traded.sharpe
+    scalars["grade"] = GRADES.index(assessment.evidence.earned)
+    return {name: value for name, value in scalars.items() if value is not None}
 
 
 def _image(path: Path) -> Summary.Value:

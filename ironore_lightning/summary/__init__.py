@@ -1,1 +1,1 @@
-"""What many runs are worth together: runs, trials, ranking, page and figures."""
+"""The summary of many runs: runs, trials, ranking, page and figures."""

@@ -19,16 +19,22 @@ from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED
 from ironore_lightning.summary.fold_figures import fold_figures
 from ironore_lightning.summary.page import Page, render_page
-from ironore_lightning.summary.ranking import Choice, Summary, scored, summarize, validation
-from ironore_lightning.summary.runs import CompleteRun, Run, varying
+from ironore_lightning.summary.ranking import (
+    Choice,
+    Summary,
+    scored_days,
+    summarize,
+    validation_objective,
+)
+from ironore_lightning.summary.runs import CompleteRun, Run, varying_keys
 from ironore_lightning.summary.sensitivity import advice
 from ironore_lightning.summary.trial_figures import Tuning, tuning_figures
 
 SHOWN_TRIALS = 5
-"""Trials whose forecasts are drawn beside the actual."""
+"""Most trials whose forecasts are drawn."""
 
 LISTED_TRIALS = 10
-"""Trials that are printed; the files hold all."""
+"""Most trials that are printed; the files have all."""
 
 CAPTIONS = {
     "best_model": "The trial that validation chose, and its settings",
@@ -43,7 +49,7 @@ CAPTIONS = {
 
 @default_style
 def write_summary(summary: Summary) -> None:
-    """Write tables, ledger, results, pictures and page into the folder that was summarised."""
+    """Write tables, ledger, results, figures and page into the folder of the runs."""
     folder = summary.folder
     write_csv(folder / "summary.csv", run_table(summary), index=False)
     write_csv(folder / "trial_ledger.csv", summary.ledger, index=False)
@@ -56,7 +62,7 @@ def write_summary(summary: Summary) -> None:
 
 
 def report(folder: Path) -> Summary:
-    """Summarise a folder, write the files and print the lines.
+    """Summarise a folder, write its files, print the summary and return it.
 
     Raises:
         ConfigError: If there is no run.
@@ -72,7 +78,7 @@ def report(folder: Path) -> Summary:
 
 
 def run_table(summary: Summary) -> pd.DataFrame:
-    """Lay out all runs, a row each: those of the best trial first, incomplete ones last."""
+    """Return one row per run: those of the best trial first, incomplete ones last."""
     trial_of = {run.folder: trial for trial in summary.trials for run in trial.runs}
     rank = {name: number for number, name in enumerate(summary.ranking["trial"], start=1)}
     rows = []
@@ -102,7 +108,7 @@ def run_table(summary: Summary) -> pd.DataFrame:
 
 
 def summary_lines(summary: Summary) -> list[str]:
-    """Say what was run, what was chosen and what it is worth; the last line is the verdict."""
+    """Return the printed lines: counts, ranking, chosen trial; the last line is the verdict."""
     lines = [summary.counts, *(f"note: {note}" for note in summary.notes)]
     if not summary.ranking.empty:
         ranking = summary.ranking.head(LISTED_TRIALS)
@@ -122,23 +128,29 @@ def summary_lines(summary: Summary) -> list[str]:
 
 
 def discount_lines(choice: Choice) -> list[tuple[str, str]]:
-    """Say what all the looking costs, a label and a value each."""
-    cost = choice.discount
-    lines = [("trials looked at", f"{cost.num_trials} ({cost.num_scored} with forecasts)")]
-    if cost.num_trials > 1:
+    """Return label and value of each correction for the number of trials."""
+    discount = choice.discount
+    lines = [("trials looked at", f"{discount.num_trials} ({discount.num_scored} with forecasts)")]
+    if discount.num_trials > 1:
         lines += [
-            ("chance that the best of so many coin tosses is right as often", _share(cost.luck)),
-            ("probability of backtest overfitting", _share(cost.overfitting)),
+            (
+                "chance that the best of so many coin tosses is right as often",
+                _share(discount.luck),
+            ),
+            ("probability of backtest overfitting", _share(discount.overfitting)),
         ]
     lines += [
-        ("p that the best of them beats zero by luck (SPA)", _number(cost.superior_ability_p, 3)),
+        (
+            "p that the best of them beats zero by luck (SPA)",
+            _number(discount.superior_ability_p, 3),
+        ),
         (
             "Sharpe ratio before costs, and that of the luckiest without skill",
-            f"{_number(cost.sharpe, 2)}, {_number(cost.expected_best_sharpe, 2)}",
+            f"{_number(discount.sharpe, 2)}, {_number(discount.expected_best_sharpe, 2)}",
         ),
         (
             "deflated Sharpe ratio, the chance of skill beyond that",
-            _number(cost.deflated_sharpe, 3),
+            _number(discount.deflated_sharpe, 3),
         ),
     ]
     if choice.seeds:
@@ -157,7 +169,7 @@ def discount_lines(choice: Choice) -> list[tuple[str, str]]:
 
 
 def _results(summary: Summary) -> dict[str, Any]:
-    """Gather what goes into summary.json."""
+    """Return the content of summary.json."""
     ranking = summary.ranking.astype(object).where(summary.ranking.notna(), None)
     return {
         "counts": summary.counts,
@@ -191,20 +203,20 @@ def _figures(summary: Summary, choice: Choice) -> dict[str, Figure]:
     tuning = _tuning(summary, choice)
     figures = {**tuning_figures(tuning), **fold_figures(tuning)}
     if tuning.num_folds > 1:
-        days = scored(choice.joined, choice.trial)
+        days = scored_days(choice.joined, choice.trial)
         figures |= equity_figures(days, choice.trial.config.evaluation, title=tuning.title)
     return figures
 
 
 def _tuning(summary: Summary, choice: Choice) -> Tuning:
-    """Lay out what the pictures are drawn from."""
+    """Return the data of the figures."""
     shown = list(summary.ranking["trial"].head(SHOWN_TRIALS))
     return Tuning(
         title=f"{choice.trial.config.name}: {single_line(summary.folder.resolve().name)}",
         monitor=summary.ranked_by,
         ranking=summary.ranking,
-        runs=_searched(summary),
-        parameters=varying(summary.runs),
+        runs=_varied_runs(summary),
+        parameters=varying_keys(summary.runs),
         series=summary.ledger[["date", "actual", *shown]],
         settings=_flat(choice.trial.config.model_dump(mode="json")),
         days=choice.joined.days,
@@ -214,15 +226,15 @@ def _tuning(summary: Summary, choice: Choice) -> Tuning:
     )
 
 
-def _searched(summary: Summary) -> pd.DataFrame:
-    """Lay out complete and pruned runs with the values of all that varies, as numbers if such."""
+def _varied_runs(summary: Summary) -> pd.DataFrame:
+    """Return complete and pruned runs with all settings that vary, as numbers where possible."""
     trial_of = {run.folder: trial.name for trial in summary.trials for run in trial.runs}
-    keys = varying(summary.runs)
+    keys = varying_keys(summary.runs)
     rows = [
         {
             "number": number,
             "state": run.status.state,
-            "objective": validation(run, summary.ranked_by),
+            "objective": validation_objective(run, summary.ranked_by),
             "trial": trial_of.get(run.folder, run.name),
             **{key: _value(run, key) for key in keys},
         }
@@ -233,7 +245,7 @@ def _searched(summary: Summary) -> pd.DataFrame:
 
 
 def _value(run: Run, key: str) -> object:
-    """Read what a run's command line set, or what its settings were where that said nothing."""
+    """Return the value of a key on the run's command line, or else in its settings."""
     text = run.overrides.get(key)
     if text is None:
         settings = run.config.model_dump(mode="json") if isinstance(run, CompleteRun) else {}
@@ -245,18 +257,18 @@ def _value(run: Run, key: str) -> object:
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """Name every setting by its dotted key."""
-    found: dict[str, object] = {}
+    """Return every setting by its dotted key."""
+    flat: dict[str, object] = {}
     for key, value in settings.items():
         name = f"{prefix}{key}"
-        found |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return found
+        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
 
 
 def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
     choice = summary.choice
     lines: tuple[str, ...] = (summary.sentence,)
-    chosen_table, discount, advised = pd.DataFrame(), [], []
+    chosen_table, discount, next_steps = pd.DataFrame(), [], []
     if choice is not None:
         lines = (
             f"{counted(len(summary.ranking), 'trial')} ranked by {summary.ranked_by} on "
@@ -264,9 +276,9 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
             choice.assessment.evidence.line,
             summary.sentence,
         )
-        chosen_table = _beside_baselines(choice.assessment.table)
+        chosen_table = _baseline_table(choice.assessment.table)
         discount = discount_lines(choice)
-        advised = advice(_searched(summary), [*varying(summary.runs)])
+        next_steps = advice(_varied_runs(summary), [*varying_keys(summary.runs)])
     hidden = ["test_rmse", "test_direction", "test_r2_zero"]
     return Page(
         title=single_line(summary.folder.resolve().name),
@@ -275,28 +287,28 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
         table=run_table(summary).drop(columns=hidden),
         chosen_table=chosen_table,
         discount=discount,
-        advice=advised,
+        advice=next_steps,
         figures=figures,
         captions={name: CAPTIONS[name] for name in figures},
         notes=[*summary.notes, *(choice.discount.notes if choice else ())],
     )
 
 
-def _beside_baselines(rows: Sequence[Row]) -> pd.DataFrame:
-    """Lay out the chosen trial and the baselines for people."""
+def _baseline_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return the scores of the chosen trial and the baselines."""
     scores = [row.scores for row in rows]
     return pd.DataFrame(
         {
             "forecaster": ["the chosen trial", *(row.name for row in rows[1:])],
-            "RMSE, %": [each.rmse for each in scores],
-            "MAE, %": [each.mae for each in scores],
-            "R2 (zero)": [each.r2_zero for each in scores],
-            "R2 (mean)": [each.r2_mean for each in scores],
-            "right": [f"{each.direction_hits}/{each.direction_days}" for each in scores],
-            "direction, %": [each.direction_accuracy for each in scores],
-            "95 % from": [each.direction_low for each in scores],
-            "to": [each.direction_high for each in scores],
-            "correlation": [each.correlation for each in scores],
+            "RMSE, %": [score.rmse for score in scores],
+            "MAE, %": [score.mae for score in scores],
+            "R2 (zero)": [score.r2_zero for score in scores],
+            "R2 (mean)": [score.r2_mean for score in scores],
+            "right": [f"{score.direction_hits}/{score.direction_days}" for score in scores],
+            "direction, %": [score.direction_accuracy for score in scores],
+            "95 % from": [score.direction_low for score in scores],
+            "to": [score.direction_high for score in scores],
+            "correlation": [score.correlation for score in scores],
             "Clark-West p": [row.clark_west_p for row in rows],
         }
     )

@@ -1,4 +1,4 @@
-"""The HTML page of a summary; it needs no other file."""
+"""The HTML page of a summary, which needs no other file."""
 
 import math
 import re
@@ -13,27 +13,27 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 STATES = ("complete", "pruned", "failed", "running")
-"""Values of a column named status that have a colour of their own beside the word."""
+"""Values of a column named status that have their own colour."""
 
-# Everything that would name the day, the machine or another site.
+# Without metadata, equal figures give equal text.
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """What stands on the page; all of it may be any text.
+    """Content of the page.
 
     Attributes:
         title: Name of the multirun.
-        verdict_lines: What was found, the verdict in plain words last.
-        counts: How many trials and runs there were, and what became of them.
-        table: A row a run; the cells of a column named status are coloured.
+        verdict_lines: Results; the verdict is last.
+        counts: Number of runs by status.
+        table: One row per run; the cells of a column named status are coloured.
         chosen_table: Scores of the chosen trial and the baselines; empty if nothing was chosen.
-        discount: What the search takes off the score: label and value.
+        discount: Corrections for the number of trials, label and value.
         advice: What a further search should try.
         figures: Figures by file name without suffix, in the order of the page.
-        captions: What is seen on them, by the same names; a name without one is its own caption.
-        notes: How to read all this.
+        captions: Of the figures, by the same names; a name without one is its own caption.
+        notes: What limits the results.
     """
 
     title: str
@@ -50,7 +50,7 @@ class Page:
 
 @dataclass(frozen=True)
 class _Cell:
-    """One cell of a table: its text and the classes that its looks follow from."""
+    """One cell of a table: its text and its CSS classes."""
 
     text: str
     classes: str
@@ -76,9 +76,9 @@ def render_page(page: Page) -> str:
     """Return the page as one HTML document; equal pages give equal text.
 
     Args:
-        page: What stands on it. A figure that was written before keeps its layout.
+        page: Its content. A figure that was written before keeps its layout.
     """
-    room = Environment(
+    environment = Environment(
         loader=PackageLoader("ironore_lightning", "summary"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -87,10 +87,10 @@ def render_page(page: Page) -> str:
     )
     captions = {name: page.captions.get(name, name.replace("_", " ")) for name in page.figures}
     pictures = [
-        _Picture(captions[name], _inline(figure, captions[name], prefix=f"f{place}-"))
-        for place, (name, figure) in enumerate(page.figures.items(), start=1)
+        _Picture(captions[name], _inline(figure, captions[name], prefix=f"f{number}-"))
+        for number, (name, figure) in enumerate(page.figures.items(), start=1)
     ]
-    return room.get_template("page.html.j2").render(
+    return environment.get_template("page.html.j2").render(
         page=page,
         pictures=pictures,
         chosen_table=_as_table(page.chosen_table),
@@ -99,32 +99,32 @@ def render_page(page: Page) -> str:
 
 
 def _inline(figure: Figure, caption: str, *, prefix: str) -> Markup:
-    """Draw a figure as the SVG element of a page, with names that no other figure has."""
+    """Return a figure as an SVG element, with ids that start with `prefix`."""
     buffer = StringIO()
     with mpl.rc_context({"svg.hashsalt": prefix, "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", text)
-    # The size follows from the page, the proportions from the viewBox.
+    # The page sets the size, the viewBox the proportions.
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
-    # The name is read aloud in place of the picture.
+    # Screen readers read the label.
     text = text.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1)
     # Drawn by matplotlib, which escapes the texts of a figure; the caption is escaped above.
     return Markup(text)  # noqa: S704
 
 
 def _as_table(frame: pd.DataFrame) -> _Table:
-    """Lay a frame out; an index with a name is its first column."""
+    """Return a frame as a table; an index with a name is its first column."""
     frame = frame.reset_index() if frame.index.name else frame
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
     sides = ["number" if is_number else "text" for is_number in numeric]
     header = [_Cell(str(name), side) for name, side in zip(frame.columns, sides, strict=True)]
-    looks = list(zip(header, sides, strict=True))
+    columns = list(zip(header, sides, strict=True))
     rows = [
         [
             _Cell(_text(value), _state(value) if head.text.lower() == "status" else side)
-            for value, (head, side) in zip(row, looks, strict=True)
+            for value, (head, side) in zip(row, columns, strict=True)
         ]
         for row in frame.itertuples(index=False, name=None)
     ]
@@ -132,7 +132,7 @@ def _as_table(frame: pd.DataFrame) -> _Table:
 
 
 def _text(value: object) -> str:
-    """Write a cell: a missing number as a dash, others with five digits."""
+    """Return the text of a cell: a missing value as a dash, a number with five digits."""
     if isinstance(value, float):
         return "–" if math.isnan(value) else f"{value:.5g}"
     return "–" if value is None or value is pd.NA or value is pd.NaT else str(value)

@@ -1,4 +1,4 @@
-"""Rank trials by validation, assess the best on its test days, discount for the search."""
+"""Rank trials by validation, and assess the best on its test days, corrected for the search."""
 
 import math
 from collections import Counter
@@ -17,25 +17,25 @@ from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.evaluation.selection import Discount, discount_for_search
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, PRUNED
 from ironore_lightning.summary.runs import CompleteRun, Run, read_runs
-from ironore_lightning.summary.trials import LEDGER_KEYS, Joined, Trial, gather_trials, join
+from ironore_lightning.summary.trials import LEDGER_KEYS, Joined, Trial, gather_trials, join_runs
 
-MOST_NAMED = 12
-"""Folds that are named where many are missing."""
+MAX_NAMED_FOLDS = 12
+"""Most missing folds that are named."""
 
 BY_ERROR = "validation RMSE"
-"""What ranks trials whose objectives are different losses."""
+"""Ranks trials whose objectives are different losses."""
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """The trial that validation chose, and what its test days say.
+    """The trial chosen by validation, and its test results.
 
     Attributes:
-        trial: Its name.
+        trial: Its runs.
         joined: Its forecasts.
-        assessment: Of its test days, discounted for all that was tried.
-        discount: That discount.
-        seeds: Test scores by seed, where there are several.
+        assessment: Of its test days, corrected for all trials.
+        discount: That correction.
+        seeds: Test scores by seed, if there are several.
         years: Skill by calendar year.
     """
 
@@ -49,21 +49,22 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """What a folder of runs holds.
+    """Results of all runs in a folder.
 
     Attributes:
         folder: The folder.
-        runs: All of them, in the order in which they were started.
-        trials: What the complete ones make.
-        ranking: A row a trial, best validation first: `trial`, `validation`, `spread` (over seeds,
-            NaN with one), `num_runs`, `num_seeds`, `num_folds`, `seconds`, `num_parameters`. Of a
-            walk-forward the first fold validates: later ones validate on test days of earlier ones.
-        ranked_by: What `validation` is.
-        ledger: A row a test day: `date`, `actual`, `is_roll`, and the forecast of each ranked
+        runs: All runs, in the order of their start.
+        trials: Of the complete runs.
+        ranking: One row per trial, best validation first: `trial`, `validation`, `spread` (over
+            seeds, NaN with one), `num_runs`, `num_seeds`, `num_folds`, `seconds`,
+            `num_parameters`. A walk-forward is ranked by its first fold: later ones validate on
+            earlier test days.
+        ranked_by: Name of the quantity in `validation`.
+        ledger: One row per test day: `date`, `actual`, `is_roll`, and the forecast of each ranked
             trial.
-        choice: None where none can be made.
-        notes: What a reader must know besides.
-        sentence: What it is all worth.
+        choice: None if trials cannot be compared.
+        notes: Missing runs, and differences between runs.
+        sentence: The verdict.
     """
 
     folder: Path
@@ -78,7 +79,7 @@ class Summary:
 
     @property
     def counts(self) -> str:
-        """How many runs there are in each state, in words."""
+        """Number of runs in each state, in words."""
         states = Counter(run.status.state for run in self.runs)
         parts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
         return f"{len(self.runs)} runs: {parts}"
@@ -91,7 +92,7 @@ class Summary:
 
 
 def summarize(folder: Path) -> Summary:
-    """Read the runs below a folder and say what they are worth together.
+    """Return the summary of the runs below a folder.
 
     Raises:
         ConfigError: If there is no run.
@@ -105,9 +106,9 @@ def summarize(folder: Path) -> Summary:
     notes = _notes(runs, trials, whole)
     choice, ledger = None, pd.DataFrame(columns=[*LEDGER_KEYS])
     try:
-        joined = {name: join(whole[name].runs) for name in ranking["trial"]}
+        joined = {name: join_runs(whole[name].runs) for name in ranking["trial"]}
         ledger = _ledger(whole, joined)
-        # What cannot be read now may have been seen before.
+        # Pruned and unreadable runs are trials, too.
         unranked = [run.status.state == PRUNED or not run.is_readable for run in runs]
         num_trials = len(trials) + sum(unranked)
         choice = _choose(whole, joined, ledger, num_trials=num_trials)
@@ -127,10 +128,10 @@ def _choose(
     *,
     num_trials: int,
 ) -> Choice:
-    """Open the test days of the first trial, and discount them for all the others."""
-    name, own = next(iter(joined.items()))
+    """Return the test results of the first trial, corrected for all the others."""
+    name, chosen = next(iter(joined.items()))
     trial, settings = trials[name], trials[name].config.evaluation
-    days = scored(own, trial)
+    days = scored_days(chosen, trial)
     discount = discount_for_search(
         days,
         {other: ledger[other].to_numpy(np.float64) for other in joined},
@@ -141,28 +142,28 @@ def _choose(
     )
     assessment = assess(
         days,
-        own.baselines,
-        own.density,
+        chosen.baselines,
+        chosen.density,
         settings,
         label=direction_label(evaluate(days), trial.config.thresholds),
         discount=discount,
     )
     seeds = trial.seeds if len(trial.seeds) > 1 else ()
-    by_seed = {seed: evaluate(scored(join(trial.of_seed(seed)), trial)) for seed in seeds}
-    return Choice(trial, own, assessment, discount, by_seed, skill_years(own.days))
+    by_seed = {seed: evaluate(scored_days(join_runs(trial.of_seed(seed)), trial)) for seed in seeds}
+    return Choice(trial, chosen, assessment, discount, by_seed, skill_years(chosen.days))
 
 
-def scored(joined: Joined, trial: Trial) -> ScoredDays:
-    """Return the joined test days as the trial's target means them."""
+def scored_days(joined: Joined, trial: Trial) -> ScoredDays:
+    """Return the joined test days with the trial's kind of target and horizon."""
     return ScoredDays(joined.days, trial.config.target.kind, trial.config.target.horizon)
 
 
 def _ranked_by(trials: Sequence[Trial]) -> str:
-    """Name what trials are ranked by: the objective, if it is the same quantity for all."""
+    """Return what ranks trials: the objective, if it is the same quantity for all."""
     objectives = {
         (
             trial.config.monitor,
-            # The loss is the network's own; the other monitors are errors in per cent.
+            # Losses depend on the network; the other monitors are errors in per cent.
             (trial.config.model.head, trial.config.training.loss)
             if trial.config.monitor == "val/loss"
             else None,
@@ -173,11 +174,11 @@ def _ranked_by(trials: Sequence[Trial]) -> str:
 
 
 def _rank(trials: Mapping[str, Trial], ranked_by: str) -> pd.DataFrame:
-    """Order trials by validation of their first fold, smallest first."""
+    """Return the trials by validation of their first fold, smallest first."""
     rows = []
     for name, trial in trials.items():
         first = [run for run in trial.runs if run.fold == trial.folds[0]]
-        by_seed = [validation(run, ranked_by) for run in first]
+        by_seed = [validation_objective(run, ranked_by) for run in first]
         rows.append(
             {
                 "trial": name,
@@ -195,8 +196,8 @@ def _rank(trials: Mapping[str, Trial], ranked_by: str) -> pd.DataFrame:
     return frame.sort_values("validation", kind="stable", ignore_index=True)
 
 
-def validation(run: Run, ranked_by: str) -> float:
-    """Return what ranks a run; NaN of one that was stopped before that was known."""
+def validation_objective(run: Run, ranked_by: str) -> float:
+    """Return the quantity that ranks a run; NaN if it is unknown."""
     if ranked_by != BY_ERROR:
         return math.nan if run.status.objective is None else run.status.objective
     if not isinstance(run, CompleteRun):
@@ -207,11 +208,10 @@ def validation(run: Run, ranked_by: str) -> float:
 
 
 def _ledger(trials: Mapping[str, Trial], joined: Mapping[str, Joined]) -> pd.DataFrame:
-    """Put the test forecasts of all trials side by side.
+    """Return the test forecasts of all trials by day.
 
     Raises:
-        ConfigError: If there is none, if two do not forecast the same thing, or if they are not
-            validated and tested on the same days.
+        ConfigError: If there is no trial, or if targets, days or outcomes differ.
     """
     targets = {trials[name].config.target.model_dump_json() for name in joined}
     if len(targets) > 1:
@@ -219,8 +219,8 @@ def _ledger(trials: Mapping[str, Trial], joined: Mapping[str, Joined]) -> pd.Dat
     if not joined:
         raise ConfigError("no trial has all the folds that there are")
     first_name, first = next(iter(joined.items()))
-    for name, own in joined.items():
-        for rows, others in ((first.days, own.days), (first.validation, own.validation)):
+    for name, other in joined.items():
+        for rows, others in ((first.days, other.days), (first.validation, other.validation)):
             if list(rows["date"]) != list(others["date"]):
                 raise ConfigError(
                     f"{first_name} and {name} are not validated and tested on the same days; set "
@@ -230,14 +230,14 @@ def _ledger(trials: Mapping[str, Trial], joined: Mapping[str, Joined]) -> pd.Dat
                 raise ConfigError(
                     "the runs differ in what happened on the same days, so in their data"
                 )
-    forecasts = pd.DataFrame({name: own.days["forecast"] for name, own in joined.items()})
+    forecasts = pd.DataFrame({name: trial.days["forecast"] for name, trial in joined.items()})
     return pd.concat([first.days[[*LEDGER_KEYS]], forecasts], axis=1)
 
 
 def _notes(
     runs: Sequence[Run], trials: Sequence[Trial], whole: Mapping[str, Trial]
 ) -> tuple[str, ...]:
-    """Say what is missing, and what makes the runs unlike each other."""
+    """Return notes on missing runs and on differences between runs."""
     notes = []
     if unfinished := _unfinished(runs):
         notes.append(unfinished)
@@ -263,17 +263,17 @@ def _notes(
 
 
 def _unfinished(runs: Sequence[Run]) -> str:
-    """Say how many runs are not complete, and how many of them cannot be read."""
+    """Return a note on runs that are not complete; empty if all are."""
     number = sum(run.status.state not in {COMPLETE, PRUNED} for run in runs)
     if not number:
         return ""
     unreadable = sum(not run.is_readable for run in runs)
-    said = f"; {unreadable} cannot be read, and count as trials looked at" if unreadable else ""
-    return f"{number} of {len(runs)} runs are not complete; they are not in these figures{said}"
+    note = f"; {unreadable} cannot be read, and count as trials looked at" if unreadable else ""
+    return f"{number} of {len(runs)} runs are not complete; they are not in these figures{note}"
 
 
 def _missing_folds(folds: Sequence[int]) -> str:
-    """Name the folds that lie between those there are."""
+    """Return the missing folds between the first and the last one, as text."""
     missing = sorted({*range(folds[0], folds[-1])} - {*folds}) if folds else []
-    more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
-    return ", ".join(map(str, missing[:MOST_NAMED])) + more
+    more = f" and {len(missing) - MAX_NAMED_FOLDS} more" if len(missing) > MAX_NAMED_FOLDS else ""
+    return ", ".join(map(str, missing[:MAX_NAMED_FOLDS])) + more

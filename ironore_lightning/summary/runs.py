@@ -1,4 +1,4 @@
-"""Read all runs below a folder, whatever their state."""
+"""Read all runs below a folder, in any state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from ironore_lightning.settings.experiment import Config
 from ironore_lightning.settings.samples import WalkForwardSplit
 
 RUN_KEYS = ("seed", "split.fold")
-"""What tells the runs of one trial apart."""
+"""Settings in which the runs of one trial differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +23,11 @@ class Run:
     """One run folder.
 
     Attributes:
-        folder: Where it is.
-        name: Its path below the folder that is summarised.
-        status: How far it is.
-        overrides: What its command line set, by key; empty where that was not kept.
-        is_readable: Whether its files are those of a run.
+        folder: Of the run.
+        name: Path below the summarised folder.
+        status: State of the run.
+        overrides: Settings of its command line, by key; empty if unknown.
+        is_readable: Whether its files can be read.
     """
 
     folder: Path
@@ -38,7 +38,7 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """Time that processes worked on it."""
+        """Working time, seconds; None if unknown."""
         return self.status.seconds
 
 
@@ -47,8 +47,8 @@ class CompleteRun(Run):
     """A run with all its results.
 
     Attributes:
-        record: Its settings, scores, and what it was made of.
-        forecasts: Of the model and of the baselines.
+        record: Settings, scores and inputs.
+        forecasts: Of the model and the baselines.
     """
 
     record: RunRecord
@@ -66,29 +66,29 @@ class CompleteRun(Run):
 
     @property
     def fold(self) -> int:
-        """Fold of a walk-forward; 0 for the one segment of any other split."""
+        """Fold of a walk-forward; 0 for any other split."""
         split = self.config.split
         return split.fold if isinstance(split, WalkForwardSplit) else 0
 
     @property
     def seconds(self) -> float:
-        """Time that processes worked on it; of the fit alone where that was not kept."""
+        """Working time, seconds; of the fit alone if the total is unknown."""
         kept = self.status.seconds
         return self.record.seconds if kept is None else kept
 
 
 def read_runs(folder: Path) -> list[Run]:
-    """Read every run below a folder, in the order in which they were started.
+    """Return every run below a folder, in the order of their start.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If there is no run.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: there is no such folder")
-    found = run_folders(folder)
-    if not found:
+    run_paths = run_folders(folder)
+    if not run_paths:
         raise ConfigError(f"{folder}: there is no run below this folder")
-    runs = [_read_run(path, folder) for path in found]
+    runs = [_read_run(path, folder) for path in run_paths]
     return sorted(runs, key=lambda run: (run.status.started or "", run.name))
 
 
@@ -97,7 +97,7 @@ def run_folders(folder: Path) -> set[Path]:
     return {path.parent for name in (STATUS_FILE, RESULTS_FILE) for path in folder.rglob(name)}
 
 
-def varying(runs: Sequence[Run]) -> tuple[str, ...]:
+def varying_keys(runs: Sequence[Run]) -> tuple[str, ...]:
     """Return the keys that the runs' command lines set to different values, sorted."""
     keys = sorted({key for run in runs for key in run.overrides})
     return tuple(key for key in keys if len({run.overrides.get(key) for run in runs}) > 1)
@@ -122,7 +122,7 @@ def _read_run(folder: Path, top: Path) -> Run:
 def _read_complete(run: Run) -> CompleteRun:
     record = RunRecord.read(run.folder)
     status = run.status
-    if status.state != COMPLETE:  # of a version that kept no status
+    if status.state != COMPLETE:  # an old version wrote no status
         status = Status(COMPLETE, objective=record.best_score)
     forecasts = read_forecasts(run.folder, record.settings.target.kind)
     return CompleteRun(run.folder, run.name, status, run.overrides, record, forecasts)

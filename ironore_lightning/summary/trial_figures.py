@@ -45,42 +45,42 @@ from ironore_lightning.summary.sensitivity import (
     SEED,
     as_numbers,
     best_so_far,
-    choices,
-    comparable,
-    completed,
+    comparable_runs,
+    complete_runs,
     importance,
     is_wide,
+    searched_settings,
     short_names,
 )
 
 MOST_RANKED = 25
-"""Trials in the figure of the ranking."""
+"""Most trials in the figure of the ranking."""
 _MOST_SHARES, _MOST_SLICES, _MOST_AXES = 8, 4, 5
-# So many values of a setting have a tick each, as numbers also a place each.
+# Up to so many values of a setting are drawn as equidistant ticks.
 _FEW_VALUES = 6
 _LONGEST_LABEL = 58
 _READ_FIRST = ("model", "training", "window", "features", "scaling", "target", "split", "seed")
 _SETTINGS_ROWS = 17
-# Ticks of more letters, all together, do not stand side by side below a panel.
-_MOST_LETTERS = 24
+# Tick labels with more letters in total are rotated.
+_MAX_TICK_LETTERS = 24
 _WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
 _BLUE_TO_GREY = LinearSegmentedColormap.from_list("trials", [FORECAST, "#DDDDDD"])
 
 
 @dataclass(frozen=True, eq=False)
 class Tuning:
-    """What a search has tried, and the trial that was chosen by validation.
+    """The trials of a search, and the one chosen by validation.
 
-    Runs that differ only in seed and fold form one trial. It is judged by the mean of its runs'
-    objective; its forecast is the mean over seeds, the folds joined to one series.
+    Runs that differ only in seed and fold form one trial. It is ranked by the mean objective of its
+    runs; its forecast is the mean over seeds, with the folds in sequence.
 
     Attributes:
-        title: Name of the multirun, any text.
-        monitor: The objective, which is better if lower.
-        ranking: A row a trial, the best by validation first: `trial`, `validation`, `spread`
+        title: Name of the multirun.
+        monitor: The objective; lower is better.
+        ranking: One row per trial, the best by validation first: `trial`, `validation`, `spread`
             (standard deviation over seeds; NaN with one), `num_runs`, `num_seeds`, `num_folds`,
             `seconds` (of all fits) and `num_parameters`.
-        runs: A row a run in the order of their start: `number`, `state` (complete or pruned),
+        runs: One row per run in the order of their start: `number`, `state` (complete or pruned),
             `objective` (may be NaN), `trial`, and a column for each of `parameters`.
         parameters: Dotted names of the settings that vary over the runs.
         series: `date`, `actual`, then the forecasts of up to five trials, best first, per cent.
@@ -89,7 +89,7 @@ class Tuning:
             `lower_90`, `upper_90` (per cent), `is_roll`, `segment` (test) and `fold`.
         assessment: Of `days`.
         num_folds: Folds that were joined.
-        horizon: Days that a forecast reaches.
+        horizon: Days ahead that a forecast reaches.
     """
 
     title: str
@@ -106,7 +106,7 @@ class Tuning:
 
 
 def tuning_figures(tuning: Tuning) -> dict[str, Figure]:
-    """Draw the four figures of a search.
+    """Return the four figures of a search.
 
     Returns:
         Figures by file name without suffix.
@@ -125,7 +125,7 @@ def tuning_figures(tuning: Tuning) -> dict[str, Figure]:
 
 
 def _open(tuning: Tuning) -> Figure:
-    """Open a figure whose heading says how much was tried."""
+    """Return an empty figure whose heading counts trials and runs."""
     pruned = int((tuning.runs["state"] == "pruned").sum())
     stopped = f" ({pruned} of them pruned)" if pruned else ""
     return open_sheet(
@@ -136,14 +136,14 @@ def _open(tuning: Tuning) -> Figure:
 
 
 def _spread_text(row: pd.Series) -> str:
-    """Write a trial's validation objective and its spread over seeds, if it has one."""
+    """Return a trial's validation objective and its spread over seeds, if any."""
     spread = "" if np.isnan(row["spread"]) else f" ± {row['spread']:.2g}"
     return f"{row['validation']:.5g}{spread}"
 
 
 def _labels(tuning: Tuning, trials: pd.Series) -> tuple[list[str], str]:
-    """Name trials in one line each, by their settings if a name is long, and say what they are."""
-    names, searched = [str(name) for name in trials], choices(tuning.parameters)
+    """Return one label per trial, by its settings if names are long, and a remark on that."""
+    names, searched = [str(name) for name in trials], searched_settings(tuning.parameters)
     if not searched or max(map(len, names)) <= _LONGEST_LABEL:
         return [shorten(name, _LONGEST_LABEL) for name in names], ""
     settings = tuning.runs.groupby("trial")[searched].first()
@@ -167,17 +167,19 @@ def _draw_best(tuning: Tuning) -> Figure:
         write(sheet, 0, height, line, bold=height == 0)
     others = f" ({len(tuning.settings)} in all are in its folder)"
     write(sheet, 0, 15, f"Settings of the chosen trial, * searched{others}", bold=True)
-    for place, (name, value) in enumerate(_in_reading_order(tuning)):
-        column, row = divmod(place, _SETTINGS_ROWS)
+    for position, (name, value) in enumerate(_shown_settings(tuning)):
+        column, row = divmod(position, _SETTINGS_ROWS)
         write(sheet, 0.54 * column, 16.5 + row, shorten(name, 27))
         write(sheet, 0.54 * column + 0.32, 16.5 + row, shorten(value_text(value), 14))
     return figure
 
 
-def _in_reading_order(tuning: Tuning) -> list[tuple[str, object]]:
-    """Choose the settings to write: searched ones, then those of the model, then of the rest."""
+def _shown_settings(tuning: Tuning) -> list[tuple[str, object]]:
+    """Return the settings to show: searched ones, then those of the model, then others."""
     chosen = tuning.runs[tuning.runs["trial"] == tuning.ranking["trial"].iloc[0]]
-    searched = [(f"* {name}", chosen[name].iloc[0]) for name in choices(tuning.parameters)]
+    searched = [
+        (f"* {name}", chosen[name].iloc[0]) for name in searched_settings(tuning.parameters)
+    ]
     others = [
         (name, value)
         for group in _READ_FIRST
@@ -188,7 +190,7 @@ def _in_reading_order(tuning: Tuning) -> list[tuple[str, object]]:
 
 
 def _verdict_of(tuning: Tuning) -> list[str]:
-    """Say in lines how the chosen trial did on validation, and what its test days are worth."""
+    """Return lines on the chosen trial's validation, and on its test results."""
     best, median = tuning.ranking.iloc[0], tuning.ranking["validation"].median()
     evidence = tuning.assessment.evidence
     paragraphs = (
@@ -205,10 +207,10 @@ def _verdict_of(tuning: Tuning) -> list[str]:
 
 
 def _draw_signs(axes: Axes, days: pd.DataFrame) -> None:
-    """Draw forecast against actual, each on a scale of its own, by whether the sign was right."""
+    """Draw forecast against actual, each on its own scale, by whether the sign was right."""
     actual, forecast = (days[name].to_numpy(np.float64) for name in ("actual", "forecast"))
-    right = hits(forecast, actual)
-    kinds = (("right", right, RIGHT, "o"), ("wrong", (actual != 0) & ~right, WRONG, "x"))
+    is_hit = hits(forecast, actual)
+    kinds = (("right", is_hit, RIGHT, "o"), ("wrong", (actual != 0) & ~is_hit, WRONG, "x"))
     for word, mask, color, mark in kinds:
         label = f"sign {word} ({mask.sum()})"
         axes.plot(actual[mask], forecast[mask], mark, color=color, alpha=0.75, label=label, ms=4.5)
@@ -225,16 +227,18 @@ def _draw_rankings(tuning: Tuning) -> Figure:
     figure = _open(tuning)
     axes = figure.subplots()
     shown = tuning.ranking.head(MOST_RANKED)
-    place = np.arange(len(shown))
+    position = np.arange(len(shown))
     values, spread = np.nan_to_num(shown[["validation", "spread"]].to_numpy(np.float64)).T
-    _draw_luck(axes, tuning.ranking)
-    axes.errorbar(values, place, xerr=spread, fmt="none", ecolor=ACTUAL, elinewidth=1.2, capsize=3)
+    _draw_seed_spread(axes, tuning.ranking)
+    axes.errorbar(
+        values, position, xerr=spread, fmt="none", ecolor=ACTUAL, elinewidth=1.2, capsize=3
+    )
     if len(shown) > 1:
-        axes.plot(values[1:], place[1:], "o", color=ACTUAL, markersize=6, label="other trials")
-    axes.plot(values[:1], place[:1], "D", color=FORECAST, markersize=8, label="chosen trial")
+        axes.plot(values[1:], position[1:], "o", color=ACTUAL, markersize=6, label="other trials")
+    axes.plot(values[:1], position[:1], "D", color=FORECAST, markersize=8, label="chosen trial")
     labels, naming = _labels(tuning, shown["trial"])
     ranked = [f"{label}   {rank}" for rank, label in enumerate(labels, start=1)]
-    axes.set_yticks(place, ranked, parse_math=False)
+    axes.set_yticks(position, ranked, parse_math=False)
     for height, (_, row) in enumerate(shown.iterrows()):
         beside = write(axes, 1.01, height, _spread_text(row))
         beside.set(transform=axes.get_yaxis_transform(), in_layout=True)
@@ -250,14 +254,14 @@ def _draw_rankings(tuning: Tuning) -> Figure:
 
 
 def _shown_text(tuning: Tuning, shown: pd.DataFrame) -> str:
-    """Say how many of the trials are shown."""
+    """Return the title of the ranking, with the number of trials."""
     total, part = len(tuning.ranking), len(shown)
     among = f"The best {part} of {total} trials" if total > part else counted(part, "trial")
     return f"{among} by validation, best first"
 
 
-def _draw_luck(axes: Axes, ranking: pd.DataFrame) -> None:
-    """Shade how far a trial may be behind the best by the luck of its seeds."""
+def _draw_seed_spread(axes: Axes, ranking: pd.DataFrame) -> None:
+    """Shade the trials within one spread over seeds of the best."""
     typical = float(ranking["spread"].median())
     if np.isnan(typical):
         return
@@ -271,21 +275,21 @@ def _draw_recommendation(tuning: Tuning) -> Figure:
     figure = _open(tuning)
     upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=[1, 0.9]))
     bars, history, lines = upper.subplots(1, 3, width_ratios=[3, 4, 5])
-    runs = completed(tuning.runs, tuning.parameters)
-    points = comparable(tuning.runs, tuning.parameters)
+    runs = complete_runs(tuning.runs, tuning.parameters)
+    points = comparable_runs(tuning.runs, tuning.parameters)
     shares = importance(tuning.runs, tuning.parameters)
     names = list(shares["parameter"]) or [name for name in tuning.parameters if name != FOLD]
     chosen, limit = str(tuning.ranking["trial"].iloc[0]), _limit(runs["objective"])
     _draw_shares(bars, shares.head(_MOST_SHARES))
     _draw_history(history, tuning, runs, limit=limit)
     legend_below(figure, history, num_columns=6)
-    _draw_parallel(lines, points, choices(names)[:_MOST_AXES], limit=limit)
+    _draw_parallel(lines, points, searched_settings(names)[:_MOST_AXES], limit=limit)
     _draw_slices(lower, points, names[:_MOST_SLICES], chosen, limit=limit)
     return figure
 
 
 def _limit(objective: pd.Series) -> float:
-    """Return the highest objective that is drawn in its place: runs that diverged hide others."""
+    """Return the highest objective that is drawn; runs that diverged would hide others."""
     low, high = objective.min(), objective.quantile(0.75)
     limit = high + 3 * (high - low)
     return float(min(limit, objective.max()) if low < high else objective.max())
@@ -296,19 +300,19 @@ def _draw_shares(axes: Axes, shares: pd.DataFrame) -> None:
     if shares.empty:
         draw_empty(axes, title, "too few runs, or no difference")
         return
-    place = np.arange(len(shares))
+    position = np.arange(len(shares))
     colors = [WRONG if name == SEED else FORECAST for name in shares["parameter"]]
     widths, errors = 100 * shares["share"], 100 * shares["spread"]
-    axes.barh(place, widths, color=colors, xerr=errors, ecolor=ACTUAL)
-    for luck in widths[shares["parameter"] == SEED]:
-        axes.axvline(luck, color=WRONG, linestyle="--", linewidth=1.2)
+    axes.barh(position, widths, color=colors, xerr=errors, ecolor=ACTUAL)
+    for seed_share in widths[shares["parameter"] == SEED]:
+        axes.axvline(seed_share, color=WRONG, linestyle="--", linewidth=1.2)
     style_axes(axes, title, "share of its variation (%)", "")
-    axes.set_yticks(place, _short(list(shares["parameter"])), parse_math=False)
+    axes.set_yticks(position, _short(list(shares["parameter"])), parse_math=False)
     axes.set(ylim=(max(len(shares), 3) - 0.4, -0.6), xlim=(0, None))
 
 
 def _draw_history(axes: Axes, tuning: Tuning, runs: pd.DataFrame, *, limit: float) -> None:
-    """Draw runs in the order of their start, and the best trial of which all runs are known."""
+    """Draw runs in the order of their start, and the best trial that was complete by then."""
     chosen = runs["trial"] == tuning.ranking["trial"].iloc[0]
     _draw_points(axes, runs["number"], runs["objective"], chosen, limit=limit)
     best = best_so_far(runs)
@@ -329,9 +333,9 @@ def _draw_history(axes: Axes, tuning: Tuning, runs: pd.DataFrame, *, limit: floa
 
 
 def _draw_points(
-    axes: Axes, place: pd.Series, objective: pd.Series, chosen: pd.Series, *, limit: float
+    axes: Axes, position: pd.Series, objective: pd.Series, chosen: pd.Series, *, limit: float
 ) -> None:
-    """Draw the objective of runs, those of the chosen trial apart and far ones at the limit."""
+    """Draw the objective of runs, those beyond the limit at the limit."""
     above = objective > limit
     kinds = (
         (~above & ~chosen, "o", ACTUAL, 4.5, "run"),
@@ -341,7 +345,7 @@ def _draw_points(
     for mask, mark, color, size, label in kinds:
         if mask.any():
             heights = objective[mask].clip(upper=limit)
-            axes.plot(place[mask], heights, mark, color=color, ms=size, alpha=0.7, label=label)
+            axes.plot(position[mask], heights, mark, color=color, ms=size, alpha=0.7, label=label)
 
 
 def _draw_slices(
@@ -352,37 +356,37 @@ def _draw_slices(
     if not names:
         draw_empty(panels[0], "Settings", "no setting was varied")
     for axes, (name, short) in zip(panels, zip(names, _short(names), strict=True), strict=False):
-        place, ticks = _places(points[name], few=_FEW_VALUES)
-        at = pd.Series(place, index=points.index)
+        position, ticks = _tick_positions(points[name], few=_FEW_VALUES)
+        at = pd.Series(position, index=points.index)
         style_axes(axes, short, "", "objective (bar: median)" if axes is panels[0] else "")
         if ticks:
             middle = points["objective"].groupby(at).median().clip(upper=limit)
             axes.plot(middle.index, middle, "_", color=REFERENCE, markersize=24, markeredgewidth=2)
             texts, step = [shorten(text, 14) for text in ticks], -(-len(ticks) // _FEW_VALUES)
-            turn = 20 if max(map(len, texts)) * len(texts) > _MOST_LETTERS else 0
+            turn = 20 if max(map(len, texts)) * len(texts) > _MAX_TICK_LETTERS else 0
             axes.set_xticks(
                 range(0, len(ticks), step), texts[::step], rotation=turn, parse_math=False
             )
             axes.set_xlim(-0.6, len(ticks) - 0.4)
         else:
-            number_axis(axes, log=is_wide(place))
+            number_axis(axes, log=is_wide(position))
         _draw_points(axes, at, points["objective"], points["trial"] == chosen, limit=limit)
 
 
-def _places(values: pd.Series, *, few: int) -> tuple[Values, list[str]]:
-    """Return where values are drawn, and the names of these places if they are not numbers.
+def _tick_positions(values: pd.Series, *, few: int) -> tuple[Values, list[str]]:
+    """Return where values are drawn, and tick labels if these are not a number axis.
 
-    A `few` different numbers get a place each in their order, however far apart they are.
+    Up to `few` different numbers are drawn as equidistant ticks.
     """
     numbers = as_numbers(values)
     codes, unique = pd.factorize(values.astype(str) if numbers is None else numbers, sort=True)
     if numbers is not None and len(unique) > few:
         return numbers, []
-    return codes.astype(np.float64), [value_text(each) for each in unique]
+    return codes.astype(np.float64), [value_text(value) for value in unique]
 
 
 def _draw_parallel(axes: Axes, points: pd.DataFrame, names: Sequence[str], *, limit: float) -> None:
-    """Draw a line a trial through its settings to its objective."""
+    """Draw one line per trial through its settings to its objective."""
     title = "Settings of each trial, the best in blue"
     if not names:
         draw_empty(axes, title, "no setting was varied")
@@ -406,21 +410,21 @@ def _draw_parallel(axes: Axes, points: pd.DataFrame, names: Sequence[str], *, li
 
 
 def _draw_rule(axes: Axes, at: int, values: pd.Series, worse: Values) -> Values:
-    """Draw one axis with its ticks, and return where on it each trial is, from 0 to 1.
+    """Draw one axis with its ticks, and return the position of each trial, from 0 to 1.
 
-    Trials of one value are fanned out a little, so that they can be followed.
+    Trials with equal values are spread a little.
     """
-    places, ticks = _places(values, few=0 if values.name == "objective" else _FEW_VALUES)
+    positions, ticks = _tick_positions(values, few=0 if values.name == "objective" else _FEW_VALUES)
     if not ticks:
-        ends = [value_text(float(each)) for each in (places.min(), places.max())]
-        places = np.log(places) if is_wide(places) else places
-    low, extent = places.min(), np.ptp(places) or 1.0
+        ends = [value_text(float(end)) for end in (positions.min(), positions.max())]
+        positions = np.log(positions) if is_wide(positions) else positions
+    low, extent = positions.min(), np.ptp(positions) or 1.0
     axes.axvline(at, color=ACTUAL, linewidth=0.8)
     marks = list(enumerate(ticks)) if ticks else list(zip((low, low + extent), ends, strict=True))
-    for place, text in marks if len(marks) <= _FEW_VALUES else (marks[0], marks[-1]):
-        write(axes, at + 0.04, (place - low) / extent, shorten(text, 12)).set_bbox(_WHITE)
+    for position, text in marks if len(marks) <= _FEW_VALUES else (marks[0], marks[-1]):
+        write(axes, at + 0.04, (position - low) / extent, shorten(text, 12)).set_bbox(_WHITE)
     fan = 0.05 * (worse - 0.5) if ticks else 0.0
-    return np.asarray((places - low) / extent + fan)
+    return np.asarray((positions - low) / extent + fan)
 
 
 def _draw_series(tuning: Tuning) -> Figure:
@@ -439,7 +443,7 @@ def _draw_series(tuning: Tuning) -> Figure:
     for rank, axes in enumerate(strips):
         draw_stems(axes, day, forecasts[:, rank], color=FORECAST, label=names[rank])
         style_axes(axes, "", "", "%")
-        text = f"{rank + 1}. {shorten(names[rank], 100)}{_alike(forecasts, rank)}"
+        text = f"{rank + 1}. {shorten(names[rank], 100)}{_correlation_text(forecasts, rank)}"
         axes.set_title(text, loc="left", fontsize=SMALL_SIZE, parse_math=False)
         axes.set_ylim(-reach, reach)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=3, symmetric=True))
@@ -449,10 +453,10 @@ def _draw_series(tuning: Tuning) -> Figure:
     return figure
 
 
-def _alike(forecasts: Values, rank: int) -> str:
-    """Say how alike forecasts are to those of the first."""
+def _correlation_text(forecasts: Values, rank: int) -> str:
+    """Return the correlation of forecasts with those of the first trial, as text."""
     if rank == 0:
         return "; forecasts from here on are on a scale of their own"
     both = forecasts[:, [0, rank]]
-    alike = correlation(*both[~np.isnan(both).any(axis=1)].T)
-    return "" if alike is None else f"; correlation with the first {alike:+.2f}"
+    value = correlation(*both[~np.isnan(both).any(axis=1)].T)
+    return "" if value is None else f"; correlation with the first {value:+.2f}"

@@ -1,4 +1,4 @@
-"""Trials: runs that differ only in seed and fold, joined to one forecast."""
+"""Trials: runs that differ only in seed and fold, with one joint forecast."""
 
 import json
 import re
@@ -10,13 +10,13 @@ import pandas as pd
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.forecasts import conformal_bounds, mean_forecast
 from ironore_lightning.settings.experiment import Config
-from ironore_lightning.summary.runs import RUN_KEYS, CompleteRun, Run, varying
+from ironore_lightning.summary.runs import RUN_KEYS, CompleteRun, Run, varying_keys
 
 LEDGER_KEYS = ("date", "actual", "is_roll")
 """Columns of the ledger beside the trials."""
 
 LONG_NUMBER = 8
-"""Characters beyond which a number in a trial's name is rounded."""
+"""Longer numbers in a trial's name are rounded."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Trial:
     """One configuration, with all its seeds and folds.
 
     Attributes:
-        name: What tells its settings from those of the other trials.
+        name: Its settings that differ from those of other trials.
         runs: Complete runs, one for each seed and fold.
     """
 
@@ -38,23 +38,23 @@ class Trial:
 
     @property
     def folds(self) -> tuple[int, ...]:
-        """Folds there are, ascending."""
+        """Its folds, ascending."""
         return tuple(sorted({run.fold for run in self.runs}))
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds that have all of its folds, ascending."""
-        found = sorted({run.seed for run in self.runs})
-        return tuple(seed for seed in found if len(self.of_seed(seed)) == len(self.folds))
+        """Seeds with runs of all folds, ascending."""
+        seeds = sorted({run.seed for run in self.runs})
+        return tuple(seed for seed in seeds if len(self.of_seed(seed)) == len(self.folds))
 
     @property
     def seconds(self) -> float:
-        """Summed time of its runs."""
+        """Total working time of its runs, seconds."""
         return sum(run.seconds for run in self.runs)
 
     @property
     def num_parameters(self) -> int:
-        """Trainable numbers of its network."""
+        """Trainable parameters of its network."""
         return self.runs[0].record.num_parameters
 
     def of_seed(self, seed: int) -> tuple[CompleteRun, ...]:
@@ -69,9 +69,9 @@ class Joined:
     Attributes:
         days: Test days in time order, as `assess` reads them, with `fold` and `segment`.
         baselines: Of the same days.
-        density: Losses of the same days; the model's own losses only where there is one seed.
+        density: Losses of the same days; those of the model only for a single seed.
         validation: `date`, `actual` and `forecast` of the validation segment of the first fold.
-            Those of later folds hold test days of earlier ones.
+            Later folds validate on test days of earlier ones.
     """
 
     days: pd.DataFrame
@@ -81,15 +81,15 @@ class Joined:
 
 
 def gather_trials(runs: Sequence[Run]) -> list[Trial]:
-    """Group complete runs by table and settings but seed and fold, in the order they started.
+    """Return complete runs grouped by data and settings except seed and fold.
 
-    Of two complete runs with the same settings the first one counts.
+    They are in the order of their start. Of two runs with equal settings the first one counts.
     """
     complete = [run for run in runs if isinstance(run, CompleteRun)]
     groups: dict[str, dict[tuple[int, int], CompleteRun]] = {}
     for run in complete:
         groups.setdefault(_trial_key(run), {}).setdefault((run.seed, run.fold), run)
-    keys = [key for key in varying(complete) if key not in RUN_KEYS]
+    keys = [key for key in varying_keys(complete) if key not in RUN_KEYS]
     trials: dict[str, Trial] = {}
     for group in groups.values():
         name = unique_name(trial_name(next(iter(group.values())), keys), {*trials, *LEDGER_KEYS})
@@ -98,24 +98,24 @@ def gather_trials(runs: Sequence[Run]) -> list[Trial]:
 
 
 def trial_name(run: CompleteRun, keys: Sequence[str]) -> str:
-    """Say shortly what a run sets for some keys; where there are none, its experiment's name."""
+    """Return a run's overrides of some keys as text, or else the name of its experiment."""
     last = [key.rpartition(".")[2] for key in keys]
-    said = [
+    parts = [
         f"{part if last.count(part) == 1 else key}={_rounded(run.overrides[key])}"
         for key, part in zip(keys, last, strict=True)
         if key in run.overrides
     ]
-    return ", ".join(said) or run.config.name
+    return ", ".join(parts) or run.config.name
 
 
 def _rounded(value: str) -> str:
-    """Shorten the sixteen digits of a proposed number to four."""
+    """Return a long decimal number with four digits."""
     is_long = len(value) > LONG_NUMBER and re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", value)
     return f"{float(value):.4g}" if is_long else value
 
 
 def unique_name(name: str, taken: Collection[str]) -> str:
-    """Number a name that is taken: rounding, or a changed file in `conf/`, hid the difference."""
+    """Return the name, numbered if it is taken: rounding can make names equal."""
     number = 2
     candidate = name
     while candidate in taken:
@@ -123,8 +123,8 @@ def unique_name(name: str, taken: Collection[str]) -> str:
     return candidate
 
 
-def join(runs: Sequence[CompleteRun]) -> Joined:
-    """Average over seeds and put the folds one after the other.
+def join_runs(runs: Sequence[CompleteRun]) -> Joined:
+    """Return the mean forecast over seeds, with the folds in sequence.
 
     Args:
         runs: Of one trial.
@@ -150,7 +150,7 @@ def join(runs: Sequence[CompleteRun]) -> Joined:
 
 
 def _join_seeds(runs: Sequence[CompleteRun]) -> Joined:
-    """Average the forecasts of several seeds of one fold; one seed keeps its own intervals."""
+    """Return the mean forecast over the seeds of one fold; one seed keeps its own intervals."""
     members = [run.forecasts for run in runs]
     mean, density = mean_forecast(members), members[0].density
     if len(runs) > 1:
@@ -164,7 +164,7 @@ def _join_seeds(runs: Sequence[CompleteRun]) -> Joined:
 
 
 def _trial_key(run: CompleteRun) -> str:
-    """Write down all that makes a trial: its table and its settings, names apart."""
+    """Return the data and settings of a run as text, without seed, fold, name and report."""
     settings = run.config.model_dump(mode="json", exclude={"seed", "name", "report"})
     settings["split"].pop("fold", None)
     return json.dumps([run.record.table_sha256, settings], sort_keys=True)
