@@ -103,8 +103,10 @@ def read_json(path: Path, known: type[Known]) -> Known:
     except ValidationError as error:
         mistake = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, mistake["loc"])) or "the whole"
-        message = mistake["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{path}: {short_reason(where)}: {short_reason(message)}") from None
+        message = short_reason(mistake["msg"].removeprefix("Value error, "))
+        if mistake["type"] in {"missing", "extra_forbidden"}:
+            message += "; another version of this project may have written the file"
+        raise ConfigError(f"{path}: {short_reason(where)}: {message}") from None
 
 
 def short_reason(error: object) -> str:
