@@ -14,12 +14,12 @@ WRONG_INPUT = 2
 UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""What a terminal obeys and does not show: control characters but tab and line feed, changes of the
-writing direction, and bytes of a file name that are no text."""
+"""Characters that a terminal obeys instead of showing: control characters but tab and line feed,
+changes of the writing direction, and bytes of a file name that are no text."""
 
 
 class IronOreError(Exception):
-    """Everything this package raises on purpose.
+    """Base class of the errors that this package raises on purpose.
 
     Attributes:
         is_reported: Whether a person has been told.
@@ -29,7 +29,7 @@ class IronOreError(Exception):
 
     @property
     def lines(self) -> list[str]:
-        """What went wrong, a line a mistake, each with the kind of the error."""
+        """One line for each mistake, with the kind of the error."""
         return [f"{type(self).__name__}: {line}" for line in printable(str(self)).splitlines()]
 
 
@@ -42,7 +42,7 @@ class DataError(IronOreError, ValueError):
 
 
 class LeakageError(IronOreError, ValueError):
-    """Something would know the future."""
+    """Something would know the future: a feature, a split, or a baseline."""
 
 
 class TrainingError(IronOreError, RuntimeError):
@@ -73,7 +73,7 @@ def exit_status(error: Exception) -> int:
 
 
 def report_error(error: IronOreError) -> int:
-    """Tell a person who has not been told yet, and return the exit status."""
+    """Print an error that was not printed before, and return the exit status."""
     if not error.is_reported:
         sys.stderr.writelines(f"{line}\n" for line in error.lines)
     return exit_status(error)
@@ -94,7 +94,7 @@ NO_MEMORY = re.compile(
     r"can('t|not) allocate memory|out of memory|failed to map segment|can't start new thread"
     r"|^quantization error$"  # so Pillow says it
 )
-"""What libraries say where memory is short, if they do not raise a `MemoryError`."""
+"""Messages of libraries that run out of memory without a `MemoryError`."""
 
 
 def is_refused(error: BaseException) -> bool:
@@ -111,7 +111,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def machine_error(error: BaseException, *, otherwise: str) -> MachineError:
-    """Say what the operating system says: where, what, and what can be done.
+    """Return an error that says where, what, and what can be done.
 
     Args:
         error: Of the operating system.
@@ -129,7 +129,7 @@ def machine_error(error: BaseException, *, otherwise: str) -> MachineError:
 
 
 def translate_error(error: Exception) -> IronOreError:
-    """Return what a user or the machine caused as an error of ours; raise a mistake in the code."""
+    """Return an error of a user or the machine as one of ours; raise any other."""
     if isinstance(error, IronOreError):
         return error
     if is_refused(error):

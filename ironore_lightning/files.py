@@ -27,7 +27,7 @@ LONGEST_REASON = 200
 
 
 FORMULA = re.compile(r"[=@\t\r]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|inf$)", re.IGNORECASE)
-"""How text begins that a spreadsheet would calculate; a number with its sign is none."""
+"""Start of text that a spreadsheet would calculate; a signed number is not."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -86,7 +86,7 @@ def read_bytes(path: Path, *, largest: int) -> bytes:
 
 
 def read_json(path: Path, known: type[Known]) -> Known:
-    """Take from a JSON file of a run folder what is known, if its types and bounds are right.
+    """Read the known fields of a JSON file, checked for type and bounds.
 
     Args:
         path: Of the file.
@@ -110,13 +110,13 @@ def read_json(path: Path, known: type[Known]) -> Known:
 
 
 def short_reason(error: object) -> str:
-    """Say on a line of bounded length what is wrong with a file, which the message may quote."""
+    """Return a message as one line of bounded length; it may quote a file."""
     line = single_line(error)
     return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
 
 
 def write_csv(path: Path, frame: "pd.DataFrame", *, index: bool) -> None:
-    """Write a table; its numbers read back to the same bits, and its text is no formula."""
+    """Write a table; numbers read back to the same bits, and text is never a formula."""
     import pandas as pd
 
     columns = [cells.map(_cell) if cells.dtype.kind == "O" else cells for _, cells in frame.items()]
@@ -126,7 +126,7 @@ def write_csv(path: Path, frame: "pd.DataFrame", *, index: bool) -> None:
 
 
 def _cell(value: object) -> object:
-    """Return text as a spreadsheet is to show it."""
+    """Return text that a spreadsheet shows and does not calculate."""
     if not isinstance(value, str):
         return value
     return printable(f"'{value}" if FORMULA.match(value) else value)

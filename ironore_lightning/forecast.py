@@ -54,12 +54,12 @@ MAX_AGE_DAYS = 5
 """Trading days that the data may be old, unless `--max-age-days` says otherwise: a week."""
 
 FURTHEST = 10.0
-"""Spreads of the training rows from their centre beyond which a value has another unit."""
+"""Distance from the training rows, in their spreads, beyond which a value has another unit."""
 
 
 @dataclass(frozen=True)
 class NextDayForecast:
-    """What the next trading day is forecast to bring.
+    """The forecast of the next trading day.
 
     Attributes:
         date: The day on which the return ends: weekends are skipped, and holidays if known.
@@ -159,7 +159,7 @@ def read_run(folder: Path, root: str | None) -> RunRecord:
 
 
 def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDayForecast:
-    """Let the runs speak of the newest row.
+    """Forecast the day after the newest row with the mean of the runs.
 
     Raises:
         ConfigError: If the runs do not forecast the same thing.
@@ -208,7 +208,7 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
 
 
 def predict_rows(run: RunRecord, panel: Panel) -> pd.DataFrame:
-    """Let one network speak of every row that ends a full window, newest last.
+    """Forecast with one network at every row that ends a full window, newest last.
 
     Returns:
         By origin: `forecast`, and the four bounds if the network says a distribution.
@@ -262,7 +262,7 @@ def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster,
 
 
 def describe(next_day: NextDayForecast) -> str:
-    """Say it in a few lines for people."""
+    """Write the forecast in a few lines for people."""
     lines = [f"warning: {warning}" for warning in next_day.warnings]
     said = [f"{next_day.series} on {next_day.date} (data to {next_day.origin}): "]
     said.append(f"{next_day.forecast:+.2f} %")
@@ -289,7 +289,7 @@ def describe(next_day: NextDayForecast) -> str:
 def _conformal_bounds(
     forecast: pd.Series, outcome: pd.Series, run: RunRecord
 ) -> dict[str, float | None]:
-    """Bound the newest forecast by the errors since the run's validation segment began."""
+    """Return intervals of the newest forecast from the errors since validation began."""
     horizon = run.settings.target.horizon
     outcome = outcome.loc[forecast.index]
     ends = pd.Series(outcome.index, index=outcome.index).shift(-horizon)
@@ -378,7 +378,7 @@ def _holiday_warning(
 
 
 def _require_past(origin: pd.Timestamp, today: datetime.date) -> None:
-    """Raise if the newest row is of a day that has begun nowhere."""
+    """Raise if the newest row lies in the future everywhere on earth."""
     if origin.date() > today + datetime.timedelta(days=1):
         raise DataError(
             f"the newest row is {origin:%Y-%m-%d}, and today is {today}; correct the date"
@@ -396,7 +396,7 @@ def _require_same_task(runs: Sequence[RunRecord]) -> None:
 
 
 def _require_same_history(run: RunRecord, features: pd.DataFrame) -> None:
-    """Raise if a training row is not what it was when the run was trained."""
+    """Raise if a training row has been restated since the run was trained."""
     rows = run.training_rows
     first, last = pd.Timestamp(rows.first_date), pd.Timestamp(rows.last_date)
     for name, digest in column_digests(features.loc[first:last]).items():
@@ -408,7 +408,7 @@ def _require_same_history(run: RunRecord, features: pd.DataFrame) -> None:
 
 
 def _require_same_units(run: RunRecord, features: pd.DataFrame, newest: np.ndarray) -> None:
-    """Raise if the newest value of a column lies absurdly far from all training rows."""
+    """Raise if the newest value of a column lies too far from the training rows."""
     if run.settings.scaling.method == "none":
         return
     for name, value, scaled in zip(features, features.iloc[-1], newest, strict=True):

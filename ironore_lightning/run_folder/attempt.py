@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 CONFIG_PLACES_HINT = (
     "if its command had --config-dir, --config-name or hydra.searchpath, give them beside resume="
 )
-"""What to try where the settings of a run are not found again."""
+"""Advice for a run whose settings cannot be composed again."""
 
 
 class RunAttempt:
-    """One try at the run of a folder, which is locked meanwhile.
+    """One attempt at the run of a locked folder.
 
     Attributes:
         status: What it is now; before `start`, what an earlier try left.
@@ -48,7 +48,7 @@ class RunAttempt:
     """
 
     def __init__(self, folder: Path, *, resume: bool = False) -> None:
-        """Look at what is there."""
+        """Read the status that an earlier attempt has left."""
         self.folder = folder
         self.resume = resume
         self.has_started = False
@@ -56,7 +56,7 @@ class RunAttempt:
         self.status = last_status(folder)
 
     def finished(self, settings: Mapping[str, Any]) -> float | None:
-        """Return the objective if these settings have run to the end in this folder.
+        """Return the objective if a run of these settings is complete in this folder.
 
         Raises:
             ConfigError: If the folder holds a finished run of other settings.
@@ -75,7 +75,7 @@ class RunAttempt:
         return self.status.objective
 
     def start(self, settings: Mapping[str, Any]) -> bool:
-        """Say that the run has started.
+        """Write that the run has started.
 
         Args:
             settings: Of the run.
@@ -104,7 +104,7 @@ class RunAttempt:
         return False
 
     def complete(self, objective: float) -> None:
-        """Say that everything is written.
+        """Write that the run is complete.
 
         Raises:
             FileNotFoundError: If the results, or the whole folder, are not there.
@@ -114,7 +114,7 @@ class RunAttempt:
         self._become(replace(self.status, state=COMPLETE, objective=objective, exit_status=0))
 
     def stop(self, error: BaseException) -> None:
-        """Say why the run did not end; a finished run of the same folder stays finished."""
+        """Write why the run has stopped; a complete run stays complete."""
         if self.status.state == COMPLETE or (self.resume and not self.has_started):
             return
         if isinstance(error, RunPruned):
@@ -139,7 +139,7 @@ class RunAttempt:
 
 @contextmanager
 def run_attempt(folder: Path, *, resume: bool = False) -> Iterator[RunAttempt]:
-    """Hold a run folder, and write how the run ended however it ends.
+    """Lock a run folder, and write how the run has ended.
 
     Args:
         folder: Of the run.
@@ -182,7 +182,7 @@ def _require_resumable(folder: Path, status: Status, digest: str) -> None:
 
 
 def _why_not_resumable(folder: Path, status: Status, digest: str) -> str | None:
-    """Say why a run cannot go on; without a last checkpoint it begins anew."""
+    """Return why a run cannot be resumed; without a last checkpoint it starts again."""
     if status.state == COMPLETE:
         return f"it has finished, but {RESULTS_FILE} is missing"
     if not status.is_resumable:
@@ -197,7 +197,7 @@ def _why_not_resumable(folder: Path, status: Status, digest: str) -> str | None:
 
 
 def _differences(ours: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Name the keys of ours, dotted, that another tree has otherwise; what only that has stays."""
+    """Return the dotted keys whose values differ in another tree of settings."""
     names: list[str] = []
     for key in sorted(ours):
         mine, its = ours[key], other.get(key)

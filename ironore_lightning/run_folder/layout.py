@@ -23,7 +23,7 @@ LEFT_BY_A_RUN = (
     "evaluation_results.json",
     RESULTS_FILE,
 )
-"""What a run that starts again removes first."""
+"""What is removed before a run starts again."""
 
 OPENED = (
     ".hydra",
@@ -33,11 +33,11 @@ OPENED = (
     *LEFT_BY_A_RUN,
     *("multirun.yaml", "study.db", "study.db-journal", "study.db-wal"),
 )
-"""What is read, or written in its place, in the folder of a run or of many."""
+"""What is read or written in the folder of a run or a multirun."""
 
 
 def require_local_files(folder: Path) -> None:
-    """Raise unless all that a run opens in its folder are files and folders of its own.
+    """Raise unless everything that a run opens is a plain file or folder inside its own folder.
 
     The folder may come from somebody else. What lies behind a link would be overwritten, and a
     pipe is waited for without end. The folder itself may be reached through a link.
@@ -56,7 +56,7 @@ def require_local_files(folder: Path) -> None:
 
 
 def require_usable_name(folder: Path) -> None:
-    """Raise `ConfigError` for a name, of it or above it, that a run cannot write below."""
+    """Raise `ConfigError` for a path that Hydra or TensorBoard cannot write to."""
     name = str(folder.absolute())
     if "${" in name:  # wherever the name goes, something else would stand there
         raise ConfigError(

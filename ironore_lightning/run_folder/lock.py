@@ -13,7 +13,7 @@ from ironore_lightning.process.interrupts import raise_on_interrupt
 from ironore_lightning.run_folder.layout import LOCK_FILE
 
 PATIENCE_SECONDS = 5.0
-"""How long to wait for a folder, which a summary holds for a moment to see whether it is free."""
+"""How long to wait for a folder: a summary locks it for a moment, to see whether it is free."""
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def is_helper_process() -> bool:
-    """Return whether lightning started this process to help another one, which keeps the record.
+    """Return whether lightning started this process to help the one that writes the folder.
 
     A rank that anybody else has set is gone since this package was imported.
     """
@@ -49,7 +49,7 @@ def is_helper_process() -> bool:
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether a process holds the lock of a folder; to look needs no right to write."""
+    """Return whether a process holds the lock of a folder, which need not be writable."""
     path = folder / LOCK_FILE
     try:
         if path.is_file():

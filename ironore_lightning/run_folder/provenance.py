@@ -43,7 +43,7 @@ GIT_SECONDS = 10
 
 
 def provenance(market: Market, datamodule: WindowDataModule) -> dict[str, Any]:
-    """Say what a run was made of: command, code, versions, seed, input files and built table."""
+    """Return command, code, versions, seed, and hashes of input files and table."""
     return {
         "command": [Path(sys.executable).name, *sys.argv],
         "git": _git_state(),
@@ -74,7 +74,7 @@ def table_digest(features: pd.DataFrame, target: pd.DataFrame) -> str:
 
 
 def require_same_table(folder: Path, datamodule: WindowDataModule) -> None:
-    """Raise unless the table is known to be the one that an interrupted run was training on."""
+    """Raise unless the table is the one that an interrupted run was training on."""
     known = read_json(folder / PROVENANCE_FILE, Provenance).table_sha256
     if table_digest(datamodule.features, datamodule.target) != known:
         raise DataError(
@@ -93,7 +93,7 @@ def _git_state() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> bytes:
-    """Ask git of the project's own checkout, and of none around it or named by a variable."""
+    """Run git on the project's own checkout, whatever lies around it or in the environment."""
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     checkout = (f"--git-dir={PROJECT / '.git'}", f"--work-tree={PROJECT}")
     result = subprocess.run(  # noqa: S603 - fixed arguments, no shell

@@ -23,7 +23,7 @@ def _at(*keys: str | int) -> Any:  # noqa: ANN401 - as pydantic's own Field
 
 
 class Known(BaseModel):
-    """What is taken from a file; whatever else that holds is left there."""
+    """Known fields of a file; unknown ones are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
 
@@ -36,13 +36,13 @@ class Span(Known):
 
 
 class Validation(Span):
-    """Outcomes of the validation segment."""
+    """First and last outcome of the validation segment."""
 
     segment: Literal["val"]
 
 
 class Results(Known):
-    """What is known of `final_results.json`: settings, split, how the fit went, test scores."""
+    """Known fields of `final_results.json`: settings, split, training facts, test scores."""
 
     settings: Config
     validation: Validation = _at("split", 1)
@@ -57,7 +57,7 @@ class Results(Known):
 
 
 class Provenance(Known):
-    """What is known of `provenance.json`: SHA-256 by file, of the table, and by training column."""
+    """Known fields of `provenance.json`: SHA-256 of files, table and training columns."""
 
     input_sha256: dict[str, Digest]
     table_sha256: Digest
@@ -65,7 +65,7 @@ class Provenance(Known):
 
 
 class RunRecord(Results, Provenance):
-    """A finished run, and its folder."""
+    """A finished run and its folder."""
 
     folder: Path
 

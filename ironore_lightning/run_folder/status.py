@@ -49,7 +49,7 @@ class Status:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for what no run ends with."""
+        """Raise `ValueError` for a status that no run ends with."""
         for moment in (self.started, self.ended):
             datetime.datetime.fromisoformat(moment or "2000-01-01")
         if self.state == COMPLETE and (self.objective is None or not math.isfinite(self.objective)):
@@ -61,13 +61,13 @@ class Status:
 
     @property
     def is_resumable(self) -> bool:
-        """Whether a checkpoint of this run may be continued; one that failed by itself may not."""
+        """Whether this run may be resumed; one that failed by itself may not."""
         was_stopped = self.state == FAILED and (self.error or "").startswith(RESUMABLE_ERRORS)
         return self.state in {RUNNING, INTERRUPTED} or was_stopped
 
 
 def read_status(folder: Path) -> Status:
-    """Say how far the run of a folder is, `running` only while its process lives.
+    """Return the status of a run, `running` only while its process lives.
 
     Raises:
         ConfigError: If its file holds no status.

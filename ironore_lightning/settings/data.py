@@ -103,7 +103,7 @@ class BreakDay(Settings):
 
 
 class PanelSettings(Settings):
-    """One row a trading day."""
+    """How series and drivers are joined to one row a trading day."""
 
     start: Day | None
     """First row; null takes every day on which all columns have a value."""
@@ -171,7 +171,7 @@ class DataSettings(Settings):
         return (*self.contracts, *(name for file in self.sources.values() for name in file.columns))
 
     def without_saving_sample(self) -> Self:
-        """Return the same data, of which reading writes nothing: a sample market is not kept."""
+        """Return the same data, but do not save a sample market below `root`."""
         return self if self.sample is None else self.model_copy(update={"root": None})
 
     def file_of(self, name: str) -> str:

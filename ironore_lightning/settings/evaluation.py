@@ -8,7 +8,7 @@ from ironore_lightning.settings.base import Settings, Share
 
 
 class ThresholdSettings(Settings):
-    """Where the labels change, as in the original system."""
+    """Limits of the original system's labels."""
 
     plateau_tolerance: float = Field(ge=0)
     """Change of the validation loss that still counts as a plateau."""
@@ -49,10 +49,10 @@ class ThresholdSettings(Settings):
 
 
 class EvaluationSettings(Settings):
-    """What counts as evidence, and how the forecast is traded on paper."""
+    """Limits of the grade of evidence, bootstrap, intervals, and paper trading."""
 
     min_days: int = Field(ge=20)
-    """Scored days below which nothing is said."""
+    """Scored days below which the grade is INSUFFICIENT."""
     suggestive_p: float = Field(gt=0, le=0.5)
     """Largest p-value of Clark-West for SUGGESTIVE; a sign test may have twice that."""
     supported_p: float = Field(gt=0, le=0.5)
@@ -107,6 +107,6 @@ class EvaluationSettings(Settings):
 
 
 class ReportSettings(Settings):
-    """How the run speaks."""
+    """How the console prints."""
 
     emoji: bool

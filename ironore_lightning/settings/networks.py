@@ -11,7 +11,7 @@ from pydantic import Field
 from ironore_lightning.settings.base import Settings
 
 Head = Literal["point", "gaussian", "student_t", "quantile"]
-"""What is said: one return, or a distribution (fitted by likelihood or pinball loss)."""
+"""The output: one return, or a distribution (fitted by likelihood or pinball loss)."""
 
 
 class BiLSTMSettings(Settings):
@@ -33,7 +33,7 @@ class BiLSTMSettings(Settings):
 
 
 class NLinearSettings(Settings):
-    """One linear layer on the window, which is the network to beat."""
+    """One linear layer on the window: the network to beat."""
 
     title: ClassVar[str] = "NLinear"
     network: Literal["nlinear"]

@@ -13,7 +13,7 @@ class TrainingSettings(Settings):
     """How the network is fitted."""
 
     loss: Literal["mse", "mae", "huber"]
-    """Of the point head. Huber turns from squared to absolute at 1 %."""
+    """Loss of the point head. Huber changes from squared to absolute at 1 %."""
     optimizer: Literal["adam", "adamw"]
     learning_rate: float = Field(gt=0, le=1)
     weight_decay: float = Field(ge=0, lt=1)

@@ -31,10 +31,10 @@ log = logging.getLogger(__name__)
 
 
 class SingleRunCallback(Callback):
-    """Before a single run."""
+    """Checks before a single run."""
 
     def on_run_start(self, config: DictConfig, **_: object) -> None:
-        """Refuse wrong settings, and a folder in which something would be written elsewhere."""
+        """Refuse wrong settings, and a folder whose files lead elsewhere."""
         with _leaving_by_exit_status():
             require_right_settings(config)
             HydraConfig.instance().set_config(config)  # the folder's name may ask for it
@@ -44,10 +44,10 @@ class SingleRunCallback(Callback):
 
 
 class MultirunCallback(Callback):
-    """Around a multirun."""
+    """Checks before a multirun, and its summary."""
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
-        """Refuse a test metric as the objective, no workers, and a folder as above."""
+        """Refuse a test metric as objective, zero workers, and files that lead elsewhere."""
         wanted = config.hydra.launcher.get("n_jobs", 1)
         with _leaving_by_exit_status():
             try:
@@ -74,7 +74,7 @@ class MultirunCallback(Callback):
             )
 
     def on_multirun_end(self, config: DictConfig, **_: object) -> None:
-        """Summarise, and say by the exit status if a run failed."""
+        """Write the summary, and exit with the status of the worst run."""
         with quick_imports():
             from ironore_lightning.summary.outputs import report
             from ironore_lightning.summary.runs import run_folders

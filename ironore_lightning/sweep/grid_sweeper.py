@@ -21,7 +21,7 @@ LONGEST_NAME = 120
 """Characters of a folder name; file systems allow 255 bytes."""
 
 SINGLE = "run"
-"""Folder of the one job of a multirun over nothing."""
+"""Folder of the only job of a multirun that sweeps nothing."""
 
 
 class GridSweeper(RunSweeper):
@@ -84,7 +84,7 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
 
 
 def _values(key: str, override: Override) -> list[str]:
-    """Enumerate what an override sweeps over, one value given twice once."""
+    """Return the distinct values of a swept override."""
     if not override.is_discrete_sweep():
         raise ConfigError(
             f"{override.input_line}: a grid needs values; an interval is for hydra/sweeper=optuna"
@@ -105,7 +105,7 @@ def _values(key: str, override: Override) -> list[str]:
 
 
 def folder_name(overrides: Iterable[str]) -> str:
-    """Name a job's folder by the overrides that tell it from the other jobs.
+    """Return the folder name of a job: the overrides that differ between jobs.
 
     What a folder cannot be called is replaced, and a digest of the whole keeps names apart.
     """

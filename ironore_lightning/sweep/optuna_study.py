@@ -36,7 +36,7 @@ SPACE = "space"
 ERROR = "error"
 
 KEPT = ("sampler", "seed", "pruner", "startup_trials", "warmup_epochs")
-"""Settings that a search goes on with; more trials may be asked for, and more at once."""
+"""Settings that must stay when a search continues; n_trials and n_jobs may change."""
 
 LARGEST_VALUE = 2**20
 """Bytes that one value of the study may have."""
@@ -46,7 +46,7 @@ LOCK_SECONDS = 60
 
 
 class SearchSettings(BaseModel):
-    """How a search goes; the values stand in `conf/hydra/sweeper/optuna.yaml`."""
+    """Settings of a search; their values are in `conf/hydra/sweeper/optuna.yaml`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -123,7 +123,7 @@ def open_study(
     space: Mapping[str, BaseDistribution],
     fixed: Sequence[str],
 ) -> optuna.Study:
-    """Open the study in a sweep's folder, or make it; trials that were cut off wait to run again.
+    """Open or create the study of a folder; interrupted trials are queued to run again.
 
     Args:
         folder: Of the sweep.
@@ -155,7 +155,7 @@ def open_study(
 
 @contextmanager
 def study_errors(folder: Path) -> Iterator[None]:
-    """Say in a line what is wrong with a study's file, whatever Optuna makes of that.
+    """Turn any error of Optuna or SQLite into one line on the study's file.
 
     Raises:
         ConfigError: If the file is none, is damaged, or cannot be written.
@@ -180,7 +180,7 @@ def ask(
 
 
 def tell(study: optuna.Study, trial: Trial, status: Status) -> None:
-    """Tell the study what became of a trial."""
+    """Report the end of a trial to the study."""
     if status.state == COMPLETE:
         study.tell(trial, status.objective)
     elif status.state == PRUNED:
@@ -191,7 +191,7 @@ def tell(study: optuna.Study, trial: Trial, status: Status) -> None:
 
 
 def pruning(folder: Path, number: int, settings: SearchSettings, monitor: str) -> Pruning:
-    """Return what asks the study after every epoch whether a trial shall go on."""
+    """Return the callback that asks the study after each epoch whether to prune the trial."""
     with study_errors(folder):
         storage = _storage(folder)
         study = optuna.load_study(study_name=NAME, storage=storage, pruner=_pruner(settings))

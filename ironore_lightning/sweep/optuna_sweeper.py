@@ -43,7 +43,7 @@ UNSEARCHABLE = {
     "training.loss": "it is the objective itself; with monitor=val/rmse it may be searched",
     "model.head": "its loss is the objective itself; with monitor=val/rmse it may be searched",
 }
-"""Settings that no search may choose, with what lies below them, and why."""
+"""Settings that a search must not choose, and why."""
 
 LOSS_SETTINGS = {"training.loss", "model.head"}
 
@@ -102,7 +102,7 @@ class OptunaSweeper(RunSweeper):
 
 
 def search_space(overrides: Sequence[Override], *, monitor: str) -> dict[str, "BaseDistribution"]:
-    """Read what may vary: `choice`, `range`, `interval`, the latter `tag(log, ...)` if wanted.
+    """Return the search space of overrides: `choice`, `range`, `interval` or `tag(log, interval)`.
 
     Args:
         overrides: As given.
@@ -190,7 +190,7 @@ def _report(study: "Study") -> None:
 
 
 def pruning_callbacks(monitor: str) -> list["Callback"]:
-    """Return what watches the fit for the search that this job is a trial of; nothing without one.
+    """Return the pruning callback of a job that is a trial of a search, or nothing.
 
     Args:
         monitor: What the search makes small.

@@ -40,7 +40,7 @@ class RunSweeper(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Take what Hydra knows, and make the launcher."""
+        """Keep Hydra's context and config, and create the launcher."""
         self.hydra_context = hydra_context
         self.config = config
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
@@ -54,7 +54,7 @@ class RunSweeper(Sweeper):
 
     @contextmanager
     def locked(self) -> Iterator[Path]:
-        """Lock the folder of the multirun, and write down what was asked for."""
+        """Lock the folder of the multirun, and write its config."""
         folder = Path(self.config.hydra.sweep.dir)
         with lock_folder(folder):
             write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
@@ -151,7 +151,7 @@ FOLDER_IS_TAKEN = "its folder holds another run that has finished"
 
 
 def job_status(result: JobReturn) -> Status:
-    """Read what became of a job; a finished run of other settings in its folder is not its own."""
+    """Return the status of a job; a finished run of other settings in its folder is not its own."""
     try:
         status = read_status(_folder(result))
     except ConfigError as error:
