@@ -18,8 +18,9 @@ from parts_of_a_run import samples_of
 from ironore_lightning.data.datamodule import build_datamodule
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
-from ironore_lightning.model.bilstm import BiLSTM, Shape
+from ironore_lightning.model.bilstm import BiLSTM
 from ironore_lightning.model.heads import NUM_OUTPUTS
+from ironore_lightning.model.shape import Shape
 
 DAYS = {
     "a roll day": "2023-01-31",

@@ -7,8 +7,9 @@ import torch
 
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.forecast import main as forecast
-from ironore_lightning.model.bilstm import BiLSTM, Shape
+from ironore_lightning.model.bilstm import BiLSTM
 from ironore_lightning.model.nlinear import NLinear
+from ironore_lightning.model.shape import Shape
 
 
 def settings(compose, **changes):

@@ -1,25 +1,10 @@
 """The bidirectional LSTM: plain torch, no Lightning."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
+from ironore_lightning.model.shape import Shape
 from ironore_lightning.settings.networks import BiLSTMSettings
-
-
-class Shape(NamedTuple):
-    """What a network reads and says.
-
-    Attributes:
-        num_features: Columns of a window (F).
-        sequence_length: Rows of a window (L).
-        num_outputs: Numbers to say (P).
-    """
-
-    num_features: int
-    sequence_length: int
-    num_outputs: int
 
 
 class BiLSTM(nn.Module):

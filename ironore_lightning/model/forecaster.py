@@ -15,11 +15,11 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ironore_lightning.data.windows import Batch
 from ironore_lightning.errors import TrainingError
 from ironore_lightning.evaluation.metrics import epoch_metrics
-from ironore_lightning.model.bilstm import Shape
 from ironore_lightning.model.heads import NUM_OUTPUTS, Head
 from ironore_lightning.model.losses import MeanLoss
 from ironore_lightning.model.networks import build_network
 from ironore_lightning.model.optimizers import build_optimizer, build_schedule
+from ironore_lightning.model.shape import Shape
 from ironore_lightning.settings.networks import NetworkSettings
 from ironore_lightning.settings.training import TrainingSettings
 

@@ -6,8 +6,9 @@ network is a class in a module of its own in this folder, and a line below.
 
 from torch import nn
 
-from ironore_lightning.model.bilstm import BiLSTM, Shape
+from ironore_lightning.model.bilstm import BiLSTM
 from ironore_lightning.model.nlinear import NLinear
+from ironore_lightning.model.shape import Shape
 from ironore_lightning.settings.networks import BiLSTMSettings, NetworkSettings, NLinearSettings
 
 NETWORKS = {BiLSTMSettings: BiLSTM, NLinearSettings: NLinear}

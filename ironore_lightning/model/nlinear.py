@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ironore_lightning.model.bilstm import Shape
+from ironore_lightning.model.shape import Shape
 from ironore_lightning.settings.networks import NLinearSettings
 
 
