@@ -1,4 +1,4 @@
-"""The lock on a run folder, which ends with its process, and who holds it."""
+"""The lock on a run folder, which ends with its process."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 5.0
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Lock a folder; the lock ends with the process, however that ends.
+    """Lock a folder; the lock ends with the process.
 
     Raises:
         ConfigError: If another process holds it.
@@ -49,7 +49,7 @@ def is_helper_process() -> bool:
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether a process holds the lock of a folder; to look needs no right to write."""
+    """Return whether a process holds the lock of a folder; read access is enough."""
     path = folder / LOCK_FILE
     try:
         if path.is_file():

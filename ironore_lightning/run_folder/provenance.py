@@ -39,11 +39,11 @@ PACKAGES = (
 PROJECT = Path(__file__).resolve().parents[2]
 
 GIT_SECONDS = 10
-"""How long git may take, as on a network that does not answer; then its state is not known."""
+"""Seconds that git may take, as on a slow network; then its state is unknown."""
 
 
 def provenance(market: Market, datamodule: WindowDataModule) -> dict[str, Any]:
-    """Say what a run was made of: command, code, versions, seed, input files and built table."""
+    """Return provenance: command, code, versions, seed, input files and built table."""
     return {
         "command": [Path(sys.executable).name, *sys.argv],
         "git": _git_state(),
@@ -58,7 +58,7 @@ def provenance(market: Market, datamodule: WindowDataModule) -> dict[str, Any]:
 
 
 def column_digests(frame: pd.DataFrame) -> dict[str, str]:
-    """Hash each column with its dates, so that a restated one can be named."""
+    """Return a hash of each column with its dates, to name the one that changed."""
     return {
         str(name): hashlib.sha256(hash_pandas_object(frame[name]).to_numpy().tobytes()).hexdigest()
         for name in frame
@@ -66,7 +66,7 @@ def column_digests(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def table_digest(features: pd.DataFrame, target: pd.DataFrame) -> str:
-    """Hash the dates, names and values of what a model is trained on."""
+    """Return a hash of the dates, names and values of a training table."""
     digest = hashlib.sha256(json.dumps(list(features.columns)).encode())
     for frame in (features, target):
         digest.update(hash_pandas_object(frame).to_numpy().tobytes())
@@ -74,7 +74,7 @@ def table_digest(features: pd.DataFrame, target: pd.DataFrame) -> str:
 
 
 def require_same_table(folder: Path, datamodule: WindowDataModule) -> None:
-    """Raise unless the table is known to be the one that an interrupted run was training on."""
+    """Raise unless the table is that of the interrupted run."""
     known = read_json(folder / PROVENANCE_FILE, Provenance).table_sha256
     if table_digest(datamodule.features, datamodule.target) != known:
         raise DataError(
@@ -84,7 +84,7 @@ def require_same_table(folder: Path, datamodule: WindowDataModule) -> None:
 
 
 def _git_state() -> dict[str, Any]:
-    """Return commit and dirtiness of the code; None where it is not a checkout or has no git."""
+    """Return commit and dirty flag of the code; None where it is not a checkout or has no git."""
     try:
         commit = _git("rev-parse", "HEAD").decode().strip()
         return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
@@ -93,7 +93,7 @@ def _git_state() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> bytes:
-    """Ask git of the project's own checkout, and of none around it or named by a variable."""
+    """Run git on the project's own checkout only."""
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     checkout = (f"--git-dir={PROJECT / '.git'}", f"--work-tree={PROJECT}")
     result = subprocess.run(  # noqa: S603 - fixed arguments, no shell

@@ -23,7 +23,7 @@ def _at(*keys: str | int) -> Any:  # noqa: ANN401 - as pydantic's own Field
 
 
 class Known(BaseModel):
-    """What is taken from a file; whatever else that holds is left there."""
+    """Base of the parts of a file that are read; other keys are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
 
@@ -42,7 +42,7 @@ class Validation(Span):
 
 
 class Results(Known):
-    """What is known of `final_results.json`: settings, split, how the fit went, test scores."""
+    """Parts read from `final_results.json`: settings, split, how the fit went, test scores."""
 
     settings: Config
     validation: Validation = _at("split", 1)
@@ -57,7 +57,7 @@ class Results(Known):
 
 
 class Provenance(Known):
-    """What is known of `provenance.json`: SHA-256 by file, of the table, and by training column."""
+    """Parts read from `provenance.json`: SHA-256 by file, of the table, and by training column."""
 
     input_sha256: dict[str, Digest]
     table_sha256: Digest
@@ -71,7 +71,7 @@ class RunRecord(Results, Provenance):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the record of a finished run, whoever wrote it.
+        """Read the record of a finished run; its files are untrusted.
 
         Raises:
             ConfigError: If the folder holds none, or one of another version.

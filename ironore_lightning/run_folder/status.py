@@ -1,4 +1,4 @@
-"""The status of a run: a file that can always be read."""
+"""The status file of a run."""
 
 import datetime
 import math
@@ -18,12 +18,12 @@ PRUNED: Final = "pruned"
 INTERRUPTED: Final = "interrupted"
 
 RESUMABLE_ERRORS = tuple(f"{kind.__name__}: " for kind in (ConfigError, DataError, MachineError))
-"""How errors begin after which a run can be resumed: their cause is not the run itself."""
+"""Prefixes of errors after which a run can resume: the run did not cause them."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run is.
+    """State of a run.
 
     Attributes:
         state: `running`, `complete`, `failed`, `pruned` by a search, or `interrupted`.
@@ -49,7 +49,7 @@ class Status:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for what no run ends with."""
+        """Raise `ValueError` for an impossible status."""
         for moment in (self.started, self.ended):
             datetime.datetime.fromisoformat(moment or "2000-01-01")
         if self.state == COMPLETE and (self.objective is None or not math.isfinite(self.objective)):
@@ -61,13 +61,13 @@ class Status:
 
     @property
     def is_resumable(self) -> bool:
-        """Whether a checkpoint of this run may be continued; one that failed by itself may not."""
+        """Whether the run may resume; one that failed by itself may not."""
         was_stopped = self.state == FAILED and (self.error or "").startswith(RESUMABLE_ERRORS)
         return self.state in {RUNNING, INTERRUPTED} or was_stopped
 
 
 def read_status(folder: Path) -> Status:
-    """Say how far the run of a folder is, `running` only while its process lives.
+    """Return the status of the run in a folder, `running` only while its process lives.
 
     Raises:
         ConfigError: If its file holds no status.
@@ -75,12 +75,12 @@ def read_status(folder: Path) -> Status:
     status = last_status(folder)
     if status.state != RUNNING or is_locked(folder):
         return status
-    # It may have ended between the two looks.
+    # It may have ended in between.
     status = last_status(folder)
     return replace(status, state=INTERRUPTED) if status.state == RUNNING else status
 
 
 def last_status(folder: Path) -> Status:
-    """Return what the status file of a folder says, whether its process lives or not."""
+    """Return the content of the status file, whether or not the process lives."""
     path = folder / STATUS_FILE
     return read_json(path, Status) if path.exists() else Status(INTERRUPTED)
