@@ -31,23 +31,23 @@ log = logging.getLogger(__name__)
 
 
 class SingleRunCallback(Callback):
-    """Before a single run."""
+    """Checks the settings and the folder before a single run starts."""
 
     def on_run_start(self, config: DictConfig, **_: object) -> None:
-        """Refuse wrong settings, and a folder in which something would be written elsewhere."""
+        """Exit if a setting is wrong, or if the run would write outside its folder."""
         with _leaving_by_exit_status():
             require_right_settings(config)
-            HydraConfig.instance().set_config(config)  # the folder's name may ask for it
+            HydraConfig.instance().set_config(config)  # the folder's name may refer to it
             require_usable_name(Path(config.hydra.run.dir))
             require_local_files(Path(config.hydra.run.dir))
         raise_on_interrupt()
 
 
 class MultirunCallback(Callback):
-    """Around a multirun."""
+    """Checks a multirun before it starts, and summarizes it at the end."""
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
-        """Refuse a test metric as the objective, no workers, and a folder as above."""
+        """Exit for a test metric as the objective, zero workers, or an unusable folder."""
         wanted = config.hydra.launcher.get("n_jobs", 1)
         with _leaving_by_exit_status():
             try:
@@ -74,14 +74,14 @@ class MultirunCallback(Callback):
             )
 
     def on_multirun_end(self, config: DictConfig, **_: object) -> None:
-        """Summarise, and say by the exit status if a run failed."""
+        """Write the summary; the exit status says whether a run failed."""
         with quick_imports():
             from ironore_lightning.summary.outputs import report
             from ironore_lightning.summary.runs import run_folders
 
         folder = Path(config.hydra.sweep.dir)
         if not run_folders(folder):
-            return  # an audit, say, leaves no run
+            return  # an audit, for example, has no run folders
         try:
             with _leaving_by_exit_status(), machine_errors(folder):
                 summary = report(folder)
