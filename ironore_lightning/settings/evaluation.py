@@ -8,7 +8,7 @@ from ironore_lightning.settings.base import Settings, Share
 
 
 class ThresholdSettings(Settings):
-    """Where the labels change, as in the original system."""
+    """Thresholds of the labels, as in the original system."""
 
     plateau_tolerance: float = Field(ge=0)
     """Change of the validation loss that still counts as a plateau."""
@@ -49,10 +49,10 @@ class ThresholdSettings(Settings):
 
 
 class EvaluationSettings(Settings):
-    """What counts as evidence, and how the forecast is traded on paper."""
+    """Criteria of the grades, and settings of the backtest."""
 
     min_days: int = Field(ge=20)
-    """Scored days below which nothing is said."""
+    """Fewest scored days for a grade."""
     suggestive_p: float = Field(gt=0, le=0.5)
     """Largest p-value of Clark-West for SUGGESTIVE; a sign test may have twice that."""
     supported_p: float = Field(gt=0, le=0.5)
@@ -107,6 +107,6 @@ class EvaluationSettings(Settings):
 
 
 class ReportSettings(Settings):
-    """How the run speaks."""
+    """Settings of the console report."""
 
     emoji: bool

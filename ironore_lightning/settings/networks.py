@@ -11,7 +11,7 @@ from pydantic import Field
 from ironore_lightning.settings.base import Settings
 
 Head = Literal["point", "gaussian", "student_t", "quantile"]
-"""What is said: one return, or a distribution (fitted by likelihood or pinball loss)."""
+"""What is predicted: one return, or a distribution (fitted by likelihood or pinball loss)."""
 
 
 class BiLSTMSettings(Settings):
@@ -24,7 +24,7 @@ class BiLSTMSettings(Settings):
     num_layers: int = Field(ge=1, le=8)
     """Layers on top of each other."""
     dropout: float = Field(ge=0, lt=1)
-    """Share of units silenced between layers and before the output, while training."""
+    """Share of units dropped between layers and before the output, while training."""
     bidirectional: bool
     """Whether the window is read backwards as well; both passes end at the origin or before."""
     layer_norm: bool
@@ -33,12 +33,12 @@ class BiLSTMSettings(Settings):
 
 
 class NLinearSettings(Settings):
-    """One linear layer on the window, which is the network to beat."""
+    """One linear layer on the window, a simple baseline network."""
 
     title: ClassVar[str] = "NLinear"
     network: Literal["nlinear"]
     dropout: float = Field(ge=0, lt=1)
-    """Share of the inputs silenced while training."""
+    """Share of the inputs dropped while training."""
     head: Head
 
 
