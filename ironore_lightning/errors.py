@@ -1,4 +1,4 @@
-"""The errors a user can cause; each is a line that says what, where and what to do."""
+"""Errors caused by the user or the machine, and how they are reported: one line each."""
 
 import difflib
 import errno
@@ -14,27 +14,26 @@ WRONG_INPUT = 2
 UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""What a terminal obeys and does not show: control characters but tab and line feed, changes of the
-writing direction, and bytes of a file name that are no text."""
+"""Control characters except tab and line feed, marks of writing direction, and lone surrogates."""
 
 
 class IronOreError(Exception):
-    """Everything this package raises on purpose.
+    """Base class of the errors that this package raises on purpose.
 
     Attributes:
-        is_reported: Whether a person has been told.
+        is_reported: Whether it has been printed or logged.
     """
 
     is_reported = False
 
     @property
     def lines(self) -> list[str]:
-        """What went wrong, a line a mistake, each with the kind of the error."""
+        """Return one printable line per mistake, each with the name of the error class."""
         return [f"{type(self).__name__}: {line}" for line in printable(str(self)).splitlines()]
 
 
 class ConfigError(IronOreError, ValueError):
-    """A setting is wrong; one line a mistake, each naming its key."""
+    """A setting is wrong; the message has one line per mistake, which names the key."""
 
 
 class DataError(IronOreError, ValueError):
@@ -42,28 +41,28 @@ class DataError(IronOreError, ValueError):
 
 
 class LeakageError(IronOreError, ValueError):
-    """Something would know the future."""
+    """Data from the future would reach a forecast."""
 
 
 class TrainingError(IronOreError, RuntimeError):
-    """A fit went wrong while running; names the epoch."""
+    """Training failed; the message names the epoch."""
 
 
 class MachineError(IronOreError, RuntimeError):
-    """The machine failed, as by a full disk or memory; names the file, and what can be done."""
+    """The disk or memory is full, or a file cannot be used; the message says what to do."""
 
 
 class RunPruned(Exception):  # noqa: N818 - nothing went wrong
-    """A search stopped a run that promised less than the others."""
+    """A search stopped an unpromising run early."""
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal would obey, as in names and messages from somebody else's files."""
-    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    """Escape control characters, which names and messages from untrusted files may hold."""
+    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def single_line(text: object) -> str:
-    """Write words from somebody else's file on one printable line."""
+    """Return text from an untrusted file as one printable line."""
     return printable(" ".join(str(text).split()))
 
 
@@ -73,7 +72,7 @@ def exit_status(error: Exception) -> int:
 
 
 def report_error(error: IronOreError) -> int:
-    """Tell a person who has not been told yet, and return the exit status."""
+    """Print an error to standard error unless it was reported; return the exit status."""
     if not error.is_reported:
         sys.stderr.writelines(f"{line}\n" for line in error.lines)
     return exit_status(error)
@@ -87,19 +86,18 @@ ADVICE = (
         "choose a folder that can be written",
     ),
 )
-"""What to do, by the number of an operating system's error."""
-
+"""Advice by errno."""
 
 NO_MEMORY = re.compile(
     r"can('t|not) allocate memory|out of memory|failed to map segment|can't start new thread"
-    r"|^quantization error$"  # so Pillow says it
+    r"|^quantization error$"  # Pillow's message
 )
-"""What libraries say where memory is short, if they do not raise a `MemoryError`."""
+"""Messages of libraries that are out of memory but raise no `MemoryError`."""
 
 
 def is_refused(error: BaseException) -> bool:
-    """Return whether the operating system refused something: a file, or memory."""
-    if isinstance(error, IronOreError):  # which may quote what a file holds
+    """Return whether the operating system refused access to a file, or memory."""
+    if isinstance(error, IronOreError):  # its message may quote a file
         return False
     return isinstance(error, OSError) or _is_out_of_memory(error)
 
@@ -111,11 +109,11 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def machine_error(error: BaseException, *, otherwise: str) -> MachineError:
-    """Say what the operating system says: where, what, and what can be done.
+    """Turn an error of the operating system into one line: where, what, and what to do.
 
     Args:
-        error: Of the operating system.
-        otherwise: Where, if the error names no file.
+        error: What the operating system raised.
+        otherwise: Place to name if the error names no file.
     """
     if _is_out_of_memory(error):
         return MachineError(
@@ -124,12 +122,12 @@ def machine_error(error: BaseException, *, otherwise: str) -> MachineError:
         )
     assert isinstance(error, OSError)
     reason = (error.strerror or str(error) or type(error).__name__).lower()
-    advice = next((f"; {said}" for numbers, said in ADVICE if error.errno in numbers), "")
+    advice = next((f"; {hint}" for numbers, hint in ADVICE if error.errno in numbers), "")
     return MachineError(f"{error.filename or otherwise}: {reason}{advice}")
 
 
 def translate_error(error: Exception) -> IronOreError:
-    """Return what a user or the machine caused as an error of ours; raise a mistake in the code."""
+    """Return an error caused by the user or the machine as our own; raise any other."""
     if isinstance(error, IronOreError):
         return error
     if is_refused(error):
@@ -145,7 +143,7 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def machine_errors(folder: Path) -> Iterator[None]:
-    """Turn what the operating system refuses into a `MachineError`."""
+    """Turn errors of the operating system into a `MachineError`."""
     try:
         yield
     except Exception as error:

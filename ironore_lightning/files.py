@@ -18,51 +18,48 @@ Known = TypeVar("Known")
 
 
 LARGEST_JSON = 4 * 2**20
-"""Bytes that are read of results, provenance and status; those of 5,000 columns have half a
-megabyte."""
-
+"""Largest JSON file that is read, in bytes; results with 5,000 columns take half a megabyte."""
 
 LONGEST_REASON = 200
-"""Characters of a message that may quote what a file holds."""
-
+"""Most characters of a message that may quote a file."""
 
 FORMULA = re.compile(r"[=@\t\r]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|inf$)", re.IGNORECASE)
-"""How text begins that a spreadsheet would calculate; a number with its sign is none."""
+"""Start of a text that a spreadsheet would run as a formula; signed numbers are not."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write under a temporary name and rename, so that half a file is never found.
+    """Write a file atomically: under a temporary name, then rename.
 
-    The folder is not made: one that has vanished while its run went on shall be missed. The
-    temporary file is a new one: what a link of that name leads to is not written to.
+    A missing folder is an error: a run whose folder was removed must notice. The temporary file
+    is always a new one, so that a link of that name is not followed.
 
     Raises:
-        OSError: Naming `path`; what was there before stays.
+        OSError: Naming `path`; the previous file stays.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.unlink(missing_ok=True)  # left by a kill, or put there by somebody else
+        temporary.unlink(missing_ok=True)  # left by a killed process, or planted
         with temporary.open("xb") as file:
             file.write(content)
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):  # half a file would hold the room that others need
+        with suppress(OSError):  # free the space of the partial file
             temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, whole or not at all."""
+    """Write text as UTF-8, atomically."""
     write_bytes(path, readable(text).encode("utf-8"))
 
 
 def readable(text: object) -> str:
-    """Replace what is not UTF-8, as in the name of a file, by escapes; JSON reads those back."""
+    """Return text with escapes for what is not UTF-8, such as bytes of a file name."""
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write JSON; what is undefined must come as None, for JSON knows no NaN."""
+    """Write JSON atomically; undefined values must be None, since JSON has no NaN."""
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -86,16 +83,16 @@ def read_bytes(path: Path, *, largest: int) -> bytes:
 
 
 def read_json(path: Path, known: type[Known]) -> Known:
-    """Take from a JSON file of a run folder what is known, if its types and bounds are right.
+    """Read a JSON file of a run folder and validate it.
 
     Args:
-        path: Of the file.
-        known: What to take, strict about types if the values matter.
+        path: JSON file.
+        known: Type to validate against; a strict model where the values matter.
 
     Raises:
         ConfigError: If the file cannot be read or holds something else.
     """
-    from pydantic import TypeAdapter, ValidationError  # takes time that --help does not have
+    from pydantic import TypeAdapter, ValidationError  # slow to import; --help must be quick
 
     try:
         content = read_bytes(path, largest=LARGEST_JSON)
@@ -108,13 +105,13 @@ def read_json(path: Path, known: type[Known]) -> Known:
 
 
 def short_reason(error: object) -> str:
-    """Say on a line of bounded length what is wrong with a file, which the message may quote."""
+    """Return a message on one line of bounded length, since it may quote a file."""
     line = single_line(error)
     return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
 
 
 def write_csv(path: Path, frame: "pd.DataFrame", *, index: bool) -> None:
-    """Write a table; its numbers read back to the same bits, and its text is no formula."""
+    """Write a table; numbers read back bit-equal, and text is never a formula."""
     import pandas as pd
 
     columns = [cells.map(_cell) if cells.dtype.kind == "O" else cells for _, cells in frame.items()]
@@ -124,7 +121,6 @@ def write_csv(path: Path, frame: "pd.DataFrame", *, index: bool) -> None:
 
 
 def _cell(value: object) -> object:
-    """Return text as a spreadsheet is to show it."""
     if not isinstance(value, str):
         return value
     return printable(f"'{value}" if FORMULA.match(value) else value)
