@@ -1,4 +1,4 @@
-"""The errors a user can cause; each is a line that says what, where and what to do."""
+"""Errors caused by the user or the machine, and how they are reported: one line each."""
 
 import difflib
 import errno
@@ -22,7 +22,7 @@ class IronOreError(Exception):
     """Base class of the errors that this package raises on purpose.
 
     Attributes:
-        is_reported: Whether a person has been told.
+        is_reported: Whether it has been printed or logged.
     """
 
     is_reported = False
@@ -34,7 +34,7 @@ class IronOreError(Exception):
 
 
 class ConfigError(IronOreError, ValueError):
-    """A setting is wrong; one line a mistake, each naming its key."""
+    """A setting is wrong; the message has one line per mistake, which names the key."""
 
 
 class DataError(IronOreError, ValueError):
@@ -46,24 +46,24 @@ class LeakageError(IronOreError, ValueError):
 
 
 class TrainingError(IronOreError, RuntimeError):
-    """A fit went wrong while running; names the epoch."""
+    """Training failed; the message names the epoch."""
 
 
 class MachineError(IronOreError, RuntimeError):
-    """The machine failed, as by a full disk or memory; names the file, and what can be done."""
+    """The disk or memory is full, or a file cannot be used; the message says what to do."""
 
 
 class RunPruned(Exception):  # noqa: N818 - nothing went wrong
-    """A search stopped a run that promised less than the others."""
+    """A search stopped an unpromising run early."""
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal would obey, as in names and messages from somebody else's files."""
-    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    """Escape control characters, which names and messages from untrusted files may hold."""
+    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def single_line(text: object) -> str:
-    """Write words from somebody else's file on one printable line."""
+    """Return text from an untrusted file as one printable line."""
     return printable(" ".join(str(text).split()))
 
 
@@ -87,19 +87,18 @@ ADVICE = (
         "choose a folder that can be written",
     ),
 )
-"""What to do, by the number of an operating system's error."""
-
+"""Advice by errno."""
 
 NO_MEMORY = re.compile(
     r"can('t|not) allocate memory|out of memory|failed to map segment|can't start new thread"
-    r"|^quantization error$"  # so Pillow says it
+    r"|^quantization error$"  # Pillow's message
 )
 """Messages of libraries that run out of memory without a `MemoryError`."""
 
 
 def is_refused(error: BaseException) -> bool:
-    """Return whether the operating system refused something: a file, or memory."""
-    if isinstance(error, IronOreError):  # which may quote what a file holds
+    """Return whether the operating system refused access to a file, or memory."""
+    if isinstance(error, IronOreError):  # its message may quote a file
         return False
     return isinstance(error, OSError) or _is_out_of_memory(error)
 
@@ -114,8 +113,8 @@ def machine_error(error: BaseException, *, otherwise: str) -> MachineError:
     """Return an error that says where, what, and what can be done.
 
     Args:
-        error: Of the operating system.
-        otherwise: Where, if the error names no file.
+        error: What the operating system raised.
+        otherwise: Place to name if the error names no file.
     """
     if _is_out_of_memory(error):
         return MachineError(
@@ -124,7 +123,7 @@ def machine_error(error: BaseException, *, otherwise: str) -> MachineError:
         )
     assert isinstance(error, OSError)
     reason = (error.strerror or str(error) or type(error).__name__).lower()
-    advice = next((f"; {said}" for numbers, said in ADVICE if error.errno in numbers), "")
+    advice = next((f"; {hint}" for numbers, hint in ADVICE if error.errno in numbers), "")
     return MachineError(f"{error.filename or otherwise}: {reason}{advice}")
 
 
@@ -145,7 +144,7 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def machine_errors(folder: Path) -> Iterator[None]:
-    """Turn what the operating system refuses into a `MachineError`."""
+    """Turn errors of the operating system into a `MachineError`."""
     try:
         yield
     except Exception as error:

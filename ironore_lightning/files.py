@@ -18,51 +18,48 @@ Known = TypeVar("Known")
 
 
 LARGEST_JSON = 4 * 2**20
-"""Bytes that are read of results, provenance and status; those of 5,000 columns have half a
-megabyte."""
-
+"""Largest JSON file that is read, in bytes; results with 5,000 columns take half a megabyte."""
 
 LONGEST_REASON = 200
-"""Characters of a message that may quote what a file holds."""
-
+"""Most characters of a message that may quote a file."""
 
 FORMULA = re.compile(r"[=@\t\r]|[+-](?!(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|inf$)", re.IGNORECASE)
 """Start of text that a spreadsheet would calculate; a signed number is not."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write under a temporary name and rename, so that half a file is never found.
+    """Write a file atomically: under a temporary name, then rename.
 
-    The folder is not made: one that has vanished while its run went on shall be missed. The
-    temporary file is a new one: what a link of that name leads to is not written to.
+    A missing folder is an error: a run whose folder was removed must notice. The temporary file
+    is always a new one, so that a link of that name is not followed.
 
     Raises:
-        OSError: Naming `path`; what was there before stays.
+        OSError: Naming `path`; the previous file stays.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.unlink(missing_ok=True)  # left by a kill, or put there by somebody else
+        temporary.unlink(missing_ok=True)  # left by a killed process, or planted
         with temporary.open("xb") as file:
             file.write(content)
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):  # half a file would hold the room that others need
+        with suppress(OSError):  # free the space of the partial file
             temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, whole or not at all."""
+    """Write text as UTF-8, atomically."""
     write_bytes(path, readable(text).encode("utf-8"))
 
 
 def readable(text: object) -> str:
-    """Replace what is not UTF-8, as in the name of a file, by escapes; JSON reads those back."""
+    """Return text with escapes for what is not UTF-8, such as bytes of a file name."""
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write JSON; what is undefined must come as None, for JSON knows no NaN."""
+    """Write JSON atomically; undefined values must be None, since JSON has no NaN."""
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -89,13 +86,13 @@ def read_json(path: Path, known: type[Known]) -> Known:
     """Read the known fields of a JSON file, checked for type and bounds.
 
     Args:
-        path: Of the file.
-        known: What to take, strict about types if the values matter.
+        path: JSON file.
+        known: Type to validate against; a strict model where the values matter.
 
     Raises:
         ConfigError: If the file cannot be read or holds something else.
     """
-    from pydantic import TypeAdapter, ValidationError  # takes time that --help does not have
+    from pydantic import TypeAdapter, ValidationError  # slow to import; --help must be quick
 
     try:
         content = read_bytes(path, largest=LARGEST_JSON)

@@ -1,7 +1,7 @@
 """Forecast the next trading day with finished runs.
 
-Several runs give the mean forecast of their networks. The forecast is printed in a line and written
-to `forecast.json`.
+The forecast of several runs is the mean of their networks. It is printed and written to
+`forecast.json`.
 """
 
 import argparse
@@ -51,7 +51,7 @@ from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.settings.experiment import Config
 
 MAX_AGE_DAYS = 5
-"""Trading days that the data may be old, unless `--max-age-days` says otherwise: a week."""
+"""Default of `--max-age-days`: most trading days since the newest row, one week."""
 
 FURTHEST = 10.0
 """Distance from the training rows, in their spreads, beyond which a value has another unit."""
@@ -128,7 +128,7 @@ def _forecast(options: argparse.Namespace, today: datetime.date) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "forecast.json", asdict(next_day))
     print_safely(describe(next_day))
-    if runs[0].settings.data.sample is None:  # a simulated market ends when it ends
+    if runs[0].settings.data.sample is None:  # the dates of a simulated market are fixed
         _require_fresh(next_day, options.max_age_days)
 
 
@@ -151,7 +151,7 @@ def read_run(folder: Path, root: str | None) -> RunRecord:
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no finished run: there is no such folder")
     run = RunRecord.read(folder)
-    data = run.settings.data.without_saving_sample()  # nothing is written on a folder's word
+    data = run.settings.data.without_saving_sample()  # the folder is untrusted: write nothing
     if root is not None:
         data = data.model_copy(update={"root": root, "sample": None})
     settings = run.settings.model_copy(update={"data": data})
@@ -245,7 +245,7 @@ def predict_rows(run: RunRecord, panel: Panel) -> pd.DataFrame:
 
 
 def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster, Scaler]:
-    """Build the network of a run and take its weights and scaler from a checkpoint.
+    """Build the network of a run with the weights and scaler of its checkpoint.
 
     Raises:
         ConfigError: If the checkpoint holds anything else.
@@ -296,7 +296,7 @@ def _conformal_bounds(
     first, last = pd.Timestamp(run.validation.first_date), pd.Timestamp(run.validation.last_date)
     segment = np.where(ends < first, "train", np.where(ends <= last, "val", "test"))
     rows = pd.DataFrame({"segment": segment, "actual": outcome, "forecast": forecast}).loc[
-        outcome.notna() | ends.isna()  # a sample without an outcome is none, but for the newest
+        outcome.notna() | ends.isna()  # of samples without an outcome, only the newest counts
     ]
     if not {"train", "val"} <= {*rows["segment"]}:
         raise ConfigError(
@@ -310,7 +310,7 @@ def _conformal_bounds(
 def _price_base(
     raw: RawData, panel: Panel, config: Config, date: pd.Timestamp
 ) -> tuple[float | None, str | None]:
-    """Return today's price of what is held on `date`, and its contract month."""
+    """Return the newest price and the month of the contract held on `date`."""
     series = config.target.series
     if config.target.kind == "given":
         return None, None
@@ -332,7 +332,7 @@ def _to_price(change: float | None, base: float | None, kind: str) -> float | No
 
 
 def _evidence(runs: Sequence[RunRecord]) -> str:
-    """Return the grade that a run had earned, or that of the mean forecast on their test days."""
+    """Return the grade of one run, or of the mean forecast on the common test days."""
     first = runs[0]
     if len(runs) == 1:
         return first.evidence
@@ -352,7 +352,7 @@ def _evidence(runs: Sequence[RunRecord]) -> str:
 
 
 def _age_warning(origin: pd.Timestamp, calendar: Calendar, today: datetime.date) -> list[str]:
-    """Warn of data that end before the last trading day."""
+    """Return a warning if the data end before the last trading day."""
     missed = calendar.between(origin, today)
     if missed <= 0:
         return []
@@ -365,7 +365,7 @@ def _age_warning(origin: pd.Timestamp, calendar: Calendar, today: datetime.date)
 def _holiday_warning(
     date: pd.Timestamp, calendar: Calendar, config: Config, *, has_month: bool
 ) -> list[str]:
-    """Warn at a month's end, where an unknown holiday would change the contract as well."""
+    """Return a warning at a month's end, where an unknown holiday may change the contract."""
     before, after = (calendar.ahead(pd.DatetimeIndex([date]), step)[0] for step in (-1, 1))
     if calendar.knows(date) or before.month == date.month == after.month:
         return []

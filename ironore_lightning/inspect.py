@@ -1,4 +1,4 @@
-"""Say what is in a raw file, without running anything in it.
+"""Describe a raw file without running anything in it.
 
 The exit status is 2, with one line, if the file cannot be read.
 """
@@ -31,7 +31,7 @@ _FORMATS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Describe the file that the command line names; returns the exit status."""
+    """Print the description of the file on the command line; return the exit status."""
     parser = CommandParser("inspect", __doc__)
     expected = f"a file ending in {', '.join(_FORMATS)}"
     parser.add_argument("file", type=Path, metavar="FILE", help=expected)
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def describe(path: Path) -> list[str]:
-    """Read a file and sum it up in lines, the summary first.
+    """Return lines that describe a file, the summary first.
 
     Raises:
         DataError: If the file cannot be read.
@@ -55,7 +55,7 @@ def describe(path: Path) -> list[str]:
 
 
 def _describe_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> list[str]:
-    """Sum up pickled contracts: one line each below the summary."""
+    """Return a summary and one line per contract."""
     months = pd.PeriodIndex(list(contracts), freq="M")
     gaps = pd.period_range(months[0], months[-1], freq="M").difference(months)
     spans = pd.DataFrame(
@@ -79,7 +79,7 @@ def _describe_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> 
 
 
 def _describe_table(path: Path, file_format: str) -> list[str]:
-    """Sum up a table: one line a column below the summary."""
+    """Return a summary and one line per column."""
     raw = read_bytes(path)
     delimiter = _guess_delimiter(raw) if file_format == "csv" else None
     table = read_raw_table(path, file_format=file_format, delimiter=delimiter)
@@ -100,7 +100,7 @@ def _describe_table(path: Path, file_format: str) -> list[str]:
 
 
 def _guess_delimiter(raw: bytes) -> str:
-    """What seems to separate the cells, from the first lines."""
+    """Guess the delimiter of a CSV from its first lines."""
     sample = b"\n".join(raw[:20_000].splitlines()[:20]).decode("utf-8-sig", errors="replace")
     try:
         return csv.Sniffer().sniff(sample, delimiters=",;\t|").delimiter

@@ -1,6 +1,6 @@
-"""Write the tables behind a run: ``python -m ironore_lightning.prepare output_dir=DIR``.
+"""Write the tables that a run reads: ``python -m ironore_lightning.prepare output_dir=DIR``.
 
-Takes the settings of train.py beside the folder, and trains nothing.
+The command takes the settings of train.py and trains nothing.
 """
 
 import logging
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
 def main(composed: DictConfig) -> None:
-    """Check the settings, then build and write."""
+    """Check the settings, and build and write the tables."""
     besides = command_keys("prepare")
     run_job(lambda: write_tables(to_config(composed, besides=besides), _folder(composed)))
 
@@ -36,8 +36,8 @@ def main(composed: DictConfig) -> None:
 def write_tables(config: Config, folder: Path) -> None:
     """Write `continuous_futures.csv`, `consolidated_features.csv` and `data_report.json`.
 
-    The price columns of both tables are anchored at the newest contract, as the original's were;
-    a model reads the same series anchored at the oldest one.
+    Prices in both tables are adjusted backwards from the newest contract, as in the original; a
+    model reads the same series anchored at the oldest one.
     """
     raw = read_raw(config.data)
     panel = build_panel(raw, config.data, config.target)
@@ -56,7 +56,7 @@ def write_tables(config: Config, folder: Path) -> None:
 
 
 def continuous_futures(panel: Panel) -> pd.DataFrame:
-    """Lay the continuous series side by side, one row for each day of any leg."""
+    """Return all continuous series, one row for each day of any leg."""
     columns: list[tuple[str, pd.Series]] = []
     for name, series in panel.futures.items():
         leg = name.removeprefix("price_")
@@ -71,7 +71,7 @@ def continuous_futures(panel: Panel) -> pd.DataFrame:
 def consolidated_features(
     panel: Panel, features: pd.DataFrame, target: pd.DataFrame
 ) -> pd.DataFrame:
-    """Put the features beside `Y`, which the last rows do not have yet."""
+    """Return the features and the target `Y`, which is missing in the last rows."""
     levels = {
         name: series.days["adjusted_price"].reindex(features.index)
         for name, series in panel.futures.items()
@@ -82,10 +82,10 @@ def consolidated_features(
 
 
 def _dated(columns: Sequence[tuple[str, pd.Series]]) -> pd.DataFrame:
-    """Lay named columns side by side, beside `date`.
+    """Return a table of named columns, indexed by `date`.
 
     Raises:
-        ConfigError: If one would take the place of another one.
+        ConfigError: If two columns have the same name.
     """
     names = ["date", *(name for name, _ in columns)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -99,7 +99,7 @@ def _dated(columns: Sequence[tuple[str, pd.Series]]) -> pd.DataFrame:
 def data_report(
     raw: RawData, panel: Panel, features: pd.DataFrame, target: pd.DataFrame
 ) -> dict[str, Any]:
-    """Say what the tables hold and how much of it was filled forward."""
+    """Return the ranges, forward-filled counts and rolls of the tables."""
     days = _days(features)
     blanks = {
         name: int(column.loc[days[0] : days[-1]].isna().sum())

@@ -1,1 +1,1 @@
-"""How a command is read, helped and ended: arguments, `--help`, `resume=`, exit status."""
+"""Command lines: arguments, `--help`, `resume=` and exit status."""

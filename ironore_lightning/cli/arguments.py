@@ -15,11 +15,11 @@ from ironore_lightning.errors import ConfigError
 ROOT = "data.root"
 
 WORDS = re.compile(r"[\w/.@%?+\-\x80-\U0010ffff]+(?: +[\w/.@%?+\-\x80-\U0010ffff]+)*")
-"""What needs no quotation marks but for its alphabet: Hydra reads ASCII only."""
+"""Text that needs quotation marks only if it is not ASCII, which is all that Hydra reads."""
 
 
 def normalize_arguments(arguments: Sequence[str]) -> list[str]:
-    """Put overrides last, quote words of other alphabets, and make a relative `data.root` absolute.
+    """Put overrides last, quote non-ASCII words, and make a relative `data.root` absolute.
 
     The run folder keeps the overrides, so that `resume=` finds the data from anywhere.
 
@@ -34,7 +34,7 @@ def normalize_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def parse(arguments: Sequence[str]) -> Namespace:
-    """Tell flags from `overrides`, in whatever order they come.
+    """Separate flags from `overrides`, in any order.
 
     Raises:
         ConfigError: If there is a flag that Hydra does not have.

@@ -43,7 +43,7 @@ EXTRAS = {
     "joblib": "parallel",
     **dict.fromkeys(("submitit_local", "submitit_slurm", "ray"), "cluster"),
 }
-"""What brings a launcher that Hydra does not have by itself."""
+"""Extra of this package that installs each launcher."""
 
 UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
 AMBIGUOUS = re.compile(
@@ -56,10 +56,10 @@ UNKNOWN_MEMBER = re.compile(
 
 
 class OnlyBelowError(logging.Filter):
-    """Let everything below an error through; errors go to standard error instead."""
+    """Passes records below ERROR; errors go to standard error instead."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether `record` is no error."""
+        """Return whether `record` is below ERROR."""
         return record.levelno < logging.ERROR
 
 
@@ -73,12 +73,12 @@ class HideTestResults(logging.Filter):
     """
 
     def __init__(self, mode: RunMode | None) -> None:
-        """Remember whether there are several runs to choose from."""
+        """Store whether this is a multirun."""
         super().__init__()
         self.is_multirun = mode == RunMode.MULTIRUN
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether `record` may be seen."""
+        """Return whether `record` may be shown."""
         return not (self.is_multirun and record.name == TEST_RESULTS)
 
 
@@ -113,8 +113,8 @@ def _run(
             sys.argv[1:] = normalize_arguments(arguments(sys.argv[1:]))
             with raise_on_sigterm():
                 main()
-        print_safely("")  # what Hydra printed is written before we leave
-    except BrokenPipeError:  # whoever read the output has seen enough
+        print_safely("")  # flush what Hydra printed
+    except BrokenPipeError:  # the reader has closed the pipe
         silence(sys.stdout)
         sys.exit(FAILED)
     except Exception as error:
@@ -140,7 +140,7 @@ def raise_on_sigterm() -> Iterator[None]:
 
 
 def _translate_error(error: Exception) -> IronOreError:
-    """Return what a user can cause as an error of ours; raise what is a mistake in the code."""
+    """Return an error caused by the user or the machine as our own; raise any other."""
     if isinstance(error, HydraException | OmegaConfBaseException):
         remark = f"; {CONFIG_PLACES_HINT}" if RESUME_FLAG in sys.argv else ""
         return ConfigError(_one_line(error) + remark)
@@ -153,9 +153,9 @@ def _translate_error(error: Exception) -> IronOreError:
 
 
 def run_job(job: Callable[[], Result]) -> Result:
-    """Run one job of a command, and say in a line a mistake, what is wrong with its input.
+    """Run one job of a command, and log each mistake in its input on one line.
 
-    In a multirun the error goes on to Hydra, which runs the other jobs first.
+    In a multirun the error is raised to Hydra, which runs the other jobs first.
     """
     try:
         return job()
@@ -167,7 +167,7 @@ def run_job(job: Callable[[], Result]) -> Result:
 
 
 def run_one_of_many(job: Callable[[], float]) -> float:
-    """Run one job of a multirun: whatever goes wrong in it is said, and the others go on.
+    """Run one job of a multirun; log its errors, so that the other jobs continue.
 
     Returns:
         The objective, or NaN for a job without one; its status file says why.
@@ -185,7 +185,7 @@ def run_one_of_many(job: Callable[[], float]) -> float:
 
 def _log(error: IronOreError) -> None:
     error.is_reported = True
-    with suppress(OSError):  # the log of a run may be what cannot be written
+    with suppress(OSError):  # the log itself may be unwritable
         for line in error.lines:
             log.error("%s", line)
 
@@ -200,7 +200,7 @@ def _is_raised_by_hydra(error: BaseException) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    """Say in our words what Hydra says in several lines."""
+    """Return an error of Hydra as one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     # The settings take a fifth of a second to import, which --help and TAB do not have.
     from ironore_lightning.settings.checking import unknown_key, unresolved

@@ -1,4 +1,4 @@
-"""Parser and exit status of the commands that compose no settings."""
+"""Parser and exit status of the commands without Hydra."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -10,10 +10,10 @@ from ironore_lightning.process.terminal import open_streams
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong with a command line.
+    """A parser that reports a wrong command line in one line.
 
     Args:
-        name: Of the module that is the command.
+        name: Module of the command.
         doc: Its docstring, which `--help` prints.
     """
 
@@ -38,9 +38,9 @@ def run_plain(
     """Read a command line, do the work, and return the exit status: 0, or that of the error.
 
     Args:
-        parser: Of the command.
-        work: What it does with its options.
-        arguments: Of the command line; None for those of this process.
+        parser: Parser of the command.
+        work: Function of the parsed options.
+        arguments: Command line; None for that of this process.
     """
     open_streams()
     try:

@@ -16,27 +16,27 @@ from ironore_lightning.run_folder.overrides import read_overrides
 KEY = "resume="
 
 RESUME_FLAG = "+resume=true"
-"""What a run that goes on is told; lightning tells it its other processes as well.
+"""Override of a resumed run, which lightning passes to its other processes.
 
-It goes on, or says why not: nothing begins anew that could be lost.
+Such a run resumes or fails; it never starts again and removes files.
 """
 
 PLACES = ("--config-dir", "--config-name", "--config-path")
 SEARCH_PATH = "hydra.searchpath="
-"""Where settings lie beside `conf/`."""
+"""Other folders of settings than `conf/`."""
 
 SETTING = re.compile(r"((\+\+?)?(?=[^=]+=)|~)(?!hydra\b)\w+((\.\w+)+|(?!.*\.\.))(=.*)?")
-"""A setting of a run: none of Hydra's own, which can name code, and no file outside of `conf/`."""
+"""A setting of a run: not one of Hydra's, which can name code, nor a file outside `conf/`."""
 
 
 def expand_resume(arguments: Sequence[str]) -> list[str]:
     """Replace `resume=<run folder>` by the arguments that the run of that folder was started with.
 
-    Where its settings lie, if not in `conf/` alone, the command line must say again: what a folder
-    says names no code.
+    Folders of settings other than `conf/` must be given again, since an untrusted run folder must
+    not name code.
 
     Args:
-        arguments: Of the command line.
+        arguments: Command line.
 
     Raises:
         ConfigError: If the folder holds no run, or something else is to be set.
@@ -73,14 +73,14 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
         *places,
         *_read_settings(folder),
         RESUME_FLAG,
-        "hydra.mode=RUN",  # some members start many runs; this is one of them
-        "hydra.output_subdir=null",  # what is in .hydra stays, and is never half written
+        "hydra.mode=RUN",  # some config groups start a multirun
+        "hydra.output_subdir=null",  # keep .hydra as it is
         f"hydra.run.dir={quoted(str(folder))}",
     ]
 
 
 def _read_settings(folder: Path) -> list[str]:
-    """Read the settings of a run's command line, from whoever wrote the file.
+    """Return the overrides of a run's command line; the file is untrusted.
 
     Raises:
         ConfigError: If it holds anything else.

@@ -1,4 +1,4 @@
-"""The bidirectional LSTM: plain torch, no Lightning."""
+"""The bidirectional LSTM, in plain torch."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from ironore_lightning.settings.networks import BiLSTMSettings
 
 
 class BiLSTM(nn.Module):
-    """Read a window in both directions and say what comes after it.
+    """An LSTM that reads a window in both directions.
 
     The network reads the L rows that end at the origin forwards and backwards. Both passes see only
     rows known at the origin; the target lies outside the window. The readout takes the final state
@@ -19,7 +19,7 @@ class BiLSTM(nn.Module):
     Xavier uniform with bias zero, so that training starts near the forecast of zero.
 
     Args:
-        shape: What the network reads and says; its final states do not depend on L.
+        shape: Input and output sizes; L is not used.
         settings: Sizes, dropout, directions, layer norm.
 
     References:

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole, and read as plain data.
+"""Checkpoints: written atomically, and read as plain data.
 
 Plain numbers within their bounds and tensors of a known form are copied into objects that were
 built afresh. Lightning, which would take paths and structures as well, reads none of it.
@@ -27,7 +27,7 @@ from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.settings.training import HardwareSettings, TrainingSettings
 
 SECONDS_BETWEEN_WRITES = 5.0
-"""What a killed run has to do again at most, beside the epoch in which it was killed."""
+"""Most training time that a killed run repeats, besides the epoch in progress."""
 
 WEIGHTS = "state_dict"
 SCALER = "WindowDataModule"
@@ -39,10 +39,10 @@ NAMES = {
     "torch._utils _rebuild_tensor_v2",
     *(f"torch {kind}Storage" for kind in ("Byte", "Double", "Float")),
 }
-"""All that the pickle in a checkpoint may ask for."""
+"""Globals that the pickle of a checkpoint may load."""
 
 MAX_STEPS = 20_000
-"""Opcodes of that pickle; the deepest network has a third of them."""
+"""Most opcodes of that pickle; the deepest network has a third of them."""
 
 LARGEST = torch.finfo(torch.float32).max
 Tensors = Mapping[str, Tensor]
@@ -53,7 +53,7 @@ SCORE, COUNT = (-LARGEST, LARGEST), (0, 2**63 - 1)
 
 
 class Checkpoints(ModelCheckpoint):
-    """Save the best epoch, and the last one every few seconds and at the end.
+    """Saves the best epoch, and the last one every few seconds and at the end.
 
     The best one waits in memory until the last one is written, or the fit ends. So `best.ckpt` is
     never older than `last.ckpt` says, and an epoch that is soon surpassed is never written. A run
@@ -72,7 +72,7 @@ class Checkpoints(ModelCheckpoint):
     def __init__(
         self, folder: Path, stopping: EarlyStopping, report: Callback, last: dict[str, Any]
     ) -> None:
-        """Hold nothing yet."""
+        """Start without a best epoch."""
         super().__init__(monitor=stopping.monitor, save_on_train_epoch_end=True)
         self.folder, self.stopping, self.report = folder, stopping, report
         self.last, self.numbers = last, last
@@ -80,13 +80,13 @@ class Checkpoints(ModelCheckpoint):
         self.written = -math.inf  # the first epoch is due at once
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the folder as it is; lightning would read a name with :: in it as an address."""
+        """Do nothing; lightning would read a folder name with :: as a URL."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Copy what there is to go on from into the fresh objects; nothing has been drawn yet."""
+        """Restore the state to resume from, before any random number is drawn."""
         if last := self.last:
             pl_module.load_state_dict(last[WEIGHTS])
-            _put_optimizer_back(last, trainer, pl_module)
+            _restore_optimizer(last, trainer, pl_module)
             self.stopping.wait_count = last["epoch"] - last["best_epoch"]
             self.stopping.best_score = torch.tensor(last["best_score"])
             progress = trainer.fit_loop.epoch_progress
@@ -97,11 +97,13 @@ class Checkpoints(ModelCheckpoint):
             torch.cuda.set_rng_state(state, device) if is_card else torch.set_rng_state(state)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the epoch if it is the best one, and write it as the last one if that is due."""
+        """Keep the epoch if it is the best one; write it as the last one if that is due."""
         self.numbers = self._count(trainer, pl_module)
         self.best_model_score = torch.tensor(self.numbers["best_score"])
         if self.numbers["best_epoch"] == trainer.current_epoch and trainer.is_global_zero:
-            self.best = copy.deepcopy(_network(trainer, pl_module))  # its tensors are trained on
+            self.best = copy.deepcopy(
+                _network(trainer, pl_module)
+            )  # training changes the tensors in place
         is_over = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         is_due = time.monotonic() - self.written >= SECONDS_BETWEEN_WRITES
         if is_over or trainer.strategy.broadcast(is_due):  # all processes save, or none
@@ -114,7 +116,7 @@ class Checkpoints(ModelCheckpoint):
             self.written = time.monotonic()
 
     def write_best(self) -> None:
-        """Write the best epoch if it still waits in memory."""
+        """Write the best epoch if it is still in memory."""
         if self.best:
             path = self.folder / "best.ckpt"
             _write(self.best, path)
@@ -143,7 +145,7 @@ class Checkpoints(ModelCheckpoint):
 
 
 def _network(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
-    """Take what forecasts; the first two are what `load_from_checkpoint` asks for."""
+    """Return weights and scaler, with the two keys that `load_from_checkpoint` needs."""
     return {
         "pytorch-lightning_version": lightning.__version__,
         "hyper_parameters": dict(module.hparams),
@@ -154,7 +156,7 @@ def _network(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
 
 
 def _training_state(trainer: Trainer, module: LightningModule) -> dict[str, dict[str, Tensor]]:
-    """Take moments by weight, none before the first step, and random states by process."""
+    """Return moments by weight, zero before the first step, and random states by rank."""
     device, states = trainer.strategy.root_device, trainer.optimizers[0].state
     is_card = device.type == "cuda"
     own = (torch.cuda.get_rng_state(device) if is_card else torch.get_rng_state()).to(device)
@@ -174,8 +176,8 @@ def _training_state(trainer: Trainer, module: LightningModule) -> dict[str, dict
     }
 
 
-def _put_optimizer_back(last: Mapping[str, Any], trainer: Trainer, module: LightningModule) -> None:
-    """Copy into the optimiser, its schedule, and the scaler of its gradients."""
+def _restore_optimizer(last: Mapping[str, Any], trainer: Trainer, module: LightningModule) -> None:
+    """Restore the optimizer, its schedule and the gradient scaler."""
     optimizer, schedule = trainer.optimizers[0], module.lr_schedulers()
     fresh, step = optimizer.state_dict(), torch.tensor(float(last["steps"]))
     fresh["param_groups"][0]["lr"] = last["learning_rate"]
@@ -203,16 +205,16 @@ def _write(content: dict[str, Any], path: Path) -> None:
 def read_last(
     path: Path, network: Forecaster, training: TrainingSettings, hardware: HardwareSettings
 ) -> dict[str, Any]:
-    """Read what a run goes on from.
+    """Read the state that a run resumes from.
 
     Args:
-        path: Of its last checkpoint.
-        network: As its settings build it.
-        training: How that is fitted.
-        hardware: By how many processes, and where.
+        path: Last checkpoint.
+        network: Network that the settings build.
+        training: Settings of its training.
+        hardware: Number of processes, and device.
 
     Raises:
-        ConfigError: Naming the file, unless it holds all of such a run.
+        ConfigError: Naming the file, if it lacks a part of such a run.
     """
     generator = torch.Generator("cuda" if hardware.accelerator == "gpu" else "cpu")
     fresh = {str(rank): generator.get_state() for rank in range(hardware.devices)}
@@ -228,27 +230,27 @@ def read_last(
 
 
 def _bounds(training: TrainingSettings) -> Bounds:
-    """Say between what the plain numbers of a run lie."""
+    """Return the bounds of the plain numbers of a checkpoint."""
     return {
         "epoch": (0, training.max_epochs - 1),
         "best_epoch": (0, training.max_epochs - 1),
         "best_score": SCORE,  # monitor of that epoch
         "has_stopped": (False, True),  # whether patience ran out
-        "steps": (0, 2**24),  # of the optimiser, which counts in single precision
+        "steps": (0, 2**24),  # of the optimizer, which counts in float32
         "learning_rate": (0.0, training.learning_rate),  # of the next epoch
         "plateau_score": SCORE,  # what `reduce_on_plateau` compares with; 0 without it
-        "plateau_epochs": COUNT,  # for how long nothing was better; 0 without it
+        "plateau_epochs": COUNT,  # since the last improvement; 0 without it
         "loss_scale": (1 / LARGEST, LARGEST),  # of precision 16-mixed; 1 without it
-        "loss_scale_steps": COUNT,  # for how long it has been right; 0 without it
-        "previous_loss": SCORE,  # on validation
-        "best_loss": SCORE,  # likewise
+        "loss_scale_steps": COUNT,  # since its last change; 0 without it
+        "previous_loss": SCORE,  # validation loss of the epoch before
+        "best_loss": SCORE,  # smallest validation loss
         "seconds": (0.0, LARGEST),  # of all epochs
         "log_bytes": COUNT,  # of training.log
     }
 
 
 def network_parts(network: Forecaster) -> Parts:
-    """Say what of a checkpoint forecasts: weights and scaler of such a network."""
+    """Return the names and shapes of the weights and scaler of a network."""
     column = torch.empty(network.hparams["num_features"], dtype=torch.float64)
     return {WEIGHTS: network.state_dict(), SCALER: {"center": column, "spread": column}}
 
@@ -256,7 +258,7 @@ def network_parts(network: Forecaster) -> Parts:
 def read_checkpoint(
     path: Path, wanted: Parts | None = None, bounds: Bounds | None = None
 ) -> dict[str, Any]:
-    """Copy what is wanted of a checkpoint, and nothing else.
+    """Read the wanted parts of a checkpoint, and nothing else.
 
     Args:
         path: Of the file.
@@ -278,17 +280,17 @@ def read_checkpoint(
 
 
 def _load(path: Path, num_bytes: int) -> dict[Any, Any]:
-    """Read tensors and plain values; a pickle that asks for anything else is refused unread."""
+    """Read tensors and plain values; reject a pickle that loads anything else."""
     try:
         size = path.stat().st_size
         if num_bytes and not num_bytes <= size <= 2 * num_bytes + 2**20:
             raise ValueError(f"it has {size:,} bytes, and its tensors should have {num_bytes:,}")
-        raw = path.read_bytes()  # once, for a run that goes on may write the next one meanwhile
+        raw = path.read_bytes()  # once, since a live run may replace it meanwhile
         _require_whole(raw)
         content: object = torch.load(io.BytesIO(raw), weights_only=True, map_location="cpu")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such checkpoint") from None
-    except Exception as error:  # torch lets through whatever broken bytes cause
+    except Exception as error:  # broken bytes raise anything in torch
         reason = repr(str(error) or type(error).__name__)[1:200].rstrip("'\"")
         raise ConfigError(
             f"{path}: cannot be read as a checkpoint of this version: {reason}"
@@ -297,12 +299,12 @@ def _load(path: Path, num_bytes: int) -> dict[Any, Any]:
 
 
 def _require_whole(raw: bytes) -> None:
-    """Raise unless an archive holds what was written, uncompressed, and a harmless pickle."""
+    """Raise unless an archive is intact, uncompressed, and holds a harmless pickle."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > len(raw):
             raise ValueError(f"it would unpack to {unpacked:,} bytes")
-        if (damaged := archive.testzip()) is not None:  # torch does not look at its checksums
+        if (damaged := archive.testzip()) is not None:  # torch ignores checksums
             raise ValueError(f"{damaged} is not what was written")
         for entry in archive.infolist():
             if entry.filename.lower().endswith("data.pkl"):
@@ -315,7 +317,7 @@ def _require_plain(pickled: bytes) -> None:
     What is used twice could hold itself a million times over, and what is nested a hundred thousand
     times breaks the interpreter.
     """
-    slots: dict[object, str] = {}  # of the memo: the opcode that made what is in it
+    slots: dict[object, str] = {}  # opcode that made each memo entry
     made = ""
     for number, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
         is_known = opcode.name != "GLOBAL" or argument in NAMES
@@ -328,7 +330,7 @@ def _require_plain(pickled: bytes) -> None:
 
 
 def _take(path: Path, content: Mapping[Any, Any], part: str, like: Tensors) -> Tensors:
-    """Copy the tensors of a part of a checkpoint, each of the form of one that is known."""
+    """Return copies of the tensors of a part, checked against known names and shapes."""
     named = content.get(part)
     named, taken = named if isinstance(named, dict) else {}, {}
     for name, tensor in like.items():
@@ -349,6 +351,6 @@ def _form(value: object) -> str:
 
 
 def require_finite(path: Path, name: str, numbers: Tensor) -> None:
-    """Raise `ConfigError` if a number that comes of a checkpoint is not finite."""
+    """Raise `ConfigError` if a number from a checkpoint is not finite."""
     if not torch.isfinite(numbers).all():
         raise ConfigError(f"{path}: {name} holds a number that is not finite")

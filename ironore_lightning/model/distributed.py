@@ -1,4 +1,4 @@
-"""Training one network in several processes: how they start and how they end."""
+"""Start and end of the processes that train one network."""
 
 import os
 import signal
@@ -30,22 +30,22 @@ class DistributedShutdown(Callback):
         os.environ.pop(LAUNCHED, None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take lightning's handler away."""
+        """Restore the handler that lightning replaced."""
         signal.signal(signal.SIGTERM, self.handler)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take lightning's handler away."""
+        """Restore the handler that lightning replaced."""
         signal.signal(signal.SIGTERM, self.handler)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """End the processes that this one has started; they would wait for it."""
+        """End the started processes, which would wait for this one."""
         if trainer.strategy.launcher is not None:
             trainer.strategy.launcher.kill(signal.SIGKILL)
 
 
 def has_lost_a_process(error: BaseException) -> bool:
-    """Return whether an error says that another process has gone; gloo has none of its own."""
+    """Return whether an error means that another process has died; gloo has no own class."""
     is_gloo = isinstance(error, RuntimeError) and "/gloo/" in str(error)
     return is_gloo or isinstance(error, torch.distributed.DistError)

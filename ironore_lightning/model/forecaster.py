@@ -47,7 +47,7 @@ class Forecaster(LightningModule):
         """Build the network; its weights come from torch's global generator."""
         super().__init__()
         self.save_hyperparameters(logger=False)
-        self.automatic_optimization = False  # a call takes several steps
+        self.automatic_optimization = False  # one call makes several steps
         self.training_settings = TrainingSettings.model_validate(training)
         self.monitor = monitor
         settings = TypeAdapter[NetworkSettings](NetworkSettings).validate_python(model)
@@ -63,7 +63,7 @@ class Forecaster(LightningModule):
         return self.head.parameters(raw.float())  # mixed precision ends with the network
 
     def training_step(self, chunk: Batch) -> None:
-        """Take a step of the optimiser on each batch of a chunk."""
+        """Make one optimizer step for each batch of a chunk."""
         optimizer = cast(LightningOptimizer, self.optimizers())
         for batch in chunk.split(self.training_settings.batch_size):
             loss = self.head.mean_loss(self(batch.inputs), batch.target)
@@ -73,11 +73,11 @@ class Forecaster(LightningModule):
             optimizer.step()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:  # noqa: ARG002 - lightning's
-        """Clip the gradients, which are no longer scaled here, whatever the precision."""
+        """Clip the gradients, already unscaled at any precision."""
         clip_grad_norm_(self.parameters(), self.training_settings.gradient_clip_norm)
 
     def on_validation_epoch_start(self) -> None:
-        """Log the training loss; if it is no number, no checkpoint may follow."""
+        """Log the training loss; raise before the checkpoint if it is NaN or infinite."""
         if self.train_loss.num_samples:  # none when validating without a fit
             # The axis of all curves, and the same in all processes.
             self.log("step", float(self.current_epoch + 1), sync_dist=True)
@@ -86,7 +86,7 @@ class Forecaster(LightningModule):
             self.log("learning_rate", learning_rate, sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
-        """Let the schedule choose the next learning rate, before a checkpoint is written."""
+        """Step the learning-rate schedule before the checkpoint is written."""
         schedule = self.lr_schedulers()
         if isinstance(schedule, ReduceLROnPlateau):
             schedule.step(self.trainer.callback_metrics[self.monitor])
@@ -94,7 +94,7 @@ class Forecaster(LightningModule):
             schedule.step()
 
     def validation_step(self, batch: Batch) -> None:
-        """Score a batch."""
+        """Update the validation scores with one batch."""
         parameters = self(batch.inputs)
         self.val_loss.add(self.head.mean_loss(parameters, batch.target), len(batch.target))
         self.val_metrics.update(self.head.forecast(parameters), batch.target)
@@ -111,7 +111,7 @@ class Forecaster(LightningModule):
         return parameters
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build the optimiser, and its schedule if one is set."""
+        """Build the optimizer and the schedule, if set."""
         settings = self.training_settings
         # A fused one would scale the gradients back by itself, after they are clipped.
         is_scaled = self._trainer is not None and self.trainer.precision == "16-mixed"
@@ -121,7 +121,7 @@ class Forecaster(LightningModule):
 
 
 def _log_mean(module: LightningModule, name: str, mean: MeanLoss) -> None:
-    """Log a mean over the samples of all processes: none may go on where it is no number."""
+    """Log a mean over the samples of all processes; raise if it is NaN or infinite."""
     reduce = module.trainer.strategy.reduce
     total, num_samples = (cast(Tensor, reduce(part, reduce_op="sum")) for part in mean.take())
     loss = total / num_samples

@@ -13,7 +13,7 @@ from ironore_lightning.errors import ConfigError
 from ironore_lightning.settings.training import HardwareSettings
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-"""Of `mallopt`, as in glibc's malloc.h."""
+"""Parameters of `mallopt`, from glibc's malloc.h."""
 
 KEPT_BYTES = 64 * 2**20
 
@@ -36,7 +36,7 @@ def set_up_process(settings: HardwareSettings) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what is freed; every step takes it again, page by page if it was given back.
+    """Let glibc keep freed memory, since every step allocates the same pages again.
 
     Without glibc nothing is set.
     """
@@ -71,7 +71,7 @@ def cpu_precision(precision: str) -> Iterator[None]:
 
 
 def _has_kernels(precision: str) -> bool:
-    """Say whether this processor runs an LSTM of mixed `precision`."""
+    """Return whether this processor runs an LSTM in mixed `precision`."""
     import torch
 
     kernels: Any = torch.ops.mkldnn
@@ -81,14 +81,14 @@ def _has_kernels(precision: str) -> bool:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def require_one_process(settings: HardwareSettings) -> None:
-    """Raise `ConfigError` if a run of many wants several processes: each would start them all."""
+    """Raise `ConfigError` if a job of a multirun asks for several processes."""
     if settings.devices > 1:
         raise ConfigError(
             f"hardware.devices: a run of a multirun has one process, got {settings.devices}; start "
@@ -97,7 +97,7 @@ def require_one_process(settings: HardwareSettings) -> None:
 
 
 def require_devices(settings: HardwareSettings) -> None:
-    """Raise `ConfigError` unless the asked-for cores are there and torch sees the cards."""
+    """Raise `ConfigError` if there are fewer cores or GPUs than `devices`."""
     if settings.accelerator == "cpu":
         if settings.devices > usable_cores():
             raise ConfigError(

@@ -18,10 +18,10 @@ from ironore_lightning.model.losses import LOSSES
 NUM_OUTPUTS = {"point": 1, "gaussian": 2, "student_t": 3, "quantile": len(LEVELS)}
 
 SMALLEST_SCALE = 1e-3
-"""Per cent; keeps a likelihood finite on days without a move."""
+"""Smallest scale, per cent; keeps the likelihood finite on days without a move."""
 
 SMALLEST_DEGREES = 2.0
-"""Student t has a finite variance above this."""
+"""Degrees of freedom above which Student t has a finite variance."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,14 @@ class Head:
         return _negative_log_likelihood(distributions.StudentT(degrees, mean, scale), target)
 
 
-def _negative_log_likelihood(said: distributions.Distribution, target: Tensor) -> Tensor:
+def _negative_log_likelihood(predicted: distributions.Distribution, target: Tensor) -> Tensor:
     """Return the mean negative log-likelihood."""
-    likelihood: Tensor = said.log_prob(target)
+    likelihood: Tensor = predicted.log_prob(target)
     return -likelihood.mean()
 
 
 def _monotone_quantiles(raw: Tensor) -> Tensor:
-    """Read the median and, from it outwards, positive steps between neighbouring quantiles."""
+    """Map raw outputs to ascending quantiles: the median and positive steps from it."""
     middle = len(LEVELS) // 2
     steps = functional.softplus(raw - 1)
     # A product with a triangle in place of cumsum, which has no deterministic form on a GPU.

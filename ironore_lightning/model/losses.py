@@ -15,7 +15,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class MeanLoss:
-    """Mean loss of an epoch: summed on its device and read once, so that no step waits for it."""
+    """Mean loss of an epoch, summed on the device so that no step waits for it."""
 
     def __init__(self) -> None:
         """Start with no sample."""

@@ -7,15 +7,14 @@ from ironore_lightning.settings.networks import NLinearSettings
 
 
 class NLinear(nn.Module):
-    """Take the last row of the window from all rows, and weigh what is left.
+    """Subtract the last row of the window from all rows, and apply a linear layer.
 
-    What is left does not depend on the level of a feature, which may have drifted away from the
-    levels of the training rows. The original adds the level back to its forecast of a level; a
-    return has none.
+    The differences do not depend on the level of a feature, which may have drifted since training.
+    The original adds the level back to its forecast of a level; a return has none.
 
     Args:
-        shape: What the network reads and says.
-        settings: How many inputs are silenced.
+        shape: Input and output sizes.
+        settings: Dropout.
 
     References:
         Zeng, Chen, Zhang & Xu (2023), "Are Transformers Effective for Time Series Forecasting?",
@@ -32,6 +31,6 @@ class NLinear(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map scaled features (B, L, F) to raw outputs (B, P)."""
-        since_then = inputs[:, :-1] - inputs[:, -1:]
-        outputs: Tensor = self.output(self.dropout(since_then.flatten(1)))
+        differences = inputs[:, :-1] - inputs[:, -1:]
+        outputs: Tensor = self.output(self.dropout(differences.flatten(1)))
         return outputs

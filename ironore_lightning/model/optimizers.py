@@ -12,7 +12,7 @@ from ironore_lightning.settings.training import TrainingSettings
 def build_optimizer(
     parameters: Iterable[nn.Parameter], settings: TrainingSettings, *, fused: bool
 ) -> Optimizer:
-    """Build the optimiser; fused is one call a step, and equal to the other but for rounding."""
+    """Build the optimizer; `fused` is faster and differs by rounding only."""
     family: type[Adam] = {"adam": Adam, "adamw": AdamW}[settings.optimizer]
     return family(
         parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fused
@@ -20,7 +20,7 @@ def build_optimizer(
 
 
 def build_schedule(optimizer: Optimizer, settings: TrainingSettings) -> LRScheduler | None:
-    """Build what lowers the learning rate, epoch by epoch, if one is set."""
+    """Build the learning-rate schedule, or return None without one."""
     if settings.schedule == "cosine":
         return CosineAnnealingLR(optimizer, T_max=settings.max_epochs)
     if settings.schedule == "reduce_on_plateau":

@@ -90,7 +90,7 @@ class TrainedNetwork:
 def train(
     datamodule: WindowDataModule, settings: FitSettings, context: FitContext
 ) -> TrainedNetwork:
-    """Fit a network, and let its best epoch forecast every sample.
+    """Fit a network, and predict every sample with its best epoch.
 
     Raises:
         TrainingError: If a loss is NaN or infinite.
@@ -176,7 +176,7 @@ def build_trainer(
 
 
 def _facts(forecaster: Forecaster, numbers: Mapping[str, Any]) -> TrainingFacts:
-    """Sum a fit up, its time before an interruption included."""
+    """Return the facts of a fit, including its time before an interruption."""
     weights = forecaster.parameters()
     return TrainingFacts(
         num_epochs=numbers["epoch"] + 1,

@@ -9,31 +9,31 @@ from collections.abc import Callable
 INTERRUPTED = 130
 LINE = "interrupted\n"
 
-SECONDS_OF_ONE_HAND = 1.0
-"""Ctrl-C within this time of the one before is impatience; a command may be writing its end."""
+REPEAT_SECONDS = 1.0
+"""A second Ctrl-C within this time is ignored, since the command may be writing its status."""
 
 _presses: list[float] = []
 
 
 def exit_on_interrupt() -> None:
-    """Let Ctrl-C end a command that has not begun, while it is imported or its settings are read.
+    """Make Ctrl-C exit at once, while modules are imported and settings are read.
 
-    Nothing is lost, and whoever imports or reads might take an exception for one of its own. A
-    Ctrl-C that whoever started the command wants to be ignored stays so.
+    An exception might be caught by the code that imports or reads. Where the parent process
+    ignores Ctrl-C, it stays ignored.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
 
 
 def raise_on_interrupt() -> None:
-    """Let Ctrl-C end a command that has begun by an exception, however often it is pressed."""
+    """Make Ctrl-C raise `KeyboardInterrupt`, once the command has begun."""
     if signal.getsignal(signal.SIGINT) is _end:
         _presses.clear()
         signal.signal(signal.SIGINT, _raise_once)
 
 
 def run_interruptible(command: Callable[[], int | None]) -> int | None:
-    """Run a command until Ctrl-C; what has begun says so by `raise_on_interrupt`.
+    """Run a command until Ctrl-C; it calls `raise_on_interrupt` once it has begun.
 
     Raises:
         SystemExit: With 130 after Ctrl-C.
@@ -57,12 +57,12 @@ def _end(*_: object) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     try:
         os.write(2, LINE.encode())
-    finally:  # nobody may listen
+    finally:  # standard error may be closed
         os._exit(INTERRUPTED)
 
 
 def _raise_once(*_: object) -> None:
-    is_impatience = bool(_presses) and time.monotonic() - _presses[-1] < SECONDS_OF_ONE_HAND
+    is_repeated = bool(_presses) and time.monotonic() - _presses[-1] < REPEAT_SECONDS
     _presses.append(time.monotonic())
-    if not is_impatience:
+    if not is_repeated:
         raise KeyboardInterrupt

@@ -1,1 +1,1 @@
-"""What a run leaves on disk: status, results, record, tables, provenance."""
+"""Files of a run folder: status, results, tables, provenance."""

@@ -1,4 +1,4 @@
-"""One attempt at a run: it starts, resumes, or has finished before, and its end is written."""
+"""One attempt at a run: start, resume or skip it, and write how it ended."""
 
 import datetime
 import hashlib
@@ -40,11 +40,11 @@ class RunAttempt:
     """One attempt at the run of a locked folder.
 
     Attributes:
-        status: What it is now; before `start`, what an earlier try left.
+        status: Present status; before `start`, that of an earlier attempt.
 
     Args:
-        folder: Of the run.
-        resume: Whether it may only go on: then its status stays until `start`.
+        folder: Run folder.
+        resume: Whether the run may only resume; its status then stays until `start`.
     """
 
     def __init__(self, folder: Path, *, resume: bool = False) -> None:
@@ -77,15 +77,11 @@ class RunAttempt:
     def start(self, settings: Mapping[str, Any]) -> bool:
         """Write that the run has started.
 
-        Args:
-            settings: Of the run.
-
-        Returns:
-            Whether the run resumes from the last checkpoint of an earlier try with the same
-            settings; if not, everything that such a try has left is removed.
+        It resumes from the last checkpoint of an earlier attempt with the same settings. Otherwise
+        the files of that attempt are removed.
 
         Raises:
-            ConfigError: If it was to go on and cannot.
+            ConfigError: If it must resume and cannot.
         """
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         checkpoint = self.folder / "checkpoints" / "last.ckpt"
@@ -95,46 +91,48 @@ class RunAttempt:
         if self.status.is_resumable and self.status.settings == digest and checkpoint.exists():
             if not is_helper_process():
                 log.info("%s was interrupted and goes on from its last epoch", self.folder)
-                going = replace(self.status, state=RUNNING, ended=None, error=None)
-                self._become(replace(going, exit_status=None))
+                running = replace(self.status, state=RUNNING, ended=None, error=None)
+                self._write_status(replace(running, exit_status=None))
             return True
         if not is_helper_process():
             _remove_leftovers(self.folder, self.status)
-            self._become(Status(RUNNING, settings=digest, started=_now()))
+            self._write_status(Status(RUNNING, settings=digest, started=_now()))
         return False
 
     def complete(self, objective: float) -> None:
         """Write that the run is complete.
 
         Raises:
-            FileNotFoundError: If the results, or the whole folder, are not there.
+            FileNotFoundError: If the results or the folder are missing.
         """
         if not is_helper_process():
             (self.folder / RESULTS_FILE).stat()
-        self._become(replace(self.status, state=COMPLETE, objective=objective, exit_status=0))
+        self._write_status(replace(self.status, state=COMPLETE, objective=objective, exit_status=0))
 
     def stop(self, error: BaseException) -> None:
         """Write why the run has stopped; a complete run stays complete."""
         if self.status.state == COMPLETE or (self.resume and not self.has_started):
             return
         if isinstance(error, RunPruned):
-            self._become(replace(self.status, state=PRUNED, error=str(error), exit_status=0))
+            self._write_status(replace(self.status, state=PRUNED, error=str(error), exit_status=0))
         elif isinstance(error, Exception):
             message = f"{type(error).__name__}: {' '.join(str(error).split())}"
             known = exit_status(error)
-            self._become(replace(self.status, state=FAILED, error=message, exit_status=known))
+            self._write_status(replace(self.status, state=FAILED, error=message, exit_status=known))
         else:
             status = error.code if isinstance(error, SystemExit) else 130
             known = status % 256 if isinstance(status, int) else 1
-            self._become(replace(self.status, state=INTERRUPTED, error=None, exit_status=known))
+            self._write_status(
+                replace(self.status, state=INTERRUPTED, error=None, exit_status=known)
+            )
 
-    def _become(self, status: Status) -> None:
+    def _write_status(self, status: Status) -> None:
         if status.state != RUNNING:
             worked = (self.status.seconds or 0.0) + time.monotonic() - self.began
             status = replace(status, ended=_now(), seconds=round(worked, 3))
         if not is_helper_process():
             write_json(self.folder / STATUS_FILE, asdict(status))
-        self.status = status  # only now: a run whose end could not be written has not ended
+        self.status = status  # last: a run whose end was not written has not ended
 
 
 @contextmanager
@@ -142,22 +140,22 @@ def run_attempt(folder: Path, *, resume: bool = False) -> Iterator[RunAttempt]:
     """Lock a run folder, and write how the run has ended.
 
     Args:
-        folder: Of the run.
-        resume: Whether what is there may only go on.
+        folder: Run folder.
+        resume: Whether the run may only resume.
 
     Raises:
         ConfigError: If another process works in the folder, or its status cannot be read.
-        MachineError: For whatever the operating system refused.
+        MachineError: If the operating system refuses a file or memory.
     """
     with nullcontext() if is_helper_process() else lock_folder(folder):
-        this = RunAttempt(folder, resume=resume)
+        attempt = RunAttempt(folder, resume=resume)
         try:
             with machine_errors(folder):
-                yield this
+                yield attempt
         except BaseException as error:
-            # Where the disk is full, its status stays `running`: without its process, interrupted.
+            # On a full disk the status stays `running`, which reads as interrupted later.
             with suppress(OSError, MemoryError):
-                this.stop(error)
+                attempt.stop(error)
             raise
 
 
@@ -165,7 +163,7 @@ def _remove_leftovers(folder: Path, status: Status) -> None:
     if not (folder / STATUS_FILE).exists():
         return
     if status.state in {RUNNING, INTERRUPTED} and (folder / LOG_FILE).exists():
-        os.truncate(folder / LOG_FILE, 0)  # its lines come again; of a failure they stay
+        os.truncate(folder / LOG_FILE, 0)  # the run logs them again; those of a failure stay
     for name in LEFT_BY_A_RUN:
         path = folder / name
         is_folder = path.is_dir() and not path.is_symlink()
@@ -173,7 +171,7 @@ def _remove_leftovers(folder: Path, status: Status) -> None:
 
 
 def _require_resumable(folder: Path, status: Status, digest: str) -> None:
-    """Raise `ConfigError` for a run that must not be continued."""
+    """Raise `ConfigError` for a run that cannot resume."""
     if reason := _why_not_resumable(folder, status, digest):
         raise ConfigError(
             f"resume: {folder} cannot go on: {reason}; nothing was removed; start it anew with its "

@@ -15,20 +15,18 @@ from ironore_lightning.evaluation.forecasts import BOUNDS, Forecasts
 from ironore_lightning.files import read_bytes, short_reason
 
 LARGEST = {"log_return": 1e4, "simple_return": 1e6, "given": 1e38}
-"""What no number of a finished run exceeds, by the kind of its target: its price would overflow, or
-the 32 bit of its network."""
-
+"""Largest absolute value of a forecast table, by `target.kind`; beyond it, prices or float32
+overflow."""
 
 LARGEST_TABLE = 2**28
-"""Bytes that are read of a table: a million rows."""
-
+"""Largest table that is read, in bytes: a million rows."""
 
 MOST_COLUMNS = 50
-"""Columns that a table of a run may have; ours have fewer than twenty."""
+"""Most columns of a table that is read; ours have fewer than twenty."""
 
 
 def read_forecasts(folder: Path, kind: str) -> Forecasts:
-    """Read back what a finished run forecast, `kind` being its `target.kind`.
+    """Return the forecasts of a finished run, whose `target.kind` is `kind`.
 
     Raises:
         ConfigError: Naming the file that is missing, or is no table of such a run.
@@ -46,7 +44,7 @@ def read_forecasts(folder: Path, kind: str) -> Forecasts:
 
 
 def read_predictions(folder: Path, kind: str) -> pd.DataFrame:
-    """Read back the predictions of a finished run.
+    """Return the predictions of a finished run.
 
     Raises:
         ConfigError: If the file is missing, or is no table of such a run.
@@ -61,7 +59,7 @@ def read_predictions(folder: Path, kind: str) -> pd.DataFrame:
 
 @contextmanager
 def _table(path: Path, kind: str, *, days: pd.Series | None = None) -> Iterator[pd.DataFrame]:
-    """Read a table for some checks, without its days if those must be `days`."""
+    """Read a table; with `days`, check and drop its dates. Errors within name the file."""
     content = read_bytes(path, largest=LARGEST_TABLE)
     try:
         table = _parse(content, largest=LARGEST[kind])
@@ -74,7 +72,7 @@ def _table(path: Path, kind: str, *, days: pd.Series | None = None) -> Iterator[
 
 
 def _parse(content: bytes, *, largest: float) -> pd.DataFrame:
-    """Parse days, words and numbers; whatever else a cell holds is a `ValueError`."""
+    """Parse a CSV of dates, segments and numbers; raise `ValueError` for anything else."""
     if content.partition(b"\n")[0].count(b",") >= MOST_COLUMNS:
         raise ValueError(f"it has more than {MOST_COLUMNS} columns")
     own = {"date": str, "segment": str, "is_roll": bool}

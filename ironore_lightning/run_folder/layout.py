@@ -1,4 +1,4 @@
-"""Names of the files in a run folder, and checks that none leads out of it."""
+"""Names of the files in a run folder, and checks that no link leads out of it."""
 
 import os
 from pathlib import Path
@@ -39,11 +39,11 @@ OPENED = (
 def require_local_files(folder: Path) -> None:
     """Raise unless everything that a run opens is a plain file or folder inside its own folder.
 
-    The folder may come from somebody else. What lies behind a link would be overwritten, and a
-    pipe is waited for without end. The folder itself may be reached through a link.
+    The folder may be untrusted: a run would overwrite the target of a link, and wait for a pipe
+    forever. The folder itself may be a link.
 
     Raises:
-        ConfigError: Naming what is something else.
+        ConfigError: Naming the file that is neither.
         MachineError: If the operating system refuses to look.
     """
     with machine_errors(folder):
@@ -58,7 +58,7 @@ def require_local_files(folder: Path) -> None:
 def require_usable_name(folder: Path) -> None:
     """Raise `ConfigError` for a path that Hydra or TensorBoard cannot write to."""
     name = str(folder.absolute())
-    if "${" in name:  # wherever the name goes, something else would stand there
+    if "${" in name:  # settings would interpolate it
         raise ConfigError(
             f"{name} holds ${{ in its name, which settings cannot; rename it or choose another"
         )
@@ -70,10 +70,10 @@ def require_usable_name(folder: Path) -> None:
 
 
 def require_local_folders(folder: Path) -> None:
-    """Raise unless the folder of many runs, and that of each run, hold files of their own only.
+    """Check a multirun folder and its run folders as `require_local_files` does.
 
     Raises:
-        ConfigError: Naming what is something else.
+        ConfigError: Naming the file that is neither.
         MachineError: If the operating system refuses to look.
     """
     require_local_files(folder)

@@ -1,4 +1,4 @@
-"""The lock on a run folder, which ends with its process, and who holds it."""
+"""The lock on a run folder, which ends with its process."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 5.0
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Lock a folder; the lock ends with the process, however that ends.
+    """Lock a folder; the lock ends with the process.
 
     Raises:
         ConfigError: If another process holds it.

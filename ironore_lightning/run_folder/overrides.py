@@ -6,11 +6,11 @@ from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import read_bytes, short_reason
 
 LARGEST_OVERRIDES = 2**18
-"""Bytes that are read of a command line; its YAML takes a second at most."""
+"""Most bytes of the file; parsing them takes a second at most."""
 
 
 def read_overrides(folder: Path) -> list[str]:
-    """Read what the command line of a run set: a YAML list of text, and nothing else.
+    """Return the overrides of a run: a YAML list of text, and nothing else.
 
     Raises:
         ConfigError: If the file cannot be read or holds something else.
@@ -37,7 +37,7 @@ def read_overrides(folder: Path) -> list[str]:
             else:
                 kinds.append(type(event))
             if kinds != in_a_list[: len(kinds)]:
-                break  # what is nested a hundred thousand times would take minutes
+                break  # deep nesting would take minutes
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ConfigError(f"{path}: is no YAML: {short_reason(error)}") from None
     if kinds != in_a_list:

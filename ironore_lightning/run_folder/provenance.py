@@ -39,7 +39,7 @@ PACKAGES = (
 PROJECT = Path(__file__).resolve().parents[2]
 
 GIT_SECONDS = 10
-"""How long git may take, as on a network that does not answer; then its state is not known."""
+"""Seconds that git may take, as on a slow network; then its state is unknown."""
 
 
 def provenance(market: Market, datamodule: WindowDataModule) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def provenance(market: Market, datamodule: WindowDataModule) -> dict[str, Any]:
 
 
 def column_digests(frame: pd.DataFrame) -> dict[str, str]:
-    """Hash each column with its dates, so that a restated one can be named."""
+    """Return a hash of each column with its dates, to name the one that changed."""
     return {
         str(name): hashlib.sha256(hash_pandas_object(frame[name]).to_numpy().tobytes()).hexdigest()
         for name in frame
@@ -66,7 +66,7 @@ def column_digests(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def table_digest(features: pd.DataFrame, target: pd.DataFrame) -> str:
-    """Hash the dates, names and values of what a model is trained on."""
+    """Return a hash of the dates, names and values of a training table."""
     digest = hashlib.sha256(json.dumps(list(features.columns)).encode())
     for frame in (features, target):
         digest.update(hash_pandas_object(frame).to_numpy().tobytes())
@@ -84,7 +84,7 @@ def require_same_table(folder: Path, datamodule: WindowDataModule) -> None:
 
 
 def _git_state() -> dict[str, Any]:
-    """Return commit and dirtiness of the code; None where it is not a checkout or has no git."""
+    """Return commit and dirty flag of the code; None where it is not a checkout or has no git."""
     try:
         commit = _git("rev-parse", "HEAD").decode().strip()
         return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}

@@ -71,7 +71,7 @@ class RunRecord(Results, Provenance):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the record of a finished run, whoever wrote it.
+        """Read the record of a finished run; its files are untrusted.
 
         Raises:
             ConfigError: If the folder holds none, or one of another version.

@@ -19,7 +19,7 @@ from ironore_lightning.settings.experiment import Config
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run found.
+    """The result of a run.
 
     Attributes:
         config: All settings of the run.

@@ -1,4 +1,4 @@
-"""The status of a run: a file that can always be read."""
+"""The status file of a run."""
 
 import datetime
 import math
@@ -18,12 +18,12 @@ PRUNED: Final = "pruned"
 INTERRUPTED: Final = "interrupted"
 
 RESUMABLE_ERRORS = tuple(f"{kind.__name__}: " for kind in (ConfigError, DataError, MachineError))
-"""How errors begin after which a run can be resumed: their cause is not the run itself."""
+"""Prefixes of errors after which a run can resume: the run did not cause them."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run is.
+    """State of a run.
 
     Attributes:
         state: `running`, `complete`, `failed`, `pruned` by a search, or `interrupted`.
@@ -75,12 +75,12 @@ def read_status(folder: Path) -> Status:
     status = last_status(folder)
     if status.state != RUNNING or is_locked(folder):
         return status
-    # It may have ended between the two looks.
+    # It may have ended in between.
     status = last_status(folder)
     return replace(status, state=INTERRUPTED) if status.state == RUNNING else status
 
 
 def last_status(folder: Path) -> Status:
-    """Return what the status file of a folder says, whether its process lives or not."""
+    """Return the content of the status file, whether or not the process lives."""
     path = folder / STATUS_FILE
     return read_json(path, Status) if path.exists() else Status(INTERRUPTED)

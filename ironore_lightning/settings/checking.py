@@ -1,4 +1,4 @@
-"""From Hydra's composed tree to checked settings; one line for each mistake."""
+"""Validate Hydra's composed settings; one line for each mistake."""
 
 from collections.abc import Collection
 from typing import Any, get_args
@@ -36,14 +36,14 @@ def require_right_settings(composed: DictConfig) -> None:
 
 
 def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
-    """Check a composed Hydra tree, and let its paths start where the command was given.
+    """Return validated settings, with paths relative to the working directory made absolute.
 
     Args:
-        composed: What Hydra hands to a command.
+        composed: Settings that Hydra passes to a command.
         besides: Keys of the command's own, which an experiment does not have.
 
     Raises:
-        ConfigError: With one line a mistake: key, rule and value.
+        ConfigError: With one line per mistake: key, rule and value.
     """
     try:
         tree = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
@@ -63,13 +63,13 @@ def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
 
 
 def unresolved(error: OmegaConfBaseException) -> str:
-    """Say which key has a value that stands for another one, which is not there."""
+    """Return a line about a key whose interpolation or value is missing."""
     message = str(error).splitlines()[0]
     return f"{error.full_key}: {message}" if error.full_key else message
 
 
 def unknown_key(key: str) -> str:
-    """Say that there is no setting of that dotted name, and which one it may have meant."""
+    """Return a line about an unknown dotted key, with the closest known one."""
     return f"{key}: there is no such key{_closest_key(key.split('.'))}"
 
 
@@ -83,8 +83,8 @@ def _describe(mistake: ErrorDetails, tree: object) -> str:
     if mistake["type"] == "missing":
         return f"{key}: this key is required"
     if mistake["type"].startswith("union_tag"):  # which member of a union was meant
-        said, which = mistake["ctx"], mistake["ctx"]["discriminator"].strip("'")
-        known, given = said.get("expected_tags", "the known ones"), said.get("tag", "none")
+        context, which = mistake["ctx"], mistake["ctx"]["discriminator"].strip("'")
+        known, given = context.get("expected_tags", "the known ones"), context.get("tag", "none")
         return f"{key}.{which}: must be one of {known}, got {given!r}"
     if mistake["type"] == "extra_forbidden":
         return unknown_key(key)
@@ -109,12 +109,12 @@ def _closest_key(location: list[str]) -> str:
     fields = _fields(Config)
     for part in location:
         if part not in fields:
-            return _of_a_group(part) or closest(part, fields)
+            return _same_key_in_a_group(part) or closest(part, fields)
         fields = _fields(fields[part].annotation)
     return ""
 
 
-def _of_a_group(key: str) -> str:
+def _same_key_in_a_group(key: str) -> str:
     """Return ``; did you mean X?`` for a key that one group has by that very name, or nothing."""
     known = _fields(Config)
     groups = [group for group in known if key in _fields(known[group].annotation)]

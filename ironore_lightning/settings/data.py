@@ -114,7 +114,7 @@ class PanelSettings(Settings):
 
     def breaks_of(self, leg: str) -> tuple[datetime.date, ...]:
         """Return the break days of one price leg."""
-        return tuple(each.day for each in self.break_days if each.leg == leg)
+        return tuple(entry.day for entry in self.break_days if entry.leg == leg)
 
 
 class DataSettings(Settings):
@@ -137,8 +137,8 @@ class DataSettings(Settings):
     panel: PanelSettings
     """How the series and drivers become one table."""
     holidays: BelowRoot | None
-    """File below `data.root` with a date YYYY-MM-DD a line, on which nobody trades; null knows of
-    none, and takes every weekday to come for a trading day."""
+    """File below `data.root` with a date YYYY-MM-DD a line, on which nobody trades; with null,
+    every future weekday counts as a trading day."""
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:

@@ -113,8 +113,8 @@ class Config(Settings):
             unknown = [name for name in dict.fromkeys(names) if name not in columns]
             if unknown:
                 meant = closest(unknown[0], columns) if len(unknown) == 1 else ""
-                said = ", ".join(repr(name) for name in unknown)
-                mistakes.append(f"{key}: there is no column {said}{meant}")
+                missing = ", ".join(repr(name) for name in unknown)
+                mistakes.append(f"{key}: there is no column {missing}{meant}")
         if mistakes:
             raise ValueError(
                 "\n".join([*mistakes[:-1], f"{mistakes[-1]}; columns are: {', '.join(columns)}"])

@@ -24,7 +24,7 @@ class BiLSTMSettings(Settings):
     num_layers: int = Field(ge=1, le=8)
     """Layers on top of each other."""
     dropout: float = Field(ge=0, lt=1)
-    """Share of units silenced between layers and before the output, while training."""
+    """Share of units dropped between layers and before the output, while training."""
     bidirectional: bool
     """Whether the window is read backwards as well; both passes end at the origin or before."""
     layer_norm: bool
@@ -38,7 +38,7 @@ class NLinearSettings(Settings):
     title: ClassVar[str] = "NLinear"
     network: Literal["nlinear"]
     dropout: float = Field(ge=0, lt=1)
-    """Share of the inputs silenced while training."""
+    """Share of the inputs dropped while training."""
     head: Head
 
 

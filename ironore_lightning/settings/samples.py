@@ -10,7 +10,7 @@ from ironore_lightning.settings.base import Day, Settings, Share
 
 
 def _parse_feature(entry: object) -> object:
-    """Let a feature be written as its bare name."""
+    """Accept a feature given by its name only."""
     return {"name": entry} if isinstance(entry, str) else entry
 
 
@@ -145,7 +145,7 @@ class DatasetSettings:
         window: How many days a sample holds.
         scaling: How features are scaled.
         batch_size: Samples of a training batch (B).
-        seed: Of the order of the training batches.
+        seed: Seed of the order of the training batches.
     """
 
     features: tuple[FeatureSettings, ...]

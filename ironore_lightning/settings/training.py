@@ -28,7 +28,7 @@ class TrainingSettings(Settings):
 
 
 class HardwareSettings(Settings):
-    """Where it runs."""
+    """Device, processes and precision."""
 
     accelerator: Literal["cpu", "gpu", "mps"]
     devices: int = Field(ge=1, le=1024)
@@ -55,9 +55,9 @@ class FitSettings:
     Attributes:
         model: The network.
         training: How it is fitted.
-        hardware: Where.
+        hardware: Device, processes and precision.
         monitor: The score that stops the fit and chooses the checkpoint.
-        seed: Of the weights and the dropout.
+        seed: Seed of the weights and the dropout.
         sequence_length: Rows of the windows that the network reads (L).
     """
 

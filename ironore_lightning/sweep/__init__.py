@@ -1,1 +1,1 @@
-"""Start many runs: grids, folds, searches."""
+"""Multiruns: grids, walk-forward folds and searches."""

@@ -37,7 +37,7 @@ class SingleRunCallback(Callback):
         """Refuse wrong settings, and a folder whose files lead elsewhere."""
         with _leaving_by_exit_status():
             require_right_settings(config)
-            HydraConfig.instance().set_config(config)  # the folder's name may ask for it
+            HydraConfig.instance().set_config(config)  # the folder's name may refer to it
             require_usable_name(Path(config.hydra.run.dir))
             require_local_files(Path(config.hydra.run.dir))
         raise_on_interrupt()
@@ -81,7 +81,7 @@ class MultirunCallback(Callback):
 
         folder = Path(config.hydra.sweep.dir)
         if not run_folders(folder):
-            return  # an audit, say, leaves no run
+            return  # an audit, for example, has no run folders
         try:
             with _leaving_by_exit_status(), machine_errors(folder):
                 summary = report(folder)

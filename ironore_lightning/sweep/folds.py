@@ -18,12 +18,12 @@ ALL = f"{KEY}=all"
 def with_all_folds(
     overrides: Sequence[str], config: DictConfig, hydra_context: HydraContext | None
 ) -> list[str]:
-    """Replace `split.fold=all` by the range of all folds that the data have.
+    """Replace `split.fold=all` by the range of all folds of the data.
 
     Other swept settings are left at their defaults while the folds are counted.
 
     Raises:
-        ConfigError: If the settings or the split have no folds.
+        ConfigError: If a setting is wrong or the split has no folds.
         DataError: If the data are wrong.
     """
     wanted = [override for override in overrides if override.partition("=")[0] == KEY]
@@ -44,7 +44,7 @@ def count_folds(config: Config) -> int:
     """Count the folds of a walk-forward.
 
     Raises:
-        ConfigError: If the split is none, or there is no fold.
+        ConfigError: If the split is not a walk-forward, or has no fold.
     """
     from ironore_lightning.data.features import build_table
     from ironore_lightning.data.market_cache import build_market

@@ -1,4 +1,4 @@
-"""The grid sweeper: every combination of values, each in a folder of its own name."""
+"""The grid sweeper: runs every combination of values, each in a folder named after them."""
 
 import hashlib
 import itertools
@@ -18,36 +18,36 @@ from ironore_lightning.sweep.sweeper import (
 )
 
 LONGEST_NAME = 120
-"""Characters of a folder name; file systems allow 255 bytes."""
+"""Most characters of a folder name; file systems allow 255 bytes."""
 
 SINGLE = "run"
 """Folder of the only job of a multirun that sweeps nothing."""
 
 
 class GridSweeper(RunSweeper):
-    """Hydra's basic sweeper, but with folders that the same command finds again.
+    """Hydra's basic sweeper with stable folder names, so that a repeated command resumes.
 
     Args:
         params: Values by setting, as Hydra writes sweeps; the command line comes after them.
     """
 
-    __module__ = "hydra_plugins.ironore_lightning"  # Hydra admits no plugin from elsewhere
+    __module__ = "hydra_plugins.ironore_lightning"  # Hydra accepts no other package
 
     def __init__(self, params: Mapping[str, str]) -> None:
-        """Keep what `conf/` wants to be swept."""
+        """Keep the sweep of `conf/`."""
         self.params = params
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run every combination; those that are finished in their folder are not repeated.
+        """Run every combination; finished runs are not repeated.
 
         Args:
-            arguments: Overrides; `split.fold=all` stands for all folds that the data have.
+            arguments: Overrides; `split.fold=all` stands for all folds of the data.
 
         Raises:
             ConfigError: If a value cannot be enumerated, a setting of a job is wrong, or another
                 sweep works in the folder.
         """
-        # The settings take time to import, which --help and TAB do not have.
+        # Slow to import; --help and TAB completion must be quick.
         from ironore_lightning.sweep.folds import with_all_folds
 
         params = [f"{key}={value}" for key, value in self.params.items()]
@@ -60,22 +60,21 @@ class GridSweeper(RunSweeper):
 
 
 def combinations(overrides: Sequence[Override]) -> list[list[str]]:
-    """Return the overrides of every job, its folder among them; later overrides win.
+    """Return the overrides of every job, including its folder; later overrides win.
 
     Raises:
-        ConfigError: If there is an interval, which has no list of values, or an empty range, or if
-            there would be more than `MAX_RUNS` jobs.
+        ConfigError: For an interval, an empty range, or more than `MAX_RUNS` jobs.
     """
     latest = {override.get_key_element(): override for override in overrides}
     values = {
         key: _values(key, override) if override.is_sweep_override() else [str(override.input_line)]
         for key, override in latest.items()
     }
-    swept = {key: len(found) for key, found in values.items() if len(found) > 1}
+    swept = {key: len(options) for key, options in values.items() if len(options) > 1}
     total = math.prod(swept.values())
     if total > MAX_RUNS:
-        said = " x ".join(f"{key} ({count} values)" for key, count in swept.items())
-        raise ConfigError(f"{said}: {total} runs, a multirun may have {MAX_RUNS}")
+        factors = " x ".join(f"{key} ({count} values)" for key, count in swept.items())
+        raise ConfigError(f"{factors}: {total} runs, a multirun may have {MAX_RUNS}")
     is_swept = [key in swept for key in values]
     return [
         [*job, f"hydra.sweep.subdir='{folder_name(itertools.compress(job, is_swept))}'"]
@@ -94,24 +93,24 @@ def _values(key: str, override: Override) -> list[str]:
         assert sweep.start is not None
         assert sweep.stop is not None
         count = -((sweep.start - sweep.stop) // sweep.step)
-        if not count <= MAX_RUNS:  # nor is it a number, where an end is infinite
+        if not count <= MAX_RUNS:  # also true for NaN, from an infinite end
             raise ConfigError(
                 f"{override.input_line}: {count:,} values, a multirun may have {MAX_RUNS} runs"
             )
-    found = dict.fromkeys(override.sweep_string_iterator())
-    if not found:
+    values = dict.fromkeys(override.sweep_string_iterator())
+    if not values:
         raise ConfigError(f"{override.input_line}: there is no value in it")
-    return [f"{key}={value}" for value in found]
+    return [f"{key}={value}" for value in values]
 
 
 def folder_name(overrides: Iterable[str]) -> str:
     """Return the folder name of a job: the overrides that differ between jobs.
 
-    What a folder cannot be called is replaced, and a digest of the whole keeps names apart.
+    Characters unfit for a folder name are replaced; a digest then keeps the name unique.
     """
-    said = ",".join(overrides)
-    name = re.sub(r"[^\w.,=+-]+", "-", said, flags=re.ASCII)
-    if len(name) > LONGEST_NAME or name != said:
-        digest = hashlib.sha256(said.encode()).hexdigest()[:8]
+    label = ",".join(overrides)
+    name = re.sub(r"[^\w.,=+-]+", "-", label, flags=re.ASCII)
+    if len(name) > LONGEST_NAME or name != label:
+        digest = hashlib.sha256(label.encode()).hexdigest()[:8]
         name = f"{name[:LONGEST_NAME]}-{digest}"
     return name or SINGLE

@@ -39,10 +39,10 @@ KEPT = ("sampler", "seed", "pruner", "startup_trials", "warmup_epochs")
 """Settings that must stay when a search continues; n_trials and n_jobs may change."""
 
 LARGEST_VALUE = 2**20
-"""Bytes that one value of the study may have."""
+"""Most bytes of one value of the study."""
 
 LOCK_SECONDS = 60
-"""How long a process waits for another one that writes to the study."""
+"""Seconds that a process waits while another one writes to the study."""
 
 
 class SearchSettings(BaseModel):
@@ -51,28 +51,28 @@ class SearchSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     n_trials: int = Field(ge=1)
-    """Trials to reach in all, those of earlier commands in the same folder included."""
+    """Total number of trials, including those of earlier commands in the same folder."""
     n_jobs: int = Field(ge=1, le=MAX_RUNS)
     """Trials handed to the launcher at once."""
     sampler: Literal["tpe", "random"]
     pruner: Literal["median", "hyperband", "none"]
     seed: int = Field(ge=0)
-    """Of the sampler."""
+    """Seed of the sampler."""
     startup_trials: int = Field(ge=0)
-    """Trials drawn at random, and never pruned, before the sampler has learnt something."""
+    """Random trials, never pruned, before the sampler uses their results."""
     warmup_epochs: int = Field(ge=0)
     """Epochs before a trial may be pruned by the median."""
     params: dict[str, Any]
     """Intervals, ranges and choices by setting, as Hydra writes them."""
     trial: int | None
-    """Which trial a job is; None in the command that starts them."""
+    """Number of the trial that a job runs; None in the command that starts the jobs."""
 
 
 def read_settings(node: Mapping[str, Any]) -> SearchSettings:
-    """Check the settings of a search, as they stand in Hydra's `sweeper` node.
+    """Validate the settings of a search in Hydra's `sweeper` node.
 
     Raises:
-        ConfigError: If one is wrong.
+        ConfigError: If a setting is wrong.
     """
     plain = {
         key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
@@ -91,7 +91,7 @@ def read_settings(node: Mapping[str, Any]) -> SearchSettings:
 
 
 class Pruning(PyTorchLightningPruningCallback):  # type: ignore[misc]  # it has no types
-    """Report the monitor after every epoch, and raise `RunPruned` when it promises too little.
+    """Report the monitor after every epoch, and raise `RunPruned` when it is unpromising.
 
     Args:
         trial: Of the study.
@@ -101,12 +101,12 @@ class Pruning(PyTorchLightningPruningCallback):  # type: ignore[misc]  # it has 
     """
 
     def __init__(self, trial: Trial, monitor: str, *, known_epochs: int) -> None:
-        """Watch `monitor`."""
+        """Prune by `monitor`."""
         super().__init__(trial, monitor)
         self.known_epochs = known_epochs
 
     def on_validation_end(self, trainer: "Trainer", pl_module: "LightningModule") -> None:
-        """Ask the study."""
+        """Report to the study unless it knows the epoch."""
         if trainer.current_epoch < self.known_epochs:
             return
         try:
@@ -139,7 +139,7 @@ def open_study(
     study = optuna.create_study(
         study_name=NAME, storage=storage, pruner=_pruner(settings), load_if_exists=True
     )
-    # A sampler that starts again with its old seed would propose what it proposed before.
+    # A sampler restarted with its old seed would repeat its proposals.
     study.sampler = _sampler(settings, offset=len(study.trials))
     wanted = {key: distribution_to_json(values) for key, values in space.items()}
     wanted |= dict(override.partition("=")[::2] for override in fixed)
@@ -173,7 +173,7 @@ def study_errors(folder: Path) -> Iterator[None]:
 def ask(
     study: optuna.Study, settings: SearchSettings, space: Mapping[str, BaseDistribution]
 ) -> list[Trial]:
-    """Return the next trials: those that wait first, then new ones, until there are `n_trials`."""
+    """Return the next trials: waiting ones first, then new ones, until there are `n_trials`."""
     waiting = sum(trial.state == TrialState.WAITING for trial in study.trials)
     new = max(settings.n_trials - len(study.trials), 0)
     return [study.ask(dict(space)) for _ in range(min(settings.n_jobs, waiting + new))]
@@ -221,7 +221,7 @@ def _storage(folder: Path) -> optuna.storages.RDBStorage:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open a file whose tables alone are used: no view, which may be endless, and no trigger."""
+    """Open a database without its views, which may be endless, and triggers."""
     connection = sqlite3.connect(path, timeout=LOCK_SECONDS)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
     connection.set_authorizer(_allow_tables)
@@ -229,7 +229,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _allow_tables(action: int, *arguments: str | None) -> int:
-    """Allow what no view or trigger asks for, whose name would stand last."""
+    """Deny what a view or trigger asks for; its name is the last argument."""
     is_allowed = arguments[-1] is None and action != sqlite3.SQLITE_RECURSIVE
     return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY
 

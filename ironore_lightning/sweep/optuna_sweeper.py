@@ -49,20 +49,20 @@ LOSS_SETTINGS = {"training.loss", "model.head"}
 
 
 class OptunaSweeper(RunSweeper):
-    """Ask Optuna for trials until there are `n_trials`; each is a run of its own."""
+    """Runs trials that Optuna proposes until there are `n_trials`; each trial is a run."""
 
-    __module__ = "hydra_plugins.ironore_lightning"  # Hydra admits no plugin from elsewhere
+    __module__ = "hydra_plugins.ironore_lightning"  # Hydra accepts no other package
 
     def __init__(self, **settings: object) -> None:
         """Keep the settings; Hydra would wrap an error raised here in one of its own."""
         self.given = settings
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run trials until the study has as many as asked for.
+        """Run trials until the study has `n_trials`.
 
         Raises:
-            ConfigError: If Optuna is not installed, a setting of the search is wrong, or the space
-                cannot be searched, or is not that of the study in the folder.
+            ConfigError: If Optuna is missing, a setting or the space is wrong, or the study in the
+                folder has another space.
         """
         from ironore_lightning.sweep.optuna_study import read_settings
 
@@ -105,11 +105,11 @@ def search_space(overrides: Sequence[Override], *, monitor: str) -> dict[str, "B
     """Return the search space of overrides: `choice`, `range`, `interval` or `tag(log, interval)`.
 
     Args:
-        overrides: As given.
-        monitor: What the search makes small.
+        overrides: The sweeps.
+        monitor: Metric that the search minimizes.
 
     Raises:
-        ConfigError: If there is nothing, or something that no search may choose.
+        ConfigError: If the space is empty or holds a setting that a search must not choose.
     """
     space: dict[str, BaseDistribution] = {}
     for override in overrides:
@@ -174,7 +174,7 @@ def _interval(sweep: object) -> "BaseDistribution":
 
 
 def _overrides(trial: "Trial", space: Mapping[str, "BaseDistribution"]) -> list[str]:
-    """Write a trial's values as overrides, and its folder and number for the job."""
+    """Return the overrides of a trial: its values, folder and number."""
     values = [f"{key}={trial.params[key]}" for key in space]
     own = [f"hydra.sweep.subdir=trial_{trial.number}", f"hydra.sweeper.trial={trial.number}"]
     return [*values, *own]
@@ -193,7 +193,7 @@ def pruning_callbacks(monitor: str) -> list["Callback"]:
     """Return the pruning callback of a job that is a trial of a search, or nothing.
 
     Args:
-        monitor: What the search makes small.
+        monitor: Metric that the search minimizes.
     """
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN or hydra.sweeper.get("trial") is None:

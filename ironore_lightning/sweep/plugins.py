@@ -15,7 +15,7 @@ MODULE = "ironore_lightning"
 def register() -> None:
     """Register the sweepers that `conf/hydra/sweeper` names; once, before `hydra.main` runs.
 
-    Hydra takes plugins only from a package called `hydra_plugins`, so they get an address there.
+    Hydra accepts plugins only from a package called `hydra_plugins`, so one is created.
     """
     plugins = Plugins.instance()
     namespace = sys.modules.setdefault(NAMESPACE, ModuleType(NAMESPACE))

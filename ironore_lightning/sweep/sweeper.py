@@ -22,16 +22,16 @@ from ironore_lightning.run_folder.lock import lock_folder
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, Status, read_status
 
 MAX_RUNS = 10_000
-"""Most runs of a multirun: a year of them, an hour each, or a week of the smallest."""
+"""Most runs of a multirun: more than a year at an hour each."""
 
 
 class RunSweeper(Sweeper):
     """A sweeper that runs jobs in one locked folder.
 
     Attributes:
-        config: Of the multirun.
-        hydra_context: What composes the settings of a job.
-        launcher: What runs jobs.
+        config: Settings of the multirun.
+        hydra_context: Composes the settings of a job.
+        launcher: Runs the jobs.
     """
 
     config: DictConfig
@@ -48,7 +48,7 @@ class RunSweeper(Sweeper):
         )
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
-        """Read overrides, in the order given."""
+        """Parse overrides, in the order given."""
         loader = self.hydra_context.config_loader
         return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
 
@@ -66,18 +66,17 @@ def require_right_jobs(
 ) -> None:
     """Check the settings of every job before the first one starts.
 
-    Composing takes a tenth of a second, so it is done once for all jobs of the same members of
-    groups: they differ in values only.
+    Composing takes a tenth of a second, so jobs with the same config groups share it.
 
     Args:
-        jobs: Overrides of each.
-        config: Of the multirun.
-        hydra_context: Of the sweeper.
+        jobs: Overrides of each job.
+        config: Settings of the multirun.
+        hydra_context: Context of the sweeper.
 
     Raises:
         ConfigError: With the mistakes of all jobs, each line once.
     """
-    # The settings take time to import, which --help and TAB do not have.
+    # Slow to import; --help and TAB completion must be quick.
     from ironore_lightning.model.hardware import require_one_process
     from ironore_lightning.settings.checking import command_keys, to_config
 
@@ -90,9 +89,9 @@ def require_right_jobs(
         if members not in composed:
             composed[members] = _compose(job, config, hydra_context)
         own = [_parsed(line) for line in job if line not in members]
-        values = [each for each in own if not each.key_or_group.startswith("hydra")]
+        values = [override for override in own if not override.key_or_group.startswith("hydra")]
         if any("${hydra:" in str(override.value()) for override in values):
-            continue  # what Hydra says of a job is known when that runs
+            continue  # known only when the job runs
         try:
             settings = to_config(with_values(composed[members], values), besides=besides)
             require_one_process(settings.hardware)
@@ -111,9 +110,9 @@ def _compose(job: Sequence[str], config: DictConfig, hydra_context: HydraContext
 
 
 def launch(launcher: Launcher, jobs: Sequence[list[str]], *, first: int = 0) -> Sequence[JobReturn]:
-    """Start jobs, the first of them numbered `first`, and wait for them.
+    """Run jobs, numbered from `first`, and return their results.
 
-    Joblib starts all its workers at once: more than there are jobs, or cores, are of no use.
+    Joblib starts all its workers at once, so there are no more than jobs or cores.
     """
     from ironore_lightning.model.hardware import usable_cores
 
@@ -124,7 +123,7 @@ def launch(launcher: Launcher, jobs: Sequence[list[str]], *, first: int = 0) -> 
 
 
 def num_workers(wanted: int, cores: int) -> int:
-    """Count workers as joblib does, but no more than cores: -1 is one a core, -2 one less."""
+    """Return joblib's number of workers, at most `cores`: -1 is one per core, -2 one less."""
     return min(wanted, cores) if wanted > 0 else max(cores + 1 + wanted, 1)
 
 
@@ -132,8 +131,8 @@ def with_values(composed: DictConfig, overrides: Iterable[Override]) -> DictConf
     """Return composed settings with other values, as Hydra would set them.
 
     Args:
-        composed: Settings that have the keys of `overrides`, and lack those that these remove.
-        overrides: Of a job, but for members of groups.
+        composed: Settings that have the keys of `overrides`, without the deleted ones.
+        overrides: Overrides of a job, except config groups.
     """
     changed = copy.deepcopy(composed)
     for override in overrides:
@@ -164,7 +163,7 @@ def require_none_refused(results: Sequence[JobReturn]) -> None:
     """Raise if jobs found finished runs of other settings in their folders.
 
     Raises:
-        ConfigError: Since a summary would take other runs for what was asked for.
+        ConfigError: The summary would include runs that were not asked for.
     """
     failed = [result for result in results if _has_failed(result)]
     if refused := [result for result in failed if job_status(result).error == FOLDER_IS_TAKEN]:
