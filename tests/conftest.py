@@ -26,6 +26,9 @@ import pandas as pd
 import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext
 from parts_of_a_run import draw_one_quick_figure
 
 from ironore_lightning.settings.checking import to_config
@@ -114,6 +117,14 @@ def one_quick_figure() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         draw_one_quick_figure(patch.setattr)
         yield
+
+
+@pytest.fixture(scope="module")
+def hydra_context() -> HydraContext:
+    """Return what composes the settings of a sweep's jobs."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+    return HydraContext(config_loader=loader, callbacks=Callbacks())
 
 
 @pytest.fixture

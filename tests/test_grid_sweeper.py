@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 from conftest import write_status
-from hydra import initialize_config_dir
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
-from hydra.types import HydraContext, RunMode
+from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
 from ironore_lightning.data.features import build_features, build_target
@@ -244,13 +241,6 @@ class Launcher:
         except ConfigError:
             self.is_locked = True
         return []
-
-
-@pytest.fixture(scope="module")
-def hydra_context():
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-    return HydraContext(config_loader=loader, callbacks=Callbacks())
 
 
 @pytest.fixture

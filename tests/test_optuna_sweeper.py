@@ -9,12 +9,9 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
-from hydra import initialize_config_dir
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.types import HydraContext, RunMode
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
@@ -447,13 +444,6 @@ class Launcher:
             pass
         node = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(folder)}}})
         return JobReturn(hydra_cfg=node, status=JobStatus.COMPLETED, _return_value=objective)
-
-
-@pytest.fixture(scope="module")
-def hydra_context():
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-    return HydraContext(config_loader=loader, callbacks=Callbacks())
 
 
 @pytest.fixture
