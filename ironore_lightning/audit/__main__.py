@@ -151,9 +151,9 @@ def correlate_features(
         module.target["value"],
         horizon=config.target.horizon,
         too_large=config.evaluation.suspect_ic,
-        fewest_rows=config.evaluation.suspect_days,
+        fewest_rows=config.evaluation.strong_days,
     )
-    fewest = config.evaluation.suspect_days
+    fewest = config.evaluation.strong_days
     remarks = statistics.late_copies(module.features, fewest_rows=fewest)
     if (known := int(module.target["value"].notna().sum())) < fewest:
         remarks.append(f"{known} rows have a target; below {fewest} no correlation is suspicious")

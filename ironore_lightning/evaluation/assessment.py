@@ -1,6 +1,6 @@
 """Assess the forecasts of some test days: scores, tests, intervals, trading, grade."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from ironore_lightning.evaluation.comparison import Row, compare
 from ironore_lightning.evaluation.days import Floats, ScoredDays
-from ironore_lightning.evaluation.evidence import Evidence, Findings, grade_findings
+from ironore_lightning.evaluation.evidence import RIVALS, Evidence, Findings, grade_findings
 from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
 from ironore_lightning.evaluation.metrics import (
     COVERAGE,
@@ -37,6 +37,7 @@ from ironore_lightning.evaluation.significance import (
     giacomini_white,
     pesaran_timmermann,
 )
+from ironore_lightning.evaluation.skill import encompassing, predictive_slope, rotation, skill_p
 from ironore_lightning.evaluation.trading import SIGN, TradingResult, gross_profit, trading_table
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
@@ -103,6 +104,7 @@ def assess(
     *,
     label: str,
     discount: Discount | None = None,
+    look: int | None = None,
 ) -> Assessment:
     """Return the assessment of the forecasts of consecutive days.
 
@@ -114,18 +116,19 @@ def assess(
         settings: Rules of the grade, bootstrap, costs.
         label: Direction label, see `labels`.
         discount: Correction for all trials of a multirun; None for a single run.
+        look: Number of this look at these days; None if looks are not counted.
     """
     forecast, actual = days.forecast, days.actual
     forecasts = {MODEL: forecast}
     forecasts |= {str(name): baseline.to_numpy() for name, baseline in baselines.items()}
     table = compare(days, forecasts)
-    tests = skill_tests(forecast, actual, horizon=days.horizon)
-    blocks = skill_blocks(days.frame, settings.block_days)
+    rivals = {name: forecasts[name] for name in RIVALS if name in forecasts}
+    tests = skill_tests(forecast, actual, rivals, horizon=days.horizon)
     losses = {name: (actual - values) ** 2 for name, values in forecasts.items()}
     confidence_set, superior_p = _compare_all(losses, settings, horizon=days.horizon)
     trading = _trading(days, settings)
     after_costs = net_sharpe(trading, settings.strong_cost_bp)
-    findings = collect_findings(table, tests, blocks, after_costs=after_costs)
+    findings = collect_findings(days, table, tests, after_costs=after_costs)
     return Assessment(
         scores=table[0].scores,
         table=table,
@@ -136,21 +139,32 @@ def assess(
         intervals=[_interval_scores(days.frame, coverage) for coverage in COVERAGES],
         density=_density_means(density),
         trading=trading,
-        blocks=blocks,
-        evidence=grade_findings(findings, settings, label=label, discount=discount),
+        blocks=skill_blocks(days.frame, settings.block_days),
+        evidence=grade_findings(findings, settings, label=label, discount=discount, look=look),
     )
 
 
-def skill_tests(forecast: Floats, actual: Floats, *, horizon: int) -> dict[str, Outcome]:
-    """Return the tests of a forecast, shape (N,), against zero and chance, by name.
+def skill_tests(
+    forecast: Floats, actual: Floats, rivals: Mapping[str, Floats], *, horizon: int
+) -> dict[str, Outcome]:
+    """Return the tests of a forecast by name: those that decide the grade, and classical ones.
 
     If outcomes overlap (horizon > 1), the sign tests use every `horizon`-th day.
+
+    Args:
+        forecast: Shape (N,), per cent.
+        actual: Shape (N,), per cent.
+        rivals: Forecasts to which this one should add, by name, shape (N,), per cent.
+        horizon: Days ahead that a forecast reaches.
     """
     zero = np.zeros_like(actual)
     non_overlapping = slice(None, None, horizon)
     hits, moved = count_hits(forecast[non_overlapping], actual[non_overlapping])
     rate = base_rate(actual[non_overlapping]) or 50.0
     return {
+        "predictive_slope": predictive_slope(forecast, actual, horizon=horizon),
+        "rotation": rotation(forecast, actual),
+        "encompassing": encompassing(forecast, actual, rivals, horizon=horizon),
         "diebold_mariano": diebold_mariano(forecast, actual, benchmark=zero, horizon=horizon),
         "clark_west": clark_west(forecast, actual, benchmark=zero, horizon=horizon),
         "giacomini_white": giacomini_white(forecast, actual, benchmark=zero, horizon=horizon),
@@ -188,34 +202,37 @@ def _block(days: pd.DataFrame) -> Block:
 
 
 def collect_findings(
+    days: ScoredDays,
     table: Sequence[Row],
-    tests: dict[str, Outcome],
-    blocks: Sequence[Block],
+    tests: Mapping[str, Outcome],
     *,
     after_costs: float | None,
 ) -> Findings:
     """Return the numbers that decide the grade.
 
     Args:
+        days: Forecasts and outcomes of the model.
         table: Of `compare`, the model first.
         tests: Of `skill_tests`.
-        blocks: Of `skill_blocks`.
         after_costs: Sharpe ratio of the sign strategy.
     """
-    model, *baselines = table
-    closer = [row for row in baselines if row.scores.rmse < model.scores.rmse]
-    stronger = sorted(closer, key=lambda row: row.scores.rmse)
-    rate = model.scores.base_rate
-    above = [rate is not None and (block.accuracy or 0) > rate for block in blocks]
+    slope, rotated = tests["predictive_slope"], tests["rotation"]
     return Findings(
-        model=model,
-        pesaran_timmermann=tests["pesaran_timmermann"].p_value,
-        one_sided=tests["pesaran_timmermann"].note.removeprefix("undefined: "),
-        anatolyev_gerko=tests["anatolyev_gerko"].p_value,
-        block_share=sum(above) / len(above) if above else None,
+        table=table,
+        fewest_signs={
+            "forecast": _fewest_of_a_sign(days.forecast[:: days.horizon]),
+            "market": _fewest_of_a_sign(days.actual[:: days.horizon]),
+        },
+        slope=slope,
+        rotation=rotated,
+        skill_p=skill_p(slope, rotated),
+        encompassing=tests["encompassing"],
         net_sharpe=after_costs,
-        stronger=tuple(row.name for row in stronger),
     )
+
+
+def _fewest_of_a_sign(values: Floats) -> int:
+    return int(min((values > 0).sum(), (values < 0).sum()))
 
 
 def net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None:

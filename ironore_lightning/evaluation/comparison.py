@@ -8,7 +8,7 @@ import pandas as pd
 
 from ironore_lightning.evaluation.days import Floats, ScoredDays
 from ironore_lightning.evaluation.metrics import Scores, evaluate
-from ironore_lightning.evaluation.significance import clark_west, diebold_mariano, holm
+from ironore_lightning.evaluation.significance import clark_west, diebold_mariano
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,12 @@ class Row:
         name: `model`, or the baseline's name.
         scores: Its scores.
         clark_west_p: One-sided, against zero.
-        clark_west_holm_p: The same, adjusted for all forecasters (Holm).
         diebold_mariano_p: One-sided, squared loss against zero.
     """
 
     name: str
     scores: Scores
     clark_west_p: float | None
-    clark_west_holm_p: float | None
     diebold_mariano_p: float | None
 
 
@@ -39,17 +37,11 @@ def compare(days: ScoredDays, forecasts: Mapping[str, Floats]) -> list[Row]:
     """
     actual, horizon = days.actual, days.horizon
     zero = np.zeros_like(actual)
-    clark_west_p = {
-        name: clark_west(forecast, actual, benchmark=zero, horizon=horizon).p_value
-        for name, forecast in forecasts.items()
-    }
-    adjusted = holm(clark_west_p)
     return [
         Row(
             name=name,
             scores=evaluate(days.with_forecast(forecast), mean=forecasts["expanding mean"]),
-            clark_west_p=clark_west_p[name],
-            clark_west_holm_p=adjusted[name],
+            clark_west_p=clark_west(forecast, actual, benchmark=zero, horizon=horizon).p_value,
             diebold_mariano_p=diebold_mariano(
                 forecast, actual, benchmark=zero, horizon=horizon
             ).p_value,

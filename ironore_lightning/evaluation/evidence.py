@@ -1,13 +1,26 @@
 """Grade the evidence of skill, and explain the grade in a sentence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ironore_lightning.evaluation.comparison import Row
+from ironore_lightning.evaluation.metrics import Scores
 from ironore_lightning.evaluation.selection import Discount
+from ironore_lightning.evaluation.significance import (
+    Outcome,
+    clopper_pearson,
+    correlation_bound,
+)
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
 GRADES = ("INSUFFICIENT", "NONE", "SUGGESTIVE", "SUPPORTED", "STRONG")
 """Weakest first. SUSPECT replaces any of them where scores are too good to be true."""
+
+RIVALS = ("ridge", "AR(1)", "AR(5)")
+"""The baselines to which a supported forecast must add."""
+
+BELIEF = 0.95
+"""Of the lower bound of a score that is too good to be true, one-sided."""
 
 
 @dataclass(frozen=True)
@@ -15,22 +28,28 @@ class Findings:
     """The numbers that decide the grade; an undefined one is None.
 
     Attributes:
-        model: Its row of the comparison.
-        pesaran_timmermann: One-sided p-value.
-        one_sided: Why that is undefined: which of forecast and market never changes sign.
-        anatolyev_gerko: One-sided p-value.
-        block_share: Share of blocks whose accuracy exceeds the base rate.
+        table: Model and learners on the same days, the model first.
+        fewest_signs: Fewer of the days up and down whose outcomes do not overlap, by `forecast`
+            and `market`.
+        slope: Of `skill.predictive_slope`.
+        rotation: Of `skill.rotation`.
+        skill_p: The larger p-value of these two.
+        encompassing: Of `skill.encompassing`, over `RIVALS`.
         net_sharpe: Annual, of the sign strategy after `strong_cost_bp`; None without a price.
-        stronger: Names of the baselines with a smaller RMSE on the same days, strongest first.
     """
 
-    model: Row
-    pesaran_timmermann: float | None
-    one_sided: str
-    anatolyev_gerko: float | None
-    block_share: float | None
+    table: Sequence[Row]
+    fewest_signs: dict[str, int]
+    slope: Outcome
+    rotation: Outcome
+    skill_p: float | None
+    encompassing: Outcome
     net_sharpe: float | None
-    stronger: tuple[str, ...]
+
+    @property
+    def scores(self) -> Scores:
+        """Scores of the model."""
+        return self.table[0].scores
 
 
 @dataclass(frozen=True)
@@ -40,6 +59,9 @@ class Evidence:
     Attributes:
         grade: One of `GRADES`, or SUSPECT.
         earned: The grade apart from SUSPECT.
+        skill_p: The p-value that decides: the larger one of slope and rotation.
+        look: How many forecasts of these days have been looked at, with this one; None if that was
+            not counted.
         missing: Which conditions of the next grade fail.
         line: Label, grade and the numbers behind them in one line.
         sentence: What the grade means for a decision.
@@ -47,16 +69,26 @@ class Evidence:
 
     grade: str
     earned: str
+    skill_p: float | None
+    look: int | None
     missing: tuple[str, ...]
     line: str
     sentence: str
 
 
-RIVALS = ("ridge", "AR(1)", "AR(5)")
-"""The baselines that a supported forecast must beat."""
+def look_share(look: int) -> float:
+    """Return the share of a level at which the n-th look at the same days is tested.
 
-SIGN_ALLOWANCE = 2.0
-"""Factor on Clark-West's level for a sign test, which has less power against the same skill."""
+    The first look has the whole level, and all later ones share a sixth of it: the n-th has
+    1 / (6 n (n - 1)), and these sum to 1/6. So the chance that any of arbitrarily many looks is
+    called skill without any is at most 7/6 of the level.
+
+    References:
+        Foster & Stine (2008), "Alpha-investing: a procedure for sequential control of expected
+        false discoveries", JRSS B 70(2), and Bonferroni, for spending a level over many looks.
+    """
+    assert look >= 1
+    return 1.0 if look == 1 else 1 / (6 * look * (look - 1))
 
 
 def grade_findings(
@@ -65,50 +97,54 @@ def grade_findings(
     *,
     label: str,
     discount: Discount | None = None,
+    look: int | None = None,
 ) -> Evidence:
     """Return the grade of the evidence.
 
-    - INSUFFICIENT: too few days, or a forecast or market of one sign.
+    - INSUFFICIENT: too few days, or too few of one sign in forecast or market.
     - NONE: none of the others.
-    - SUGGESTIVE: Clark-West passes at `suggestive_p`, one of the sign tests (Pesaran-Timmermann,
-      Anatolyev-Gerko) at `SIGN_ALLOWANCE` times that, and R2 against zero is positive.
-    - SUPPORTED: the same at `supported_p`; R2 against the expanding mean is positive; no ridge or
-      autoregression has a smaller RMSE; the share `block_share` of the blocks exceeds the base
-      rate; and for a search, the best of all trials beats zero (SPA at `searched_p`).
-    - STRONG, for a search only: SPA at `strong_p`, a deflated Sharpe ratio, a small probability of
-      overfitting, a profit after costs, and `strong_days`.
-    - SUSPECT: scores that are too good to be true, whatever the grade.
+    - SUGGESTIVE: forecast and return covary: slope and rotation test pass at `suggestive_p`.
+    - SUPPORTED: both pass at `supported_p`, and the forecast adds to ridge and autoregressions at
+      `encompassing_p`.
+    - STRONG, for a search only: the chosen trial passes at `strong_p` as if the test days had
+      chosen it; a deflated Sharpe ratio; a profit after costs; and `strong_days`.
+    - SUSPECT: the model, or a learner beside it, is too good to be true, whatever the grade.
+
+    Later looks at the same days are tested at a smaller level, see `look_share`. A trial that
+    validation chose pays nothing for the others: the test days did not choose it.
 
     Args:
         findings: The numbers.
         settings: Thresholds of the rules.
         label: Direction label, see `labels`.
         discount: Correction for all trials of a search; None for a single run.
+        look: Number of this look at these days; None if looks are not counted.
     """
-    earned, missing = _grade(findings, settings, discount)
+    share = look_share(look or 1)
+    earned, missing = _grade(findings, settings, discount, share)
     suspicion = _suspicion(findings, settings)
     grade = "SUSPECT" if suspicion else earned
-    line = _line(findings, grade, label=label)
     return Evidence(
         grade=grade,
         earned=earned,
+        skill_p=findings.skill_p,
+        look=look,
         missing=missing,
-        line=line,
-        sentence=suspicion or _sentence(earned, missing),
+        line=_line(findings, grade, label=label),
+        sentence=f"{suspicion or _sentence(earned, missing)} {_looks(look)}",
     )
 
 
 def _grade(
-    findings: Findings, settings: EvaluationSettings, discount: Discount | None
+    findings: Findings, settings: EvaluationSettings, discount: Discount | None, share: float
 ) -> tuple[str, tuple[str, ...]]:
     """Return the grade, and which conditions of the next one fail."""
     if missing := _missing_data(findings, settings):
         return "INSUFFICIENT", missing
-    if missing := _missing_skill(findings, settings.suggestive_p):
+    if missing := _missing_skill(findings, share * settings.suggestive_p):
         return "NONE", missing
-    missing = _missing_skill(findings, settings.supported_p) + _missing_lead(findings, settings)
-    if discount and discount.num_trials > 1:
-        missing += _missing_superior_ability(discount, settings.searched_p)
+    missing = _missing_skill(findings, share * settings.supported_p)
+    missing += _missing_addition(findings, settings.encompassing_p)
     if missing:
         return "SUGGESTIVE", missing
     if not discount:
@@ -118,64 +154,48 @@ def _grade(
 
 
 def _missing_data(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
-    missing = []
-    if findings.model.scores.num_days < settings.min_days:
-        missing.append(f"{findings.model.scores.num_days} days, {settings.min_days} are needed")
-    if findings.pesaran_timmermann is None:
-        missing.append(findings.one_sided)
+    missing, scores = [], findings.scores
+    if scores.days_apart < settings.min_days:
+        overlap = "" if scores.days_apart == scores.direction_days else " that do not overlap"
+        missing.append(f"{scores.days_apart} outcomes{overlap}, {settings.min_days} are needed")
+    for name, fewest in findings.fewest_signs.items():
+        if fewest < settings.min_sign_days:
+            missing.append(
+                f"{name} of one sign but for {fewest} days, {settings.min_sign_days} are needed"
+            )
     return tuple(missing)
 
 
 def _missing_skill(findings: Findings, level: float) -> tuple[str, ...]:
-    """Return which tests of skill do not pass, Clark-West at `level`."""
-    model, profit, hits = findings.model, findings.anatolyev_gerko, findings.pesaran_timmermann
-    sign_level = SIGN_ALLOWANCE * level
-    missing = []
-    if not (_passes(profit, sign_level) or _passes(hits, sign_level)):
-        missing.append(
-            f"Anatolyev-Gerko {_p_value(profit, 3)} and Pesaran-Timmermann {_p_value(hits, 3)}, "
-            f"{sign_level:g} is needed of one"
-        )
-    if not _passes(model.clark_west_p, level):
-        missing.append(f"Clark-West {_p_value(model.clark_west_p, 3)}, {level:g} is needed")
-    if (model.scores.r2_zero or 0) <= 0:
-        missing.append(f"R2 against zero {_number(model.scores.r2_zero)}")
-    return tuple(missing)
-
-
-def _missing_lead(findings: Findings, settings: EvaluationSettings) -> tuple[str, ...]:
-    """Return which baselines are not beaten, and whether too few blocks exceed the base rate."""
-    missing, r2_mean = [], findings.model.scores.r2_mean
-    if (r2_mean or 0) <= 0:
-        missing.append(f"R2 against the expanding mean {_number(r2_mean)}")
-    missing += [f"weaker than {name}" for name in findings.stronger if name in RIVALS]
-    if findings.block_share is None:
-        missing.append("no whole block of days")
-    elif findings.block_share < settings.block_share:
-        missing.append(f"{100 * findings.block_share:.0f} % of the blocks above the base rate")
-    return tuple(missing)
-
-
-def _missing_superior_ability(discount: Discount, level: float) -> tuple[str, ...]:
-    p_value = discount.superior_ability_p
-    if _passes(p_value, level):
+    """Return the test of skill that fails worst at a level; empty if both pass."""
+    if _passes(findings.skill_p, level):
         return ()
-    return (f"SPA over {discount.num_trials} trials {_p_value(p_value, 3)}, {level:g} is needed",)
+    tests = {"slope": findings.slope.p_value, "rotation": findings.rotation.p_value}
+    said = " and ".join(f"{name} {_p_value(value, 3)}" for name, value in tests.items())
+    return (f"{said}, {level:.2g} is needed of both",)
+
+
+def _missing_addition(findings: Findings, level: float) -> tuple[str, ...]:
+    tested = findings.encompassing
+    if _passes(tested.p_value, level):
+        return ()
+    why = tested.note.removeprefix("undefined: ") or f"{_p_value(tested.p_value, 3)}, {level:g}"
+    needed = "" if tested.note else " is needed"
+    return (f"what it adds to ridge and autoregressions: {why}{needed}",)
 
 
 def _missing_after_discount(
     findings: Findings, settings: EvaluationSettings, discount: Discount
 ) -> tuple[str, ...]:
     """Return which conditions fail after the correction for many trials."""
-    missing = _missing_superior_ability(discount, settings.strong_p)
-    if findings.model.scores.num_days < settings.strong_days:
-        missing += (f"{findings.model.scores.num_days} days, {settings.strong_days} are needed",)
+    missing: tuple[str, ...] = ()
+    if not _passes(discount.chosen_p, settings.strong_p):
+        tried = f"as the best of {discount.num_trials} trials"
+        missing += (f"{tried} {_p_value(discount.chosen_p, 3)}, {settings.strong_p:g} is needed",)
+    if findings.scores.num_days < settings.strong_days:
+        missing += (f"{findings.scores.num_days} days, {settings.strong_days} are needed",)
     if (discount.deflated_sharpe or 0) < settings.strong_sharpe:
         missing += (f"deflated Sharpe ratio {_number(discount.deflated_sharpe)}",)
-    was_chosen = discount.num_trials > 1
-    overfitting = discount.overfitting
-    if was_chosen and (overfitting is None or overfitting > settings.strong_overfitting):
-        missing += (f"probability of overfitting {_number(overfitting)}",)
     if (findings.net_sharpe or 0) <= 0:
         cost = f"after {settings.strong_cost_bp:g} bp a turn"
         missing += (f"Sharpe ratio {cost} {_number(findings.net_sharpe)}",)
@@ -183,24 +203,10 @@ def _missing_after_discount(
 
 
 def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
-    """Return which scores are too good to be true; None if none is, or days are too few to tell.
-
-    Direction accuracy is judged by its lead over the base rate.
-    """
-    if findings.model.scores.num_days < settings.min_days:
+    """Return who is too good to be true; None if nobody is, or days are too few to tell."""
+    if findings.scores.days_apart < settings.min_days:
         return None
-    suspicions, scores = [], findings.model.scores
-    enough = scores.num_days >= settings.suspect_days
-    lead = (scores.direction_accuracy or 0) - (scores.base_rate or 0)
-    if enough and lead >= settings.suspect_accuracy - 50:
-        suspicions.append(
-            f"direction {scores.direction_accuracy:.1f} % on {scores.num_days} days, "
-            f"{lead:.1f} beyond the base rate"
-        )
-    if (scores.correlation or 0) >= settings.suspect_ic:
-        suspicions.append(f"correlation {scores.correlation:.2f}")
-    if min(scores.r2_zero or 0, scores.r2_mean or 0) >= settings.suspect_r2:
-        suspicions.append(f"R2 against zero {scores.r2_zero:.3f}")
+    suspicions = [text for row in findings.table if (text := _too_good(row, settings))]
     if not suspicions:
         return None
     return (
@@ -209,8 +215,30 @@ def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
     )
 
 
+def _too_good(row: Row, settings: EvaluationSettings) -> str:
+    """Return which score's lower bound is beyond belief; empty if none is.
+
+    Drift lifts neither: a correlation is of deviations from the mean, and the hits are compared
+    with those of the same signs in any other order. Outcomes that overlap count once.
+    """
+    scores, apart = row.scores, row.scores.days_apart
+    said = []
+    low = correlation_bound(scores.correlation, apart, belief=BELIEF)
+    if low is not None and low >= settings.suspect_ic:
+        said.append(f"correlation {scores.correlation:.2f}")
+    if scores.chance_accuracy is not None and scores.direction_accuracy is not None:
+        hits = round(scores.direction_accuracy / 100 * apart)
+        bound = clopper_pearson(hits, apart, coverage=2 * BELIEF - 1).low
+        if bound is not None and bound - scores.chance_accuracy >= settings.suspect_lead:
+            said.append(
+                f"direction {scores.direction_accuracy:.1f} % where the same signs in another "
+                f"order have {scores.chance_accuracy:.1f} %"
+            )
+    return f"{row.name}: {' and '.join(said)}" if said else ""
+
+
 def _line(findings: Findings, grade: str, *, label: str) -> str:
-    model, scores, parts, accuracy = findings.model, findings.model.scores, [], "undefined"
+    scores, parts, accuracy = findings.scores, [], "undefined"
     if scores.direction_low is not None:  # then the others are known, too
         assert scores.direction_accuracy is not None
         assert scores.direction_high is not None
@@ -224,9 +252,11 @@ def _line(findings: Findings, grade: str, *, label: str) -> str:
             f"95 % interval {scores.direction_low:.1f} to {scores.direction_high:.1f} {relation} "
             f"the base rate {scores.base_rate:.1f}"
         )
-    parts.append(f"Clark-West {_p_value(model.clark_west_p, 2)}")
-    if findings.stronger:
-        parts.append(f"weaker than {findings.stronger[0]}")
+    parts.append(f"skill {_p_value(findings.skill_p, 3)}")
+    smaller = [row for row in findings.table[1:] if row.scores.rmse < scores.rmse]
+    if smaller:
+        closest = min(smaller, key=lambda row: row.scores.rmse)
+        parts.append(f"larger error than {closest.name}")
     return (
         f"direction {accuracy} ({scores.direction_hits}/{scores.direction_days}) "
         f"{label}, evidence {grade}: {'; '.join(parts)}"
@@ -237,17 +267,25 @@ def _sentence(earned: str, missing: tuple[str, ...]) -> str:
     because = "; ".join(missing)
     return {
         "INSUFFICIENT": f"There is too little to judge by ({because}).",
-        "NONE": f"There is no evidence that this beats doing nothing ({because}).",
+        "NONE": f"There is no evidence of skill ({because}).",
         "SUGGESTIVE": f"A hint and no more: look again on later days ({because}).",
         "SUPPORTED": (
-            "On these days it beat doing nothing by more than luck explains; "
-            f"what is not shown: {because}."
+            f"On these days it knew more than drift and luck explain; what is not shown: {because}."
         ),
         "STRONG": (
-            "On these days it beat doing nothing by more than luck and all that was tried explain; "
+            "On these days it knew more than drift, luck and all that was tried explain; "
             "whether the market stays as it was is not known."
         ),
     }[earned]
+
+
+def _looks(look: int | None) -> str:
+    if look is None:
+        return "Looks at these days are not counted."
+    if look == 1:
+        return "This is the first look at these days that the ledger knows."
+    times = f"{1 / look_share(look):,.0f} times"
+    return f"This is look {look} at these days, and luck had to be {times} rarer than at the first."
 
 
 def _passes(p_value: float | None, level: float) -> bool:

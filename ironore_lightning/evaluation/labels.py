@@ -100,18 +100,12 @@ def direction_sentence(scores: Scores) -> str:
     share = scores.up_share if mostly_up else 100 - scores.up_share
     is_same = scores.days_apart == scores.direction_days
     where = "as many days" if is_same else f"the {scores.days_apart} whose returns do not overlap"
-    facts = (
+    return (
         f"Direction was right on {scores.direction_hits} of {scores.direction_days} test days "
         f"({scores.direction_accuracy:.1f} %); guessing reaches {scores.guessing_low:.1f} to "
         f"{scores.guessing_high:.1f} % on {where}, and always saying {constant} reaches "
-        f"{share:.1f} %"
+        f"{share:.1f} %."
     )
-    if scores.direction_accuracy > scores.guessing_high:
-        than = "beyond a constant" if scores.direction_accuracy > share else "like a constant"
-        return f"{facts}: more than guessing, {than}."
-    if scores.direction_accuracy < scores.guessing_low:
-        return f"{facts}: worse than guessing."
-    return f"{facts}: by itself this cannot be told from a coin toss."
 
 
 def _rank(value: float, bounds: tuple[float, float], words: tuple[str, str, str]) -> str:

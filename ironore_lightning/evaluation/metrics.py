@@ -47,6 +47,7 @@ class Scores:
         zero_forecast_days: Counted days on which the forecast was exactly zero.
         up_share: Per cent of `direction_days` that went up.
         base_rate: Direction accuracy of the better constant sign, per cent.
+        chance_accuracy: Mean direction accuracy of the same signs in another order, per cent.
         guessing_low: Accuracy on `days_apart`, per cent, below which 2.5 % of coin tossers lie.
         guessing_high: Accuracy on `days_apart`, per cent, above which 2.5 % of them lie.
         correlation: Pearson, of forecast and actual (IC).
@@ -74,6 +75,7 @@ class Scores:
     zero_forecast_days: int
     up_share: float | None
     base_rate: float | None
+    chance_accuracy: float | None
     guessing_low: float | None
     guessing_high: float | None
     correlation: float | None
@@ -180,6 +182,7 @@ def _direction(days: ScoredDays) -> dict[str, Any]:
         "zero_forecast_days": int(((forecast == 0) & (actual != 0)).sum()),
         "up_share": 100 * int((actual > 0).sum()) / moved if moved else None,
         "base_rate": base_rate(actual),
+        "chance_accuracy": chance_accuracy(forecast, actual),
         "guessing_low": low,
         "guessing_high": high,
     }
@@ -190,6 +193,21 @@ def base_rate(actual: Floats) -> float | None:
     moved = np.count_nonzero(actual)
     ups = np.count_nonzero(actual > 0)
     return 100 * max(ups, moved - ups) / moved if moved else None
+
+
+def chance_accuracy(forecast: Floats, actual: Floats) -> float | None:
+    """Return the mean direction accuracy of the same forecasts in another order, per cent.
+
+    References:
+        P* of Pesaran & Timmermann (1992), "A simple nonparametric test of predictive performance",
+        Journal of Business & Economic Statistics 10(4).
+    """
+    moved = actual != 0
+    if not moved.any():
+        return None
+    said, went = forecast[moved], actual[moved]
+    up, down = (said > 0).mean() * (went > 0).mean(), (said < 0).mean() * (went < 0).mean()
+    return 100 * float(up + down)
 
 
 def correlation(values: Floats, others: Floats) -> float | None:

@@ -1,4 +1,4 @@
-"""Selection bias: deflated Sharpe ratio, probability of backtest overfitting, SPA over trials.
+"""Selection bias: deflated Sharpe ratio, probability of overfitting, best of all trials.
 
 A trial is one configuration that was tried. All functions are pure. Returns, forecasts and profits
 are in per cent, one row per day, in time order. An undefined result is None.
@@ -7,16 +7,16 @@ are in per cent, one row per day, in time order. An undefined result is None.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from math import ceil, e, expm1, isfinite, log1p, sqrt
+from math import ceil, e, isfinite, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import norm
 
-from ironore_lightning.evaluation.days import Flags, Floats, ScoredDays, hits
-from ironore_lightning.evaluation.resampling import block_length, superior_ability
-from ironore_lightning.evaluation.significance import ROUNDING, binomial_test
-from ironore_lightning.evaluation.trading import TRADING_DAYS, gross_profit, moments, sharpe_error
+from ironore_lightning.evaluation.days import Flags, Floats, ScoredDays
+from ironore_lightning.evaluation.significance import ROUNDING
+from ironore_lightning.evaluation.skill import chosen_rotation
+from ironore_lightning.evaluation.trading import TRADING_DAYS, moments, sharpe_error, timing_profit
 
 EULER_MASCHERONI = 0.5772156649015329
 
@@ -42,12 +42,10 @@ class Discount:
         num_scored: Those with forecasts of these days.
         effective_trials: Equivalent number of independent trials: `effective_trials` of the scored
             ones, scaled up in proportion for those without forecasts.
-        luck: Probability that the best of `num_trials` independent fair coins is right on as many
-            days as the chosen trial. It is too large for correlated trials, and too small for
-            trials that favour the more frequent sign.
-        superior_ability_p: Hansen's consistent p-value of the best scored trial against the zero
-            forecast, by squared error.
-        sharpe: Of the sign strategy of the chosen trial, without costs, annual.
+        chosen_p: Of the skill of the chosen trial, as if the test days had chosen it among the
+            scored ones, see `skill.chosen_rotation`.
+        sharpe: Of the sign strategy of the chosen trial, without costs, annual, in excess of
+            holding its average position: drift earns nothing here.
         expected_best_sharpe: Expected maximum of `num_trials` trials without skill, annual.
         deflated_sharpe: Probability that the true Sharpe ratio is above that. It is too high for
             strongly correlated trials: simulated at a correlation of 0.9, the best of 100 without
@@ -63,8 +61,7 @@ class Discount:
     num_trials: int
     num_scored: int
     effective_trials: float | None
-    luck: float | None
-    superior_ability_p: float | None
+    chosen_p: float | None
     sharpe: float | None
     expected_best_sharpe: float | None
     deflated_sharpe: float | None
@@ -227,16 +224,6 @@ def num_cscv_blocks(num_days: int) -> int | None:
     return min(most - most % 2, MAX_BLOCKS) if most >= MIN_BLOCKS else None
 
 
-def luck_of_best(p_value: float, num_trials: int) -> float:
-    """Return the probability that the best of many independent trials does as well by chance.
-
-    Args:
-        p_value: Probability that a single one does, 0 to 1.
-        num_trials: Number of trials.
-    """
-    return -expm1(num_trials * log1p(-p_value)) if p_value < 1 else 1.0
-
-
 def effective_trials(profits: Floats) -> float:
     """Return the equivalent number of independent trials.
 
@@ -270,8 +257,6 @@ def discount_for_search(
     *,
     chosen: str,
     num_trials: int,
-    reps: int,
-    seed: int,
 ) -> Discount:
     """Return the results of the chosen trial, corrected for the number of trials.
 
@@ -282,74 +267,44 @@ def discount_for_search(
             shape (T,), per cent.
         chosen: Name of the chosen trial.
         num_trials: Configurations tried, including pruned ones.
-        reps: Number of resamples of the test of superior ability.
-        seed: Of the resamples.
 
     Raises:
         DataError: If a return or forecast that is to be traded is not finite, see `trading`.
 
     References:
-        Hansen (2005), "A test for superior predictive ability", Journal of Business & Economic
-        Statistics 23(4). See also the functions above.
+        See the functions above.
     """
     assert num_trials >= len(forecasts)
     trials = _Trials(days, forecasts, chosen, num_trials)
-    return _discount(trials, _superior_ability(trials, reps=reps, seed=seed))
-
-
-def _discount(trials: _Trials, ability: _Result) -> Discount:
-    num_trials, num_scored = trials.num_trials, len(trials.forecasts)
-    covered = f"superior ability and overfitting cover {num_scored} of {num_trials} trials"
-    luck, overfitting = _chance_of_hits(trials), _overfitting(trials)
-    deflation = _deflation(trials, _gross_profits(trials))
-    notes = (luck.note, ability.note, *deflation.notes, overfitting.note)
+    num_scored = len(forecasts)
+    covered = f"the best of all and overfitting cover {num_scored} of {num_trials} trials"
+    best = chosen_rotation(forecasts, days.actual, chosen=chosen)
+    overfitting = _overfitting(trials)
+    deflation = _deflation(trials, _timing_profits(trials))
+    notes = (best.note and f"the best of all {best.note}", *deflation.notes, overfitting.note)
     if num_trials > num_scored:
         notes = (covered, *notes)
     return Discount(
         num_trials=num_trials,
         num_scored=num_scored,
         effective_trials=deflation.effective_trials,
-        luck=luck.value,
-        superior_ability_p=ability.value,
+        chosen_p=best.p_value,
         sharpe=deflation.sharpe,
         expected_best_sharpe=deflation.expected_best_sharpe,
         deflated_sharpe=deflation.deflated_sharpe,
         minimum_track_record_days=deflation.minimum_track_record_days,
         overfitting=overfitting.value,
-        cscv_blocks=None if overfitting.value is None else num_cscv_blocks(len(trials.days)),
+        cscv_blocks=None if overfitting.value is None else num_cscv_blocks(len(days)),
         notes=tuple(filter(None, notes)),
     )
 
 
-def _chance_of_hits(trials: _Trials) -> _Result:
-    non_overlapping = slice(None, None, trials.days.horizon)
-    forecast = trials.forecasts[trials.chosen][non_overlapping]
-    actual = trials.days.actual[non_overlapping]
-    if not forecast.any():
-        return _Result(None, "luck undefined: the chosen forecast is zero on every day")
-    num_hits, num_moved = (int(np.count_nonzero(days)) for days in (hits(forecast, actual), actual))
-    tested = binomial_test(num_hits, num_moved, base_rate=50.0)
-    if tested.p_value is None:
-        return _Result(None, f"luck {tested.note}")
-    return _Result(luck_of_best(tested.p_value, trials.num_trials))
-
-
-def _superior_ability(trials: _Trials, *, reps: int, seed: int) -> _Result:
-    """Test superior ability, with the block length of the chosen trial's gain."""
-    actual = trials.days.actual
-    zero = actual**2
-    losses = {name: (actual - forecast) ** 2 for name, forecast in trials.forecasts.items()}
-    block = block_length((zero - losses[trials.chosen])[:, None], horizon=trials.days.horizon)
-    test = superior_ability(losses, benchmark=zero, block_size=block, reps=reps, seed=seed)
-    return _Result(test.p_value, f"superior ability {test.note}" if test.note else "")
-
-
-def _gross_profits(trials: _Trials) -> dict[str, Floats]:
-    """Return the profits of every trial's sign strategy; empty without a price."""
+def _timing_profits(trials: _Trials) -> dict[str, Floats]:
+    """Return the profits of every trial's timing; empty without a price."""
     if not trials.days.has_price:
         return {}
     return {
-        name: gross_profit(trials.days.with_forecast(forecast))
+        name: timing_profit(trials.days.with_forecast(forecast))
         for name, forecast in trials.forecasts.items()
     }
 

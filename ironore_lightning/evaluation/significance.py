@@ -1,10 +1,9 @@
-"""Statistical tests of skill, and corrections for many tests.
+"""Classical tests of skill.
 
 All functions are pure. Returns and forecasts are in per cent, one row per day, in time order. An
 undefined result is None, and its note says why.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 
@@ -247,23 +246,23 @@ def clopper_pearson(hits: int, num_days: int, *, coverage: float, horizon: int =
     )
 
 
-def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return p-values adjusted for multiple tests.
+def correlation_bound(correlation: float | None, num_days: int, *, belief: float) -> float | None:
+    """Return the lower bound of a correlation; None if it is undefined, or for three days or less.
 
     Args:
-        p_values: By name; an undefined one stays None and is not counted.
+        correlation: Estimate, -1 to 1.
+        num_days: Days with outcomes that do not overlap.
+        belief: Confidence that the true one is above the bound, one-sided.
 
     References:
-        Holm (1979), "A simple sequentially rejective multiple test procedure", Scandinavian
-        Journal of Statistics 6(2).
+        Fisher (1921), "On the 'probable error' of a coefficient of correlation", Metron 1.
     """
-    defined = {name: value for name, value in p_values.items() if value is not None}
-    if not defined:
-        return dict(p_values)
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted = multipletests(list(defined.values()), method="holm")[1]
-    return {**p_values, **dict(zip(defined, map(float, adjusted), strict=True))}
+    freedom = num_days - 3
+    if correlation is None or freedom <= 0:
+        return None
+    limit = 1 - ROUNDING
+    transformed = np.arctanh(np.clip(correlation, -limit, limit))
+    return float(np.tanh(transformed - norm.ppf(belief) / sqrt(freedom)))
 
 
 def is_constant(values: Floats) -> bool:

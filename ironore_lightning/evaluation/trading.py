@@ -199,6 +199,21 @@ def gross_profit(days: ScoredDays) -> Floats:
     return daily_profit(position, days.actual, days.is_roll, terms=terms)
 
 
+def timing_profit(days: ScoredDays) -> Floats:
+    """Return `gross_profit` in excess of holding its average position, shape (P,), per cent.
+
+    Its mean is the covariance of position and return, so a market's drift earns nothing.
+    """
+    terms = Terms(days.kind, cost_bp=0.0, delay_days=0, horizon=days.horizon)
+    position = positions(days.forecast, buffer=0.0, terms=terms)
+    held, market = (
+        daily_profit(turned, days.actual, days.is_roll, terms=terms)
+        for turned in (position, np.ones_like(position))
+    )
+    excess: Floats = held - position.mean() * market
+    return excess
+
+
 def capital(profit: Floats) -> Floats:
     """Return the capital after each profit, shape (P,), compounded from 100; profits in per cent.
 

@@ -227,7 +227,7 @@ def report_assessment(assessment: Assessment) -> None:
     table = table.rename(columns=names)
     table["accuracy"] = table["accuracy"].where(table["direction_low"].notna())
     columns = ["rmse", "mae", "rmse_ratio", "mae_ratio", "r2_zero", "r2_mean", "accuracy", "hits"]
-    columns += ["95 %", "ic", "rank_ic", "clark_west_holm_p"]
+    columns += ["95 %", "ic", "rank_ic", "clark_west_p"]
     _print_table(f"same {assessment.scores.num_days} days", table[columns])
     kept = ", ".join(assessment.confidence_set.kept)
     test_log.info("cannot be told from the best by squared error: %s", kept)

@@ -52,35 +52,31 @@ class EvaluationSettings(Settings):
     """Limits of the grade of evidence, bootstrap, intervals, and paper trading."""
 
     min_days: int = Field(ge=20)
-    """Scored days below which the grade is INSUFFICIENT."""
+    """Days with outcomes that do not overlap, below which the grade is INSUFFICIENT."""
+    min_sign_days: int = Field(ge=2)
+    """Days of each sign in forecast and market, below which the grade is INSUFFICIENT."""
     suggestive_p: float = Field(gt=0, le=0.5)
-    """Largest p-value of Clark-West for SUGGESTIVE; a sign test may have twice that."""
+    """Largest p-value of slope and rotation test for SUGGESTIVE, at the first look."""
     supported_p: float = Field(gt=0, le=0.5)
-    """Largest p-value of Clark-West for SUPPORTED; a sign test may have twice that."""
+    """Largest p-value of slope and rotation test for SUPPORTED, at the first look."""
+    encompassing_p: float = Field(gt=0, le=0.5)
+    """Largest p-value of what SUPPORTED must add to ridge and autoregressions."""
     block_days: int = Field(ge=5)
-    """Length of the blocks over which skill must be spread."""
-    block_share: Share
-    """Share of the blocks whose direction accuracy must exceed the base rate for SUPPORTED."""
-    searched_p: float = Field(gt=0, le=0.5)
-    """Largest p-value of Hansen's SPA over all trials for SUPPORTED, where several were tried."""
+    """Length of the blocks for which skill is reported."""
     strong_p: float = Field(gt=0, le=0.5)
-    """The same for STRONG."""
+    """Largest p-value for STRONG of the skill, had the test days chosen it among all trials."""
     strong_days: int = Field(ge=20)
     """Scored days that STRONG needs."""
     strong_sharpe: Share
     """Smallest probability that the Sharpe ratio exceeds that of the luckiest trial, for STRONG."""
-    strong_overfitting: Share
-    """Largest probability of backtest overfitting for STRONG."""
     strong_cost_bp: float = Field(ge=0)
     """Cost of a turn, one of `costs_bp`, after which STRONG still needs a profit."""
-    suspect_accuracy: float = Field(gt=50, le=100)
-    """Direction accuracy, per cent, on `suspect_days` or more, that is too good to be true in a
-    market that rises on half of its days; in another one, as far beyond the base rate."""
-    suspect_days: int = Field(ge=20)
+    suspect_lead: float = Field(gt=0, le=50)
+    """Direction accuracy beyond that of the same signs in another order, points of per cent, that
+    is too good to be true if its lower 95 % bound reaches it."""
     suspect_ic: Share
-    """Correlation of forecast and outcome that is too good to be true."""
-    suspect_r2: Share
-    """R2 against zero, and against the expanding mean, that is too good to be true."""
+    """Correlation of forecast and outcome that is too good to be true if its lower 95 % bound
+    reaches it."""
     bootstrap_repetitions: int = Field(ge=100, le=100_000)
     bootstrap_seed: int = Field(ge=0, lt=2**32)
     adaptation: float = Field(ge=0, lt=1)

@@ -132,24 +132,18 @@ def discount_lines(choice: Choice) -> list[tuple[str, str]]:
     discount = choice.discount
     lines = [("trials looked at", f"{discount.num_trials} ({discount.num_scored} with forecasts)")]
     if discount.num_trials > 1:
-        lines += [
-            (
-                "chance that the best of so many coin tosses is right as often",
-                _share(discount.luck),
-            ),
-            ("probability of backtest overfitting", _share(discount.overfitting)),
-        ]
+        lines.append(("probability of backtest overfitting", _share(discount.overfitting)))
     lines += [
         (
-            "p that the best of them beats zero by luck (SPA)",
-            _number(discount.superior_ability_p, 3),
+            "p of its skill, had the test days chosen it",
+            _number(discount.chosen_p, 3),
         ),
         (
-            "Sharpe ratio before costs, and that of the luckiest without skill",
+            "Sharpe ratio beyond its average position, and that of the luckiest without skill",
             f"{_number(discount.sharpe, 2)}, {_number(discount.expected_best_sharpe, 2)}",
         ),
         (
-            "deflated Sharpe ratio, the chance of skill beyond that",
+            "deflated Sharpe ratio, the confidence that it is above that",
             _number(discount.deflated_sharpe, 3),
         ),
     ]

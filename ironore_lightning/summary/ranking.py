@@ -137,8 +137,6 @@ def _choose(
         {other: ledger[other].to_numpy(np.float64) for other in joined},
         chosen=name,
         num_trials=num_trials,
-        reps=settings.bootstrap_repetitions,
-        seed=settings.bootstrap_seed,
     )
     assessment = assess(
         days,
