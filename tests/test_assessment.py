@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from ironore_lightning.evaluation.significance import (
     diebold_mariano,
     pesaran_timmermann,
 )
+from ironore_lightning.evaluation.skill import encompassing, predictive_slope, rotation
 from ironore_lightning.report.console import report_assessment
 
 NUM_DAYS = 320
@@ -125,7 +126,7 @@ def test_noise_is_seen_as_noise(judge):
     found = judge(days, baselines, density)
     assert found.evidence.grade == "NONE"
     assert "no evidence" in found.evidence.sentence
-    assert found.evidence.line.endswith("; weaker than expanding mean")
+    assert found.evidence.line.endswith("; larger error than expanding mean")
 
 
 def test_perfect_foresight_is_suspect(judge):
@@ -198,7 +199,10 @@ def test_a_market_that_never_moves_is_no_evidence_and_no_crash(judge):
     days, baselines, density = make_market(skill=0.2)
     found = judge(days.assign(actual=0.0), baselines, density)
     assert found.evidence.grade == "INSUFFICIENT"
-    assert found.evidence.missing == ("market never changes sign",)
+    assert found.evidence.missing == (
+        "0 outcomes, 60 are needed",
+        "market of one sign but for 0 days, 10 are needed",
+    )
     assert "direction undefined (0/0) GOOD" in found.evidence.line
     assert {(block.accuracy, block.r2_zero) for block in found.blocks} == {(None, None)}
     as_json(found)
@@ -208,7 +212,7 @@ def test_a_forecast_of_zero_is_insufficient(judge):
     days, baselines, density = make_market(skill=0.2)
     found = judge(days.assign(forecast=0.0), baselines, density)
     assert found.evidence.grade == "INSUFFICIENT"
-    assert found.evidence.missing == ("forecast never changes sign",)
+    assert found.evidence.missing == ("forecast of one sign but for 0 days, 10 are needed",)
     as_json(found)
 
 
@@ -261,7 +265,11 @@ def test_the_tests_are_those_of_their_names():
     days, _, _ = make_market(skill=0.2)
     actual, forecast = days["actual"].to_numpy(), days["forecast"].to_numpy()
     zero = np.zeros(NUM_DAYS)
-    found = skill_tests(forecast, actual, horizon=3)
+    rivals = {"ridge": np.cos(np.arange(NUM_DAYS))}
+    found = skill_tests(forecast, actual, rivals, horizon=3)
+    assert found["predictive_slope"] == predictive_slope(forecast, actual, horizon=3)
+    assert found["rotation"] == rotation(forecast, actual)
+    assert found["encompassing"] == encompassing(forecast, actual, rivals, horizon=3)
     against_zero = {"benchmark": zero, "horizon": 3}
     assert found["clark_west"] == clark_west(forecast, actual, **against_zero)
     assert found["diebold_mariano"] == diebold_mariano(forecast, actual, **against_zero)
@@ -290,57 +298,18 @@ def test_what_is_left_over_is_no_block():
     assert len(skill_blocks(make_days(np.ones(5), np.ones(5)), 5)) == 1
 
 
-@pytest.fixture
-def parts():
-    """Return what findings of twelve days are collected from."""
-    actual = np.array([1.0, 2, -1, 1, -2, 1, 1, -1, 2, 1, -1, 1])  # 8 of 12 are up
-    forecast = np.where(np.arange(12) < 8, actual, -actual)
-    forecasts = {
-        "model": forecast,
-        "zero": np.zeros(12),
-        "expanding mean": np.full(12, 9.0),
-        "ridge": 0.9 * actual,
-    }
-    table = compare(ScoredDays(pd.DataFrame({"actual": actual}), "log_return", 1), forecasts)
-    tests = skill_tests(forecast, actual, horizon=1)
-    return table, tests, skill_blocks(make_days(actual, forecast), 5)
-
-
-def test_findings_are_collected_from_table_tests_and_blocks(parts):
-    table, tests, _ = parts
-    found = collect_findings(*parts, after_costs=0.5)
-    assert found.net_sharpe == 0.5
-    assert found.model is table[0]
-    scores = found.model.scores
-    assert (scores.num_days, scores.direction_hits, scores.direction_days) == (12, 8, 12)
-    assert scores.direction_accuracy == scores.base_rate == pytest.approx(200 / 3)
-    assert found.model.clark_west_p == tests["clark_west"].p_value
-    assert found.pesaran_timmermann == tests["pesaran_timmermann"].p_value
-    assert found.anatolyev_gerko == tests["anatolyev_gerko"].p_value
-
-
-def test_a_block_counts_if_it_exceeds_the_base_rate_of_all_days(parts):
-    table, tests, blocks = parts
-
-    def share(blocks):
-        return collect_findings(table, tests, blocks, after_costs=None).block_share
-
-    # The blocks have 5 and 3 of 5 signs, and always saying up has two thirds.
-    assert share(blocks) == 0.5
-    assert share([replace(block, accuracy=None) for block in blocks]) == 0.0
-    assert share([]) is None
-    assert share([replace(block, accuracy=table[0].scores.base_rate) for block in blocks]) == 0.0
-
-
-def test_stronger_baselines_are_named_strongest_first(parts):
-    table, tests, blocks = parts
-
-    def stronger(table):
-        return collect_findings(table, tests, blocks, after_costs=None).stronger
-
-    # Squared errors: 28 for the model, 21 for zero, 0.21 for ridge.
-    assert stronger(table) == ("ridge", "zero")
-    assert stronger([table[0], replace(table[0], name="twin")]) == ()
+def test_findings_are_collected_from_days_table_and_tests():
+    days, baselines, _ = make_market(skill=0.2)
+    scored = ScoredDays(days, "log_return", 3)
+    forecasts = {"model": scored.forecast, "expanding mean": baselines["expanding mean"].to_numpy()}
+    table = compare(scored, forecasts)
+    tests = skill_tests(scored.forecast, scored.actual, {}, horizon=3)
+    found = collect_findings(scored, table, tests, after_costs=0.5)
+    assert (found.table, found.net_sharpe, found.scores) == (table, 0.5, table[0].scores)
+    assert found.slope == tests["predictive_slope"]
+    assert found.skill_p == max(found.slope.p_value, found.rotation.p_value)
+    ups = int((scored.forecast[::3] > 0).sum())
+    assert found.fewest_signs["forecast"] == min(ups, 107 - ups)
 
 
 def test_years_are_cut_by_the_calendar():

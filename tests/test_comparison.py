@@ -111,7 +111,7 @@ def test_zero_is_the_measure_and_has_no_sign():
     assert (zero.scores.direction_hits, zero.scores.direction_days) == (0, 294)
     assert (zero.scores.direction_low, zero.scores.direction_high) == (None, None)
     assert (zero.scores.correlation, zero.scores.rank_correlation) == (None, None)
-    assert (zero.clark_west_p, zero.clark_west_holm_p, zero.diebold_mariano_p) == (None,) * 3
+    assert (zero.clark_west_p, zero.diebold_mariano_p) == (None, None)
 
 
 def test_the_expanding_mean_explains_nothing_beyond_itself():
@@ -127,16 +127,6 @@ def test_what_is_undefined_where_nothing_moves_is_none():
     assert undefined >= {"rmse_ratio", "r2_zero", "direction_accuracy", "base_rate", "correlation"}
     numbers = [value for value in vars(scores).values() if isinstance(value, float)]
     assert np.isfinite(numbers).all()
-
-
-def test_holm_counts_the_forecasters_that_have_a_p_value():
-    rows = rows_by_name(*noise())
-    raw = {name: row.clark_west_p for name, row in rows.items() if row.clark_west_p is not None}
-    assert set(raw) == {"model", "expanding mean", "coin"}
-    reached = 0.0
-    for rank, name in enumerate(sorted(raw, key=raw.__getitem__)):
-        reached = max(reached, min((3 - rank) * raw[name], 1.0))
-        assert rows[name].clark_west_holm_p == pytest.approx(reached)
 
 
 def test_p_values_know_that_outcomes_overlap():

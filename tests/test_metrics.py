@@ -9,6 +9,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.metrics import (
     DirectionAccuracy,
+    chance_accuracy,
     direction_hits,
     evaluate,
     guessing_band,
@@ -130,3 +131,11 @@ def test_returns_that_overlap_are_no_more_than_those_that_do_not():
     scores = evaluate(ScoredDays(frame(actual, forecast), "log_return", 5))
     assert (scores.direction_days, scores.days_apart) == (100, 20)
     assert (scores.guessing_low, scores.guessing_high) == guessing_band(20, horizon=1) == (30, 70)
+
+
+def test_the_chance_of_signs_in_another_order_by_hand():
+    """Up on 3 of 4 days that moved, forecast up on 2 and down on 1: (2 * 3 + 1 * 1) / 16."""
+    actual, forecast = np.array([1.0, 2, 3, -1, 0]), np.array([1.0, -1, 2, 0, 5])
+    assert chance_accuracy(forecast, actual) == pytest.approx(100 * 7 / 16)
+    assert chance_accuracy(np.ones(5), actual) == 75.0
+    assert chance_accuracy(np.ones(2), np.zeros(2)) is None

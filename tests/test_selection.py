@@ -9,22 +9,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binom, kurtosis, norm, rankdata, skew
+from scipy.stats import kurtosis, norm, rankdata, skew
 
 from ironore_lightning.errors import DataError
 from ironore_lightning.evaluation.days import ScoredDays
-from ironore_lightning.evaluation.resampling import superior_ability
 from ironore_lightning.evaluation.selection import (
     backtest_overfitting,
     discount_for_search,
     effective_trials,
     expected_best_sharpe,
-    luck_of_best,
     minimum_track_record,
     num_cscv_blocks,
     probabilistic_sharpe,
 )
-from ironore_lightning.evaluation.trading import Terms, positions, trading_result
+from ironore_lightning.evaluation.skill import chosen_rotation
 
 CASES = json.loads((Path(__file__).parent / "reference_cases.json").read_text(encoding="utf-8"))
 PUBLISHED = {case["id"]: case for case in CASES["published"]}
@@ -272,30 +270,6 @@ def test_blocks_are_even_and_of_sixteen_days_at_least(num_days, num_blocks):
 # Luck and effective trials
 
 
-@pytest.mark.parametrize(
-    ("num_trials", "share"), [(5, 0.06), (10, 0.11), (20, 0.20), (50, 0.44), (100, 0.68)], ids=str
-)
-def test_how_often_the_best_of_many_coins_is_right_on_sixty_per_cent(num_trials, share):
-    case = CASES["binomial_no_skill"]["n131"]
-    p_value = binom.sf(78, 131, 0.5)
-    assert p_value == pytest.approx(case["P_da_ge_60"], abs=5e-5)
-    assert round(luck_of_best(p_value, num_trials), 2) == share
-
-
-def test_luck_is_that_of_simulated_coins():
-    best = np.random.default_rng(0).binomial(131, 0.5, size=(20_000, 20)).max(axis=1)
-    expected = luck_of_best(binom.sf(75, 131, 0.5), 20)
-    assert (best >= 76).mean() == pytest.approx(expected, abs=0.01)
-    assert 0.5 < expected < 0.6
-
-
-def test_luck_keeps_its_digits_where_a_difference_from_one_would_lose_them():
-    assert luck_of_best(1e-20, 100) == exactly(1e-18)
-    assert luck_of_best(1e-20, 100) > 0.99e-18
-    assert [luck_of_best(p_value, 7) for p_value in (0.0, 1.0)] == [0.0, 1.0]
-    assert luck_of_best(0.3, 1) == exactly(0.3)
-
-
 def test_the_effective_number_of_trials_by_hand():
     profits = noise(0, 300, 6) + noise(1, 300, 1)
     correlations = np.corrcoef(profits.T)[np.triu_indices(6, k=1)]
@@ -334,11 +308,16 @@ def trials(seed, *, num_days=256, num_trials=100):
 
 def discount(actual, forecasts, **options):
     settings = {"chosen": next(iter(forecasts)), "num_trials": len(forecasts)}
-    settings |= {"kind": "simple_return", "horizon": 1, "reps": 100, "seed": 0} | options
+    settings |= {"kind": "simple_return", "horizon": 1} | options
     target = [settings.pop(name) for name in ("kind", "horizon")]
     is_roll = settings.pop("is_roll", False)
     frame = pd.DataFrame({"actual": actual, "forecast": 0.0, "is_roll": is_roll})
     return discount_for_search(ScoredDays(frame, *target), forecasts, **settings)
+
+
+def timing(forecast, actual):
+    """Return what the sign earns beyond holding its average position."""
+    return (np.sign(forecast) - np.sign(forecast).mean()) * actual
 
 
 def sharpe_of(profit):
@@ -351,12 +330,12 @@ def luckiest():
     found = []
     for seed in range(16):
         actual, forecasts = trials(seed, num_days=131)
-        hits = {name: (one * actual > 0).sum() for name, one in forecasts.items()}
-        earned = {name: sharpe_of(np.sign(one) * actual) for name, one in forecasts.items()}
-        by_hits, by_profit = (max(score, key=score.get) for score in (hits, earned))
+        earned = {name: sharpe_of(timing(one, actual)) for name, one in forecasts.items()}
+        covaried = {name: np.cov(one, actual)[0, 1] / one.std() for name, one in forecasts.items()}
+        by_skill, by_profit = (max(score, key=score.get) for score in (covaried, earned))
         found.append(
             (
-                discount(actual, forecasts, chosen=by_hits),
+                discount(actual, forecasts, chosen=by_skill),
                 discount(actual, forecasts, chosen=by_profit),
                 discount(actual, {by_profit: forecasts[by_profit]}),
             )
@@ -366,13 +345,12 @@ def luckiest():
 
 def test_the_luckiest_of_a_hundred_is_seen_through(luckiest):
     assert len(luckiest) == 16
-    for by_hits, by_profit, _ in luckiest:
-        assert by_hits.superior_ability_p > 0.2
+    for _, by_profit, _ in luckiest:
         assert by_profit.deflated_sharpe < 0.95
         assert by_profit.effective_trials > 95
-    lucks = [by_hits.luck for by_hits, _, _ in luckiest]
-    assert sum(luck < 0.05 for luck in lucks) == 1  # as one in twenty is
-    assert 0.4 < np.mean(lucks) < 0.6
+    chances = [by_skill.chosen_p for by_skill, _, _ in luckiest]
+    assert sum(chance < 0.05 for chance in chances) <= 2  # one in twenty is
+    assert 0.3 < np.mean(chances) < 0.7
     assert np.mean([found.overfitting for found, _, _ in luckiest]) == pytest.approx(0.5, abs=0.15)
 
 
@@ -387,18 +365,17 @@ def test_a_skilled_trial_among_a_hundred_is_told_from_luck():
     actual, forecasts = trials(0)
     forecasts["trial 42"] = forecasts["trial 42"] + 0.1 * actual
     found = discount(actual, forecasts, chosen="trial 42")
-    assert found.superior_ability_p < 0.01
+    assert found.chosen_p < 0.01
     assert found.deflated_sharpe > 0.99
     assert found.overfitting < 0.01
-    assert found.luck < 0.001
     assert (found.cscv_blocks, found.notes) == (16, ())
 
 
 def test_every_number_is_that_of_its_own_function():
     actual, forecasts = trials(1, num_days=131, num_trials=12)
     found = discount(actual, forecasts, chosen="trial 3", num_trials=30)
-    profits = np.column_stack([np.sign(forecast) * actual for forecast in forecasts.values()])
-    profit, forecast = profits[:, 3], forecasts["trial 3"]
+    profits = np.column_stack([timing(forecast, actual) for forecast in forecasts.values()])
+    profit = profits[:, 3]
     assert found.effective_trials == exactly(effective_trials(profits) * 30 / 12)
     variance = np.var([sharpe_of(profit) for profit in profits.T], ddof=1)
     bar = expected_best_sharpe(variance=variance, num_trials=30)
@@ -406,25 +383,32 @@ def test_every_number_is_that_of_its_own_function():
     shape = {"skewness": skew(profit), "kurtosis": kurtosis(profit, fisher=False)}
     options = {"benchmark": bar, "num_periods": 131, **shape}
     assert found.deflated_sharpe == exactly(probabilistic_sharpe(sharpe_of(profit), **options))
-    hits = int((forecast * actual > 0).sum())
-    assert found.luck == exactly(1 - binom.cdf(hits - 1, 131, 0.5) ** 30)
+    assert found.chosen_p == chosen_rotation(forecasts, actual, chosen="trial 3").p_value
     gains = np.column_stack(
         [actual**2 - (actual - forecast) ** 2 for forecast in forecasts.values()]
     )
     assert found.overfitting == backtest_overfitting(gains, num_blocks=8)
     assert (found.num_trials, found.num_scored, found.cscv_blocks) == (30, 12, 8)
-    assert found.notes[0] == "superior ability and overfitting cover 12 of 30 trials"
+    assert found.notes[0] == "the best of all and overfitting cover 12 of 30 trials"
 
 
-def test_the_sharpe_ratio_is_that_of_the_sign_strategy_without_costs():
+def test_the_sharpe_ratio_is_that_of_what_timing_adds_without_costs():
     actual, forecasts = trials(2, num_trials=10)
-    terms = Terms("log_return", cost_bp=0.0, delay_days=0, horizon=3)
-    position = positions(forecasts["trial 0"], buffer=0.0, terms=terms)
-    is_roll = np.arange(256) % 20 == 0
-    traded = trading_result("sign", position, actual, is_roll, terms=terms)
-    found = discount(actual, forecasts, kind="log_return", horizon=3, is_roll=is_roll)
-    assert found.sharpe == exactly(traded.sharpe)
-    assert traded.num_periods == 86
+    position = np.sign(forecasts["trial 0"])[::3]
+    moves = 100 * np.expm1(actual[::3] / 100)
+    expected = sqrt(252 / 3) * sharpe_of((position - position.mean()) * moves)
+    found = discount(actual, forecasts, kind="log_return", horizon=3)
+    assert found.sharpe == exactly(expected)
+
+
+def test_a_position_that_never_changes_earns_nothing_from_the_drift():
+    actual, forecasts = trials(2, num_trials=10)
+    rising = actual + 0.5
+    forecasts["trial 0"] = np.ones(256)
+    found = discount(rising, forecasts)
+    assert (found.sharpe, found.deflated_sharpe) == (None, None)
+    other = discount(rising, forecasts, chosen="trial 1")
+    assert other.sharpe == exactly(sqrt(252) * sharpe_of(timing(forecasts["trial 1"], rising)))
 
 
 def test_the_minimum_track_record_is_in_days_against_zero():
@@ -432,43 +416,22 @@ def test_the_minimum_track_record_is_in_days_against_zero():
     forecasts["trial 0"] += 0.05 * actual
     found = discount(actual, forecasts, horizon=2)
     assert found.expected_best_sharpe > 0
-    profit = (np.sign(forecasts["trial 0"]) * actual)[::2]
+    profit = timing(forecasts["trial 0"][::2], actual[::2])
     shape = {"skewness": skew(profit), "kurtosis": kurtosis(profit, fisher=False)}
     periods = minimum_track_record(sharpe_of(profit), benchmark=0.0, confidence=0.95, **shape)
     assert periods > 5
     assert found.minimum_track_record_days == 2 * int(np.ceil(periods))
 
 
-def test_hits_of_overlapping_days_are_those_of_every_horizonth_day():
-    actual, forecasts = trials(3, num_days=90, num_trials=2)
-    apart = (forecasts["trial 0"] * actual)[::3] > 0
-    expected = luck_of_best(binom.sf(apart.sum() - 1, 30, 0.5), 2)
-    assert discount(actual, forecasts, horizon=3).luck == exactly(expected)
-
-
-def test_superior_ability_is_asked_of_all_trials_and_depends_on_its_seed_alone():
-    actual, forecasts = trials(5, num_trials=10)
-    forecasts["trial 9"] = forecasts["trial 9"] + 0.02 * actual
-    first, again, other = (discount(actual, forecasts, seed=seed) for seed in (1, 1, 2))
-    assert first == again
-    assert first.superior_ability_p != other.superior_ability_p
-    fewer = dict(list(forecasts.items())[:9])
-    assert discount(actual, fewer, seed=1).superior_ability_p > first.superior_ability_p
-    losses = {name: (actual - one) ** 2 for name, one in forecasts.items()}
-    options = {"benchmark": actual**2, "block_size": 1, "reps": 100, "seed": 1}
-    by_hand = superior_ability(losses, **options).p_value
-    assert first.superior_ability_p == pytest.approx(by_hand, abs=0.1)
-
-
 def test_one_trial_pays_for_nothing():
     actual, forecasts = trials(6, num_trials=1)
     found = discount(actual, forecasts)
-    profit = np.sign(forecasts["trial 0"]) * actual
+    profit = timing(forecasts["trial 0"], actual)
     shape = {"skewness": skew(profit), "kurtosis": kurtosis(profit, fisher=False)}
     options = {"benchmark": 0.0, "num_periods": 256, **shape}
     assert found.deflated_sharpe == exactly(probabilistic_sharpe(sharpe_of(profit), **options))
     assert (found.effective_trials, found.expected_best_sharpe) == (1.0, 0.0)
-    assert found.superior_ability_p is not None
+    assert found.chosen_p is not None
     assert (found.overfitting, found.cscv_blocks) == (None, None)
     assert "overfitting undefined: only one trial has forecasts" in found.notes
 
@@ -479,7 +442,6 @@ def test_one_trial_left_of_many_is_said_to_be_judged_too_kindly():
     note = "deflated Sharpe ratio too high: one trial's Sharpe ratio has no variance"
     assert note in found.notes
     assert (found.effective_trials, found.expected_best_sharpe) == (20.0, 0.0)
-    assert found.luck > discount(actual, forecasts).luck
 
 
 def test_few_trials_have_a_coarse_probability_of_overfitting():
@@ -495,7 +457,7 @@ def test_a_target_without_a_price_has_no_sharpe_ratio():
     sharpes = (found.sharpe, found.expected_best_sharpe, found.deflated_sharpe)
     assert sharpes == (None, None, None)
     assert (found.effective_trials, found.minimum_track_record_days) == (None, None)
-    assert None not in (found.luck, found.superior_ability_p, found.overfitting)
+    assert None not in (found.chosen_p, found.overfitting)
 
 
 @pytest.mark.parametrize("name", ["trial 0", "trial 1"], ids=["chosen", "other"])
@@ -537,15 +499,14 @@ MONKEYS = {
 @pytest.mark.parametrize(("actual", "table"), MONKEYS.values(), ids=MONKEYS)
 def test_what_is_undefined_is_none_with_a_note_and_never_an_error(actual, table, horizon, kind):
     forecasts = {f"trial {k}": forecast for k, forecast in enumerate(table)}
-    options = {"horizon": horizon, "kind": kind, "num_trials": len(table) + 1, "reps": 20}
+    options = {"horizon": horizon, "kind": kind, "num_trials": len(table) + 1}
     found = discount(actual, forecasts, **options)
     numbers = astuple(found)[:-1]
-    assert len(numbers) == len(fields(found)) - 1 == 11
+    assert len(numbers) == len(fields(found)) - 1 == 10
     assert all(number is None or isfinite(number) for number in numbers)
     assert all(found.notes)
     subjects = {
-        "luck": found.luck,
-        "superior ability": found.superior_ability_p,
+        "the best of all": found.chosen_p,
         "overfitting": found.overfitting,
         "Sharpe ratio": found.sharpe,
     }
@@ -553,23 +514,8 @@ def test_what_is_undefined_is_none_with_a_note_and_never_an_error(actual, table,
         explained = any(f"{subject}{s} undefined: " in "".join(found.notes) for s in ("", "s"))
         assert explained == (number is None), (subject, found.notes)
     assert (found.cscv_blocks is None) == (found.overfitting is None)
-    shares = (found.luck, found.superior_ability_p, found.deflated_sharpe, found.overfitting)
+    shares = (found.chosen_p, found.deflated_sharpe, found.overfitting)
     assert all(share is None or 0 <= share <= 1 for share in shares)
-
-
-def test_profits_of_two_sizes_can_have_a_sharpe_ratio_without_an_error():
-    # At a Sharpe ratio of 2 / skewness their variance is zero, or next to it but for rounding.
-    note = "deflated Sharpe ratio undefined: its standard error is zero"
-    undefined = []
-    for count in range(11, 41):
-        two_sizes = np.array([sqrt(count - 1), *[-1 / sqrt(count - 1)] * (count - 1)])
-        sharpe = 2 * sqrt(count - 1) / (count - 2)
-        actual = two_sizes + sharpe * sqrt(count / (count - 1))
-        found = discount(actual, {"up": np.ones(count)})
-        undefined.append(found.deflated_sharpe is None)
-        assert (note in found.notes) == undefined[-1]
-        assert found.sharpe == exactly(sqrt(252) * sharpe)
-    assert any(undefined)
 
 
 def test_the_notes_of_degenerate_days_say_why():
@@ -578,17 +524,15 @@ def test_the_notes_of_degenerate_days_say_why():
         return discount(actual, {str(k): one for k, one in enumerate(table)}).notes
 
     assert notes("no day") == (
-        "luck undefined: the chosen forecast is zero on every day",
-        "superior ability undefined: fewer than 50 days",
+        "the best of all undefined: needs at least 10 days",
         "Sharpe ratios undefined: fewer than 10 profits",
         "overfitting undefined: fewer than 64 days",
     )
     assert notes("all zero") == (
-        "luck undefined: the chosen forecast is zero on every day",
-        "superior ability undefined: no loss difference ever changes",
+        "the best of all undefined: the forecast never changes",
         "Sharpe ratio undefined: the profit of the chosen trial never changes",
         "overfitting undefined: all trials are equally good on every day",
     )
-    assert "luck undefined: no day moved" in notes("no move at all")
+    assert "the best of all undefined: the market never changes" in notes("no move at all")
     falls = notes("identical trials") + discount(-DAYS, {"one": FORECAST}).notes
     assert "minimum track record undefined: the Sharpe ratio is not above zero" in falls

@@ -17,9 +17,9 @@ from ironore_lightning.evaluation.significance import (
     binomial_test,
     clark_west,
     clopper_pearson,
+    correlation_bound,
     diebold_mariano,
     giacomini_white,
-    holm,
     pesaran_timmermann,
 )
 
@@ -272,18 +272,12 @@ def test_the_exact_interval_reaches_the_end_where_all_or_none_were_hit():
     assert (none.low, every.low, every.high) == (0.0, exactly(100 * 0.025 ** (1 / 10)), 100.0)
 
 
-def test_holm_worked_out_by_hand():
-    # In order: 3 * 0.01, 2 * 0.03, then 1 * 0.04, which may not fall below the one before.
-    adjusted = holm({"a": 0.01, "b": 0.04, "none": None, "c": 0.03})
-    assert list(adjusted) == ["a", "b", "none", "c"]
-    assert adjusted["none"] is None
-    assert [adjusted[name] for name in "abc"] == [exactly(0.03), exactly(0.06), exactly(0.06)]
-
-
-def test_holm_never_exceeds_one_and_accepts_nothing():
-    assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
-    assert holm({"a": None}) == {"a": None}
-    assert holm({}) == {}
+def test_the_bound_of_a_correlation_by_hand():
+    # atanh(0.5) = 0.549306; 1.644854 / sqrt(100) = 0.164485; tanh(0.384821) = 0.366887
+    assert correlation_bound(0.5, 103, belief=0.95) == pytest.approx(0.366887, abs=1e-6)
+    assert correlation_bound(1.0, 103, belief=0.95) > 0.999
+    assert correlation_bound(0.5, 3, belief=0.95) is None
+    assert correlation_bound(None, 103, belief=0.95) is None
 
 
 @pytest.fixture(scope="module")

@@ -210,7 +210,8 @@ def timing_profit(days: ScoredDays) -> Floats:
         daily_profit(turned, days.actual, days.is_roll, terms=terms)
         for turned in (position, np.ones_like(position))
     )
-    excess: Floats = held - position.mean() * market
+    average = position.sum() / max(len(position), 1)
+    excess: Floats = held - average * market
     return excess
 
 

@@ -14,7 +14,7 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -40,7 +40,12 @@ from ironore_lightning.evaluation.assessment import collect_findings
 from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.evidence import GRADES, Evidence, grade_findings
-from ironore_lightning.evaluation.metrics import evaluate
+from ironore_lightning.evaluation.metrics import (
+    Scores,
+    chance_accuracy,
+    correlation,
+    count_hits,
+)
 from ironore_lightning.evaluation.selection import discount_for_search
 from ironore_lightning.evaluation.significance import Outcome
 from ironore_lightning.evaluation.skill import (
@@ -98,9 +103,22 @@ def grade(
     if (skill_p(slope, rotated) or 1) <= settings.supported_p:
         added = encompassing(forecast, actual, fit_rivals(known, horizon), horizon=horizon)
     tests = {"predictive_slope": slope, "rotation": rotated, "encompassing": added}
-    table = [Row("model", evaluate(days), None, None)]
+    table = [Row("model", scores_that_decide(forecast, actual, horizon), None, None)]
     findings = collect_findings(days, table, tests, after_costs=1.0)
     return grade_findings(findings, settings, label="", **how)
+
+
+def scores_that_decide(forecast: Floats, actual: Floats, horizon: int) -> Scores:
+    """Return the scores that the rules read; the others are None."""
+    hits, moved = count_hits(forecast, actual)
+    decide = {
+        "num_days": len(actual),
+        "days_apart": moved // horizon,
+        "correlation": correlation(forecast, actual),
+        "direction_accuracy": 100 * hits / moved,
+        "chance_accuracy": chance_accuracy(forecast, actual),
+    }
+    return Scores(**dict.fromkeys(field.name for field in fields(Scores)) | decide)
 
 
 def as_days(forecast: Floats, actual: Floats, horizon: int = 1) -> ScoredDays:
