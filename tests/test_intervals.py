@@ -241,7 +241,11 @@ def test_clustered_volatility_is_covered_as_promised(coverage, seed):
     outcomes = garch_returns(START + NUM_CALIBRATION + 1500, seed=seed)
     intervals = walk(outcomes, coverage=coverage)
     scores = interval_scores(
-        outcomes[-1500:], lower=intervals.lower, upper=intervals.upper, coverage=coverage
+        outcomes[-1500:],
+        lower=intervals.lower,
+        upper=intervals.upper,
+        coverage=coverage,
+        adaptive=False,
     )
     assert scores.num_days == 1500
     assert scores.coverage == pytest.approx(coverage, abs=0.02)
@@ -334,7 +338,7 @@ def test_coverage_tests_are_those_of_tstests_in_r(name):
     day = np.arange(1.0, num_days + 1)
     actual = 2 * np.sin(1.3 * day) + 1.1 * np.cos(0.37 * day * day)
     bound = np.full(num_days, -1.2)
-    scores = interval_scores(actual, lower=bound, upper=bound + 99, coverage=0.75)
+    scores = interval_scores(actual, lower=bound, upper=bound + 99, coverage=0.75, adaptive=False)
     assert (scores.num_days, scores.misses) == (num_days, case["failures"])
     found = (scores.kupiec_statistic, scores.independence_statistic, scores.conditional_statistic)
     np.testing.assert_allclose(found, [case["uc"], case["ind"], case["cc"]], rtol=0, atol=1e-8)
@@ -354,7 +358,11 @@ def test_misses_in_one_run_are_not_independent():
 
 def test_scores_of_four_days_worked_out_by_hand():
     scores = interval_scores(
-        days(0, 5, -1, 2), lower=days(-1, -1, -1, np.nan), upper=days(1, 3, 1, np.nan), coverage=0.8
+        days(0, 5, -1, 2),
+        lower=days(-1, -1, -1, np.nan),
+        upper=days(1, 3, 1, np.nan),
+        coverage=0.8,
+        adaptive=False,
     )
     assert (scores.coverage_nominal, scores.num_days, scores.misses) == (0.8, 3, 1)
     assert scores.days_without_interval == 1
@@ -379,7 +387,9 @@ def test_scores_of_four_days_worked_out_by_hand():
 )
 def test_what_is_undefined_is_none_and_says_why(missed, note):
     actual = np.array(missed, dtype=float)
-    scores = interval_scores(actual, lower=actual * 0, upper=actual * 0, coverage=0.9)
+    scores = interval_scores(
+        actual, lower=actual * 0, upper=actual * 0, coverage=0.9, adaptive=False
+    )
     assert scores.misses == sum(missed)
     assert scores.independence_statistic is scores.independence_p is None
     assert scores.conditional_statistic is scores.conditional_p is None
@@ -390,7 +400,9 @@ def test_what_is_undefined_is_none_and_says_why(missed, note):
 
 def test_misses_that_never_meet_say_little_of_independence():
     actual = days(0, 1, 0, 0, 1, 0)
-    scores = interval_scores(actual, lower=actual * 0, upper=actual * 0, coverage=0.8)
+    scores = interval_scores(
+        actual, lower=actual * 0, upper=actual * 0, coverage=0.8, adaptive=False
+    )
     assert scores.independence_statistic is not None
     assert scores.note == "independence says little: no two misses in a row"
 
@@ -401,7 +413,9 @@ def test_days_that_are_all_alike_are_covered_without_a_warning(num_days, level):
     outcomes = np.full(START + NUM_CALIBRATION + num_days, level)
     intervals = walk(outcomes, coverage=0.9)
     actual = outcomes[-num_days:]
-    scores = interval_scores(actual, lower=intervals.lower, upper=intervals.upper, coverage=0.9)
+    scores = interval_scores(
+        actual, lower=intervals.lower, upper=intervals.upper, coverage=0.9, adaptive=False
+    )
     assert scores.coverage == 1.0
 
 
@@ -416,3 +430,13 @@ def test_a_call_for_no_days_returns_no_intervals():
 def test_a_volatility_that_is_none_is_refused(level):
     with pytest.raises(ValueError, match=f"volatility must be above 0 on every day, got {level}"):
         scaled_scores(days(0), days(0), days(level))
+
+
+def test_a_number_of_misses_that_steers_its_bounds_is_not_tested():
+    actual = np.resize([1.0, -1.0, 0.1], 90)
+    bounds = {"lower": np.full(90, -2.0), "upper": np.full(90, 0.5), "coverage": 0.8}
+    steered = interval_scores(actual, **bounds, adaptive=True)
+    fixed = interval_scores(actual, **bounds, adaptive=False)
+    assert (steered.binomial_p, steered.kupiec_p, steered.conditional_p) == (None, None, None)
+    assert steered.independence_p == fixed.independence_p < 0.01  # every third day is a miss
+    assert fixed.binomial_p < 0.01

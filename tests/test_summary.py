@@ -520,7 +520,7 @@ def test_even_the_luckiest_of_a_hundred_by_test_is_not_called_skilled(hundred):
         status.write_text(kept)
     assert cheated.choice.trial.name == name
     assert cheated.choice.assessment.evidence.earned in {"NONE", "SUGGESTIVE"}
-    assert cheated.choice.discount.luck > 0.05
+    assert cheated.choice.discount.chosen_p > 0.05
     assert cheated.choice.discount.deflated_sharpe < 0.95
 
 

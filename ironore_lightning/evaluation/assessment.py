@@ -136,7 +136,10 @@ def assess(
         bootstrap=_bootstrap(days, settings),
         confidence_set=confidence_set,
         superior_ability_p=superior_p,
-        intervals=[_interval_scores(days.frame, coverage) for coverage in COVERAGES],
+        intervals=[
+            _interval_scores(days.frame, coverage, adaptive=("crps", MODEL) not in density)
+            for coverage in COVERAGES
+        ],
         density=_density_means(density),
         trading=trading,
         blocks=skill_blocks(days.frame, settings.block_days),
@@ -270,13 +273,14 @@ def _compare_all(
     return confidence_set, superior.p_value
 
 
-def _interval_scores(days: pd.DataFrame, coverage: float) -> IntervalScores:
+def _interval_scores(days: pd.DataFrame, coverage: float, *, adaptive: bool) -> IntervalScores:
     name = round(100 * coverage)
     return interval_scores(
         days["actual"].to_numpy(),
         lower=days[f"lower_{name}"].to_numpy(),
         upper=days[f"upper_{name}"].to_numpy(),
         coverage=coverage,
+        adaptive=adaptive,
     )
 
 
@@ -284,7 +288,9 @@ def _density_means(density: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     means: dict[str, dict[str, float | None]] = {}
     for column, mean in density.mean().items():
         score, name = cast(tuple[str, str], column)
-        means.setdefault(name, {})[score] = float(mean) if np.isfinite(mean) else None
+        means.setdefault(name, {"pinball": None, "crps": None})[score] = (
+            float(mean) if np.isfinite(mean) else None
+        )
     return means
 
 

@@ -41,7 +41,8 @@ class Forecasts:
             segment only) and `is_roll`, whether the contract changes at the close of the origin.
         baselines: Forecasts of the test rows, per cent, one column per baseline.
         density: Losses of the test rows, one column per score and distribution: `pinball`, the
-            mean over 19 levels, and `crps`, NaN where only quantiles are known.
+            mean over 19 levels, and `crps`, NaN where only quantiles are known. A model
+            that states no distribution has no `crps`: its bounds adapt to their own misses.
     """
 
     predictions: pd.DataFrame
@@ -91,10 +92,11 @@ def build_forecasts(
     }
     predictions = predictions.join(bounds)
     predictions["is_roll"] = outcomes["is_roll"].to_numpy()
+    losses = _density_losses(density, samples.actual[is_test])
     return Forecasts(
         predictions=predictions,
         baselines=point_baselines(samples).loc[is_test].reset_index(drop=True),
-        density=_density_losses(density, samples.actual[is_test]),
+        density=losses if distribution else losses.drop(columns=[("crps", "model")]),
     )
 
 

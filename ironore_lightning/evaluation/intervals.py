@@ -56,9 +56,9 @@ class IntervalScores:
     """Scores of prediction intervals; an undefined one is None.
 
     The null hypothesis of every p-value is that coverage is nominal. `adaptive_intervals` steer
-    their own number of misses, so large p-values mean little there: judge those by width and
-    Winkler score. With a horizon above 1 outcomes overlap, misses cluster, and p-values are too
-    small.
+    their own number of misses, so a test of it could not fail: judge those by width, by Winkler
+    score and by whether misses follow misses. With a horizon above 1 outcomes overlap, misses
+    cluster, and p-values are too small.
 
     Attributes:
         coverage_nominal: Nominal coverage.
@@ -235,7 +235,7 @@ def christoffersen_independence(missed: Flags) -> LikelihoodRatio | None:
 
 
 def interval_scores(
-    actual: Floats, *, lower: Floats, upper: Floats, coverage: float
+    actual: Floats, *, lower: Floats, upper: Floats, coverage: float, adaptive: bool
 ) -> IntervalScores:
     """Return the scores of intervals; days without one (NaN bounds) are left out and counted.
 
@@ -244,6 +244,7 @@ def interval_scores(
         lower: Shape (N,), per cent.
         upper: Shape (N,), per cent, not below `lower`.
         coverage: Nominal coverage.
+        adaptive: Whether misses moved the bounds; their number is not tested then.
     """
     has_interval = ~(np.isnan(lower) | np.isnan(upper))
     actual, lower, upper = actual[has_interval], lower[has_interval], upper[has_interval]
@@ -251,7 +252,9 @@ def interval_scores(
     num_days, misses = len(actual), int(missed.sum())
     winkler = winkler_scores(actual, lower=lower, upper=upper, coverage=coverage)
     unconditional = (
-        kupiec(num_days=num_days, misses=misses, miss_rate=1 - coverage) if num_days else None
+        kupiec(num_days=num_days, misses=misses, miss_rate=1 - coverage)
+        if num_days and not adaptive
+        else None
     )
     independence = christoffersen_independence(missed)
     conditional = _conditional(unconditional, independence)
@@ -263,7 +266,7 @@ def interval_scores(
         coverage=1 - misses / num_days if num_days else None,
         mean_width=float((upper - lower).mean()) if num_days else None,
         winkler=float(winkler.mean()) if num_days else None,
-        binomial_p=_binomial_p(num_days, misses, 1 - coverage),
+        binomial_p=None if adaptive else _binomial_p(num_days, misses, 1 - coverage),
         kupiec_statistic=unconditional.statistic if unconditional else None,
         kupiec_p=unconditional.p_value if unconditional else None,
         independence_statistic=independence.statistic if independence else None,
