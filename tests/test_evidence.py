@@ -302,9 +302,9 @@ def test_what_luck_skill_or_drift_may_reach_is_not(grade, change):
 
 def test_a_learner_that_knows_too_much_is_the_alarm_whatever_the_model_made_of_it(grade):
     ridge = Row("ridge", replace(SCORES, correlation=0.9), None, None)
-    evidence = grade(skill=0.5, others=[ridge])
+    evidence = grade(skill=0.5, others=[ridge, replace(ridge, name="NLinear")])
     assert (evidence.grade, evidence.earned) == ("SUSPECT", "NONE")
-    assert "(ridge: correlation 0.90)" in evidence.sentence
+    assert "(ridge: correlation 0.90; likewise NLinear)" in evidence.sentence
 
 
 # --- the line -------------------------------------------------------------------------------------

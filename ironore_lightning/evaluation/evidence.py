@@ -206,11 +206,13 @@ def _suspicion(findings: Findings, settings: EvaluationSettings) -> str | None:
     """Return who is too good to be true; None if nobody is, or days are too few to tell."""
     if findings.scores.days_apart < settings.min_days:
         return None
-    suspicions = [text for row in findings.table if (text := _too_good(row, settings))]
-    if not suspicions:
+    reasons = {row.name: why for row in findings.table if (why := _too_good(row, settings))}
+    if not reasons:
         return None
+    (name, why), *others = reasons.items()
+    likewise = f"; likewise {', '.join(other for other, _ in others)}" if others else ""
     return (
-        f"Too good to be true ({', '.join(suspicions)}): run python -m ironore_lightning.audit "
+        f"Too good to be true ({name}: {why}{likewise}): run python -m ironore_lightning.audit "
         "with the same settings before anybody sees this."
     )
 
@@ -234,7 +236,7 @@ def _too_good(row: Row, settings: EvaluationSettings) -> str:
                 f"direction {scores.direction_accuracy:.1f} % where the same signs in another "
                 f"order have {scores.chance_accuracy:.1f} %"
             )
-    return f"{row.name}: {' and '.join(said)}" if said else ""
+    return " and ".join(said)
 
 
 def _line(findings: Findings, grade: str, *, label: str) -> str:
