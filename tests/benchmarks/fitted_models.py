@@ -1,12 +1,13 @@
-"""How often each grade of evidence is awarded, on simulated markets whose truth is known.
+"""How often each grade of evidence is awarded to fitted models, on simulated raw files.
 
 A grade above NONE on a market without a signal is a false alarm. On markets with a planted signal
 the oracle, whose forecast is the planted part itself, shows what could be found, and the fitted
-models how much of it they find. Every market goes through the project's own panel, windows,
+models how much of it they find. `grade_calibration.py` asks far more markets, with simulated
+forecasts. Here every market goes through the project's own panel, windows,
 baselines, tests and rules. Left out, to save time, are the files in between, which change no
 number, and the bootstrap, which no rule reads.
 
-    python tests/benchmarks/grade_calibration.py --lstm-markets 20 --output calibration.md
+    python tests/benchmarks/fitted_models.py --lstm-markets 20 --output fitted.md
 
 Exit status 1 if a rate misses its bound.
 """
@@ -35,18 +36,23 @@ from tqdm import tqdm
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.raw_data import RawData
 from ironore_lightning.data.simulation import SimulatedMarket, simulate_market
-from ironore_lightning.evaluation.assessment import collect_findings, skill_blocks, skill_tests
+from ironore_lightning.evaluation.assessment import collect_findings, skill_tests
 from ironore_lightning.evaluation.baselines import Samples, point_baselines
 from ironore_lightning.evaluation.comparison import Row, compare
 from ironore_lightning.evaluation.days import ScoredDays
-from ironore_lightning.evaluation.evidence import GRADES, Evidence, Findings, grade_findings
+from ironore_lightning.evaluation.evidence import (
+    GRADES,
+    RIVALS,
+    Evidence,
+    Findings,
+    grade_findings,
+)
 from ironore_lightning.evaluation.significance import clopper_pearson
 from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.model.training import train
 from ironore_lightning.report.console import silence_lightning
 from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.data import SimulationSettings
-from ironore_lightning.settings.evaluation import EvaluationSettings
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.settings.samples import WalkForwardSplit
 
@@ -115,7 +121,7 @@ def grade_market(job: Job, config: Config) -> list[Award]:
             forecasts[NETWORK] = fit_network(module, config)
         test = samples.segment == "test"
         days = module.target.iloc[module.origins[test]].rename(columns={"value": "actual"})
-        for model, findings in find(days, forecasts.loc[test], config.evaluation):
+        for model, findings in find(days, forecasts.loc[test]):
             evidence = grade_findings(findings, config.evaluation, label="")
             awards.append(Award(job.kind, num_days, model, findings, evidence))
     return awards
@@ -163,9 +169,7 @@ def fit_network(module: WindowDataModule, config: Config) -> np.ndarray:
     return trained.forecaster.head.forecast(trained.parameters).double().numpy()
 
 
-def find(
-    days: pd.DataFrame, forecasts: pd.DataFrame, settings: EvaluationSettings
-) -> Iterator[tuple[str, Findings]]:
+def find(days: pd.DataFrame, forecasts: pd.DataFrame) -> Iterator[tuple[str, Findings]]:
     """Yield what the rules read of each graded forecaster."""
     actual = days["actual"].to_numpy()
     by_name = {str(name): forecast.to_numpy() for name, forecast in forecasts.items()}
@@ -173,12 +177,10 @@ def find(
     for model in filter(rows.__contains__, MODELS):
         forecast = by_name[model]
         table = [rows[model], *rivals_of(model, rows.values())]
-        tests = skill_tests(forecast, actual, horizon=1)
-        blocks = skill_blocks(days.assign(forecast=forecast), settings.block_days)
-        yield (
-            model,
-            collect_findings(table, tests, blocks, after_costs=None),
-        )
+        rivals = {row.name: by_name[row.name] for row in table[1:] if row.name in RIVALS}
+        tests = skill_tests(forecast, actual, rivals, horizon=1)
+        scored = ScoredDays(days.assign(forecast=forecast), "log_return", 1)
+        yield model, collect_findings(scored, table, tests, after_costs=None)
 
 
 def rivals_of(model: str, rows: Iterable[Row]) -> list[Row]:
@@ -194,8 +196,8 @@ def summarise(awards: Sequence[Award]) -> pd.DataFrame:
             "kind": award.kind,
             "n": award.num_days,
             "model": award.model,
-            "hits": award.findings.model.scores.direction_hits,
-            "moved": award.findings.model.scores.direction_days,
+            "hits": award.findings.scores.direction_hits,
+            "moved": award.findings.scores.direction_days,
             "INSUFFICIENT": award.evidence.earned == "INSUFFICIENT",
             "NONE": award.evidence.earned == "NONE",
             "SUGGESTIVE": GRADES.index(award.evidence.earned) >= GRADES.index("SUGGESTIVE"),
