@@ -46,6 +46,7 @@ from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import print_safely
 from ironore_lightning.run_folder.forecast_tables import read_forecasts
 from ironore_lightning.run_folder.layout import require_local_files
+from ironore_lightning.run_folder.looks import count_look, ledger_path
 from ironore_lightning.run_folder.provenance import column_digests
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.settings.experiment import Config
@@ -347,6 +348,7 @@ def _evidence(runs: Sequence[RunRecord]) -> str:
         pd.DataFrame(index=days.frame.index),
         first.settings.evaluation,
         label=f"of the mean of {len(runs)} runs",
+        look=count_look(ledger_path(Path.cwd()), days, what=f"mean with {first.folder}"),
     )
     return assessment.evidence.line
 

@@ -103,6 +103,7 @@ def assess(
     *,
     label: str,
     discount: Discount | None = None,
+    look: int | None = None,
 ) -> Assessment:
     """Return the assessment of the forecasts of consecutive days.
 
@@ -114,6 +115,7 @@ def assess(
         settings: Rules of the grade, bootstrap, costs.
         label: Direction label, see `labels`.
         discount: Correction for all trials of a multirun; None for a single run.
+        look: Number of this look at the days, of `looks.count_look`; None if they are not counted.
     """
     forecast, actual = days.forecast, days.actual
     forecasts = {MODEL: forecast}
@@ -137,7 +139,7 @@ def assess(
         density=_density_means(density),
         trading=trading,
         blocks=blocks,
-        evidence=grade_findings(findings, settings, label=label, discount=discount),
+        evidence=grade_findings(findings, settings, label=label, discount=discount, look=look),
     )
 
 

@@ -43,6 +43,8 @@ class Evidence:
         missing: Which conditions of the next grade fail.
         line: Label, grade and the numbers behind them in one line.
         sentence: What the grade means for a decision.
+        look: How many assessments of these days are known, this one included; None if they are not
+            counted.
     """
 
     grade: str
@@ -50,6 +52,7 @@ class Evidence:
     missing: tuple[str, ...]
     line: str
     sentence: str
+    look: int | None
 
 
 RIVALS = ("ridge", "AR(1)", "AR(5)")
@@ -65,6 +68,7 @@ def grade_findings(
     *,
     label: str,
     discount: Discount | None = None,
+    look: int | None = None,
 ) -> Evidence:
     """Return the grade of the evidence.
 
@@ -84,6 +88,8 @@ def grade_findings(
         settings: Thresholds of the rules.
         label: Direction label, see `labels`.
         discount: Correction for all trials of a search; None for a single run.
+        look: How many assessments of these days are known, this one included; None if they are not
+            counted.
     """
     earned, missing = _grade(findings, settings, discount)
     suspicion = _suspicion(findings, settings)
@@ -95,6 +101,7 @@ def grade_findings(
         missing=missing,
         line=line,
         sentence=suspicion or _sentence(earned, missing),
+        look=look,
     )
 
 

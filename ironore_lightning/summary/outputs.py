@@ -16,6 +16,7 @@ from ironore_lightning.process.terminal import print_safely
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.style import counted, default_style, write_figures
 from ironore_lightning.run_folder.layout import require_local_files
+from ironore_lightning.run_folder.looks import ledger_path
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED
 from ironore_lightning.summary.fold_figures import fold_figures
 from ironore_lightning.summary.page import Page, render_page
@@ -62,14 +63,14 @@ def write_summary(summary: Summary) -> None:
 
 
 def report(folder: Path) -> Summary:
-    """Summarise a folder, write its files, print the summary and return it.
+    """Summarise a folder, count the look, write its files, print the summary and return it.
 
     Raises:
         ConfigError: If there is no run.
         MachineError: If the operating system refuses a file.
     """
     require_local_files(folder)
-    summary = summarize(folder)
+    summary = summarize(folder, looks=ledger_path(Path.cwd()))
     with machine_errors(folder):
         write_summary(summary)
     lines = [*summary_lines(summary), f"files: {folder / 'summary.html'}"]
