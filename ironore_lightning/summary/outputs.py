@@ -277,7 +277,7 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
             choice.assessment.evidence.line,
             summary.sentence,
         )
-        chosen_table = _baseline_table(choice.assessment.table)
+        chosen_table = baseline_table(choice.assessment.table, name="the chosen trial")
         discount = discount_lines(choice)
         next_steps = advice(_varied_runs(summary), [*varying_keys(summary.runs)])
     hidden = ["test_rmse", "test_direction", "test_r2_zero"]
@@ -295,12 +295,12 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
     )
 
 
-def _baseline_table(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return the scores of the chosen trial and the baselines."""
+def baseline_table(rows: Sequence[Row], *, name: str) -> pd.DataFrame:
+    """Return the scores of the first row, which is called `name`, and of the baselines."""
     scores = [row.scores for row in rows]
     return pd.DataFrame(
         {
-            "forecaster": ["the chosen trial", *(row.name for row in rows[1:])],
+            "forecaster": [name, *(row.name for row in rows[1:])],
             "RMSE, %": [score.rmse for score in scores],
             "MAE, %": [score.mae for score in scores],
             "R2 (zero)": [score.r2_zero for score in scores],
