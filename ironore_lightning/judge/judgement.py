@@ -18,6 +18,7 @@ from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.looks import count_look
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.settings.experiment import Config
+from ironore_lightning.summary.membership import member_evidence, read_membership
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,10 @@ def judge_run(folder: Path, *, looks: Path | None) -> Judgement:
     config = RunRecord.read(folder).settings
     forecasts = read_forecasts(folder, config.target.kind)
     days = forecasts.test_days(config.target)
+    member = read_membership(folder)
+    notes = (f"as a run among others: {member_evidence([member])}",) if member else ()
     file = folder / "predictions.csv"
-    return _judge(file, config, days, forecasts.baselines, forecasts.density, (), looks=looks)
+    return _judge(file, config, days, forecasts.baselines, forecasts.density, notes, looks=looks)
 
 
 def judge_file(
