@@ -24,7 +24,9 @@ from ironore_lightning.judge import output
 from ironore_lightning.judge.__main__ import names_a_market, parse_day
 from ironore_lightning.judge.forecast_file import read_forecast_file
 from ironore_lightning.judge.judgement import judge_file, judge_run
+from ironore_lightning.judge.outcomes import take_from_market
 from ironore_lightning.judge.output import print_judgement, write_judgement
+from ironore_lightning.run_folder.looks import count_look
 
 NUM_DAYS = 150
 SKIPPED = 40
@@ -161,26 +163,22 @@ def test_the_page_and_the_json_hold_the_verdict(judge, broker, tmp_path, caplog,
 
 @pytest.fixture(scope="module")
 def run(compose, tmp_path_factory):
-    """A finished run on the sample market, whose ledger knows an earlier look."""
+    """A finished run on the sample market, and a ledger beside it."""
     folder = tmp_path_factory.mktemp("own") / "run"
-    settings = ("model=tiny", "training.max_epochs=1", QUICK, "data.sample.signal=0.3")
+    config = compose("model=tiny", "training.max_epochs=1", QUICK, "data.sample.signal=0.3")
     with pytest.MonkeyPatch.context() as patch:
         draw_one_quick_figure(patch.setattr)
-        for seed in (1, 0):
-            result = run_experiment(
-                compose(*settings, f"seed={seed}"),
-                folder.with_name(f"run{seed}"),
-                looks=folder.parent / "looks.sqlite",
-            )
-    return result
+        return run_experiment(config, folder, looks=folder.parent / "looks.sqlite")
 
 
 def test_the_verdict_on_a_run_of_ours_is_its_own(run, tmp_path):
-    judgement = judge_run(run.folder, looks=run.folder.parent / "looks.sqlite")
+    ledger = run.folder.parent / "looks.sqlite"
+    assert count_look(ledger, run.days.with_forecast(-run.days.forecast), what="another") == 2
+    judgement = judge_run(run.folder, looks=ledger)
     recorded = json.loads((run.folder / "evaluation_results.json").read_text(encoding="utf-8"))
     write_json(tmp_path / "judged.json", asdict(judgement.assessment))
     judged = json.loads((tmp_path / "judged.json").read_text(encoding="utf-8"))
-    assert judged["evidence"]["look"] == 2
+    assert judged["evidence"]["look"] == 1
     assert {name: recorded[name] for name in judged} == judged
     assert judgement.sentence == recorded["sentence"] == run.sentence
     assert judgement.notes == ()
@@ -257,6 +255,13 @@ def test_days_that_are_not_those_of_the_market_are_one_line(case, run, own_table
         judge_by_market(write(damage(own_table)), run)
     (line,) = refused.value.lines
     assert f"broker.csv: {said}" in line or said in line
+
+
+def test_later_days_change_no_baseline_of_earlier_ones(run, own_table, write):
+    files = [read_forecast_file(write(table)) for table in (own_table[:60], own_table)]
+    early, whole = (take_from_market(file, run.config, None).baselines for file in files)
+    assert (len(early), len(whole)) == (60, 131)
+    pd.testing.assert_frame_equal(early, whole[:60], check_exact=True)
 
 
 def test_baselines_need_a_market_before_the_first_day(own_table, write, compose):
@@ -379,8 +384,11 @@ TABLES = {
     "all in fractions": (times(0.01, *NUMBERS), "are they fractions? multiply outcomes"),
     "forecasts in fractions": (times(1e-4, "forecast"), "are they fractions? expected are returns"),
     "basis points": (times(100, "forecast"), "are they prices or basis points?"),
-    "prices": (to_prices, "line 2: forecast is 100.22, which is no return"),
-    "outcome of a lost point": (in_column("actual", 4, "1500"), "line 6: actual is 1500, which is"),
+    "prices": (to_prices, "forecast of 2024-01-02 is 100.22, which is no return"),
+    "outcome of a lost point": (
+        in_column("actual", 4, "1500"),
+        "actual of 2024-01-08 is 1500, which is no return",
+    ),
     "training ended today": (lambda table: table, "0 days with an outcome count after"),
 }
 

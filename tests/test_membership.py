@@ -82,7 +82,7 @@ def test_one_seed_of_the_chosen_trial_says_that_the_grade_is_that_of_all(whole, 
 def test_the_test_results_of_runs_that_validation_did_not_choose_are_not_shown(names, evidence_of):
     who = "one" if len(names) == 1 else len(names)
     assert evidence_of(*names) == (
-        f"not shown: {who} of 6 runs (3 trials), of which validation chose others (dropout=0.2)"
+        f"nothing: {who} of 6 runs (3 trials), of which validation chose others (dropout=0.2)"
     )
 
 
@@ -96,13 +96,13 @@ def test_a_single_run_keeps_its_own_grade(write_run, tmp_path):
 
 def test_a_link_to_a_member_is_the_member(whole, tmp_path):
     (tmp_path / "alone").symlink_to(whole / "1,0")
-    assert _evidence([RunRecord.read(tmp_path / "alone")]).startswith("not shown: one of 6 runs")
+    assert _evidence([RunRecord.read(tmp_path / "alone")]).startswith("nothing: one of 6 runs")
 
 
 def test_the_verdict_on_a_member_says_so(whole):
     judgement = judge_run(whole / "1,0", looks=None)
     assert judgement.notes == (
-        "as a run among others: not shown: one of 6 runs (3 trials), of which validation chose "
+        "earned as one of many runs: nothing: one of 6 runs (3 trials), of which validation chose "
         "others (dropout=0.2)",
     )
 

@@ -73,7 +73,6 @@ def read_forecast_file(path: Path) -> ForecastFile:
     table = _read_table(path)
     rows = _parse(table)
     _require_time_order(table, rows)
-    _require_size(table, rows)
     _require_bounds(table, rows)
     _require_outcomes_at_the_start(table, rows)
     not_read = [header for header in table.headers if header not in {"", *REQUIRED, *OPTIONAL}]
@@ -82,21 +81,28 @@ def read_forecast_file(path: Path) -> ForecastFile:
     )
 
 
-def require_units(file: str, forecast: pd.Series, actual: pd.Series) -> None:
-    """Raise `DataError` if forecasts or outcomes are not in per cent.
+def require_units(file: str, rows: pd.DataFrame) -> None:
+    """Raise `DataError` if forecasts, bounds or outcomes are not returns in per cent.
 
     Args:
         file: Name of the file.
-        forecast: Of the days with an outcome.
-        actual: Their outcomes.
+        rows: Of a `ForecastFile`, those with an outcome.
     """
-    spread = float(actual.std())
+    for name in (FORECAST, *OPTIONAL):
+        wrong = (rows[name].abs() > LARGEST).to_numpy()
+        if wrong.any():
+            row = rows.iloc[int(wrong.argmax())]
+            raise DataError(
+                f"{file}: {name} of {row[DATE]:%Y-%m-%d} is {row[name]:g}, which is no return in "
+                "per cent; is it a price, or in basis points?"
+            )
+    spread = float(rows[ACTUAL].std())
     if 0 < spread < SMALLEST_SPREAD:
         raise DataError(
             f"{file}: the outcomes spread by {spread:.2g}, which is too little for per cent; "
             "are they fractions? multiply outcomes, forecasts and bounds by 100"
         )
-    forecast_size, size = (float((column**2).mean() ** 0.5) for column in (forecast, actual))
+    forecast_size, size = (float((rows[name] ** 2).mean() ** 0.5) for name in (FORECAST, ACTUAL))
     if forecast_size > LARGEST_RATIO * size > 0:
         raise DataError(
             f"{file}: forecasts have a mean size of {forecast_size:.3g}, outcomes of {size:.3g}; "
@@ -193,17 +199,6 @@ def _require_time_order(table: RawTable, rows: pd.DataFrame) -> None:
             f"{_place(table, rows, place)}: origin {origin:%Y-%m-%d} is not before the date "
             f"{date:%Y-%m-%d} that is forecast; origin is the last day the forecaster had seen"
         )
-
-
-def _require_size(table: RawTable, rows: pd.DataFrame) -> None:
-    for name in (FORECAST, *OPTIONAL):
-        wrong = (rows[name].abs() > LARGEST).to_numpy()
-        if wrong.any():
-            place = int(wrong.argmax())
-            raise DataError(
-                f"{_place(table, rows, place)}: {name} is {rows[name].iloc[place]:g}, which is no "
-                "return in per cent; is it a price, or in basis points?"
-            )
 
 
 def _require_bounds(table: RawTable, rows: pd.DataFrame) -> None:

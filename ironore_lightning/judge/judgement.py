@@ -53,7 +53,7 @@ def judge_run(folder: Path, *, looks: Path | None) -> Judgement:
     forecasts = read_forecasts(folder, config.target.kind)
     days = forecasts.test_days(config.target)
     member = read_membership(folder)
-    notes = (f"as a run among others: {member_evidence([member])}",) if member else ()
+    notes = (f"earned as one of many runs: {member_evidence([member])}",) if member else ()
     file = folder / "predictions.csv"
     return _judge(file, config, days, forecasts.baselines, forecasts.density, notes, looks=looks)
 

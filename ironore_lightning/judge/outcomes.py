@@ -64,7 +64,7 @@ def take_from_file(
     require_trading_days(dates, {file.name: dates})
     _require_horizon(file, target.horizon)
     if target.kind != "given":
-        require_units(file.name, rows["forecast"], rows["actual"])
+        require_units(file.name, rows)
     counted = _counted(file, rows, trained_until)
     baselines = outcome_baselines(rows["actual"].to_numpy(np.float64), horizon=target.horizon)
     notes = (
@@ -91,7 +91,7 @@ def take_from_market(
     features, target = build_table(panel, config.features.names, config.target)
     rows = _with_outcomes(file, target)
     if config.target.kind != "given":
-        require_units(file.name, rows["forecast"], rows["actual"])
+        require_units(file.name, rows)
     counted = _counted(file, rows, trained_until)
     scored = _scored(rows[counted], config.target)
     baselines = _market_baselines(file, features, target, config, scored.dates)

@@ -94,6 +94,6 @@ def member_evidence(members: Sequence[Membership]) -> str:
     many = f"{many} ({chosen.num_trials} trials)"
     names = {member.name for member in members}
     if not names <= {*chosen.runs}:
-        return f"not shown: {many}, of which validation chose others ({chosen.trial})"
+        return f"nothing: {many}, of which validation chose others ({chosen.trial})"
     rest = "" if names == {*chosen.runs} else f" together with the others of {chosen.trial}"
     return f"{many}, chosen by validation{rest}; graded for all that was tried: {chosen.evidence}"
