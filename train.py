@@ -19,14 +19,18 @@ def main(composed: DictConfig) -> float:
 
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
+    from hydra.utils import get_original_cwd
 
     from ironore_lightning.cli.hydra_command import run_job, run_one_of_many
     from ironore_lightning.model.hardware import require_one_process
     from ironore_lightning.run_folder.attempt import run_attempt
+    from ironore_lightning.run_folder.looks import ledger_path
     from ironore_lightning.settings.checking import command_keys, to_config
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     is_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+    # Nobody sees the test results of a multirun's single runs; its summary counts one look.
+    looks = None if is_multirun else ledger_path(Path(get_original_cwd()))
 
     def job() -> float:
         with run_attempt(folder, resume="resume" in composed) as this:
@@ -42,7 +46,9 @@ def main(composed: DictConfig) -> float:
                     from ironore_lightning.sweep.optuna_sweeper import pruning_callbacks
 
                 watching = pruning_callbacks(config.monitor)
-                result = run_experiment(config, folder, callbacks=watching, resume=resume)
+                result = run_experiment(
+                    config, folder, callbacks=watching, resume=resume, looks=looks
+                )
                 objective = result.objective
                 this.complete(objective)
         return objective

@@ -39,6 +39,8 @@ from ironore_lightning.report.tensorboard import (
     silence_writer,
 )
 from ironore_lightning.run_folder.layout import PROVENANCE_FILE
+from ironore_lightning.run_folder.lock import is_helper_process
+from ironore_lightning.run_folder.looks import count_look, require_ledger
 from ironore_lightning.run_folder.provenance import provenance, require_same_table
 from ironore_lightning.run_folder.results import RunResult, write_results
 from ironore_lightning.settings.experiment import Config
@@ -50,6 +52,7 @@ def run_experiment(
     *,
     callbacks: Sequence[Callback] = (),
     resume: bool = False,
+    looks: Path | None = None,
 ) -> RunResult:
     """Train, evaluate and write one run into `folder`.
 
@@ -58,6 +61,7 @@ def run_experiment(
         folder: Where the files go.
         callbacks: Additional callbacks of the fit.
         resume: Whether to continue the interrupted run of this folder from its last checkpoint.
+        looks: Ledger of looks at test days; None where nobody sees the results, as in a multirun.
 
     Raises:
         ConfigError: If the settings do not fit the machine or the data.
@@ -67,11 +71,10 @@ def run_experiment(
         MachineError: If another process of this run has died.
         RunPruned: If a search stops the fit.
     """
+    require_ledger(looks)
     silence_lightning()
-    silence_writer()
     set_up_process(config.hardware)
-    # A resumed run has saved its sample market before. Its settings come from the folder, which
-    # may be a stranger's, so nothing is written to the path that they name.
+    # Settings of a resumed run may be a stranger's, so nothing is written to the path they name.
     data = config.data.without_saving_sample() if resume else config.data
     market = build_market(data, config.target)
     datamodule = build_datamodule(market.panel, config.dataset_settings)
@@ -89,13 +92,14 @@ def run_experiment(
         context = FitContext(folder, logger, report, callbacks, last)
         trained = train(datamodule, config.fit_settings, context)
     forecasts = forecast_samples(datamodule, trained, config)
-    result = evaluate_run(forecasts, trained.facts, config, folder)
+    result = evaluate_run(forecasts, trained.facts, config, folder, looks=looks)
     close_run(result, datamodule, logger)
     return result
 
 
 def build_logger(folder: Path, last: Mapping[str, Any]) -> TensorBoardLogger:
     """Write curves into `folder`; those after the last checkpoint are deleted and drawn again."""
+    silence_writer()
     # `purge_step` is the first step deleted. Curves count epochs from 1, checkpoints from 0.
     purge = {"purge_step": last["epoch"] + 2} if last else {}
     return TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False, **purge)
@@ -133,10 +137,16 @@ def forecast_samples(
 
 
 def evaluate_run(
-    forecasts: Forecasts, facts: TrainingFacts, config: Config, folder: Path
+    forecasts: Forecasts,
+    facts: TrainingFacts,
+    config: Config,
+    folder: Path,
+    *,
+    looks: Path | None,
 ) -> RunResult:
-    """Assess the test segment and say what the forecasts are worth."""
+    """Count the look at the test segment, assess it, and say what the forecasts are worth."""
     days = forecasts.test_days(config.target)
+    look = None if is_helper_process() else count_look(looks, days, what=folder)
     scores = evaluate(days)
     labels = label(
         scores,
@@ -145,7 +155,12 @@ def evaluate_run(
         training_seconds=facts.seconds,
     )
     assessment = assess(
-        days, forecasts.baselines, forecasts.density, config.evaluation, label=labels.direction
+        days,
+        forecasts.baselines,
+        forecasts.density,
+        config.evaluation,
+        label=labels.direction,
+        look=look,
     )
     sentence = f"{direction_sentence(scores)} {assessment.evidence.sentence}"
     return RunResult(config, folder, facts, forecasts, assessment, labels, sentence)

@@ -46,9 +46,11 @@ from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import print_safely
 from ironore_lightning.run_folder.forecast_tables import read_forecasts
 from ironore_lightning.run_folder.layout import require_local_files
+from ironore_lightning.run_folder.looks import count_look, ledger_path
 from ironore_lightning.run_folder.provenance import column_digests
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.settings.experiment import Config
+from ironore_lightning.summary.membership import member_evidence, read_membership
 
 MAX_AGE_DAYS = 5
 """Default of `--max-age-days`: most trading days since the newest row, one week."""
@@ -332,10 +334,20 @@ def _to_price(change: float | None, base: float | None, kind: str) -> float | No
 
 
 def _evidence(runs: Sequence[RunRecord]) -> str:
-    """Return the grade of one run, or of the mean forecast on the common test days."""
+    """Return the grade of one run, or of the mean forecast on the common test days.
+
+    Runs of a multirun are graded by its summary, which corrects for all that was tried.
+    """
+    members = [member for run in runs if (member := read_membership(run.folder))]
+    if len(members) == len(runs) and len({member.folder for member in members}) == 1:
+        return member_evidence(members)
+    remark = "with runs of a multirun, for which nothing is taken off: " if members else ""
+    return remark + (runs[0].evidence if len(runs) == 1 else _mean_evidence(runs))
+
+
+def _mean_evidence(runs: Sequence[RunRecord]) -> str:
+    """Count the look at the mean forecast of several runs, and return its grade."""
     first = runs[0]
-    if len(runs) == 1:
-        return first.evidence
     target = first.settings.target
     members = [read_forecasts(run.folder, target.kind) for run in runs]
     mean = mean_forecast(members)
@@ -347,6 +359,7 @@ def _evidence(runs: Sequence[RunRecord]) -> str:
         pd.DataFrame(index=days.frame.index),
         first.settings.evaluation,
         label=f"of the mean of {len(runs)} runs",
+        look=count_look(ledger_path(Path.cwd()), days, what=f"mean with {first.folder}"),
     )
     return assessment.evidence.line
 

@@ -14,7 +14,12 @@ from threadpoolctl import threadpool_limits
 
 from ironore_lightning.errors import LeakageError
 from ironore_lightning.evaluation import baselines
-from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
+from ironore_lightning.evaluation.baselines import (
+    Samples,
+    outcome_baselines,
+    point_baselines,
+    spread_baselines,
+)
 
 TUNED = ["ridge", "gradient boosting", "NLinear"]
 POINTS = ["zero", "expanding mean", "majority sign", "last return", "AR(1)", "AR(5)", *TUNED]
@@ -483,3 +488,49 @@ def test_constant_outcomes_are_forecast_exactly_once_known():
     forecasts = point_baselines(make_samples(np.full(230, -2.0), counts=[150, 40, 40]))
     test = forecasts.iloc[190:].drop(columns="zero").to_numpy()
     np.testing.assert_allclose(test, -2.0, rtol=1e-9)
+
+
+# --- baselines that need outcomes only ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_outcome_baselines_are_fitted_on_what_is_known_at_each_origin(horizon):
+    actual = noise(80)
+    forecasts = outcome_baselines(actual, horizon=horizon)
+    for sample in (55, 79):
+        known = actual[: sample - horizon + 1]
+        lags, later = known[:-horizon], known[horizon:]
+        slope, intercept = np.polyfit(lags, later, 1)
+        row = forecasts.iloc[sample]
+        assert row["AR(1)"] == pytest.approx(intercept + slope * known[-1])
+        assert row["expanding mean"] == pytest.approx(known.mean())
+        assert row["last return"] == known[-1]
+        share = (known > 0).mean()
+        assert row["majority sign"] == pytest.approx((2 * share - 1) * np.abs(known).mean())
+
+
+def test_the_expanding_ridge_is_that_of_the_normal_equations():
+    actual = 5 * np.sin(2 * np.pi * np.arange(400) / 100) ** 3 + noise(400)
+    newest = 398
+    lags = np.column_stack([actual[19 - lag : newest - lag] for lag in range(20)])
+    design = np.column_stack([np.ones(len(lags)), lags])
+    penalty = np.diag([0.0, *(lags**2).sum(axis=0)])
+    moments = design.T @ actual[20 : newest + 1]
+    weights = np.linalg.solve(design.T @ design + penalty, moments)
+    expected = weights @ [1.0, *actual[newest:378:-1]]
+    assert outcome_baselines(actual, horizon=1)["ridge"][399] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_the_future_changes_no_outcome_baseline(horizon):
+    actual = noise(120)
+    changed = actual.copy()
+    changed[90:] = 1000.0
+    before, after = (outcome_baselines(series, horizon=horizon) for series in (actual, changed))
+    pd.testing.assert_frame_equal(before[: 90 + horizon], after[: 90 + horizon], check_exact=True)
+    assert len(before) == 120
+    assert (before.iloc[90 + horizon] != after.iloc[90 + horizon]).sum() >= 4
+
+
+def test_outcome_baselines_of_a_market_that_never_moves_are_zero():
+    assert (outcome_baselines(np.zeros(60), horizon=1) == 0).all(axis=None)

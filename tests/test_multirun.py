@@ -1,8 +1,10 @@
 """The real train.py with -m: grids, walk-forwards, and a sweep that is killed and started again."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
@@ -47,7 +49,9 @@ GRID = (
 def grid(run_command, tmp_path_factory):
     """A grid of eight runs, of which half must fail, and how its command ended."""
     folder = tmp_path_factory.mktemp("grid")
-    return folder, run_command(*GRID, f"hydra.sweep.dir={folder}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IRONORE_LOOKS", str(folder / "looks.sqlite"))
+        return folder, run_command(*GRID, f"hydra.sweep.dir={folder}")
 
 
 def test_a_setting_that_the_data_cannot_fill_takes_no_other_run_down_and_the_exit_status_says_so(
@@ -59,6 +63,13 @@ def test_a_setting_that_the_data_cannot_fill_takes_no_other_run_down_and_the_exi
     assert process.returncode == 2
     assert process.stderr.count("DataError: the data hold 866 rows with a target") == 4
     assert "Traceback" not in process.stderr
+
+
+def test_a_multirun_is_one_look_at_its_test_days(grid):
+    with contextlib.closing(sqlite3.connect(grid[0] / "looks.sqlite")) as ledger:
+        looks = ledger.execute("SELECT what FROM looks").fetchall()
+    assert looks == [(str(grid[0]),)]
+    assert read_json(grid[0] / "summary.json")["chosen"]["evaluation"]["evidence"]["look"] == 1
 
 
 def test_every_run_has_a_folder_named_by_its_own_values(grid):

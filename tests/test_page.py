@@ -126,7 +126,7 @@ def test_the_verdict_comes_first_and_the_runs_after_the_pictures(html):
     ]
     order = [
         "What the search takes off",
-        "The chosen trial and the baselines on the same test days",
+        "Scores beside those of the baselines on the same test days",
         "Pictures",
         "What a further search should try",
         "All runs",
@@ -166,7 +166,7 @@ def test_numbers_are_short_and_a_missing_one_is_a_dash(html):
 
 def test_an_index_with_a_name_is_a_column(html):
     texts = Reader(html).texts
-    place = texts.index("The chosen trial and the baselines on the same test days")
+    place = texts.index("Scores beside those of the baselines on the same test days")
     assert texts[place + 1 : place + 7] == ["of", "rmse", "model", "2", "zero", "2.1"]
 
 

@@ -103,7 +103,7 @@ def test_the_commands_were_found():
     assert len(COMMANDS) >= 11
     for key in SHORTER:
         assert any(key in command for command in COMMANDS), key
-    places = {"train.py", *(f"ironore_lightning.{name}" for name in ("audit", "forecast"))}
+    places = {"train.py", *(f"ironore_lightning.{name}" for name in ("audit", "forecast", "judge"))}
     places |= {f"ironore_lightning.{name}" for name in ("inspect", "prepare", "summarize")}
     assert {word for command in COMMANDS for word in command.split()} >= places
 

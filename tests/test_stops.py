@@ -83,6 +83,7 @@ COMMANDS = {
     "train.py": "hydra",
     "-m ironore_lightning.prepare": "hydra",
     "-m ironore_lightning.audit": "hydra",
+    "-m ironore_lightning.judge": "hydra",
     "-m ironore_lightning.forecast x": "numpy",
     "-m ironore_lightning.summarize x": "pandas",
     "-m ironore_lightning.inspect x": "pandas",

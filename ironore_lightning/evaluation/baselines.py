@@ -33,6 +33,15 @@ per window, their copies take about 150 MB."""
 CHUNK = 4096
 """Windows flattened at once for a forecast."""
 
+FEWEST_KNOWN = 30
+"""Fewest known outcomes on which an expanding regression is fitted; before, it forecasts zero."""
+
+RIDGE_LAGS = 20
+"""Newest outcomes that the expanding ridge regression reads, as many as a window has days."""
+
+RIDGE_STRENGTH = 1.0
+"""Its penalty per outcome and mean square of a lag, which halves the weight of each lag."""
+
 MOST_TREES = 60
 TREE_DEPTH = 3
 TREE_STEP = 0.05
@@ -157,6 +166,56 @@ def point_baselines(samples: Samples) -> pd.DataFrame:
             "NLinear": _ridge(samples, _since_last_row),
         }
     return pd.DataFrame(forecasts)
+
+
+def outcome_baselines(actual: Floats, *, horizon: int) -> pd.DataFrame:
+    """Return the forecasts of the seven baselines that need outcomes only.
+
+    `zero`, `expanding mean` and `last return` are those of `point_baselines`. `majority sign`,
+    `AR(1)`, `AR(5)` and `ridge` (on the 20 newest known outcomes) are fitted anew for each sample,
+    on all outcomes known at its origin, so no training segment is needed.
+
+    Args:
+        actual: Outcomes of consecutive samples, shape (N,), per cent.
+        horizon: Samples after which an outcome is known (H).
+
+    Returns:
+        Forecasts, shape (N, 7), per cent; zero where too few outcomes are known.
+    """
+    counts = np.arange(1, len(actual) + 1)
+    moves = np.maximum(np.cumsum(actual != 0), 1)
+    majority = np.cumsum(np.abs(actual)) / counts * np.cumsum(np.sign(actual)) / moves
+    return pd.DataFrame(
+        {
+            "zero": np.zeros(len(actual)),
+            "expanding mean": _lagged(np.cumsum(actual) / counts, horizon),
+            "majority sign": _lagged(majority, horizon),
+            "last return": _lagged(actual, horizon),
+            "AR(1)": _expanding_regression(actual, order=1, horizon=horizon, strength=0.0),
+            "AR(5)": _expanding_regression(actual, order=5, horizon=horizon, strength=0.0),
+            "ridge": _expanding_regression(
+                actual, order=RIDGE_LAGS, horizon=horizon, strength=RIDGE_STRENGTH
+            ),
+        }
+    )
+
+
+def _expanding_regression(actual: Floats, *, order: int, horizon: int, strength: float) -> Floats:
+    """Regress on the newest known outcomes and a constant, anew for each sample, shape (N,)."""
+    lags = [_lagged(actual, horizon + lag) for lag in range(order)]
+    design = np.column_stack([np.ones(len(actual)), *lags])
+    first = horizon + order - 1  # the first sample whose lags are all known
+    products, moments = np.zeros((order + 1, order + 1)), np.zeros(order + 1)
+    forecast = np.zeros(len(actual))
+    for sample in range(first + horizon, len(actual)):
+        newest = sample - horizon  # the newest sample whose outcome is known
+        products += np.outer(design[newest], design[newest])
+        moments += design[newest] * actual[newest]
+        if newest - first + 1 >= max(FEWEST_KNOWN, order + 1):
+            penalty = np.diag(strength * np.append(0.0, np.diag(products)[1:]))
+            weights = np.linalg.lstsq(products + penalty, moments)[0]
+            forecast[sample] = design[sample] @ weights
+    return forecast
 
 
 def spread_baselines(samples: Samples) -> dict[str, Spread | None]:

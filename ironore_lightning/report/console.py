@@ -124,7 +124,7 @@ class EpochReport(Callback):
             seconds,
             trainer.optimizers[0].param_groups[0]["lr"],
             self.best_loss,
-            " ".join(_with_symbol(word, word, emoji=self.emoji) for word in words),
+            " ".join(with_symbol(word, word, emoji=self.emoji) for word in words),
         )
         self.previous_loss = loss
         self.seconds += seconds
@@ -190,7 +190,7 @@ def report_result(result: RunResult, datamodule: WindowDataModule) -> None:
     report_assessment(result.assessment)
     for line in (*summary_lines(result, datamodule), result.assessment.evidence.line):
         test_log.info(line)
-    test_log.info(_with_symbol("verdict", result.sentence, emoji=emoji))
+    test_log.info(with_symbol("verdict", result.sentence, emoji=emoji))
 
 
 def report_validation(facts: TrainingFacts, monitor: str, folder: Path) -> None:
@@ -329,10 +329,11 @@ def summary_lines(result: RunResult, datamodule: WindowDataModule) -> list[str]:
         ),
         ("correlation", f"Correlation: {labels.correlation} ({_number(scores.correlation, 3)})"),
     ]
-    return [_with_symbol(symbol, line, emoji=config.report.emoji) for symbol, line in lines]
+    return [with_symbol(symbol, line, emoji=config.report.emoji) for symbol, line in lines]
 
 
-def _with_symbol(symbol: str, text: str, *, emoji: bool) -> str:
+def with_symbol(symbol: str, text: str, *, emoji: bool) -> str:
+    """Return a line with the symbol of its kind in front, if symbols are wanted."""
     return f"{EMOJI[symbol]} {text}" if emoji else text
 
 

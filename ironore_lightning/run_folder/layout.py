@@ -29,7 +29,7 @@ OPENED = (
     ".hydra",
     LOCK_FILE,
     STATUS_FILE,
-    *(LOG_FILE, "prepare.log", "audit.log"),
+    *(LOG_FILE, "prepare.log", "audit.log", "judge.log"),
     *LEFT_BY_A_RUN,
     *("multirun.yaml", "study.db", "study.db-journal", "study.db-wal"),
 )

@@ -17,7 +17,8 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Line = Annotated[str, Field(max_length=1000), AfterValidator(single_line)]
 
 
-def _at(*keys: str | int) -> Any:  # noqa: ANN401 - as pydantic's own Field
+def at_keys(*keys: str | int) -> Any:  # noqa: ANN401 - as pydantic's own Field
+    """Return a field that is read from below some keys."""
     first, *rest = keys
     return Field(validation_alias=AliasPath(str(first), *rest))
 
@@ -45,15 +46,15 @@ class Results(Known):
     """Known fields of `final_results.json`: settings, split, training facts, test scores."""
 
     settings: Config
-    validation: Validation = _at("split", 1)
+    validation: Validation = at_keys("split", 1)
     training_rows: Span
-    num_parameters: int = _at("training", "num_parameters")
-    seconds: float = _at("training", "seconds")
-    best_score: float = _at("training", "best_score")
-    rmse: float = _at("evaluation", "scores", "rmse")
-    direction_accuracy: float | None = _at("evaluation", "scores", "direction_accuracy")
-    r2_zero: float | None = _at("evaluation", "scores", "r2_zero")
-    evidence: Line = _at("evaluation", "evidence", "line")
+    num_parameters: int = at_keys("training", "num_parameters")
+    seconds: float = at_keys("training", "seconds")
+    best_score: float = at_keys("training", "best_score")
+    rmse: float = at_keys("evaluation", "scores", "rmse")
+    direction_accuracy: float | None = at_keys("evaluation", "scores", "direction_accuracy")
+    r2_zero: float | None = at_keys("evaluation", "scores", "r2_zero")
+    evidence: Line = at_keys("evaluation", "evidence", "line")
 
 
 class Provenance(Known):

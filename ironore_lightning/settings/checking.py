@@ -13,7 +13,12 @@ from pydantic_core import ErrorDetails
 from ironore_lightning.errors import ConfigError, closest
 from ironore_lightning.settings.experiment import Config
 
-COMMAND_KEYS = {"config": {"resume"}, "prepare": {"output_dir"}, "audit": {"run"}}
+COMMAND_KEYS = {
+    "config": {"resume"},
+    "prepare": {"output_dir"},
+    "audit": {"run"},
+    "judge": {"file", "trained_until"},
+}
 """What a command takes beside the settings of a run, by the name of its settings in `conf/`."""
 
 

@@ -16,6 +16,7 @@ from ironore_lightning.process.terminal import print_safely
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.style import counted, default_style, write_figures
 from ironore_lightning.run_folder.layout import require_local_files
+from ironore_lightning.run_folder.looks import ledger_path
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED
 from ironore_lightning.summary.fold_figures import fold_figures
 from ironore_lightning.summary.page import Page, render_page
@@ -62,14 +63,14 @@ def write_summary(summary: Summary) -> None:
 
 
 def report(folder: Path) -> Summary:
-    """Summarise a folder, write its files, print the summary and return it.
+    """Summarise a folder, count the look, write its files, print the summary and return it.
 
     Raises:
         ConfigError: If there is no run.
         MachineError: If the operating system refuses a file.
     """
     require_local_files(folder)
-    summary = summarize(folder)
+    summary = summarize(folder, looks=ledger_path(Path.cwd()))
     with machine_errors(folder):
         write_summary(summary)
     lines = [*summary_lines(summary), f"files: {folder / 'summary.html'}"]
@@ -270,7 +271,7 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
             choice.assessment.evidence.line,
             summary.sentence,
         )
-        chosen_table = _baseline_table(choice.assessment.table)
+        chosen_table = baseline_table(choice.assessment.table, name="the chosen trial")
         discount = discount_lines(choice)
         next_steps = advice(_varied_runs(summary), [*varying_keys(summary.runs)])
     hidden = ["test_rmse", "test_direction", "test_r2_zero"]
@@ -288,12 +289,12 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
     )
 
 
-def _baseline_table(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return the scores of the chosen trial and the baselines."""
+def baseline_table(rows: Sequence[Row], *, name: str) -> pd.DataFrame:
+    """Return the scores of the first row, which is called `name`, and of the baselines."""
     scores = [row.scores for row in rows]
     return pd.DataFrame(
         {
-            "forecaster": ["the chosen trial", *(row.name for row in rows[1:])],
+            "forecaster": [name, *(row.name for row in rows[1:])],
             "RMSE, %": [score.rmse for score in scores],
             "MAE, %": [score.mae for score in scores],
             "R2 (zero)": [score.r2_zero for score in scores],

@@ -15,6 +15,7 @@ from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.labels import direction_label, direction_sentence
 from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.evaluation.selection import Discount, discount_for_search
+from ironore_lightning.run_folder.looks import count_look
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, PRUNED
 from ironore_lightning.summary.runs import CompleteRun, Run, read_runs
 from ironore_lightning.summary.trials import LEDGER_KEYS, Joined, Trial, gather_trials, join_runs
@@ -91,8 +92,12 @@ class Summary:
         return max((status.exit_status or 1 for status in failed), default=0)
 
 
-def summarize(folder: Path) -> Summary:
+def summarize(folder: Path, *, looks: Path | None = None) -> Summary:
     """Return the summary of the runs below a folder.
+
+    Args:
+        folder: Where the runs are.
+        looks: Ledger that counts the look at the test days of the chosen trial.
 
     Raises:
         ConfigError: If there is no run.
@@ -111,7 +116,7 @@ def summarize(folder: Path) -> Summary:
         # Pruned and unreadable runs are trials, too.
         unranked = [run.status.state == PRUNED or not run.is_readable for run in runs]
         num_trials = len(trials) + sum(unranked)
-        choice = _choose(whole, joined, ledger, num_trials=num_trials)
+        choice = _choose(whole, joined, ledger, num_trials=num_trials, looks=looks)
         assessment = choice.assessment
         sentence = f"{direction_sentence(assessment.scores)} {assessment.evidence.sentence}"
     except ConfigError as error:
@@ -127,6 +132,7 @@ def _choose(
     ledger: pd.DataFrame,
     *,
     num_trials: int,
+    looks: Path | None,
 ) -> Choice:
     """Return the test results of the first trial, corrected for all the others."""
     name, chosen = next(iter(joined.items()))
@@ -145,6 +151,7 @@ def _choose(
         settings,
         label=direction_label(evaluate(days), trial.config.thresholds),
         discount=discount,
+        look=count_look(looks, days, what=trial.runs[0].folder.parent),
     )
     seeds = trial.seeds if len(trial.seeds) > 1 else ()
     by_seed = {seed: evaluate(scored_days(join_runs(trial.of_seed(seed)), trial)) for seed in seeds}

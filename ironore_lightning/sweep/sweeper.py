@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_text
 from ironore_lightning.run_folder.lock import lock_folder
+from ironore_lightning.run_folder.looks import ledger_path, require_ledger
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, Status, read_status
 
 MAX_RUNS = 10_000
@@ -54,7 +55,11 @@ class RunSweeper(Sweeper):
 
     @contextmanager
     def locked(self) -> Iterator[Path]:
-        """Lock the folder of the multirun, and write its config."""
+        """Lock the folder of the multirun, and write its config.
+
+        The ledger of looks is checked, too, as the summary in the end needs it.
+        """
+        require_ledger(ledger_path(Path.cwd()))
         folder = Path(self.config.hydra.sweep.dir)
         with lock_folder(folder):
             write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))

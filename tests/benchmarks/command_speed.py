@@ -11,7 +11,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from measuring import ROOT, Row, print_table, ratios, take_turns, user_environment
 
 TAB = {"COMP_LINE": "train.py mod", "COMP_POINT": "12", "COMP_TYPE": "9"}
@@ -37,6 +40,17 @@ def one_epoch() -> float:
         return seconds(["train.py", "training.max_epochs=1", f"hydra.run.dir={folder}/run"])
 
 
+def judge() -> float:
+    """Judge forecasts of 300 days that come with their outcomes."""
+    days = pd.bdate_range("2024-01-01", periods=301).strftime("%Y-%m-%d")
+    table = pd.DataFrame({"origin": days[:-1], "date": days[1:]})
+    table[["forecast", "actual"]] = np.random.default_rng(0).normal(size=(300, 2))
+    with tempfile.TemporaryDirectory() as folder:
+        table.to_csv(Path(folder) / "broker.csv", index=False)
+        command = ["-m", "ironore_lightning.judge", f"file={folder}/broker.csv"]
+        return seconds([*command, f"hydra.run.dir={folder}/judged"])
+
+
 def measure(*, repeats: int) -> list[Row]:
     """Measure all rows."""
     found = take_turns(
@@ -46,6 +60,7 @@ def measure(*, repeats: int) -> list[Row]:
             "tab": lambda: seconds(["train.py", "-sc", "query=bash"], TAB),
             "import": lambda: seconds(["-c", "import lightning"]),
             "one epoch": one_epoch,
+            "judge": judge,
         },
         repeats=repeats,
     )
@@ -55,6 +70,7 @@ def measure(*, repeats: int) -> list[Row]:
         Row("`python train.py --cfg job`", 0.5, found["cfg"], "s"),
         Row("TAB after `train.py mod`", 0.5, found["tab"], "s"),
         Row("`python train.py training.max_epochs=1` over `import lightning`", 1.6, longer),
+        Row("`python -m ironore_lightning.judge` on 300 days", 10, found["judge"], "s"),
     ]
 
 

@@ -98,8 +98,9 @@ def machine() -> str:
 
 
 def user_environment() -> dict[str, str]:
-    """Let Python keep its bytecode, as it does unless told otherwise."""
-    return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    """Let Python keep its bytecode, as it does unless told otherwise, and count no looks."""
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "IRONORE_LOOKS": ""}
 
 
 def others_seconds() -> float:

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import ROOT, user_environment
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-ROOT = Path(__file__).parents[2]
 TOO_LATE = "had ended"
 NOT_STARTED = "holds no run that could go on"
 EPOCH = re.compile(
@@ -131,7 +131,7 @@ def start(arguments: Sequence[str]) -> subprocess.Popen[str]:
     """Start train.py."""
     command = [sys.executable, "train.py", *arguments]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+    return subprocess.Popen(command, cwd=ROOT, env=user_environment(), text=True, **pipes)
 
 
 def stop(arguments: Sequence[str], number: signal.Signals, *, after: float) -> str:

@@ -1,0 +1,1 @@
+"""The verdict on anybody's forecasts, by the rules of our own."""

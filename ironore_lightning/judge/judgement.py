@@ -1,0 +1,116 @@
+"""The verdict on a file of forecasts, or on the predictions of a finished run."""
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ironore_lightning.errors import DataError
+from ironore_lightning.evaluation.assessment import Assessment, assess
+from ironore_lightning.evaluation.days import ScoredDays
+from ironore_lightning.evaluation.labels import direction_label, direction_sentence
+from ironore_lightning.evaluation.metrics import evaluate
+from ironore_lightning.judge.forecast_file import read_forecast_file
+from ironore_lightning.judge.outcomes import UNDECLARED, take_from_file, take_from_market
+from ironore_lightning.run_folder.forecast_tables import read_forecasts
+from ironore_lightning.run_folder.layout import require_local_files
+from ironore_lightning.run_folder.looks import count_look
+from ironore_lightning.run_folder.record import RunRecord
+from ironore_lightning.settings.experiment import Config
+from ironore_lightning.summary.membership import member_evidence, read_membership
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """The verdict on some forecasts.
+
+    Attributes:
+        file: Where they are.
+        config: Settings by which they are judged.
+        days: The days that count.
+        assessment: Scores, tests, intervals, trading and grade.
+        sentence: The verdict.
+        notes: Which days do not count, and what is not known.
+    """
+
+    file: Path
+    config: Config
+    days: ScoredDays
+    assessment: Assessment
+    sentence: str
+    notes: tuple[str, ...]
+
+
+def judge_run(folder: Path, *, looks: Path | None) -> Judgement:
+    """Return the verdict on the test days of a finished run, which is the run's own.
+
+    Raises:
+        ConfigError: If the folder, which may be a stranger's, holds no finished run.
+    """
+    require_local_files(folder)
+    config = RunRecord.read(folder).settings
+    forecasts = read_forecasts(folder, config.target.kind)
+    days = forecasts.test_days(config.target)
+    member = read_membership(folder)
+    notes = (f"earned as one of many runs: {member_evidence([member])}",) if member else ()
+    file = folder / "predictions.csv"
+    return _judge(file, config, days, forecasts.baselines, forecasts.density, notes, looks=looks)
+
+
+def judge_file(
+    path: Path,
+    config: Config,
+    *,
+    has_market: bool,
+    trained_until: datetime.date | None,
+    looks: Path | None,
+) -> Judgement:
+    """Return the verdict on anybody's forecasts.
+
+    Args:
+        path: The file.
+        config: Target, rules of the grade and, if it is to be used, the market.
+        has_market: Whether outcomes are those of the market; otherwise the file holds them.
+        trained_until: Last day that the forecaster was trained on; returns that begin earlier do
+            not count.
+        looks: Ledger that counts the look.
+
+    Raises:
+        DataError: If the file is damaged or does not fit the market, or too few days count.
+    """
+    file = read_forecast_file(path)
+    if has_market:
+        judged = take_from_market(file, config, trained_until)
+    elif file.has_actual:
+        judged = take_from_file(file, config.target, trained_until)
+    else:
+        raise DataError(
+            f"{file.name}: there is no column 'actual'; add the outcomes in per cent, or name the "
+            "market that has them, as in data=original data.root=../raw"
+        )
+    no_density = pd.DataFrame(index=judged.days.frame.index)
+    return _judge(
+        path, config, judged.days, judged.baselines, no_density, judged.notes, looks=looks
+    )
+
+
+def _judge(
+    file: Path,
+    config: Config,
+    days: ScoredDays,
+    baselines: pd.DataFrame,
+    density: pd.DataFrame,
+    notes: tuple[str, ...],
+    *,
+    looks: Path | None,
+) -> Judgement:
+    """Count the look, and assess as the end of a run does."""
+    look = count_look(looks, days, what=file)
+    scores = evaluate(days)
+    label = direction_label(scores, config.thresholds)
+    assessment = assess(days, baselines, density, config.evaluation, label=label, look=look)
+    sentence = f"{direction_sentence(scores)} {assessment.evidence.sentence}"
+    if UNDECLARED in notes:
+        sentence = f"{sentence} {UNDECLARED}"
+    return Judgement(file, config, days, assessment, sentence, notes)
