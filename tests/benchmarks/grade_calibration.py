@@ -98,8 +98,9 @@ def grade(
     """Grade the forecast of the last days of a history of outcomes; `how` is for the rules."""
     actual = known[PAST:]
     days = as_days(forecast, actual, horizon)
-    slope, rotated = predictive_slope(forecast, actual, horizon=horizon), rotation(forecast, actual)
-    added = UNASKED
+    slope, added, rotated = UNASKED, UNASKED, rotation(forecast, actual)
+    if (rotated.p_value or 1) <= settings.suggestive_p:
+        slope = predictive_slope(forecast, actual, horizon=horizon)
     if (skill_p(slope, rotated) or 1) <= settings.supported_p:
         added = encompassing(forecast, actual, fit_rivals(known, horizon), horizon=horizon)
     tests = {"predictive_slope": slope, "rotation": rotated, "encompassing": added}
