@@ -1,6 +1,7 @@
 """One run, from settings to verdict."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ironore_lightning.data.datamodule import WindowDataModule, build_datamodule
 from ironore_lightning.data.market_cache import Market, build_market
+from ironore_lightning.data.price_clues import build_clues
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.forecasts import Forecasts, build_forecasts
 from ironore_lightning.evaluation.labels import direction_sentence, label
 from ironore_lightning.evaluation.metrics import evaluate
+from ironore_lightning.evaluation.tradability import alarm_sentence
 from ironore_lightning.files import write_json
 from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.model.training import (
@@ -88,7 +91,8 @@ def run_experiment(
     with mark_failure_in_tensorboard(logger.log_dir):
         context = FitContext(folder, logger, report, callbacks, last)
         trained = train(datamodule, config.fit_settings, context)
-    forecasts = forecast_samples(datamodule, trained, config)
+    clues = build_clues(market.panel, datamodule, config.data.prices, config.dataset_settings)
+    forecasts = replace(forecast_samples(datamodule, trained, config), clues=clues)
     result = evaluate_run(forecasts, trained.facts, config, folder)
     close_run(result, datamodule, logger)
     return result
@@ -145,9 +149,15 @@ def evaluate_run(
         training_seconds=facts.seconds,
     )
     assessment = assess(
-        days, forecasts.baselines, forecasts.density, config.evaluation, label=labels.direction
+        days,
+        forecasts.baselines,
+        forecasts.density,
+        config.evaluation,
+        label=labels.direction,
+        clues=forecasts.clues,
     )
     sentence = f"{direction_sentence(scores)} {assessment.evidence.sentence}"
+    sentence += alarm_sentence(assessment.tradability)
     return RunResult(config, folder, facts, forecasts, assessment, labels, sentence)
 
 

@@ -37,6 +37,7 @@ from ironore_lightning.evaluation.significance import (
     giacomini_white,
     pesaran_timmermann,
 )
+from ironore_lightning.evaluation.tradability import Alarm, find_alarms
 from ironore_lightning.evaluation.trading import SIGN, TradingResult, gross_profit, trading_table
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
@@ -80,6 +81,7 @@ class Assessment:
         trading: Results of the strategies; empty for a target without a price.
         blocks: Skill by block of days.
         evidence: The grade.
+        tradability: Why the skill may not be tradable; empty if nothing says so.
     """
 
     scores: Scores
@@ -93,6 +95,7 @@ class Assessment:
     trading: list[TradingResult]
     blocks: list[Block]
     evidence: Evidence
+    tradability: list[Alarm]
 
 
 def assess(
@@ -103,6 +106,7 @@ def assess(
     *,
     label: str,
     discount: Discount | None = None,
+    clues: pd.DataFrame | None = None,
 ) -> Assessment:
     """Return the assessment of the forecasts of consecutive days.
 
@@ -114,6 +118,7 @@ def assess(
         settings: Rules of the grade, bootstrap, costs.
         label: Direction label, see `labels`.
         discount: Correction for all trials of a multirun; None for a single run.
+        clues: Of the same rows, what may explain skill that nobody can trade, see `tradability`.
     """
     forecast, actual = days.forecast, days.actual
     forecasts = {MODEL: forecast}
@@ -138,6 +143,7 @@ def assess(
         trading=trading,
         blocks=blocks,
         evidence=grade_findings(findings, settings, label=label, discount=discount),
+        tradability=find_alarms(days, clues),
     )
 
 

@@ -1,7 +1,7 @@
 """Forecasts of the network and the baselines, with their prediction intervals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -42,11 +42,13 @@ class Forecasts:
         baselines: Forecasts of the test rows, per cent, one column per baseline.
         density: Losses of the test rows, one column per score and distribution: `pinball`, the
             mean over 19 levels, and `crps`, NaN where only quantiles are known.
+        clues: Of the test rows, what may explain skill that nobody can trade, see `tradability`.
     """
 
     predictions: pd.DataFrame
     baselines: pd.DataFrame
     density: pd.DataFrame
+    clues: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def test_days(self, target: TargetSettings) -> ScoredDays:
         """Return the test days."""

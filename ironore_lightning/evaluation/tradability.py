@@ -8,9 +8,10 @@ does not outlast a day.
 Nothing here forecasts, and nothing is chosen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,8 @@ OWN_TEXTS = {
     "bounce": "it bets against the outcome's last move, as between a settlement and a last trade",
     "stale": "it repeats the outcome's last move, as in a price that is smoothed or marked late",
 }
+ROLES = ("later", "unknown", "leg")
+"""What a clue is; see `find_alarms`."""
 CLOCK_TEXTS = {
     "later": "it repeats the last move of {}, which is priced later in the day",
     "unknown": "it repeats the last move of {}, which moves with the outcome and may be priced "
@@ -136,10 +139,10 @@ def _own_moves(days: ScoredDays, autocorrelation: float) -> Cause | None:
 def _late_driver(days: ScoredDays, clues: pd.DataFrame) -> Cause | None:
     """Return the driver whose last moves, with the outcome's, explain most of the skill."""
     own, causes = _last_own(days), []
-    for role, name in clues.columns:
+    for (role, name), moved in _by_role(clues):
         if role == "leg":
             continue
-        moves = _last_moves(clues[role, name].to_numpy(np.float64), lags=range(NUM_MOVES))
+        moves = _last_moves(moved, lags=range(NUM_MOVES))
         explained = _explained(days, [*own, *moves])
         leads = _covariance_t(_residual(moves[0], own), days.actual, days.horizon) >= SKILL_T
         if leads and explained >= LEAST_EXPLAINED:
@@ -149,14 +152,17 @@ def _late_driver(days: ScoredDays, clues: pd.DataFrame) -> Cause | None:
 
 def _unpredictable_legs(days: ScoredDays, clues: pd.DataFrame) -> Cause | None:
     """Return the legs of a spread as the cause, if the forecast has skill for neither."""
-    legs = {name: clues[role, name] for role, name in clues.columns if role == "leg"}
-    alone = [
-        abs(_covariance_t(days.forecast, leg.to_numpy(np.float64), days.horizon))
-        for leg in legs.values()
-    ]
+    legs = {name: moved for (role, name), moved in _by_role(clues) if role == "leg"}
+    alone = [abs(_covariance_t(days.forecast, leg, days.horizon)) for leg in legs.values()]
     if max(alone, default=BEYOND_CHANCE_T) >= BEYOND_CHANCE_T:
         return None
     return "clocks", CLOCK_TEXTS["leg"].format(" and ".join(legs)), None
+
+
+def _by_role(clues: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Floats]]:
+    """Yield each column's role and name, and its values, shape (N,)."""
+    for column, values in clues.items():
+        yield cast(tuple[str, str], column), values.to_numpy(np.float64)
 
 
 def _explained(days: ScoredDays, causes: list[Floats]) -> float:

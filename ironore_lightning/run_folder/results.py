@@ -54,10 +54,14 @@ def write_results(result: RunResult, datamodule: WindowDataModule) -> None:
     """Write forecasts, assessment and, last, the record of the whole run."""
     folder, dates = result.folder, result.days.frame["date"]
     write_csv(folder / "predictions.csv", result.forecasts.predictions, index=False)
-    baselines, density = result.forecasts.baselines, result.forecasts.density
-    # As in "crps model" and "pinball EWMA".
-    density = density.set_axis(density.columns.map(" ".join), axis=1)
-    for name, frame in (("baselines", baselines), ("density", density)):
+    forecasts = result.forecasts
+    # As in "crps model", "pinball EWMA" and "unknown 62 Index".
+    density, clues = (
+        table.set_axis([" ".join(column) for column in table.columns.to_list()], axis=1)
+        for table in (forecasts.density, forecasts.clues)
+    )
+    tables = {"baselines": forecasts.baselines, "density": density, "price_clues": clues}
+    for name, frame in tables.items():
         write_csv(folder / f"{name}.csv", pd.concat([dates, frame], axis=1), index=False)
     evaluation = _evaluation(result)
     write_json(folder / "evaluation_results.json", evaluation)

@@ -15,6 +15,7 @@ from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.labels import direction_label, direction_sentence
 from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.evaluation.selection import Discount, discount_for_search
+from ironore_lightning.evaluation.tradability import alarm_sentence
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, PRUNED
 from ironore_lightning.summary.runs import CompleteRun, Run, read_runs
 from ironore_lightning.summary.trials import LEDGER_KEYS, Joined, Trial, gather_trials, join_runs
@@ -114,6 +115,7 @@ def summarize(folder: Path) -> Summary:
         choice = _choose(whole, joined, ledger, num_trials=num_trials)
         assessment = choice.assessment
         sentence = f"{direction_sentence(assessment.scores)} {assessment.evidence.sentence}"
+        sentence += alarm_sentence(assessment.tradability)
     except ConfigError as error:
         sentence = f"No best can be named: {error}."
     if not trials:
@@ -147,6 +149,7 @@ def _choose(
         settings,
         label=direction_label(evaluate(days), trial.config.thresholds),
         discount=discount,
+        clues=chosen.clues,
     )
     seeds = trial.seeds if len(trial.seeds) > 1 else ()
     by_seed = {seed: evaluate(scored_days(join_runs(trial.of_seed(seed)), trial)) for seed in seeds}
