@@ -14,6 +14,9 @@ from ironore_lightning.settings.samples import DatasetSettings, TargetSettings
 MOVES_ALIKE = 0.5
 """Correlation of daily moves from which a driver may be a price of the same thing."""
 
+MOST_DRIVERS = 20
+"""Most drivers that are written, those whose moves are most like the target's."""
+
 SAME_MOVE = 0.95
 """Correlation from which the difference of two columns is the target."""
 
@@ -37,25 +40,26 @@ def build_clues(
         of the origin, of a feature that is priced later in the day than the target; (`unknown`,
         driver) the same where a time is unknown, and its moves are like the target's on the
         training rows; (`leg`, column) the move of a column over the days of the outcome, where
-        the outcome is the difference of two of them.
+        the outcome is the difference of two of them. In standard deviations of the training rows.
     """
     target = settings.target
     known = panel.values.index.isin(datamodule.training_rows.index)
     names = {feature.name: None for feature in settings.features if feature.name != target.series}
     own = _last_move(panel, target)[known]
+    moves = {name: _move(panel, name) for name in names}
+    alike = {name: move[known].corr(own) for name, move in moves.items() if move[known].std() > 0}
     clues = {}
-    for name in names:
-        move = _move(panel, name)
+    for name in sorted(alike, key=lambda name: -abs(alike[name]))[:MOST_DRIVERS]:
         role = _clock(prices.get(name), prices.get(target.series))
-        if role == "later" or (role == "unknown" and move[known].corr(own) >= MOVES_ALIKE):
-            clues[role, _label(name, prices)] = move
+        if role == "later" or (role == "unknown" and alike[name] >= MOVES_ALIKE):
+            clues[role, _label(name, prices)] = moves[name]
     outcome = build_target(panel, target)["value"]
     for name, move in _legs(panel, outcome, target, known=known).items():
         clues["leg", _label(name, prices)] = move
     is_test = datamodule.outcomes["segment"] == "test"
     days = datamodule.target.index[datamodule.origins[is_test.to_numpy()]]
-    frame = pd.DataFrame(clues, index=panel.days).loc[days].fillna(0.0)
-    return frame.reset_index(drop=True)
+    scaled = {column: move / move[known].std() for column, move in clues.items()}
+    return pd.DataFrame(scaled, index=panel.days).loc[days].fillna(0.0).reset_index(drop=True)
 
 
 def _clock(driver: PriceSettings | None, target: PriceSettings | None) -> str:
