@@ -157,7 +157,7 @@ def evaluate_run(
         clues=forecasts.clues,
     )
     sentence = f"{direction_sentence(scores)} {assessment.evidence.sentence}"
-    sentence += alarm_sentence(assessment.tradability)
+    sentence += alarm_sentence(assessment.tradability, assessment.evidence.grade)
     return RunResult(config, folder, facts, forecasts, assessment, labels, sentence)
 
 

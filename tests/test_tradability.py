@@ -133,9 +133,10 @@ def test_overlapping_outcomes_know_the_return_that_ended_at_the_origin():
 
 
 def test_the_sentence_names_every_cause_and_what_a_later_trade_keeps():
-    assert alarm_sentence([]) == ""
+    assert alarm_sentence([], "SUPPORTED") == ""
     alarms = alarms_of(-np.roll(REVERSING, 1), REVERSING)
-    assert alarm_sentence(alarms) == (
+    assert alarm_sentence(alarms, "NONE") == ""
+    assert alarm_sentence(alarms, "SUGGESTIVE") == (
         " The skill may not be tradable: it bets against the outcome's last move, as between a "
         "settlement and a last trade. A trade entered a day later keeps 0 % of it."
     )

@@ -21,15 +21,17 @@ from ironore_lightning.evaluation.significance import is_constant
 
 MIN_DAYS = 60
 """Fewest days that are judged."""
-SKILL_T = 1.28
-"""Smallest t of a covariance with the outcome called skill: a one-sided p of 0.10."""
+SKILL_T = 1.0
+"""Smallest t of the covariance of forecast and outcome for an alarm. It lies below the 1.28 of a
+one-sided p of 0.10, so that no grade above NONE is without one; see `alarm_sentence`."""
 BEYOND_CHANCE_T = 1.645
 """Smallest absolute t of an autocovariance, a leg or a later entry that counts: p of 0.05."""
 LASTING, BRIEF = 2 / 3, 1 / 3
 """Share of the skill kept a day later: skill that keeps more than the first outlasts the wait, and
 skill that keeps more than the second is not held against the legs of a spread."""
-LEAST_EXPLAINED = 0.5
-"""Share of the skill that a cause must explain."""
+LEAST_EXPLAINED, LEAST_ADDED = 1 / 2, 1 / 3
+"""Share of the skill that a cause must explain, and that a driver must add to what the outcome's
+own moves explain."""
 NUM_MOVES = 3
 """Last moves, of the outcome and of a driver, that may explain the skill."""
 
@@ -37,6 +39,8 @@ OWN_TEXTS = {
     "bounce": "it bets against the outcome's last move, as between a settlement and a last trade",
     "stale": "it repeats the outcome's last move, as in a price that is smoothed or marked late",
 }
+UNSKILLED = ("INSUFFICIENT", "NONE")
+"""Grades of forecasts that show no skill, whose verdict needs no alarm."""
 ROLES = ("later", "unknown", "leg")
 """What a clue is; see `find_alarms`."""
 CLOCK_TEXTS = {
@@ -113,9 +117,9 @@ def find_alarms(days: ScoredDays, clues: pd.DataFrame | None = None) -> list[Ala
     ]
 
 
-def alarm_sentence(alarms: Sequence[Alarm]) -> str:
-    """Return what a verdict ends with, with a space before it; empty without an alarm."""
-    if not alarms:
+def alarm_sentence(alarms: Sequence[Alarm], grade: str) -> str:
+    """Return what a verdict ends with, with a space before it; empty without alarm or skill."""
+    if not alarms or grade in UNSKILLED:
         return ""
     causes = "; ".join(alarm.text for alarm in alarms)
     kept = max(100 * alarms[0].kept, 0)
@@ -139,13 +143,13 @@ def _own_moves(days: ScoredDays, autocorrelation: float) -> Cause | None:
 def _late_driver(days: ScoredDays, clues: pd.DataFrame) -> Cause | None:
     """Return the driver whose last moves, with the outcome's, explain most of the skill."""
     own, causes = _last_own(days), []
+    without = _explained(days, own)
     for (role, name), moved in _by_role(clues):
         if role == "leg":
             continue
         moves = _last_moves(moved, lags=range(NUM_MOVES))
         explained = _explained(days, [*own, *moves])
-        leads = _covariance_t(_residual(moves[0], own), days.actual, days.horizon) >= SKILL_T
-        if leads and explained >= LEAST_EXPLAINED:
+        if explained >= LEAST_EXPLAINED and explained - without >= LEAST_ADDED:
             causes.append(("clocks", CLOCK_TEXTS[role].format(name), explained))
     return max(causes, key=itemgetter(2), default=None)
 

@@ -115,7 +115,7 @@ def summarize(folder: Path) -> Summary:
         choice = _choose(whole, joined, ledger, num_trials=num_trials)
         assessment = choice.assessment
         sentence = f"{direction_sentence(assessment.scores)} {assessment.evidence.sentence}"
-        sentence += alarm_sentence(assessment.tradability)
+        sentence += alarm_sentence(assessment.tradability, assessment.evidence.grade)
     except ConfigError as error:
         sentence = f"No best can be named: {error}."
     if not trials:
