@@ -43,12 +43,15 @@ class Forecasts:
         density: Losses of the test rows, one column per score and distribution: `pinball`, the
             mean over 19 levels, and `crps`, NaN where only quantiles are known.
         clues: Of the test rows, what may explain skill that nobody can trade, see `tradability`.
+        with_breaks: The same, with the test days that a break of the specification leaves out;
+            None if there are none, or if the forecasts were read from a run folder.
     """
 
     predictions: pd.DataFrame
     baselines: pd.DataFrame
     density: pd.DataFrame
     clues: pd.DataFrame = field(default_factory=pd.DataFrame)
+    with_breaks: "Forecasts | None" = None
 
     def test_days(self, target: TargetSettings) -> ScoredDays:
         """Return the test days."""

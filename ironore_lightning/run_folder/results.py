@@ -11,6 +11,7 @@ from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.forecasts import Forecasts
 from ironore_lightning.evaluation.labels import Labels
+from ironore_lightning.evaluation.left_out import LeftOut
 from ironore_lightning.files import write_csv, write_json
 from ironore_lightning.model.training import TrainingFacts
 from ironore_lightning.run_folder.layout import RESULTS_FILE
@@ -29,6 +30,7 @@ class RunResult:
         assessment: Scores, tests, intervals, trading and grade of the test segment.
         labels: The original system's words for the scores.
         sentence: The verdict, the last line of the console.
+        left_out: What the model scored on test days that break days leave out; None without any.
     """
 
     config: Config
@@ -38,6 +40,7 @@ class RunResult:
     assessment: Assessment
     labels: Labels
     sentence: str
+    left_out: LeftOut | None
 
     @property
     def objective(self) -> float:
@@ -84,6 +87,7 @@ def _evaluation(result: RunResult) -> dict[str, Any]:
         "segment": "test",
         "mape_is": "of the price rebuilt from the return; of a return it has no meaning",
         **asdict(result.assessment),
+        "left_out": asdict(result.left_out) if result.left_out else None,
         "labels": asdict(result.labels),
         "sentence": result.sentence,
     }
