@@ -12,7 +12,11 @@ from lightning import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from ironore_lightning.data.datamodule import WindowDataModule, build_datamodule
+from ironore_lightning.data.datamodule import (
+    WindowDataModule,
+    build_datamodule,
+    outcomes_with_breaks,
+)
 from ironore_lightning.data.market_cache import Market, build_market
 from ironore_lightning.data.price_clues import build_clues
 from ironore_lightning.evaluation.assessment import assess
@@ -135,7 +139,7 @@ def forecast_samples(
     network = trained.forecaster.eval()
     with torch.no_grad(), cpu_precision(config.hardware.precision):
         more = network(windows.to(network.device)).to(trained.outputs)
-    every_row = datamodule.outcomes_with_breaks()
+    every_row = outcomes_with_breaks(datamodule)
     order = np.argsort(np.concatenate([datamodule.origins, datamodule.left_out]))
     outputs = torch.cat([trained.outputs, more])[order]
     with_breaks = _forecasts_of(every_row, outputs, datamodule, trained, config)

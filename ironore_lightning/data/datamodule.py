@@ -89,13 +89,6 @@ class WindowDataModule(LightningDataModule):
             }
         )
 
-    def outcomes_with_breaks(self) -> pd.DataFrame:
-        """Return `outcomes` with the rows of `left_out`, in time order; the index is the row."""
-        lost = self.target.iloc[self.left_out]
-        more = lost[["date", "is_roll"]].assign(segment="test", actual=lost["with_breaks"])
-        rows = [self.outcomes.set_axis(self.origins, axis=0), more.set_axis(self.left_out, axis=0)]
-        return pd.concat(rows)[["date", "segment", "actual", "is_roll"]].sort_index()
-
     def windows(self, rows: npt.NDArray[np.intp] | None = None) -> npt.NDArray[np.float32]:
         """Return a copy of the scaled windows that end at `rows`, or of every sample, (N, L, F)."""
         rows = self.origins if rows is None else rows
@@ -124,6 +117,17 @@ class WindowDataModule(LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Return the scaler for the checkpoint, to scale new rows in the same way."""
         return {name: torch.tensor(values) for name, values in vars(self.scaler).items()}
+
+
+def outcomes_with_breaks(module: WindowDataModule) -> pd.DataFrame:
+    """Return the outcomes with the rows left out, in time order; the index is the row."""
+    lost = module.target.iloc[module.left_out]
+    more = lost[["date", "is_roll"]].assign(segment="test", actual=lost["with_breaks"])
+    rows = [
+        module.outcomes.set_axis(module.origins, axis=0),
+        more.set_axis(module.left_out, axis=0),
+    ]
+    return pd.concat(rows)[["date", "segment", "actual", "is_roll"]].sort_index()
 
 
 def _load_ordered(dataset: WindowDataset) -> DataLoader[Batch]:

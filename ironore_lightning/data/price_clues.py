@@ -17,6 +17,9 @@ MOVES_ALIKE = 0.5
 MOST_DRIVERS = 20
 """Most drivers that are written, those whose moves are most like the target's."""
 
+FURTHEST = 100.0
+"""Largest move that is written, in standard deviations; beyond it is a mistake in the data."""
+
 SAME_MOVE = 0.95
 """Correlation from which the difference of two columns is the target."""
 
@@ -59,7 +62,8 @@ def build_clues(
     is_test = datamodule.outcomes["segment"] == "test"
     days = datamodule.target.index[datamodule.origins[is_test.to_numpy()]]
     scaled = {column: move / move[known].std() for column, move in clues.items()}
-    return pd.DataFrame(scaled, index=panel.days).loc[days].fillna(0.0).reset_index(drop=True)
+    frame = pd.DataFrame(scaled, index=panel.days).loc[days].fillna(0.0).reset_index(drop=True)
+    return frame.clip(-FURTHEST, FURTHEST)
 
 
 def _clock(driver: PriceSettings | None, target: PriceSettings | None) -> str:
