@@ -158,7 +158,7 @@ def _forecasts_of(
     is_test = torch.tensor((outcomes["segment"] == "test").to_numpy())
     return build_forecasts(
         outcomes.reset_index(drop=True),
-        datamodule.windows(outcomes.index.to_numpy()),
+        datamodule.windows(outcomes.index.to_numpy(copy=True)),
         head.forecast(outputs).double().numpy(),
         head.distribution(outputs[is_test]),
         config.evaluation,
