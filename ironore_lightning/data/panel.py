@@ -111,16 +111,14 @@ def build_panel(
         target: The series that must have a price.
 
     Raises:
-        ConfigError: If there is no such series, or none that `data.prices` names.
+        ConfigError: If there is no such series.
         DataError: If a leg cannot be made continuous, the legs share no day, rows are missing or
             no trading days, or a column has no value on any day.
     """
     legs = _price_legs(raw, data)
     drivers = _published(raw, data)
-    file = "" if data.table is None else f"{data.table.file}: "
-    for key, names in {"target.series": [target.series], "data.prices": data.prices}.items():
-        for name in names:
-            _require_column(name, [*legs, *drivers], raw.unusable, key=f"{file}{key}")
+    key = "target.series" if data.table is None else f"{data.table.file}: target.series"
+    _require_column(target.series, [*legs, *drivers], raw.unusable, key=key)
     days, by_file = _shared_days(raw, legs, data)
     if target.series in drivers:
         values, file = drivers[target.series]

@@ -141,7 +141,8 @@ class DataSettings(Settings):
     sources: dict[str, SourceSettings]
     """Files of drivers."""
     prices: dict[str, PriceSettings]
-    """Kind and time of price legs and drivers, by name; a series that is not named is unknown."""
+    """Kind and time of price legs and drivers, by name; a series that is not named is unknown, and
+    a name that is no column says nothing."""
     sample: SimulationSettings | None
     """The market to simulate; null for real files."""
     table: FileSettings | None

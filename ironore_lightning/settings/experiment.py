@@ -107,7 +107,6 @@ class Config(Settings):
         wanted = {
             "features.names": [feature.name for feature in self.features.names],
             "target.series": [self.target.series],
-            "data.prices": list(self.data.prices),
         }
         mistakes = []
         for key, names in wanted.items():
