@@ -1,22 +1,32 @@
 """One run, from settings to verdict."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from lightning import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from ironore_lightning.data.datamodule import WindowDataModule, build_datamodule
+from ironore_lightning.data.datamodule import (
+    WindowDataModule,
+    build_datamodule,
+    outcomes_with_breaks,
+)
 from ironore_lightning.data.market_cache import Market, build_market
+from ironore_lightning.data.price_clues import build_clues
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.forecasts import Forecasts, build_forecasts
 from ironore_lightning.evaluation.labels import direction_sentence, label
+from ironore_lightning.evaluation.left_out import assess_left_out
 from ironore_lightning.evaluation.metrics import evaluate
+from ironore_lightning.evaluation.tradability import alarm_sentence
 from ironore_lightning.files import write_json
-from ironore_lightning.model.hardware import set_up_process
+from ironore_lightning.model.hardware import cpu_precision, set_up_process
 from ironore_lightning.model.training import (
     FitContext,
     TrainedNetwork,
@@ -91,7 +101,8 @@ def run_experiment(
     with mark_failure_in_tensorboard(logger.log_dir):
         context = FitContext(folder, logger, report, callbacks, last)
         trained = train(datamodule, config.fit_settings, context)
-    forecasts = forecast_samples(datamodule, trained, config)
+    clues = build_clues(market.panel, datamodule, config.data.prices, config.dataset_settings)
+    forecasts = replace(forecast_samples(datamodule, trained, config), clues=clues)
     result = evaluate_run(forecasts, trained.facts, config, folder, looks=looks)
     close_run(result, datamodule, logger)
     return result
@@ -124,13 +135,36 @@ def forecast_samples(
     datamodule: WindowDataModule, trained: TrainedNetwork, config: Config
 ) -> Forecasts:
     """Turn the network's outputs into forecasts, with those of the baselines beside them."""
-    outcomes, head = datamodule.outcomes, trained.forecaster.head
+    rows = datamodule.outcomes.set_axis(datamodule.origins, axis=0)
+    forecasts = _forecasts_of(rows, trained.outputs, datamodule, trained, config)
+    if not len(datamodule.left_out):
+        return forecasts
+    windows = torch.from_numpy(datamodule.windows(datamodule.left_out))
+    network = trained.forecaster.eval()
+    with torch.no_grad(), cpu_precision(config.hardware.precision):
+        more = network(windows.to(network.device)).to(trained.outputs)
+    every_row = outcomes_with_breaks(datamodule)
+    order = np.argsort(np.concatenate([datamodule.origins, datamodule.left_out]))
+    outputs = torch.cat([trained.outputs, more])[order]
+    with_breaks = _forecasts_of(every_row, outputs, datamodule, trained, config)
+    return replace(forecasts, with_breaks=with_breaks)
+
+
+def _forecasts_of(
+    outcomes: pd.DataFrame,
+    outputs: torch.Tensor,
+    datamodule: WindowDataModule,
+    trained: TrainedNetwork,
+    config: Config,
+) -> Forecasts:
+    """Return the forecasts of some rows of the table, which are the index of `outcomes`."""
+    head = trained.forecaster.head
     is_test = torch.tensor((outcomes["segment"] == "test").to_numpy())
     return build_forecasts(
-        outcomes,
-        datamodule.windows(),
-        head.forecast(trained.outputs).double().numpy(),
-        head.distribution(trained.outputs[is_test]),
+        outcomes.reset_index(drop=True),
+        datamodule.windows(outcomes.index.to_numpy(copy=True)),
+        head.forecast(outputs).double().numpy(),
+        head.distribution(outputs[is_test]),
         config.evaluation,
         horizon=config.target.horizon,
     )
@@ -163,7 +197,15 @@ def evaluate_run(
         look=look,
     )
     sentence = f"{direction_sentence(scores)} {assessment.evidence.sentence}"
-    return RunResult(config, folder, facts, forecasts, assessment, labels, sentence)
+    sentence += alarm_sentence(assessment.tradability, assessment.evidence.grade)
+    left_out = None
+    if forecasts.with_breaks is not None:
+        every_day = forecasts.with_breaks.test_days(config.target)
+        left_out = assess_left_out(
+            days, forecasts.with_breaks, every_day, config.evaluation, look=look
+        )
+        sentence += f" {left_out.sentence}"
+    return RunResult(config, folder, facts, forecasts, assessment, labels, sentence, left_out)
 
 
 @rank_zero_only

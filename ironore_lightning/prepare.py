@@ -14,6 +14,7 @@ from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
 from ironore_lightning.cli.hydra_command import run_command, run_job
+from ironore_lightning.data.break_days import doubtful_breaks
 from ironore_lightning.data.features import build_table
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
@@ -51,7 +52,8 @@ def write_tables(config: Config, folder: Path) -> None:
         write_csv(folder / name, table, index=True)
     write_json(folder / "data_report.json", report)
     _print_report(report)
-    for line in panel.bridging(_days(features)):
+    doubtful = doubtful_breaks(raw.contracts, panel.futures)
+    for line in (*panel.bridging(_days(features)), *doubtful):
         log.warning(line)
 
 

@@ -184,6 +184,7 @@ def write_run(compose) -> Callable[..., Path]:
         test.assign(**{"pinball model": 0.3, "crps model": np.nan, "pinball EWMA": 0.4}).to_csv(
             folder / "density.csv", index=False
         )
+        test.to_csv(folder / "price_clues.csv", index=False)
         span = {"first_date": "2021-01-04", "last_date": "2021-01-04"}
         scores = {"rmse": 1.0, "direction_accuracy": 50.0, "r2_zero": 0.0}
         results = {

@@ -46,7 +46,7 @@ def write_small_market(folder: Path) -> None:
 
 def prepared_table_settings(root: Path, table: dict[str, object]) -> DataSettings:
     """Return what `data=table data.root=ROOT` says of the data."""
-    none = {"contracts": {}, "sources": {}, "sample": None, "holidays": None}
+    none = {"contracts": {}, "sources": {}, "sample": None, "holidays": None, "prices": {}}
     own = {"name": "table", "root": str(root), "table": table, "futures": FUTURES, "panel": PANEL}
     return DataSettings.model_validate({**own, **none})
 

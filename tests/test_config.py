@@ -124,6 +124,14 @@ def test_an_experiment_member_sets_no_leaf_and_loses_to_the_command_line(compose
         ("target.series=price", "target.series: there is no column 'price'"),
         ("target.horizon=0", "target.horizon: input should be greater than or equal to 1, got 0"),
         (
+            "+data.prices.a={kind:null,time:'1:30'}",
+            "data.prices.a.time: string should match pattern",
+        ),
+        (
+            "+data.prices.a={kind:quote,time:null}",
+            "data.prices.a.kind: input should be 'settlement'",
+        ),
+        (
             "data.panel.break_days=[{leg:price_66,day:2025-08-29}]",
             "data.panel.break_days: 'price_66' is no",
         ),

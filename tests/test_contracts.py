@@ -402,6 +402,7 @@ def test_a_break_day_has_no_return_and_its_level_does_not_jump(adjustment, level
     series = build(adjustment=adjustment, break_days=["2024-02-28"])
     assert_column(series, "is_break", [False, False, False, True, False, False, False])
     assert_column(series, "log_return", [*np.log(GROWTH[:3]), 0, *np.log(GROWTH[4:])])
+    assert_column(series, "left_out", [0, 0, 0, np.log(GROWTH[3]), 0, 0, 0])
     assert_column(series, "level", level)
     assert series.days["adjusted_price"].iloc[-1] == 228
 

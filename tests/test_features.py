@@ -1,13 +1,14 @@
 """Features and target from a hand-made panel, every number worked out."""
 
 import datetime
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from ironore_lightning.data.contracts import build_continuous
-from ironore_lightning.data.features import build_features, build_target
+from ironore_lightning.data.features import build_features, build_table, build_target
 from ironore_lightning.data.panel import Panel
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.settings.data import FuturesSettings
@@ -349,6 +350,25 @@ def test_a_break_day_drops_exactly_the_targets_that_span_it(horizon, missing):
         assert np.flatnonzero(value.isna()).tolist() == missing
     # Its date is known all the same.
     assert target(panel, horizon=horizon)["date"].notna().sum() == 6 - horizon
+
+
+def test_what_a_break_day_leaves_out_stands_beside_the_target():
+    # The price halves twice; the second time, on the sixth row, the contracts were re-based.
+    panel = replace(
+        panel_of(
+            {"x": np.arange(6.0)},
+            returns={"leg": np.log([NAN, 1.1, 0.9, 1.0, 0.5, 1.0])},
+            breaks={"leg": [False] * 5 + [True]},
+        ),
+        left_out=pd.DataFrame({"leg": np.log([1, 1, 1, 1, 1, 0.5])}, index=DAYS),
+    )
+    own = TargetSettings(series="leg", kind="simple_return", horizon=1)
+    _, outcomes = build_table(panel, [feature()], own)
+    np.testing.assert_allclose(outcomes["value"], [10, -10, 0, -50, NAN, NAN], atol=1e-12)
+    expected = [10, -10, 0, -50, -50, NAN]
+    np.testing.assert_allclose(outcomes["with_breaks"], expected, atol=1e-12)
+    _, plain = build_table(panel_of({"x": np.arange(6.0)}), [feature()], own)
+    assert "with_breaks" not in plain
 
 
 def test_a_break_of_another_leg_does_not_touch_the_target():

@@ -412,7 +412,7 @@ def test_a_target_with_holes_is_forecast_as_its_run_was_tested(make_run):
 def test_runs_that_were_tested_on_other_days_have_no_mean(run, other, tmp_path):
     folder = tmp_path / "a day less"
     shutil.copytree(other[0], folder)
-    for name in ("predictions", "baselines", "density"):
+    for name in ("predictions", "baselines", "density", "price_clues"):
         path = folder / f"{name}.csv"
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(ConfigError, match="trained and tested on different days"):

@@ -60,6 +60,7 @@ def panel_of(
             }
             for name, frame in sources.items()
         },
+        prices={},
         sample=None,
         table=None,
         holidays=None,
@@ -235,6 +236,7 @@ TABLE = DataSettings(
     root=".",
     contracts={},
     sources={},
+    prices={},
     sample=None,
     table=FILE,
     holidays=None,

@@ -32,6 +32,7 @@ FILES = (
     "predictions.csv",
     "baselines.csv",
     "density.csv",
+    "price_clues.csv",
     "provenance.json",
 )
 PLOTS = {

@@ -288,6 +288,8 @@ DAMAGE = {
     "baselines reversed": lambda run: backwards(run / "baselines.csv"),
     "baselines cut": lambda run: cut(run / "baselines.csv", 500),
     "density a folder": lambda run: as_folder(run / "density.csv"),
+    "clues missing": lambda run: (run / "price_clues.csv").unlink(),
+    "a clue of no role": lambda run: widen(run / "price_clues.csv", 1),
     "provenance garbled": lambda run: (run / "provenance.json").write_text("{"),
     "provenance empty": lambda run: (run / "provenance.json").write_text("{}"),
     "no objective": lambda run: write_status(run, state="complete", objective=None),

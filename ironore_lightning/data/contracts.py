@@ -39,7 +39,7 @@ class ContinuousSeries:
             same anchored at the oldest contract, which no later roll changes;
             `log_return`, of the held contract since the row before, within one contract (NaN in
             the first row, 0 on a break day); `is_break`, whether a change of specification makes
-            that return.
+            that return; `left_out`, the return of a break day, otherwise 0.
         rolls: One row per roll, by roll day: `from_month`, `to_month`, `ratio` (newer price over
             older) and `difference` (newer price less older) on that day.
         bridged: Trading days on which the held contract has no price; the next return spans them.
@@ -111,6 +111,7 @@ def build_continuous(
     base = _base_price(holding, price, ratio=newer / older)
     is_break = _break_rows(holding.index, break_days, name=name)
     log_return = np.log(price / base)
+    left_out = np.where(is_break, log_return, 0.0)
     log_return[is_break] = 0.0
 
     days = pd.DataFrame(
@@ -120,6 +121,7 @@ def build_continuous(
             **_adjust(holding, price, base, (older, newer), is_break, settings.adjustment),
             "log_return": log_return,
             "is_break": is_break,
+            "left_out": left_out,
         },
         index=holding.index,
     )

@@ -31,11 +31,13 @@ class WindowDataModule(LightningDataModule):
         scaler: Fitted on the training rows.
         datasets: Samples by segment, in time order.
         origins: Rows of all samples, segment after segment, shape (N,).
+        left_out: Rows of the test segment whose outcome holds a break of the specification, (M,).
         table: Rows, samples and dates of each segment.
 
     Args:
         features: Shape (T, F), one row per trading day, without gaps.
-        target: By origin, shape (T, 3): `date` of the outcome, `value` in per cent, `is_roll`.
+        target: By origin, shape (T, 3): `date` of the outcome, `value` in per cent, `is_roll`; and
+            `with_breaks` where the series has break days, see `build_table`.
         settings: Split, scaling, windows and batches.
     """
 
@@ -57,6 +59,10 @@ class WindowDataModule(LightningDataModule):
             for segment in SEGMENTS
         }
         self.origins = np.concatenate(list(origins.values()))
+        self.left_out = self.origins[:0]
+        if "with_breaks" in target:
+            lost = target["with_breaks"].where(target["value"].isna())
+            self.left_out = sample_origins(target.assign(value=lost), self.split.test, length)
         self._samples = partial(
             WindowDataset,
             torch.from_numpy(scale_table(self.scaler, features)),
@@ -83,9 +89,10 @@ class WindowDataModule(LightningDataModule):
             }
         )
 
-    def windows(self) -> npt.NDArray[np.float32]:
-        """Return a copy of the scaled window of every sample, shape (N, L, F)."""
-        return self._samples(self.origins)[torch.arange(len(self.origins))].inputs.numpy()
+    def windows(self, rows: npt.NDArray[np.intp] | None = None) -> npt.NDArray[np.float32]:
+        """Return a copy of the scaled windows that end at `rows`, or of every sample, (N, L, F)."""
+        rows = self.origins if rows is None else rows
+        return self._samples(rows)[torch.arange(len(rows))].inputs.numpy()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return chunks of shuffled batches, which processes share."""
@@ -110,6 +117,17 @@ class WindowDataModule(LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Return the scaler for the checkpoint, to scale new rows in the same way."""
         return {name: torch.tensor(values) for name, values in vars(self.scaler).items()}
+
+
+def outcomes_with_breaks(module: WindowDataModule) -> pd.DataFrame:
+    """Return the outcomes with the rows left out, in time order; the index is the row."""
+    lost = module.target.iloc[module.left_out]
+    more = lost[["date", "is_roll"]].assign(segment="test", actual=lost["with_breaks"])
+    rows = [
+        module.outcomes.set_axis(module.origins, axis=0),
+        more.set_axis(module.left_out, axis=0),
+    ]
+    return pd.concat(rows)[["date", "segment", "actual", "is_roll"]].sort_index()
 
 
 def _load_ordered(dataset: WindowDataset) -> DataLoader[Batch]:

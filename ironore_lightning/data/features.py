@@ -19,6 +19,9 @@ def build_table(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return features, shape (T, F), and the target of the same rows.
 
+    Where the series has break days, the target has one more column: `with_breaks`, the return in
+    per cent as if a break of the specification were a move of the market.
+
     Raises:
         ConfigError: If the settings do not fit the panel.
         DataError: If a feature has no value where it is needed.
@@ -26,6 +29,8 @@ def build_table(
     """
     table = build_features(panel, features)
     outcomes = build_target(panel, target).loc[table.index]
+    if target.series in panel.breaks and panel.breaks[target.series].any():
+        outcomes["with_breaks"] = _outcome(panel, target, with_breaks=True).loc[table.index]
     require_no_target_leak(table, outcomes)
     return table, outcomes
 
@@ -89,7 +94,7 @@ def _outcome_days(panel: Panel, value: pd.Series, horizon: int) -> pd.Series:
     return ends.where(ends.notna() | value.isna(), later)
 
 
-def _outcome(panel: Panel, settings: TargetSettings) -> pd.Series:
+def _outcome(panel: Panel, settings: TargetSettings, *, with_breaks: bool = False) -> pd.Series:
     # A filled-forward value is the target of another day.
     observed = panel.values[settings.series].where(panel.staleness[settings.series] == 0)
     if settings.kind == "given":
@@ -97,11 +102,12 @@ def _outcome(panel: Panel, settings: TargetSettings) -> pd.Series:
     ahead = range(1, settings.horizon + 1)
     if settings.series in panel.log_returns:
         daily = 100 * panel.log_returns[settings.series]
+        daily = daily + 100 * panel.left_out[settings.series] if with_breaks else daily
     else:
         _require_positive(observed)
         daily = 100 * np.log(observed).diff()
     outcome = sum((daily.shift(-days) for days in ahead), start=0.0 * daily.fillna(0.0))
-    if settings.series in panel.breaks:
+    if settings.series in panel.breaks and not with_breaks:
         breaks = panel.breaks[settings.series].astype(float)
         outcome = outcome.mask(sum((breaks.shift(-days) for days in ahead), start=0.0 * breaks) > 0)
     return np.expm1(outcome / 100) * 100 if settings.kind == "simple_return" else outcome

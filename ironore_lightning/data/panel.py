@@ -33,6 +33,7 @@ class Panel:
         log_returns: Return of the held contract of each price leg since the row before, shape
             (T, legs), as a fraction; within one contract.
         breaks: Whether that return is a change of specification, shape (T, legs).
+        left_out: The return of a break day, which `log_returns` leave out, shape (T, legs).
         futures: The continuous series behind the price legs.
         start: First row that a model may use; None is the first complete one.
         holidays: Known days without trading.
@@ -47,6 +48,7 @@ class Panel:
     start: datetime.date | None
     holidays: Sequence[datetime.date] = ()
     unusable: Mapping[str, str] = field(default_factory=dict)
+    left_out: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def days(self) -> pd.DatetimeIndex:
@@ -136,6 +138,7 @@ def build_panel(
         start=data.panel.start,
         holidays=raw.holidays,
         unusable=raw.unusable,
+        left_out=_between_rows(legs, days, "left_out"),
     )
 
 

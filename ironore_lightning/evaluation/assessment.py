@@ -38,6 +38,7 @@ from ironore_lightning.evaluation.significance import (
     pesaran_timmermann,
 )
 from ironore_lightning.evaluation.skill import encompassing, predictive_slope, rotation, skill_p
+from ironore_lightning.evaluation.tradability import Alarm, find_alarms
 from ironore_lightning.evaluation.trading import SIGN, TradingResult, gross_profit, trading_table
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
@@ -81,6 +82,7 @@ class Assessment:
         trading: Results of the strategies; empty for a target without a price.
         blocks: Skill by block of days.
         evidence: The grade.
+        tradability: Why the skill may not be tradable; empty if nothing says so.
     """
 
     scores: Scores
@@ -94,6 +96,7 @@ class Assessment:
     trading: list[TradingResult]
     blocks: list[Block]
     evidence: Evidence
+    tradability: list[Alarm]
 
 
 def assess(
@@ -144,6 +147,7 @@ def assess(
         trading=trading,
         blocks=skill_blocks(days.frame, settings.block_days),
         evidence=grade_findings(findings, settings, label=label, discount=discount, look=look),
+        tradability=find_alarms(days),
     )
 
 

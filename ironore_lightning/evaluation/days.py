@@ -30,11 +30,14 @@ class ScoredDays:
             where unknown).
         kind: `target.kind`: how a price follows from a return; a `given` target has no price.
         horizon: Days ahead that a forecast reaches.
+        clues: Of the same days, what may explain skill that nobody can trade, see `tradability`;
+            None if nothing is known.
     """
 
     frame: pd.DataFrame
     kind: str
     horizon: int
+    clues: pd.DataFrame | None = None
 
     def __len__(self) -> int:
         """Count the days (N)."""

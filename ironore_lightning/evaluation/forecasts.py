@@ -1,7 +1,7 @@
 """Forecasts of the network and the baselines, with their prediction intervals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -43,16 +43,21 @@ class Forecasts:
         density: Losses of the test rows, one column per score and distribution: `pinball`, the
             mean over 19 levels, and `crps`, NaN where only quantiles are known. A model
             that states no distribution has no `crps`: its bounds adapt to their own misses.
+        clues: Of the test rows, what may explain skill that nobody can trade, see `tradability`.
+        with_breaks: The same, with the test days that a break of the specification leaves out;
+            None if there are none, or if the forecasts were read from a run folder.
     """
 
     predictions: pd.DataFrame
     baselines: pd.DataFrame
     density: pd.DataFrame
+    clues: pd.DataFrame = field(default_factory=pd.DataFrame)
+    with_breaks: "Forecasts | None" = None
 
     def test_days(self, target: TargetSettings) -> ScoredDays:
         """Return the test days."""
         rows = self.predictions[self.predictions["segment"] == "test"]
-        return ScoredDays(rows.reset_index(drop=True), target.kind, target.horizon)
+        return ScoredDays(rows.reset_index(drop=True), target.kind, target.horizon, self.clues)
 
 
 def build_forecasts(

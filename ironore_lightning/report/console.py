@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from tqdm import tqdm
 
+from ironore_lightning.data.break_days import doubtful_breaks
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.market_cache import Market
 from ironore_lightning.evaluation.assessment import Assessment
@@ -169,10 +170,11 @@ def _is_worth_printing(record: logging.LogRecord) -> bool:
 
 
 def report_market(market: Market, datamodule: WindowDataModule) -> None:
-    """Print rows, samples and dates of each segment; warn of bridged days and constant columns."""
+    """Print rows, samples and dates of each segment; warn of what is doubtful in the data."""
     for line in datamodule.table.to_string(index=False).splitlines():
         log.info(line)
-    for line in market.panel.bridging(pd.DatetimeIndex(datamodule.features.index)):
+    bridging = market.panel.bridging(pd.DatetimeIndex(datamodule.features.index))
+    for line in (*bridging, *doubtful_breaks(market.raw.contracts, market.panel.futures)):
         log.warning(line)
     training = datamodule.training_rows
     constant = [str(name) for name in training.columns[(training == training.iloc[0]).all()]]

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ironore_lightning.data.splits import SEGMENTS
-from ironore_lightning.errors import ConfigError
+from ironore_lightning.errors import ConfigError, single_line
 from ironore_lightning.evaluation.forecasts import BOUNDS, Forecasts
+from ironore_lightning.evaluation.tradability import ROLES
 from ironore_lightning.files import read_bytes, short_reason
 
 LARGEST = {"log_return": 1e4, "simple_return": 1e6, "given": 1e38}
@@ -40,7 +41,13 @@ def read_forecasts(folder: Path, kind: str) -> Forecasts:
         if known.empty:
             raise ValueError("it holds no loss")
         density = known.set_axis(known.columns.str.split(n=1, expand=True), axis=1)
-    return Forecasts(predictions, baselines, density)
+    with _table(folder / "price_clues.csv", kind, days=test) as clues:
+        _require_whole(clues)
+        names = [single_line(name).split(" ", 1) for name in clues]
+        if any(len(name) == 1 or name[0] not in ROLES for name in names):
+            raise ValueError(f"its columns are not named {', '.join(ROLES)} and a series")
+        clues.columns = pd.MultiIndex.from_arrays(list(zip(*names, strict=True)) or [[], []])
+    return Forecasts(predictions, baselines, density, clues)
 
 
 def read_predictions(folder: Path, kind: str) -> pd.DataFrame:

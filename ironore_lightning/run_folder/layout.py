@@ -20,6 +20,7 @@ LEFT_BY_A_RUN = (
     "predictions.csv",
     "baselines.csv",
     "density.csv",
+    "price_clues.csv",
     "evaluation_results.json",
     RESULTS_FILE,
 )

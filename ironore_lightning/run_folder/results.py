@@ -11,6 +11,7 @@ from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.forecasts import Forecasts
 from ironore_lightning.evaluation.labels import Labels
+from ironore_lightning.evaluation.left_out import LeftOut
 from ironore_lightning.files import write_csv, write_json
 from ironore_lightning.model.training import TrainingFacts
 from ironore_lightning.run_folder.layout import RESULTS_FILE
@@ -29,6 +30,7 @@ class RunResult:
         assessment: Scores, tests, intervals, trading and grade of the test segment.
         labels: The original system's words for the scores.
         sentence: The verdict, the last line of the console.
+        left_out: What the model scored on test days that break days leave out; None without any.
     """
 
     config: Config
@@ -38,6 +40,7 @@ class RunResult:
     assessment: Assessment
     labels: Labels
     sentence: str
+    left_out: LeftOut | None
 
     @property
     def objective(self) -> float:
@@ -54,10 +57,14 @@ def write_results(result: RunResult, datamodule: WindowDataModule) -> None:
     """Write forecasts, assessment and, last, the record of the whole run."""
     folder, dates = result.folder, result.days.frame["date"]
     write_csv(folder / "predictions.csv", result.forecasts.predictions, index=False)
-    baselines, density = result.forecasts.baselines, result.forecasts.density
-    # As in "crps model" and "pinball EWMA".
-    density = density.set_axis(density.columns.map(" ".join), axis=1)
-    for name, frame in (("baselines", baselines), ("density", density)):
+    forecasts = result.forecasts
+    # As in "crps model", "pinball EWMA" and "unknown 62 Index".
+    density, clues = (
+        table.set_axis([" ".join(column) for column in table.columns.to_list()], axis=1)
+        for table in (forecasts.density, forecasts.clues)
+    )
+    tables = {"baselines": forecasts.baselines, "density": density, "price_clues": clues}
+    for name, frame in tables.items():
         write_csv(folder / f"{name}.csv", pd.concat([dates, frame], axis=1), index=False)
     evaluation = _evaluation(result)
     write_json(folder / "evaluation_results.json", evaluation)
@@ -80,6 +87,7 @@ def _evaluation(result: RunResult) -> dict[str, Any]:
         "segment": "test",
         "mape_is": "of the price rebuilt from the return; of a return it has no meaning",
         **asdict(result.assessment),
+        "left_out": asdict(result.left_out) if result.left_out else None,
         "labels": asdict(result.labels),
         "sentence": result.sentence,
     }

@@ -73,6 +73,18 @@ class SourceSettings(FileSettings):
     """The drivers to read, by header."""
 
 
+class PriceSettings(Settings):
+    """How the values of a series are struck, and when; null is unknown.
+
+    The verdict asks whether skill comes from two prices of different times or kinds.
+    """
+
+    kind: Literal["settlement", "last_trade", "assessment"] | None
+    """What the value is: set by a clearing house, traded, or assessed by an agency."""
+    time: str | None = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    """Time of day up to which the value has news, HH:MM, in one time zone for all series."""
+
+
 class SimulationSettings(Settings):
     """The simulated market."""
 
@@ -128,6 +140,9 @@ class DataSettings(Settings):
     """Futures curves by the name of the price leg that is made of them."""
     sources: dict[str, SourceSettings]
     """Files of drivers."""
+    prices: dict[str, PriceSettings]
+    """Kind and time of price legs and drivers, by name; a series that is not named is unknown, and
+    a name that is no column says nothing."""
     sample: SimulationSettings | None
     """The market to simulate; null for real files."""
     table: FileSettings | None

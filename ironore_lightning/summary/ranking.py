@@ -15,6 +15,7 @@ from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.labels import direction_label, direction_sentence
 from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.evaluation.selection import Discount, discount_for_search
+from ironore_lightning.evaluation.tradability import alarm_sentence
 from ironore_lightning.run_folder.looks import count_look
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, PRUNED
 from ironore_lightning.summary.runs import CompleteRun, Run, read_runs
@@ -119,6 +120,7 @@ def summarize(folder: Path, *, looks: Path | None = None) -> Summary:
         choice = _choose(whole, joined, ledger, num_trials=num_trials, looks=looks)
         assessment = choice.assessment
         sentence = f"{direction_sentence(assessment.scores)} {assessment.evidence.sentence}"
+        sentence += alarm_sentence(assessment.tradability, assessment.evidence.grade)
     except ConfigError as error:
         sentence = f"No best can be named: {error}."
     if not trials:
@@ -160,7 +162,9 @@ def _choose(
 
 def scored_days(joined: Joined, trial: Trial) -> ScoredDays:
     """Return the joined test days with the trial's kind of target and horizon."""
-    return ScoredDays(joined.days, trial.config.target.kind, trial.config.target.horizon)
+    return ScoredDays(
+        joined.days, trial.config.target.kind, trial.config.target.horizon, joined.clues
+    )
 
 
 def _ranked_by(trials: Sequence[Trial]) -> str:
@@ -261,6 +265,7 @@ def _notes(
     for trial in whole.values():
         if len(trial.runs) < len(trial.folds) * len({run.seed for run in trial.runs}):
             notes.append(f"{trial.name}: some folds have fewer seeds than others")
+    notes += _about_break_days(trials)
     files = [run.record.input_sha256 for run in runs if isinstance(run, CompleteRun)]
     if any(digest != files[0] for digest in files):
         notes.append("the runs were made of different input files")
@@ -275,6 +280,16 @@ def _unfinished(runs: Sequence[Run]) -> str:
     unreadable = sum(not run.is_readable for run in runs)
     note = f"; {unreadable} cannot be read, and count as trials looked at" if unreadable else ""
     return f"{number} of {len(runs)} runs are not complete; they are not in these figures{note}"
+
+
+def _about_break_days(trials: Sequence[Trial]) -> list[str]:
+    """Return a note if break days may leave test days out; empty without any."""
+    if not any(trial.config.data.panel.break_days for trial in trials):
+        return []
+    return [
+        "break days are named: test days that they leave out, what was scored on them, and the "
+        "grade with them stand in the verdict of each run"
+    ]
 
 
 def _missing_folds(folds: Sequence[int]) -> str:

@@ -70,6 +70,7 @@ class Joined:
         days: Test days in time order, as `assess` reads them, with `fold` and `segment`.
         baselines: Of the same days.
         density: Losses of the same days; those of the model only for a single seed.
+        clues: Of the same days, those that all folds have.
         validation: `date`, `actual` and `forecast` of the validation segment of the first fold.
             Later folds validate on test days of earlier ones.
     """
@@ -77,6 +78,7 @@ class Joined:
     days: pd.DataFrame
     baselines: pd.DataFrame
     density: pd.DataFrame
+    clues: pd.DataFrame
     validation: pd.DataFrame
 
 
@@ -136,11 +138,11 @@ def join_runs(runs: Sequence[CompleteRun]) -> Joined:
     for run in sorted(runs, key=lambda run: (run.fold, run.seed)):
         by_fold.setdefault(run.fold, []).append(run)
     parts = [_join_seeds(fold_runs) for fold_runs in by_fold.values()]
-    days, baselines, density = (
+    days, baselines, density, clues = (
         pd.concat([getattr(part, name) for part in parts], ignore_index=True)
-        for name in ("days", "baselines", "density")
+        for name in ("days", "baselines", "density", "clues")
     )
-    joined = Joined(days, baselines, density, parts[0].validation)
+    joined = Joined(days, baselines, density, clues.dropna(axis=1), parts[0].validation)
     if not joined.days["date"].is_monotonic_increasing or not joined.days["date"].is_unique:
         raise ConfigError(
             f"{runs[0].folder.parent}: the test segments of the folds overlap, so they have no "
@@ -160,7 +162,7 @@ def _join_seeds(runs: Sequence[CompleteRun]) -> Joined:
         density = density.drop(columns="model", level=1)
     test = mean[mean["segment"] == "test"].assign(fold=runs[0].fold)
     validation = mean.loc[mean["segment"] == "val", ["date", "actual", "forecast"]]
-    return Joined(test, members[0].baselines, density, validation)
+    return Joined(test, members[0].baselines, density, members[0].clues, validation)
 
 
 def _trial_key(run: CompleteRun) -> str:

@@ -1,0 +1,75 @@
+"""The test days that a break of the specification leaves out, and the grade with them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ironore_lightning.evaluation.assessment import assess
+from ironore_lightning.evaluation.days import ScoredDays
+from ironore_lightning.evaluation.evidence import Evidence
+from ironore_lightning.evaluation.forecasts import Forecasts
+from ironore_lightning.evaluation.metrics import count_hits
+from ironore_lightning.settings.evaluation import EvaluationSettings
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What the model scored on the test days that are left out.
+
+    Attributes:
+        dates: Of the outcomes, YYYY-MM-DD.
+        direction_hits: Days whose sign was forecast.
+        direction_days: Days that moved.
+        rmse: Of the model, per cent.
+        zero_rmse: Of a forecast of zero, per cent.
+        evidence: The grade of all test days, as if the breaks were moves of the market.
+    """
+
+    dates: list[str]
+    direction_hits: int
+    direction_days: int
+    rmse: float
+    zero_rmse: float
+    evidence: Evidence
+
+    @property
+    def sentence(self) -> str:
+        """What a verdict says of them."""
+        return (
+            f"Break days leave out {len(self.dates)} test days, of which {self.direction_hits} of "
+            f"{self.direction_days} were right; with them the evidence is {self.evidence.grade}."
+        )
+
+
+def assess_left_out(
+    days: ScoredDays,
+    forecasts: Forecasts,
+    every_day: ScoredDays,
+    settings: EvaluationSettings,
+    *,
+    look: int | None,
+) -> LeftOut:
+    """Return what the model scored on the days of `every_day` that `days` leave out.
+
+    Args:
+        days: The test days that are scored.
+        forecasts: Of every test day, those left out included.
+        every_day: The test days of `forecasts`.
+        settings: Rules of the grade.
+        look: Number of this look at the days; None if looks are not counted.
+    """
+    is_left_out = ~every_day.dates.isin(days.dates)
+    actual, forecast = every_day.actual[is_left_out], every_day.forecast[is_left_out]
+    hits, moved = count_hits(forecast, actual)
+    label = "with the break days"
+    assessment = assess(
+        every_day, forecasts.baselines, forecasts.density, settings, label=label, look=look
+    )
+    return LeftOut(
+        dates=[f"{date:%Y-%m-%d}" for date in every_day.dates[is_left_out]],
+        direction_hits=int(hits),
+        direction_days=int(moved),
+        rmse=float(np.sqrt(np.mean((actual - forecast) ** 2))),
+        zero_rmse=float(np.sqrt(np.mean(actual**2))),
+        evidence=assessment.evidence,
+    )
