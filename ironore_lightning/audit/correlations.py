@@ -1,0 +1,183 @@
+"""Search columns for correlations with later returns.
+
+All series become normal scores, so that a few wild days decide nothing. Luck is measured on
+circular rotations of the returns against a column: they keep the autocorrelation of both and
+destroy what links them. The limit of luck holds for all comparisons together.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import norm, rankdata
+
+Array = npt.NDArray[Any]
+
+FAMILY_LEVEL = 0.01
+"""Chance that an audit of columns without any link names one of them."""
+MARGIN = 63
+"""Rows by which a rotation that measures luck is at least away from the truth; nearer ones show
+what is honest, such as an index that follows today's price."""
+WEEK = 5
+PAST_ROWS = 5
+"""Rows of the target's own past, and of an evening index, that explain returns honestly."""
+ONE_SIDED = 1.645
+"""Quantile of the lower 95 % bound of a correlation."""
+EVENING_SHARE = 0.8
+"""An index assessed after the settlement goes with the next return at most this much as closely as
+with that of its own day; a column that is a day early is the other way round."""
+LEVEL, CHANGE, MISSING = "level", "change", "missing cell"
+
+
+def normal_scores(table: Array) -> Array:
+    """Return each column by rank, as quantiles of the normal distribution, 0 where it is NaN.
+
+    Args:
+        table: Shape (T, K).
+    """
+    known = np.isfinite(table)
+    ranks = rankdata(table, axis=0, nan_policy="omit")
+    scores = np.where(known, norm.ppf(ranks / (known.sum(axis=0) + 1)), 0.0)
+    return np.asarray(np.where(known, scores - scores.sum(axis=0) / known.sum(axis=0).clip(1), 0.0))
+
+
+def candidates(features: pd.DataFrame, is_new: pd.DataFrame) -> pd.DataFrame:
+    """Return what a model could read from each column, as normal scores.
+
+    They are its level, its change, the change of that (which shows both ends of a centred mean),
+    the size of the change, and whether its cell is missing. A change of 0 says nothing, so the
+    changes of a weekly column are ranked among its new values only.
+
+    Args:
+        features: Shape (T, F).
+        is_new: Whether the value is of that row, not filled forward, shape (T, F).
+
+    Returns:
+        Shape (T, 5 F), columns by name and kind.
+    """
+    change = features.diff()
+    change = change.mask(change == 0)
+    turn = features.diff().diff()
+    kinds = {
+        LEVEL: features,
+        CHANGE: change,
+        "change of change": turn.mask(turn == 0),
+        "size of change": change.abs(),
+        MISSING: (~is_new).astype(float),
+    }
+    table = pd.concat(kinds, axis=1).swaplevel(axis=1)
+    return pd.DataFrame(normal_scores(table.to_numpy()), table.index, table.columns)
+
+
+def own_past(target: pd.Series, horizon: int) -> pd.DataFrame:
+    """Return the newest outcomes known on each row (0 is the newest) and the sum of all.
+
+    Args:
+        target: Outcome by origin, shape (T,), NaN where unknown.
+        horizon: Trading days until it is known.
+
+    Returns:
+        Normal scores, shape (T, 6).
+    """
+    known = target.shift(horizon)
+    table = pd.DataFrame({lag: known.shift(lag) for lag in range(PAST_ROWS)})
+    table[LEVEL] = known.fillna(0.0).cumsum()
+    return pd.DataFrame(normal_scores(table.to_numpy()), table.index, table.columns)
+
+
+def residual(outcome: Array, regressors: Array) -> Array:
+    """Return the outcome less its least-squares fit; rows where it is 0 stay unknown.
+
+    Args:
+        outcome: Normal scores, shape (T,).
+        regressors: Normal scores, shape (T, K).
+    """
+    known = outcome != 0
+    weights = np.linalg.lstsq(regressors[known], outcome[known])[0]
+    return np.where(known, outcome - regressors @ weights, 0.0)
+
+
+def rotated(scores: Array, outcome: Array) -> Array:
+    """Return the correlation of each column with the outcome of s rows later, for every s.
+
+    It is of the rows on which the column says something; the others are 0.
+
+    Args:
+        scores: Shape (T, K).
+        outcome: Shape (T,).
+
+    Returns:
+        Shape (T, K), by s, around the end of the table.
+    """
+    num_rows = len(scores)
+    spectrum = np.fft.rfft(outcome)[:, None] * np.conj(np.fft.rfft(scores, axis=0))
+    products = np.fft.irfft(spectrum, n=num_rows, axis=0)
+    says = (scores != 0).sum(axis=0)
+    size = np.sqrt((scores**2).sum(axis=0) * says * (outcome**2).mean())
+    return np.asarray(products / np.where(size > 0, size, np.inf))
+
+
+def search(
+    scores: pd.DataFrame, outcome: Array, *, horizon: int, leads: Sequence[int], sums: Sequence[int]
+) -> pd.DataFrame:
+    """Return the correlation of every column with later outcomes, and its error by luck.
+
+    Args:
+        scores: Normal scores, shape (T, K).
+        outcome: The same, by origin, shape (T,).
+        horizon: Trading days that an outcome reaches.
+        leads: Rows from the column to the origin of the outcome.
+        sums: Numbers of consecutive outcomes whose sum is searched as well, from lead 0 on.
+
+    Returns:
+        One row per comparison, by the column's name and kind: `lead`, trading days from the row to
+        the end of the outcome; `days`, trading days that it spans; `correlation`; `error`, its
+        root mean square over rotations.
+    """
+    tables = []
+    says = (scores.to_numpy() != 0).sum(axis=0).clip(1).astype(float)
+    for num_outcomes in (1, *sums):
+        summed = sum(np.roll(outcome, -step) for step in range(num_outcomes))
+        values = rotated(scores.to_numpy(), np.asarray(summed))
+        margin = min(MARGIN + num_outcomes, len(values) // 3)
+        error = np.sqrt((values[margin:-margin] ** 2).mean(axis=0))
+        error = np.maximum(error, says**-0.5)  # a weekday would have none with the sum of a week
+        for lead in leads if num_outcomes == 1 else (0,):
+            days = num_outcomes - 1 + horizon
+            columns = {"lead": lead + days, "days": days, "correlation": values[lead]}
+            tables.append(pd.DataFrame({**columns, "error": error}, index=scores.columns))
+    return pd.concat(tables)
+
+
+def luck_limit(num_comparisons: int) -> float:
+    """Return how many errors a correlation must reach to be no luck among so many (Bonferroni)."""
+    return float(norm.isf(FAMILY_LEVEL / 2 / max(num_comparisons, 1)))
+
+
+def evening_columns(
+    scores: pd.DataFrame, outcome: Array, *, horizon: int, num_errors: float
+) -> pd.DataFrame:
+    """Return the changes that go with the return of their own day, and less so with the next one.
+
+    Args:
+        scores: Normal scores by name and kind, shape (T, K).
+        outcome: The same, by origin, shape (T,).
+        horizon: Trading days that an outcome reaches.
+        num_errors: How many errors by luck a correlation must exceed.
+
+    Returns:
+        By name and kind: `correlation` with the next return, `same_day` with that of the same day.
+    """
+    moves = scores.loc[:, scores.columns.get_level_values(1).isin([LEVEL, CHANGE])]
+    found = search(moves, outcome, horizon=horizon, leads=[0, -horizon], sums=())
+    following, same = (found[found["lead"] == lead] for lead in (horizon, 0))
+    following = following.assign(same_day=same["correlation"])
+    strength = following["correlation"].abs()
+    is_evening = (
+        (strength > num_errors * following["error"])
+        & (strength <= EVENING_SHARE * following["same_day"].abs())
+        & (following["correlation"] * following["same_day"] > 0)
+    )
+    return following.loc[is_evening, ["correlation", "same_day"]]
