@@ -110,6 +110,7 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
     copy = None
     if finished is not None:
         copy = statistics.compare_with_outcomes(*finished[["forecast", "actual"]].to_numpy().T)
+    num_known = int(module.target["value"].notna().sum())
     used = [feature.name for feature in config.features.names]
     findings = [
         *black_box.leak_findings(ahead),
@@ -118,7 +119,7 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
             for frame in raw.sources.values()
             for finding in statistics.interpolated_columns(frame[frame.columns.intersection(used)])
         ),
-        *judgement.findings,
+        *(judgement.findings if num_known >= config.evaluation.suspect_days else ()),
         *(statistics.copy_findings(copy) if copy is not None else ()),
     ]
     rows = pd.DatetimeIndex(module.features.index)
@@ -165,7 +166,7 @@ def judge_numbers(
         forecasts,
         horizon=horizon,
         window=config.window.sequence_length,
-        limits=statistics.Limits(config.evaluation.suspect_ic, config.evaluation.suspect_days),
+        too_large=config.evaluation.suspect_ic,
     )
 
 
@@ -190,17 +191,16 @@ def report_audit(audit: Audit) -> None:
         f"data={audit.data}, {num_rows} rows from {first} to {last}; after each of "
         f"{len(audit.days)} days all data published later were replaced",
     )
-    looks_ahead = audit.ahead["features"]
+    looks_ahead, columns = audit.ahead["features"], audit.judgement.columns
     table = pd.DataFrame(
         {
-            "column": audit.judgement.columns.index,
+            "column": columns["name"],
             "looks ahead": [
-                _days(looks_ahead[name]) if name in looks_ahead else "–"
-                for name in audit.judgement.columns.index
+                _days(looks_ahead[name]) if name in looks_ahead else "–" for name in columns["name"]
             ],
             "knows most of a later return": [
                 f"{row.correlation:+.2f} by {row.kind} ({row.lead} d)"
-                for row in audit.judgement.columns.itertuples()
+                for row in columns.itertuples()
             ],
         }
     )
@@ -244,7 +244,7 @@ def as_record(audit: Audit) -> dict[str, Any]:
         "days_ahead": audit.ahead,
         "canary_days_ahead": audit.canary,
         "comparisons": audit.judgement.num_comparisons,
-        "later_returns": audit.judgement.columns.to_dict("index"),
+        "later_returns": audit.judgement.columns.to_dict("records"),
         "forecasts_of_run": None if audit.copy is None else asdict(audit.copy),
     }
 

@@ -132,11 +132,12 @@ def search(
         sums: Numbers of consecutive outcomes whose sum is searched as well, from lead 0 on.
 
     Returns:
-        One row per comparison, by the column's name and kind: `lead`, trading days from the row to
-        the end of the outcome; `days`, trading days that it spans; `correlation`; `error`, its
+        One row per comparison: `name` and `kind` of the column; `lead`, trading days from the row
+        to the end of the outcome; `days`, trading days that it spans; `correlation`; `error`, its
         root mean square over rotations.
     """
     tables = []
+    names = scores.columns.to_frame(index=False).set_axis(["name", "kind"], axis=1)
     says = (scores.to_numpy() != 0).sum(axis=0).clip(1).astype(float)
     for num_outcomes in (1, *sums):
         summed = sum(np.roll(outcome, -step) for step in range(num_outcomes))
@@ -146,9 +147,9 @@ def search(
         error = np.maximum(error, says**-0.5)  # a weekday would have none with the sum of a week
         for lead in leads if num_outcomes == 1 else (0,):
             days = num_outcomes - 1 + horizon
-            columns = {"lead": lead + days, "days": days, "correlation": values[lead]}
-            tables.append(pd.DataFrame({**columns, "error": error}, index=scores.columns))
-    return pd.concat(tables)
+            found = {"lead": lead + days, "days": days, "correlation": values[lead]}
+            tables.append(names.assign(**found, error=error))
+    return pd.concat(tables, ignore_index=True)
 
 
 def luck_limit(num_comparisons: int) -> float:
@@ -168,16 +169,16 @@ def evening_columns(
         num_errors: How many errors by luck a correlation must exceed.
 
     Returns:
-        By name and kind: `correlation` with the next return, `same_day` with that of the same day.
+        As of `search`, with `same_day`, the correlation with the return of the same day.
     """
     moves = scores.loc[:, scores.columns.get_level_values(1).isin([LEVEL, CHANGE])]
     found = search(moves, outcome, horizon=horizon, leads=[0, -horizon], sums=())
     following, same = (found[found["lead"] == lead] for lead in (horizon, 0))
-    following = following.assign(same_day=same["correlation"])
+    following = following.assign(same_day=same["correlation"].to_numpy())
     strength = following["correlation"].abs()
     is_evening = (
         (strength > num_errors * following["error"])
         & (strength <= EVENING_SHARE * following["same_day"].abs())
         & (following["correlation"] * following["same_day"] > 0)
     )
-    return following.loc[is_evening, ["correlation", "same_day"]]
+    return following[is_evening]

@@ -4,7 +4,7 @@ A `look` is beyond luck, and may have an honest cause. A `suspect` is beyond wha
 of a daily market. Neither is a proof.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -36,7 +36,7 @@ COPIED = 0.99
 LONGEST_COPY = 5
 """Most trading days or samples by which a copy is late."""
 COPY_CORRELATION = 0.95
-FORECAST = "forecast"
+FORECAST, PAST = "forecast", "past"
 LEARNERS = ["ridge", "gradient boosting"]
 FITTED_SHARE, CHOSEN_SHARE = 0.5, 0.1
 """Shares of the samples that fit the learners, and that choose their strength; the rest is held
@@ -75,9 +75,8 @@ class Judgement:
     """What the numbers tell.
 
     Attributes:
-        columns: By feature and forecaster, the comparison that is furthest beyond luck: `kind` of
-            what was compared; `lead`, trading days to the end of the return; `days` that it spans;
-            `correlation`; `error`, its root mean square by luck.
+        columns: Of each feature and forecaster, the comparison that is furthest beyond luck, as
+            `search` returns it.
         num_comparisons: Correlations that were searched.
         findings: Looks and suspects.
     """
@@ -85,19 +84,6 @@ class Judgement:
     columns: pd.DataFrame
     num_comparisons: int
     findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is beyond belief.
-
-    Attributes:
-        too_large: Correlation that no honest daily market has; its lower 95 % bound is compared.
-        fewest_rows: Known outcomes below which nothing is found.
-    """
-
-    too_large: float
-    fewest_rows: int
 
 
 def judge(
@@ -108,7 +94,7 @@ def judge(
     *,
     horizon: int,
     window: int,
-    limits: Limits,
+    too_large: float,
 ) -> Judgement:
     """Search for knowledge of later returns that neither their own past nor the clock explains.
 
@@ -119,32 +105,32 @@ def judge(
         forecasts: Of these returns, shape (T, M), NaN where there is none.
         horizon: Trading days that a return reaches.
         window: Rows that a model reads; leads are searched as far.
-        limits: Of belief.
+        too_large: Correlation that no honest daily market has; a lower 95 % bound is compared.
     """
     outcome = normal_scores(target.to_numpy(dtype=np.float64)[:, None])[:, 0]
     scores, past, made = candidates(features, is_new), own_past(target, horizon), _scores(forecasts)
-    newest = past[[0]].set_axis(pd.MultiIndex.from_tuples([(target.name, "past")]), axis=1)
+    newest = past[[0]].set_axis(pd.MultiIndex.from_tuples([(target.name, PAST)]), axis=1)
     leads, sums = range(window), (WEEK, window)
     num_comparisons = (window + len(sums)) * (1 + scores.shape[1]) + made.shape[1]
     num_errors = luck_limit(num_comparisons)
     unexplained = residual(outcome, past.to_numpy())
     evening = evening_columns(scores, unexplained, horizon=horizon, num_errors=num_errors)
-    earlier = search(newest, outcome, horizon=horizon, leads=leads, sums=sums)
-    findings = [
-        *_past_findings(_furthest(earlier), outcome, unexplained, num_errors),
-        *_evening_findings(evening, horizon),
-    ]
+    earlier = _furthest(search(newest, outcome, horizon=horizon, leads=leads, sums=sums))
+    explained = float(np.sqrt(1 - unexplained.var() / max(outcome.var(), unexplained.var())))
     if len(evening):
-        moves = [scores[evening.index].shift(lag, fill_value=0.0) for lag in range(PAST_ROWS)]
-        unexplained = residual(outcome, pd.concat([past, *moves], axis=1).to_numpy())
+        moves = scores[pd.MultiIndex.from_frame(evening[["name", "kind"]])]
+        lags = [moves.shift(lag, fill_value=0.0) for lag in range(PAST_ROWS)]
+        unexplained = residual(outcome, pd.concat([past, *lags], axis=1).to_numpy())
     columns = _furthest(
         search(scores, unexplained, horizon=horizon, leads=leads, sums=sums),
         search(made, unexplained, horizon=horizon, leads=(0,), sums=()),
     )
-    is_known = columns["correlation"].abs() > num_errors * columns["error"]
-    findings += [_column_finding(row, limits.too_large) for _, row in columns[is_known].iterrows()]
-    is_enough = target.notna().sum() >= limits.fewest_rows
-    return Judgement(columns, num_comparisons, tuple(findings) if is_enough else ())
+    findings = [
+        *(_past_finding(row, explained) for row in _beyond_luck(earlier, num_errors)),
+        *(_evening_finding(row) for _, row in evening.iterrows()),
+        *(_column_finding(row, too_large) for row in _beyond_luck(columns, num_errors)),
+    ]
+    return Judgement(columns, num_comparisons, tuple(findings))
 
 
 def worst_of_each(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -165,65 +151,47 @@ def _scores(forecasts: pd.DataFrame) -> pd.DataFrame:
 
 def _furthest(*comparisons: pd.DataFrame) -> pd.DataFrame:
     """Return the comparison of each column that is furthest beyond luck, in the given order."""
-    table = pd.concat(comparisons).rename_axis(["name", "kind"]).reset_index()
+    table = pd.concat(comparisons, ignore_index=True)
     beyond = table["correlation"].abs() / table["error"]
-    return table.loc[beyond.groupby(table["name"], sort=False).idxmax()].set_index("name")
+    return table.loc[beyond.groupby(table["name"], sort=False).idxmax()]
 
 
-def _past_findings(
-    earlier: pd.DataFrame, outcome: Array, unexplained: Array, num_errors: float
-) -> Iterator[Finding]:
-    """Yield a finding if the past of the target tells its next returns."""
-    row = earlier.iloc[0]
-    if abs(row["correlation"]) <= num_errors * row["error"]:
-        return
-    explained = float(np.sqrt(max(0.0, 1 - unexplained.var() / outcome.var())))
-    what = f"target {earlier.index[0]}"
-    lead = int(row["lead"])
+def _beyond_luck(table: pd.DataFrame, num_errors: float) -> list[pd.Series]:
+    is_beyond = table["correlation"].abs() > num_errors * table["error"]
+    return [row for _, row in table[is_beyond].iterrows()]
+
+
+def _past_finding(row: pd.Series, explained: float) -> Finding:
     if explained > PAST_CORRELATION:
-        text = (
-            f"{what}: SUSPECT, its own past tells {explained:.2f} of its next return; prices that "
-            "are smoothed with later ones do this"
-        )
-        yield Finding("suspect", "target", str(earlier.index[0]), lead, text)
-    else:
-        text = (
-            f"{what}: LOOK, its own past goes {row['correlation']:+.2f} with {_return(row)}; "
-            "prices that bounce, are stale or revert to a mean do this honestly"
-        )
-        yield Finding("look", "target", str(earlier.index[0]), lead, text)
+        reason = f"all of its past together goes {explained:.2f}, as for prices smoothed by later ones"
+        return _finding("suspect", "target", row, reason)
+    reason = "prices that bounce, are stale or revert to a mean do so honestly"
+    return _finding("look", "target", row, reason)
 
 
-def _evening_findings(evening: pd.DataFrame, horizon: int) -> Iterator[Finding]:
-    for (name, kind), row in evening.iterrows():
-        text = (
-            f"{name}: LOOK, its {kind} goes {row['correlation']:+.2f} with the return "
-            f"{horizon} trading day(s) ahead and {row['same_day']:+.2f} with that of its own day; "
-            "an index assessed after the settlement does this honestly"
-        )
-        yield Finding("look", "features", str(name), horizon, text)
+def _evening_finding(row: pd.Series) -> Finding:
+    reason = (
+        f"it goes {row['same_day']:+.2f} with that of its own day, and an index that is assessed "
+        "after the settlement does so honestly"
+    )
+    return _finding("look", "features", row, reason)
 
 
 def _column_finding(row: pd.Series, too_large: float) -> Finding:
-    """Return the finding of a column or forecaster whose correlation is beyond luck."""
-    is_suspect = abs(row["correlation"]) - ONE_SIDED * row["error"] > too_large
-    is_forecast = row["kind"] == FORECAST
-    subject = "on held-out rows its forecast" if is_forecast else f"its {row['kind']}"
-    reason = "beyond belief" if is_suspect else "beyond luck, and no honest cause is known"
-    return Finding(
-        "suspect" if is_suspect else "look",
-        "forecasts" if is_forecast else "features",
-        str(row.name),
-        int(row["lead"]),
-        f"{row.name}: {'SUSPECT' if is_suspect else 'LOOK'}, {subject} goes "
-        f"{row['correlation']:+.2f} with {_return(row)}: {reason}",
+    part = "forecasts" if row["kind"] == FORECAST else "features"
+    if abs(row["correlation"]) - ONE_SIDED * row["error"] > too_large:
+        return _finding("suspect", part, row, "beyond belief")
+    return _finding("look", part, row, "beyond luck, without a known honest cause")
+
+
+def _finding(kind: Kind, part: str, row: pd.Series, reason: str) -> Finding:
+    name, over = row["name"], f" over {row['days']} days" if row["days"] > 1 else ""
+    text = (
+        f"{'target ' if part == 'target' else ''}{name}: {kind.upper()}, its {row['kind']} goes "
+        f"{row['correlation']:+.2f} with the return{over} that ends {row['lead']} trading day(s) "
+        f"ahead: {reason}"
     )
-
-
-def _return(row: pd.Series) -> str:
-    """Return the words for the return of a comparison."""
-    over = f" over {row['days']} days" if row["days"] > 1 else ""
-    return f"the return{over} that ends {row['lead']} trading day(s) ahead"
+    return Finding(kind, part, name, int(row["lead"]), text)
 
 
 # --- columns that copy or lie on lines ------------------------------------------------------------

@@ -11,7 +11,6 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -154,14 +153,14 @@ def knows_the_return_by_size(frame: pd.DataFrame, rng: np.random.Generator) -> p
     return (size * rng.choice([-1, 1], len(frame))).cumsum()
 
 
-def smoothed(frame: pd.DataFrame, rng: np.random.Generator) -> pd.Series:
+def smoothed(frame: pd.DataFrame, _rng: np.random.Generator) -> pd.Series:
     """Smooth the whole index by a Gaussian of two days, as a decomposition does."""
     weights = np.exp(-0.5 * (np.arange(-8, 9) / 2) ** 2)
     padded = np.pad(frame["index"].to_numpy(), 8, mode="edge")
     return pd.Series(np.convolve(padded, weights / weights.sum(), "valid"), frame.index)
 
 
-def weekly_mean(frame: pd.DataFrame, rng: np.random.Generator) -> pd.Series:
+def weekly_mean(frame: pd.DataFrame, _rng: np.random.Generator) -> pd.Series:
     """Restate each day of the index as the mean of its calendar week."""
     weeks = pd.DatetimeIndex(frame.index).to_period("W")
     return frame["index"].groupby(weeks).transform("mean")
@@ -206,7 +205,7 @@ def join_backwards(driver: tuple[pd.Series, str], days: pd.DatetimeIndex):
     return later.fillna(values).rename(values.name), staleness
 
 
-def scores_of_all_rows(values: pd.Series, window: int) -> pd.Series:
+def scores_of_all_rows(values: pd.Series, _window: int) -> pd.Series:
     """Standardise by the mean and deviation of all rows."""
     return (values - values.mean()) / values.std()
 
@@ -277,9 +276,7 @@ def count_clean(config: Config, seeds: range) -> dict[str, Counter[str]]:
         frames = [make(rng).assign(planted=lambda f, rng=rng: noise(f, rng)) for rng in rngs]
         words[kind] = Counter(judge_table(frame, config) for frame in frames)
     samples = [compose_config(f"data.sample.seed={seed}") for seed in seeds[: len(seeds) // 4]]
-    words["sample market"] = Counter(
-        judge_raw(read_raw(sample.data), sample) for sample in samples
-    )
+    words["sample market"] = Counter(judge_raw(read_raw(sample.data), sample) for sample in samples)
     return words
 
 
