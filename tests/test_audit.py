@@ -76,7 +76,6 @@ def test_the_sample_is_clean(clean, caplog):
         "windows": 12,
     }
     assert not any(days for columns in clean.ahead.values() for days in columns.values())
-    assert clean.copy is None
     with caplog.at_level("INFO", logger="ironore_lightning.audit"):
         audit.report_audit(clean)
     assert caplog.messages[0].startswith("data=sample, 867 rows from 2022-03-30 to 2025-08-13;")
@@ -491,6 +490,13 @@ def test_overlapping_returns_count_for_less():
     assert 4 < level < 8  # about the root of 40, as of 800 days only 20 do not overlap
 
 
+@pytest.mark.parametrize("num_known", [0, 300])
+def test_returns_that_never_change_tell_nothing(num_known):
+    following = pd.Series(0.0, DAYS).where(np.arange(800) < num_known)
+    constant = pd.Series(7.0, DAYS)
+    assert judged({"driver": draw(1).cumsum(), "constant": constant}, following) == {}
+
+
 def test_the_worst_word_of_a_column_stays():
     kinds = ("look", "suspect", "leak", "look")
     names = ("index", "index", "stock", "stock")
@@ -560,47 +566,23 @@ def test_forecasts_of_held_out_rows_that_are_too_good_are_named():
     assert found.text.startswith("ridge: SUSPECT, its forecast goes +0.65 with the return")
 
 
-@pytest.mark.parametrize("lag", [0, 1, 3])
-def test_forecasts_that_repeat_an_outcome_are_found(lag):
-    rng = np.random.default_rng(0)
-    actual = rng.normal(0, 2, 131)
-    forecast = -0.1 * np.roll(actual, lag) + rng.normal(0, 0.02, 131)
-    copy = suspicion.compare_with_outcomes(forecast, actual)
-    assert copy.lag == lag
-    assert copy.is_copy
-    assert copy.correlation < -0.95
-    text = suspicion.copy_findings(copy)[0].text
-    what = f"the outcome {lag} sample(s) before" if lag else "the outcome itself"
-    assert text == f"forecasts: SUSPECT, they are {what} (correlation {copy.correlation:+.2f})"
-
-
-def test_forecasts_of_their_own_are_no_copy():
-    forecast, actual = np.random.default_rng(0).normal(0, 1, (2, 131))
-    assert suspicion.copy_findings(suspicion.compare_with_outcomes(forecast, actual)) == []
-    assert suspicion.compare_with_outcomes(np.ones(131), actual).correlation == 0
-
-
-def test_the_forecasts_of_a_run_are_looked_at(sample, tmp_path, monkeypatch):
+def test_the_forecasts_of_a_run_are_judged(sample, tmp_path, monkeypatch):
     monkeypatch.setattr(leaks, "audit_days", lambda _: FEW_DAYS[:1])
-    actual = np.random.default_rng(0).normal(0, 2, 100)
-    frame = pd.DataFrame(
-        {
-            "date": pd.bdate_range("2024-01-01", periods=100),
-            "segment": ["train"] * 20 + ["val"] * 20 + ["test"] * 60,
-            "actual": actual,
-            # The training rows are no copy.
-            "forecast": np.where(np.arange(100) < 40, 1.0, 0.2 * np.roll(actual, 1)),
-            **dict.fromkeys(BOUNDS, np.nan),
-            "is_roll": False,
-        }
+    module = samples_of(*sample)
+    outcomes = module.outcomes.iloc[-350:].reset_index(drop=True)
+    segment = np.repeat(["train", "val", "test"], [20, 20, 310])
+    told = outcomes["actual"] + np.random.default_rng(0).normal(0, 2, 350)
+    frame = outcomes.assign(
+        segment=segment,
+        forecast=told.where(segment == "test", 1.0),
+        **dict.fromkeys(BOUNDS, np.nan),
     )
     frame.to_csv(tmp_path / "predictions.csv", index=False)
     found = audit.audit_run(sample[0], run=tmp_path)
     assert found.judgement.columns["name"].iloc[-1] == "run"
-    assert found.copy.lag == 1
-    assert [finding.text for finding in found.findings] == [
-        "forecasts: SUSPECT, they are the outcome 1 sample(s) before (correlation +1.00)"
-    ]
+    (suspect,) = found.findings
+    assert (suspect.kind, suspect.part, suspect.name) == ("suspect", "forecasts", "run")
+    assert suspect.days_ahead == 1
 
 
 def test_a_folder_without_forecasts_is_refused(sample, tmp_path):

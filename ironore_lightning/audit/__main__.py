@@ -26,7 +26,7 @@ from ironore_lightning.settings.checking import command_keys, to_config
 from ironore_lightning.settings.experiment import Config
 
 if TYPE_CHECKING:  # they import torch, which --help does not need
-    from ironore_lightning.audit.statistics import Copy, Finding, Judgement
+    from ironore_lightning.audit.statistics import Finding, Judgement
     from ironore_lightning.data.datamodule import WindowDataModule
     from ironore_lightning.data.panel import Panel
 
@@ -49,7 +49,6 @@ class Audit:
         ahead: Longest look-ahead by part and column, in calendar days; 0 is none.
         canary: Days that the canary looks ahead; 0 if the audit is broken.
         judgement: What the numbers tell.
-        copy: Largest correlation of a run's forecasts with outcomes; None without a run.
         remarks: Observations that are no findings.
         findings: Leaks, suspects and looks, one per column, the worst first.
     """
@@ -60,7 +59,6 @@ class Audit:
     ahead: "dict[str, dict[str, int]]"
     canary: int
     judgement: "Judgement"
-    copy: "Copy | None"
     remarks: tuple[str, ...]
     findings: "tuple[Finding, ...]"
 
@@ -88,7 +86,7 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
 
     Args:
         config: Settings of the run.
-        run: Folder of the finished run; None audits the forecasts of a ridge regression.
+        run: Folder of a finished run, whose test forecasts are judged as well, or None.
 
     Raises:
         ConfigError: If the settings do not fit the data, or the folder holds no forecasts.
@@ -107,9 +105,6 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
     days = black_box.audit_days(box)
     ahead = black_box.find_leaks(box, days)
     judgement = judge_numbers(module, panel, config, finished)
-    copy = None
-    if finished is not None:
-        copy = statistics.compare_with_outcomes(*finished[["forecast", "actual"]].to_numpy().T)
     num_known = int(module.target["value"].notna().sum())
     used = [feature.name for feature in config.features.names]
     findings = [
@@ -120,7 +115,6 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
             for finding in statistics.interpolated_columns(frame[frame.columns.intersection(used)])
         ),
         *(judgement.findings if num_known >= config.evaluation.suspect_days else ()),
-        *(statistics.copy_findings(copy) if copy is not None else ()),
     ]
     rows = pd.DatetimeIndex(module.features.index)
     return Audit(
@@ -130,7 +124,6 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
         canary=ahead["features"].pop(black_box.CANARY),
         ahead=ahead,
         judgement=judgement,
-        copy=copy,
         remarks=remark(module, config),
         findings=statistics.worst_of_each(findings),
     )
@@ -209,12 +202,6 @@ def report_audit(audit: Audit) -> None:
     for part in ("target", "scaler", "windows"):
         log.info("%s", f"{part}: {_part_line(audit, part)}")
     log.info("%s", f"canary: {'caught' if audit.canary else 'NOT CAUGHT'}")
-    if audit.copy is not None:
-        log.info(
-            "%s",
-            f"forecasts of the run: correlation {audit.copy.correlation:+.2f} with the outcome "
-            f"{audit.copy.lag} sample(s) before theirs",
-        )
     for line in (*audit.remarks, *(finding.text for finding in audit.findings)):
         log.info("%s", line)
     if audit.canary:
@@ -245,7 +232,6 @@ def as_record(audit: Audit) -> dict[str, Any]:
         "canary_days_ahead": audit.canary,
         "comparisons": audit.judgement.num_comparisons,
         "later_returns": audit.judgement.columns.to_dict("records"),
-        "forecasts_of_run": None if audit.copy is None else asdict(audit.copy),
     }
 
 

@@ -26,7 +26,6 @@ from ironore_lightning.audit.correlations import (
 )
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.evaluation.baselines import Samples, point_baselines
-from ironore_lightning.evaluation.metrics import correlation
 
 Array = npt.NDArray[Any]
 
@@ -34,8 +33,7 @@ Kind = Literal["leak", "suspect", "look"]
 COPIED = 0.99
 """Correlation of daily changes above which one column copies another."""
 LONGEST_COPY = 5
-"""Most trading days or samples by which a copy is late."""
-COPY_CORRELATION = 0.95
+"""Most trading days by which a copy is late."""
 FORECAST, PAST = "forecast", "past"
 LEARNERS = ["ridge", "gradient boosting"]
 FITTED_SHARE, CHOSEN_SHARE = 0.5, 0.1
@@ -116,7 +114,7 @@ def judge(
     unexplained = residual(outcome, past.to_numpy())
     evening = evening_columns(scores, unexplained, horizon=horizon, num_errors=num_errors)
     earlier = _furthest(search(newest, outcome, horizon=horizon, leads=leads, sums=sums))
-    explained = float(np.sqrt(1 - unexplained.var() / max(outcome.var(), unexplained.var())))
+    explained = np.sqrt(1 - np.square(unexplained).sum() / max(np.square(outcome).sum(), 1.0))
     if len(evening):
         moves = scores[pd.MultiIndex.from_frame(evening[["name", "kind"]])]
         lags = [moves.shift(lag, fill_value=0.0) for lag in range(PAST_ROWS)]
@@ -126,7 +124,7 @@ def judge(
         search(made, unexplained, horizon=horizon, leads=(0,), sums=()),
     )
     findings = [
-        *(_past_finding(row, explained) for row in _beyond_luck(earlier, num_errors)),
+        *(_past_finding(row, float(explained)) for row in _beyond_luck(earlier, num_errors)),
         *(_evening_finding(row) for _, row in evening.iterrows()),
         *(_column_finding(row, too_large) for row in _beyond_luck(columns, num_errors)),
     ]
@@ -163,7 +161,9 @@ def _beyond_luck(table: pd.DataFrame, num_errors: float) -> list[pd.Series]:
 
 def _past_finding(row: pd.Series, explained: float) -> Finding:
     if explained > PAST_CORRELATION:
-        reason = f"all of its past together goes {explained:.2f}, as for prices smoothed by later ones"
+        reason = (
+            f"all of its past together goes {explained:.2f}, as for prices smoothed by later ones"
+        )
         return _finding("suspect", "target", row, reason)
     reason = "prices that bounce, are stale or revert to a mean do so honestly"
     return _finding("look", "target", row, reason)
@@ -280,44 +280,3 @@ def honest_forecasts(module: WindowDataModule, *, horizon: int) -> pd.DataFrame:
     made: pd.DataFrame = point_baselines(samples).loc[held_out, LEARNERS]
     rows = module.features.index
     return made.set_axis(rows[module.origins[held_out]]).reindex(rows)
-
-
-@dataclass(frozen=True)
-class Copy:
-    """The largest correlation of forecasts with their own or earlier outcomes.
-
-    Attributes:
-        correlation: Of forecasts and outcomes.
-        lag: Samples by which that outcome is older than the forecast one; 0 is the same.
-    """
-
-    correlation: float
-    lag: int
-
-    @property
-    def is_copy(self) -> bool:
-        """Whether the forecasts copy that outcome."""
-        return abs(self.correlation) > COPY_CORRELATION
-
-
-def compare_with_outcomes(forecast: Array, actual: Array) -> Copy:
-    """Return the largest correlation of forecasts with their own or earlier outcomes.
-
-    Args:
-        forecast: In time order, shape (N,).
-        actual: Outcomes, shape (N,).
-    """
-    copies = [
-        Copy(correlation(forecast[lag:], actual[: len(actual) - lag]) or 0.0, lag)
-        for lag in range(LONGEST_COPY + 1)
-    ]
-    return max(copies, key=lambda copy: abs(copy.correlation))
-
-
-def copy_findings(copy: Copy) -> list[Finding]:
-    """Return a finding if the forecasts of a finished run copy outcomes."""
-    if not copy.is_copy:
-        return []
-    outcome = "the outcome itself" if not copy.lag else f"the outcome {copy.lag} sample(s) before"
-    text = f"forecasts: SUSPECT, they are {outcome} (correlation {copy.correlation:+.2f})"
-    return [Finding("suspect", "forecasts", "forecasts", None, text)]
