@@ -450,9 +450,17 @@ def test_an_evening_index_is_a_look_with_its_reason():
     honest = {"price": price, "index": price + later + noise}
     found = judged(honest, returns.shift(-1))
     assert {name: finding.kind for name, finding in found.items()} == {"index": "look"}
-    assert "an index that is assessed after the settlement does so honestly" in found["index"].text
+    assert "honest only of a price that is struck after the target's" in found["index"].text
     early = judged({"price": price, "index": price.shift(-1) + noise}, returns.shift(-1))
     assert {name: finding.kind for name, finding in early.items()} == {"index": "suspect"}
+
+
+def test_a_smoothed_index_is_no_evening_index():
+    returns = draw(0)
+    weights = np.exp(-0.5 * (np.arange(-6, 7) / 1.3) ** 2)
+    index = pd.Series(np.convolve(returns.cumsum(), weights / weights.sum(), "same"), DAYS)
+    found = judged({"index": index}, returns.shift(-1))
+    assert {name: finding.kind for name, finding in found.items()} == {"index": "suspect"}
 
 
 def test_bounce_and_mean_reversion_are_a_look_at_the_target_alone():

@@ -160,7 +160,7 @@ def luck_limit(num_comparisons: int) -> float:
 def evening_columns(
     scores: pd.DataFrame, outcome: Array, *, horizon: int, num_errors: float
 ) -> pd.DataFrame:
-    """Return the changes that go with the return of their own day, and less so with the next one.
+    """Return the changes that go with the return of their own day, less with the next, no further.
 
     Args:
         scores: Normal scores by name and kind, shape (T, K).
@@ -172,13 +172,14 @@ def evening_columns(
         As of `search`, with `same_day`, the correlation with the return of the same day.
     """
     moves = scores.loc[:, scores.columns.get_level_values(1).isin([LEVEL, CHANGE])]
-    found = search(moves, outcome, horizon=horizon, leads=[0, -horizon], sums=())
-    following, same = (found[found["lead"] == lead] for lead in (horizon, 0))
+    found = search(moves, outcome, horizon=horizon, leads=[0, 1, -horizon], sums=())
+    following, further, same = (found[found["lead"] == lead] for lead in (horizon, horizon + 1, 0))
     following = following.assign(same_day=same["correlation"].to_numpy())
-    strength = following["correlation"].abs()
+    strength, luck = following["correlation"].abs(), num_errors * following["error"]
     is_evening = (
-        (strength > num_errors * following["error"])
+        (strength > luck)
+        & (np.abs(further["correlation"].to_numpy()) <= luck)
         & (strength <= EVENING_SHARE * following["same_day"].abs())
         & (following["correlation"] * following["same_day"] > 0)
     )
-    return following[is_evening]
+    return following.loc[is_evening]

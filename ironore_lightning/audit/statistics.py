@@ -171,8 +171,8 @@ def _past_finding(row: pd.Series, explained: float) -> Finding:
 
 def _evening_finding(row: pd.Series) -> Finding:
     reason = (
-        f"it goes {row['same_day']:+.2f} with that of its own day, and an index that is assessed "
-        "after the settlement does so honestly"
+        f"it goes {row['same_day']:+.2f} with that of its own day, which is honest only of a price "
+        "that is struck after the target's"
     )
     return _finding("look", "features", row, reason)
 

@@ -300,7 +300,7 @@ def main() -> int:
     """Print both tables; return the status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--leaks", type=int, default=20, help="markets for each kind of leak")
-    parser.add_argument("--clean", type=int, default=100, help="markets of each clean kind")
+    parser.add_argument("--clean", type=int, default=50, help="markets of each clean kind")
     parser.add_argument("--first-seed", type=int, default=0)
     options = parser.parse_args()
     config, first = table_config(COLUMNS), options.first_seed
