@@ -182,4 +182,4 @@ def evening_columns(
         & (strength <= EVENING_SHARE * following["same_day"].abs())
         & (following["correlation"] * following["same_day"] > 0)
     )
-    return following.loc[is_evening]
+    return pd.DataFrame(following[is_evening])
