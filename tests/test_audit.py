@@ -564,6 +564,10 @@ def test_learners_are_judged_on_rows_that_they_have_not_seen(compose, tmp_path):
     assert made.dropna().index[-1] == module.features.index[module.origins[-1]]
     both = pd.concat([made, module.target["value"]], axis=1).dropna()
     assert both.corr()["value"]["ridge"] > 0.9
+    is_seen = pd.Series(module.target.index < made.dropna().index[0], module.target.index)
+    changed = module.target.assign(value=module.target["value"].where(is_seen, 1.0))
+    other = datamodules.WindowDataModule(module.features, changed, config.dataset_settings)
+    pd.testing.assert_frame_equal(suspicion.honest_forecasts(other, horizon=1), made)
 
 
 def test_forecasts_of_held_out_rows_that_are_too_good_are_named():
