@@ -21,8 +21,6 @@ MARGIN = 63
 """Rows by which a rotation that measures luck is at least away from the truth; nearer ones show
 what is honest, such as an index that follows today's price."""
 WEEK = 5
-PAST_ROWS = 5
-"""Rows of the target's own past, and of an evening index, that explain returns honestly."""
 ONE_SIDED = 1.645
 """Quantile of the lower 95 % bound of a correlation."""
 EVENING_SHARE = 0.8
@@ -47,8 +45,9 @@ def candidates(features: pd.DataFrame, is_new: pd.DataFrame) -> pd.DataFrame:
     """Return what a model could read from each column, as normal scores.
 
     They are its level, its change, the change of that (which shows both ends of a centred mean),
-    the size of the change, and whether its cell is missing. A change of 0 says nothing, so the
-    changes of a weekly column are ranked among its new values only.
+    the size of the change, and whether its cell is missing. Changes of a positive column are
+    relative. A change of 0 says nothing, so those of a weekly column are ranked among its new
+    values only.
 
     Args:
         features: Shape (T, F).
@@ -57,11 +56,12 @@ def candidates(features: pd.DataFrame, is_new: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Shape (T, 5 F), columns by name and kind.
     """
-    change = features.diff()
+    positive = features.columns[(features > 0).all()]
+    level = features.assign(**{name: np.log(features[name]) for name in positive})
+    change, turn = level.diff(), level.diff().diff()
     change = change.mask(change == 0)
-    turn = features.diff().diff()
     kinds = {
-        LEVEL: features,
+        LEVEL: level,
         CHANGE: change,
         "change of change": turn.mask(turn == 0),
         "size of change": change.abs(),
@@ -71,18 +71,19 @@ def candidates(features: pd.DataFrame, is_new: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(normal_scores(table.to_numpy()), table.index, table.columns)
 
 
-def own_past(target: pd.Series, horizon: int) -> pd.DataFrame:
+def own_past(target: pd.Series, *, horizon: int, num_rows: int) -> pd.DataFrame:
     """Return the newest outcomes known on each row (0 is the newest) and the sum of all.
 
     Args:
         target: Outcome by origin, shape (T,), NaN where unknown.
         horizon: Trading days until it is known.
+        num_rows: Of the newest outcomes (L).
 
     Returns:
-        Normal scores, shape (T, 6).
+        Normal scores, shape (T, L + 1).
     """
     known = target.shift(horizon)
-    table = pd.DataFrame({lag: known.shift(lag) for lag in range(PAST_ROWS)})
+    table = pd.DataFrame({lag: known.shift(lag) for lag in range(num_rows)})
     table[LEVEL] = known.fillna(0.0).cumsum()
     return pd.DataFrame(normal_scores(table.to_numpy()), table.index, table.columns)
 
@@ -99,7 +100,7 @@ def residual(outcome: Array, regressors: Array) -> Array:
     return np.where(known, outcome - regressors @ weights, 0.0)
 
 
-def rotated(scores: Array, outcome: Array) -> Array:
+def rotated(scores: Array, outcome: Array) -> tuple[Array, Array]:
     """Return the correlation of each column with the outcome of s rows later, for every s.
 
     It is of the rows on which the column says something; the others are 0.
@@ -109,14 +110,24 @@ def rotated(scores: Array, outcome: Array) -> Array:
         outcome: Shape (T,).
 
     Returns:
-        Shape (T, K), by s, around the end of the table.
+        Correlations and their errors if the two are independent but for their sizes, both of shape
+        (T, K), by s, around the end of the table.
+
+    References:
+        White (1980), "A heteroskedasticity-consistent covariance matrix estimator", Econometrica
+        48(4): calm and wild days come in clusters.
     """
-    num_rows = len(scores)
-    spectrum = np.fft.rfft(outcome)[:, None] * np.conj(np.fft.rfft(scores, axis=0))
-    products = np.fft.irfft(spectrum, n=num_rows, axis=0)
     says = (scores != 0).sum(axis=0)
     size = np.sqrt((scores**2).sum(axis=0) * says * (outcome**2).mean())
-    return np.asarray(products / np.where(size > 0, size, np.inf))
+    size = np.where(size > 0, size, np.inf)
+    spread = np.sqrt(np.maximum(_products(scores**2, outcome**2), 0.0))
+    return _products(scores, outcome) / size, spread / size
+
+
+def _products(columns: Array, outcome: Array) -> Array:
+    """Return the sum of products of each column with the outcome of s rows later, for every s."""
+    spectrum = np.fft.rfft(outcome)[:, None] * np.conj(np.fft.rfft(columns, axis=0))
+    return np.asarray(np.fft.irfft(spectrum, n=len(columns), axis=0))
 
 
 def search(
@@ -134,21 +145,21 @@ def search(
     Returns:
         One row per comparison: `name` and `kind` of the column; `lead`, trading days from the row
         to the end of the outcome; `days`, trading days that it spans; `correlation`; `error`, its
-        root mean square over rotations.
+        size by luck.
     """
     tables = []
     names = scores.columns.to_frame(index=False).set_axis(["name", "kind"], axis=1)
     says = (scores.to_numpy() != 0).sum(axis=0).clip(1).astype(float)
     for num_outcomes in (1, *sums):
         summed = sum(np.roll(outcome, -step) for step in range(num_outcomes))
-        values = rotated(scores.to_numpy(), np.asarray(summed))
+        values, spread = rotated(scores.to_numpy(), np.asarray(summed))
         margin = min(MARGIN + num_outcomes, len(values) // 3)
         error = np.sqrt((values[margin:-margin] ** 2).mean(axis=0))
         error = np.maximum(error, says**-0.5)  # a weekday would have none with the sum of a week
         for lead in leads if num_outcomes == 1 else (0,):
             days = num_outcomes - 1 + horizon
             found = {"lead": lead + days, "days": days, "correlation": values[lead]}
-            tables.append(names.assign(**found, error=error))
+            tables.append(names.assign(**found, error=np.maximum(error, spread[lead])))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -14,7 +14,6 @@ import pandas as pd
 
 from ironore_lightning.audit.correlations import (
     ONE_SIDED,
-    PAST_ROWS,
     WEEK,
     candidates,
     evening_columns,
@@ -106,7 +105,8 @@ def judge(
         too_large: Correlation that no honest daily market has; a lower 95 % bound is compared.
     """
     outcome = normal_scores(target.to_numpy(dtype=np.float64)[:, None])[:, 0]
-    scores, past, made = candidates(features, is_new), own_past(target, horizon), _scores(forecasts)
+    scores, made = candidates(features, is_new), _scores(forecasts)
+    past = own_past(target, horizon=horizon, num_rows=window)
     newest = past[[0]].set_axis(pd.MultiIndex.from_tuples([(target.name, PAST)]), axis=1)
     leads, sums = range(window), (WEEK, window)
     num_comparisons = (window + len(sums)) * (1 + scores.shape[1]) + made.shape[1]
@@ -117,7 +117,7 @@ def judge(
     explained = np.sqrt(1 - np.square(unexplained).sum() / max(np.square(outcome).sum(), 1.0))
     if len(evening):
         moves = scores[pd.MultiIndex.from_frame(evening[["name", "kind"]])]
-        lags = [moves.shift(lag, fill_value=0.0) for lag in range(PAST_ROWS)]
+        lags = [moves.shift(lag, fill_value=0.0) for lag in leads]
         unexplained = residual(outcome, pd.concat([past, *lags], axis=1).to_numpy())
     columns = _furthest(
         search(scores, unexplained, horizon=horizon, leads=leads, sums=sums),

@@ -4,7 +4,7 @@
 
 prints two tables. The status is 1 if fewer than twelve of the fifteen leaks are named on at least
 nine of ten markets, or if more than 3 % of the clean markets are called a leak or a suspect.
-Limits were chosen on seeds from 1000 on (`--first-seed 1000`).
+The rules were chosen on seeds below 2000.
 """
 
 import argparse
@@ -301,7 +301,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--leaks", type=int, default=20, help="markets for each kind of leak")
     parser.add_argument("--clean", type=int, default=50, help="markets of each clean kind")
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--first-seed", type=int, default=5000)
     options = parser.parse_args()
     config, first = table_config(COLUMNS), options.first_seed
     leaks = count_leaks(config, range(first, first + options.leaks))
