@@ -116,7 +116,9 @@ def test_what_the_model_scored_on_the_days_left_out_is_told(compose):
     zeros = pd.DataFrame({"zero": np.zeros(100), "expanding mean": 0.01})
     forecasts = Forecasts(frame, zeros, pd.DataFrame(index=frame.index))
     days = ScoredDays(frame.drop([10, 20, 30]).reset_index(drop=True), "log_return", 1)
-    found = assess_left_out(days, forecasts, ScoredDays(frame, "log_return", 1), settings)
+    found = assess_left_out(
+        days, forecasts, ScoredDays(frame, "log_return", 1), settings, look=None
+    )
     assert found.dates == ["2025-01-15", "2025-01-29", "2025-02-12"]
     assert (found.direction_hits, found.direction_days) == (0, 2)
     assert found.rmse == pytest.approx(np.sqrt((16 + 25 + 0) / 3))

@@ -1,7 +1,9 @@
 """Look for leaks: ``python -m ironore_lightning.audit``, with the settings of train.py.
 
-Exit status 0 is clean, 1 a leak, 2 wrong settings or data. The result is written to
-`leak_audit.json`. With `run=FOLDER` the forecasts of a finished run are audited, too.
+It says `leak` where the future is proven to be in the data, `suspect` where a number is beyond
+belief, and `look` where it is beyond luck. Exit status 0 is clean or a look, 1 a leak or a suspect,
+2 wrong settings or data. The result is written to `leak_audit.json`. With `run=FOLDER` the
+forecasts of a finished run are audited, too.
 """
 
 import logging
@@ -24,8 +26,9 @@ from ironore_lightning.settings.checking import command_keys, to_config
 from ironore_lightning.settings.experiment import Config
 
 if TYPE_CHECKING:  # they import torch, which --help does not need
-    from ironore_lightning.audit.statistics import Copy, Finding, ShuffledFits
+    from ironore_lightning.audit.statistics import Finding, Judgement
     from ironore_lightning.data.datamodule import WindowDataModule
+    from ironore_lightning.data.panel import Panel
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +48,9 @@ class Audit:
         days: Days after which the data were replaced.
         ahead: Longest look-ahead by part and column, in calendar days; 0 is none.
         canary: Days that the canary looks ahead; 0 if the audit is broken.
-        features: By feature, `correlation` with a later return and `lead`.
-        shuffled: Fits to shuffled targets.
-        forecasts: Source of the forecasts.
-        copy: Their largest correlation with outcomes.
-        remarks: Observations that are no leaks.
-        findings: Leaks and suspicions.
+        judgement: What the numbers tell.
+        remarks: Observations that are no findings.
+        findings: Leaks, suspects and looks, one per column, the worst first.
     """
 
     data: str
@@ -58,10 +58,7 @@ class Audit:
     days: tuple[str, ...]
     ahead: "dict[str, dict[str, int]]"
     canary: int
-    features: pd.DataFrame
-    shuffled: "ShuffledFits"
-    forecasts: str
-    copy: "Copy"
+    judgement: "Judgement"
     remarks: tuple[str, ...]
     findings: "tuple[Finding, ...]"
 
@@ -89,7 +86,7 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
 
     Args:
         config: Settings of the run.
-        run: Folder of the finished run; None audits the forecasts of a ridge regression.
+        run: Folder of a finished run, whose test forecasts are judged as well, or None.
 
     Raises:
         ConfigError: If the settings do not fit the data, or the folder holds no forecasts.
@@ -107,14 +104,17 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
     box = black_box.build_black_box(raw, config)
     days = black_box.audit_days(box)
     ahead = black_box.find_leaks(box, days)
-    knowledge, remarks = correlate_features(module, config)
-    shuffled = statistics.fit_shuffled(module, horizon=config.target.horizon)
-    tested = forecast_by_ridge(module) if finished is None else finished.query("segment == 'test'")
-    copy = statistics.compare_with_outcomes(*tested[["forecast", "actual"]].to_numpy().T)
+    judgement = judge_numbers(module, panel, config, finished)
+    num_known = int(module.target["value"].notna().sum())
+    used = [feature.name for feature in config.features.names]
     findings = [
         *black_box.leak_findings(ahead),
-        *statistics.suspicions(knowledge),
-        *statistics.fit_findings(shuffled, None if finished is None else copy),
+        *(
+            finding
+            for frame in raw.sources.values()
+            for finding in statistics.interpolated_columns(frame[frame.columns.intersection(used)])
+        ),
+        *(judgement.findings if num_known >= config.evaluation.strong_days else ()),
     ]
     rows = pd.DatetimeIndex(module.features.index)
     return Audit(
@@ -123,70 +123,77 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
         days=tuple(f"{day:%Y-%m-%d}" for day in days),
         canary=ahead["features"].pop(black_box.CANARY),
         ahead=ahead,
-        features=knowledge,
-        shuffled=shuffled,
-        forecasts="a ridge regression" if run is None else f"run {run}",
-        copy=copy,
-        remarks=remarks,
-        findings=tuple(findings),
+        judgement=judgement,
+        remarks=remark(module, config),
+        findings=statistics.worst_of_each(findings),
     )
 
 
 def read_finished(run: Path, config: Config) -> pd.DataFrame:
-    """Read the predictions of a finished run, whoever wrote its folder."""
+    """Read the test predictions of a finished run, whoever wrote its folder."""
     from ironore_lightning.run_folder.forecast_tables import read_predictions
 
     require_local_files(run)
-    return read_predictions(run, config.target.kind)
+    return read_predictions(run, config.target.kind).query("segment == 'test'")
 
 
-def correlate_features(
-    module: "WindowDataModule", config: Config
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the features' correlations with later returns, and remarks."""
+def judge_numbers(
+    module: "WindowDataModule", panel: "Panel", config: Config, finished: pd.DataFrame | None
+) -> "Judgement":
+    """Judge features, target, two learners and a finished run by numbers."""
     from ironore_lightning.audit import statistics
 
-    knowledge = statistics.correlations_with_later_returns(
+    horizon, rows = config.target.horizon, module.features.index
+    is_new = {
+        feature.label: panel.staleness.loc[rows, feature.name] == 0
+        for feature in config.features.names
+    }
+    forecasts = statistics.honest_forecasts(module, horizon=horizon)
+    if finished is not None:
+        of_run = pd.Series(finished["forecast"].to_numpy(), pd.DatetimeIndex(finished["date"]))
+        forecasts["run"] = of_run.reindex(module.target["date"]).to_numpy()
+    return statistics.judge(
         module.features,
-        module.target["value"],
-        horizon=config.target.horizon,
+        pd.DataFrame(is_new),
+        module.target["value"].rename(config.target.series),
+        forecasts,
+        horizon=horizon,
+        window=config.window.sequence_length,
         too_large=config.evaluation.suspect_ic,
-        fewest_rows=config.evaluation.strong_days,
     )
+
+
+def remark(module: "WindowDataModule", config: Config) -> tuple[str, ...]:
+    """Return observations that are no findings."""
+    from ironore_lightning.audit import statistics
+
     fewest = config.evaluation.strong_days
     remarks = statistics.late_copies(module.features, fewest_rows=fewest)
     if (known := int(module.target["value"].notna().sum())) < fewest:
-        remarks.append(f"{known} rows have a target; below {fewest} no correlation is suspicious")
+        remarks.append(f"{known} rows have a target; below {fewest} no correlation is judged")
     if config.data.table is not None:
         remarks.append(TABLE_REMARK)
-    return knowledge, tuple(remarks)
-
-
-def forecast_by_ridge(module: "WindowDataModule") -> pd.DataFrame:
-    """Return `forecast` and `actual` of a ridge regression on the test samples."""
-    from ironore_lightning.audit import statistics
-
-    targets = statistics.segment_returns(module, "train")
-    forecast = statistics.fit_ridge(module, targets[:, None])[:, 0]
-    return pd.DataFrame(
-        {"forecast": forecast, "actual": statistics.segment_returns(module, "test")}
-    )
+    return tuple(remarks)
 
 
 def report_audit(audit: Audit) -> None:
-    """Print the audit, one line per finding; the last line is `clean` or the number of leaks."""
+    """Print the audit, one line per finding; the last line is the verdict."""
     num_rows, first, last = audit.rows
     log.info(
         "%s",
         f"data={audit.data}, {num_rows} rows from {first} to {last}; after each of "
         f"{len(audit.days)} days all data published later were replaced",
     )
+    looks_ahead, columns = audit.ahead["features"], audit.judgement.columns
     table = pd.DataFrame(
         {
-            "feature": audit.features.index,
-            "looks ahead": [_days(audit.ahead["features"][name]) for name in audit.features.index],
-            "largest correlation with a later return": [
-                f"{row.correlation:+.2f} ({row.lead} d)" for row in audit.features.itertuples()
+            "column": columns["name"],
+            "looks ahead": [
+                _days(looks_ahead[name]) if name in looks_ahead else "–" for name in columns["name"]
+            ],
+            "knows most of a later return": [
+                f"{row.correlation:+.2f} by {row.kind} ({row.lead} d)"
+                for row in columns.itertuples()
             ],
         }
     )
@@ -195,13 +202,6 @@ def report_audit(audit: Audit) -> None:
     for part in ("target", "scaler", "windows"):
         log.info("%s", f"{part}: {_part_line(audit, part)}")
     log.info("%s", f"canary: {'caught' if audit.canary else 'NOT CAUGHT'}")
-    fits = audit.shuffled
-    log.info("%s", f"shuffled targets: {fits.num_skilled} of {fits.num_fits} fits show skill")
-    log.info(
-        "%s",
-        f"forecasts of {audit.forecasts}: correlation {audit.copy.correlation:+.2f} with the "
-        f"outcome {audit.copy.lag} sample(s) before theirs",
-    )
     for line in (*audit.remarks, *(finding.text for finding in audit.findings)):
         log.info("%s", line)
     if audit.canary:
@@ -209,15 +209,14 @@ def report_audit(audit: Audit) -> None:
 
 
 def require_clean(audit: Audit) -> None:
-    """Raise `LeakageError` if there is a leak, or if the audit misses the canary."""
+    """Raise `LeakageError` for a leak or a suspect, or if the audit misses the canary."""
     if not audit.canary:
         raise LeakageError(
             "the audit itself is broken: it did not catch a planted mean over the days around each "
             "day, so its other results cannot be trusted"
         )
-    if audit.findings:
-        names = dict.fromkeys(finding.name for finding in audit.findings)
-        raise LeakageError(f"{_verdict(audit)}: {', '.join(names)}")
+    if any(finding.kind != "look" for finding in audit.findings):
+        raise LeakageError(_verdict(audit))
 
 
 def as_record(audit: Audit) -> dict[str, Any]:
@@ -231,18 +230,18 @@ def as_record(audit: Audit) -> dict[str, Any]:
         "days": list(audit.days),
         "days_ahead": audit.ahead,
         "canary_days_ahead": audit.canary,
-        "later_returns": {
-            str(row.Index): {"correlation": row.correlation, "lead": row.lead}
-            for row in audit.features.itertuples()
-        },
-        "shuffled_fits": asdict(audit.shuffled),
-        "forecasts": {"of": audit.forecasts, **asdict(audit.copy)},
+        "comparisons": audit.judgement.num_comparisons,
+        "later_returns": audit.judgement.columns.to_dict("records"),
     }
 
 
 def _verdict(audit: Audit) -> str:
-    count = len(audit.findings)
-    return f"{count} leak{'s' if count > 1 else ''}" if count else "clean"
+    """Return the names by kind, the worst kind first, or `clean`."""
+    names: dict[str, list[str]] = {}
+    for finding in audit.findings:
+        names.setdefault(finding.kind, []).append(finding.name)
+    words = [f"{kind}: {', '.join(dict.fromkeys(found))}" for kind, found in names.items()]
+    return "; ".join(words) or "clean"
 
 
 def _part_line(audit: Audit, part: str) -> str:

@@ -1,124 +1,233 @@
-"""Find suspicious statistics of prepared tables and forecasts.
+"""Judge by numbers what the black box cannot see: prepared columns, the target, and forecasts.
 
-They are correlations with later returns, skill learnt from shuffled targets, and forecasts that
-copy outcomes.
+A `look` is beyond luck, and may have an honest cause. A `suspect` is beyond what anybody believes
+of a daily market. Neither is a proof.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import t
-from sklearn.linear_model import Ridge
 
+from ironore_lightning.audit.correlations import (
+    ONE_SIDED,
+    WEEK,
+    candidates,
+    evening_columns,
+    luck_limit,
+    normal_scores,
+    own_past,
+    residual,
+    search,
+)
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.evaluation.metrics import correlation, count_hits, guessing_band
-from ironore_lightning.evaluation.significance import clark_west
+from ironore_lightning.evaluation.baselines import Samples, point_baselines
 
 Array = npt.NDArray[Any]
 
-SUSPICIOUS_P = 1e-4
-"""Significance level of a correlation; an audit tests over a hundred."""
+Kind = Literal["leak", "suspect", "look"]
 COPIED = 0.99
 """Correlation of daily changes above which one column copies another."""
-LONGEST_LEAD = 5
-"""Most trading days ahead of a suspicious correlation."""
-NUM_SHUFFLES = 40
-CHANCE_SHARE = 0.125
-"""Largest share of fits to shuffled targets that may show skill by chance; on markets without a
-leak at most two of forty did."""
-SKILL_P = 0.05
-COPY_CORRELATION = 0.95
+LONGEST_COPY = 5
+"""Most trading days by which a copy is late."""
+FORECAST, PAST = "forecast", "past"
+LEARNERS = ["ridge", "gradient boosting"]
+FITTED_SHARE, CHOSEN_SHARE = 0.5, 0.1
+"""Shares of the samples that fit the learners, and that choose their strength; the rest is held
+out."""
+PAST_CORRELATION = 0.6
+"""Correlation of returns with what earlier ones tell above which prices look as if smoothed by
+later ones; bounce and mean reversion stay below."""
+ON_A_LINE = 0.05
+"""Relative change of the slope below which three values lie on a line, rounding included."""
+LINE_SHARE = 0.6
+"""Share of values on such a line above which a column is interpolated."""
+FEWEST_LINES = 10
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A leak, or a suspicion of one.
+    """A leak, or something that may be one.
 
     Attributes:
-        kind: `leak` is proven by the black box, `suspect` is a suspicious statistic.
+        kind: `leak` is proven by the black box, `suspect` is beyond belief, `look` beyond luck.
         part: `features`, `target`, `scaler`, `windows` or `forecasts`.
-        name: The column.
-        days_ahead: Calendar days for a leak, trading days for a suspect, or None.
+        name: The column or the forecaster.
+        days_ahead: Calendar days for a leak, trading days otherwise, or None.
         text: The finding as one line.
     """
 
-    kind: Literal["leak", "suspect"]
+    kind: Kind
     part: str
     name: str
     days_ahead: int | None
     text: str
 
 
-def correlations_with_later_returns(
-    features: pd.DataFrame, target: pd.Series, *, horizon: int, too_large: float, fewest_rows: int
-) -> pd.DataFrame:
-    """Return the most suspicious correlation of every feature, or its change, with a later return.
+@dataclass(frozen=True)
+class Judgement:
+    """What the numbers tell.
+
+    Attributes:
+        columns: Of each feature and forecaster, the comparison that is furthest beyond luck, as
+            `search` returns it.
+        num_comparisons: Correlations that were searched.
+        findings: Looks and suspects.
+    """
+
+    columns: pd.DataFrame
+    num_comparisons: int
+    findings: tuple[Finding, ...]
+
+
+def judge(
+    features: pd.DataFrame,
+    is_new: pd.DataFrame,
+    target: pd.Series,
+    forecasts: pd.DataFrame,
+    *,
+    horizon: int,
+    window: int,
+    too_large: float,
+) -> Judgement:
+    """Search for knowledge of later returns that neither their own past nor the clock explains.
 
     Args:
         features: Shape (T, F).
-        target: Return after each row, shape (T,), NaN where unknown.
-        horizon: Trading days that it reaches (H); overlapping returns reduce the sample size.
-        too_large: Correlation that is suspicious if it is also significant.
-        fewest_rows: Fewest rows for a suspicion.
-
-    Returns:
-        By feature: `correlation`; `lead`, trading days from the row to the end of that return;
-        `is_suspect`.
+        is_new: Whether a value is of that row, not filled forward, shape (T, F).
+        target: Return after each row, shape (T,), NaN where unknown; its name is the series.
+        forecasts: Of these returns, shape (T, M), NaN where there is none.
+        horizon: Trading days that a return reaches.
+        window: Rows that a model reads; leads are searched as far.
+        too_large: Correlation that no honest daily market has; a lower 95 % bound is compared.
     """
-    rows = []
-    for name in features:
-        scored = []
-        for lead, values, outcome, overlap in _pairs(features[name], target, horizon):
-            both = (values.notna() & outcome.notna()).to_numpy()
-            value = correlation(values.to_numpy()[both], outcome.to_numpy()[both]) or 0.0
-            limit = max(too_large, _significant_correlation(both.sum() / overlap))
-            scored.append((abs(value) - limit, value, lead, both.sum() >= fewest_rows))
-        excess, value, lead, is_enough = max(scored, key=itemgetter(0))
-        rows.append((value, lead, excess >= 0 and bool(is_enough)))
-    columns = ["correlation", "lead", "is_suspect"]
-    return pd.DataFrame(rows, columns=columns, index=features.columns)
-
-
-def _pairs(
-    feature: pd.Series, target: pd.Series, horizon: int
-) -> Iterator[tuple[int, pd.Series, pd.Series, int]]:
-    """Yield lead, values, outcome and the number of days that an outcome spans."""
-    ahead = range(LONGEST_LEAD)
-    for step in ahead:
-        for values in (feature, feature.diff()):
-            yield step + horizon, values, target.shift(-step), horizon
-    # A mean over many days around the row correlates little with each, but clearly with their sum.
-    week = sum((target.shift(-step) for step in ahead), start=0.0 * target)
-    yield ahead[-1] + horizon, feature.diff(), week, ahead[-1] + horizon
-
-
-def _significant_correlation(num_rows: float) -> float:
-    """Return the critical correlation at the level `SUSPICIOUS_P`."""
-    freedom = num_rows - 2
-    if freedom < 1:
-        return np.inf
-    quantile = float(t.isf(SUSPICIOUS_P / 2, freedom))
-    return float(quantile / np.sqrt(freedom + quantile**2))
-
-
-def suspicions(knowledge: pd.DataFrame) -> list[Finding]:
-    """Return a finding for every suspicious feature."""
-    return [
-        Finding(
-            "suspect",
-            "features",
-            str(name),
-            int(row["lead"]),
-            f"{name}: SUSPECT, it correlates {row['correlation']:+.2f} with the return "
-            f"{row['lead']} trading day(s) ahead",
-        )
-        for name, row in knowledge[knowledge["is_suspect"]].iterrows()
+    outcome = normal_scores(target.to_numpy(dtype=np.float64)[:, None])[:, 0]
+    scores, made = candidates(features, is_new), _scores(forecasts)
+    past = own_past(target, horizon=horizon, num_rows=window)
+    newest = past[[0]].set_axis(pd.MultiIndex.from_tuples([(target.name, PAST)]), axis=1)
+    leads, sums = range(window), (WEEK, window)
+    num_comparisons = (window + len(sums)) * (1 + scores.shape[1]) + made.shape[1]
+    num_errors = luck_limit(num_comparisons)
+    unexplained = residual(outcome, past.to_numpy())
+    evening = evening_columns(scores, unexplained, horizon=horizon, num_errors=num_errors)
+    earlier = _furthest(search(newest, outcome, horizon=horizon, leads=leads, sums=sums))
+    explained = np.sqrt(1 - np.square(unexplained).sum() / max(np.square(outcome).sum(), 1.0))
+    if len(evening):
+        moves = scores[pd.MultiIndex.from_frame(evening[["name", "kind"]])]
+        lags = [moves.shift(lag, fill_value=0.0) for lag in leads]
+        unexplained = residual(outcome, pd.concat([past, *lags], axis=1).to_numpy())
+    columns = _furthest(
+        search(scores, unexplained, horizon=horizon, leads=leads, sums=sums),
+        search(made, unexplained, horizon=horizon, leads=(0,), sums=()),
+    )
+    findings = [
+        *(_past_finding(row, float(explained)) for row in _beyond_luck(earlier, num_errors)),
+        *(_evening_finding(row) for _, row in evening.iterrows()),
+        *(_column_finding(row, too_large) for row in _beyond_luck(columns, num_errors)),
     ]
+    return Judgement(columns, num_comparisons, tuple(findings))
+
+
+def worst_of_each(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the worst finding of each column, the worst kind first; the target counts apart."""
+    worst: dict[tuple[bool, str], Finding] = {}
+    for kind in get_args(Kind):
+        for finding in findings:
+            if finding.kind == kind:
+                worst.setdefault((finding.part == "target", finding.name), finding)
+    return tuple(worst.values())
+
+
+def _scores(forecasts: pd.DataFrame) -> pd.DataFrame:
+    names = pd.MultiIndex.from_product([forecasts.columns, [FORECAST]])
+    scores = normal_scores(forecasts.to_numpy(dtype=np.float64))
+    return pd.DataFrame(scores, forecasts.index, names)
+
+
+def _furthest(*comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparison of each column that is furthest beyond luck, in the given order."""
+    table = pd.concat(comparisons, ignore_index=True)
+    beyond = table["correlation"].abs() / table["error"]
+    return table.loc[beyond.groupby(table["name"], sort=False).idxmax()]
+
+
+def _beyond_luck(table: pd.DataFrame, num_errors: float) -> list[pd.Series]:
+    is_beyond = table["correlation"].abs() > num_errors * table["error"]
+    return [row for _, row in table[is_beyond].iterrows()]
+
+
+def _past_finding(row: pd.Series, explained: float) -> Finding:
+    if explained > PAST_CORRELATION:
+        reason = (
+            f"all of its past together goes {explained:.2f}, as for prices smoothed by later ones"
+        )
+        return _finding("suspect", "target", row, reason)
+    reason = "prices that bounce, are stale or revert to a mean do so honestly"
+    return _finding("look", "target", row, reason)
+
+
+def _evening_finding(row: pd.Series) -> Finding:
+    reason = (
+        f"it goes {row['same_day']:+.2f} with that of its own day, which is honest only of a price "
+        "that is struck after the target's"
+    )
+    return _finding("look", "features", row, reason)
+
+
+def _column_finding(row: pd.Series, too_large: float) -> Finding:
+    part = "forecasts" if row["kind"] == FORECAST else "features"
+    if abs(row["correlation"]) - ONE_SIDED * row["error"] > too_large:
+        return _finding("suspect", part, row, "beyond belief")
+    return _finding("look", part, row, "beyond luck, without a known honest cause")
+
+
+def _finding(kind: Kind, part: str, row: pd.Series, reason: str) -> Finding:
+    name, over = row["name"], f" over {row['days']} days" if row["days"] > 1 else ""
+    text = (
+        f"{'target ' if part == 'target' else ''}{name}: {kind.upper()}, its {row['kind']} goes "
+        f"{row['correlation']:+.2f} with the return{over} that ends {row['lead']} trading day(s) "
+        f"ahead: {reason}"
+    )
+    return Finding(kind, part, name, int(row["lead"]), text)
+
+
+# --- columns that copy or lie on lines ------------------------------------------------------------
+
+
+def interpolated_columns(frame: pd.DataFrame) -> list[Finding]:
+    """Return a suspicion of each column whose values mostly lie on lines between a few of them.
+
+    A value on the line to the next reported one was not known before that was.
+
+    Args:
+        frame: Values as in the file, by day, ascending, NaN where there is none.
+    """
+    findings = []
+    for name in frame:
+        values = frame[name].dropna()
+        dates = pd.DatetimeIndex(values.index)
+        days = (dates - dates.min()).days.to_numpy()
+        share = max(_share_on_lines(values, days), _share_on_lines(values, np.arange(len(days))))
+        if share > LINE_SHARE:
+            text = (
+                f"{name}: SUSPECT, {100 * share:.0f} % of its values lie on a line between two "
+                "others: who fills a gap so must know the later one"
+            )
+            findings.append(Finding("suspect", "features", str(name), None, text))
+    return findings
+
+
+def _share_on_lines(values: pd.Series, days: Array) -> float:
+    """Return the share of changing values that are on a line; 0 for a trend or a calendar."""
+    slopes = np.diff(values.to_numpy(dtype=np.float64)) / np.diff(days)
+    before, after = slopes[:-1], slopes[1:]
+    is_line = (np.abs(after - before) <= ON_A_LINE * np.abs(before)) & (before != 0)
+    num_lines = len(np.unique(before[is_line & ~np.roll(is_line, 1)].round(9)))
+    moves = (before != 0) | (after != 0)
+    return float(is_line.sum() / moves.sum()) if num_lines >= FEWEST_LINES else 0.0
 
 
 def late_copies(features: pd.DataFrame, *, fewest_rows: int) -> list[str]:
@@ -130,7 +239,7 @@ def late_copies(features: pd.DataFrame, *, fewest_rows: int) -> list[str]:
     moving = changes.columns[changes.std(ddof=0) > 0]
     values = changes[moving].to_numpy(dtype=np.float64)
     remarks = []
-    for lead in range(1, min(LONGEST_LEAD, len(values) - fewest_rows) + 1):
+    for lead in range(1, min(LONGEST_COPY, len(values) - fewest_rows) + 1):
         correlations = np.abs(_standardised(values[:-lead]).T @ _standardised(values[lead:]))
         for first, second in np.argwhere(correlations / (len(values) - lead) > COPIED):
             remarks.append(
@@ -146,114 +255,28 @@ def _standardised(values: Array) -> Array:
     return np.asarray((values - values.mean(axis=0)) / np.where(spread > 0, spread, np.inf))
 
 
-@dataclass(frozen=True)
-class ShuffledFits:
-    """Test results of ridge regressions on shuffled training targets.
-
-    Attributes:
-        num_fits: Number of regressions.
-        num_skilled: Those with a hit rate above the guessing band and Clark-West below 5 %.
-    """
-
-    num_fits: int
-    num_skilled: int
-
-    @property
-    def is_leak(self) -> bool:
-        """Whether more fits show skill than chance allows."""
-        return self.num_skilled > CHANCE_SHARE * self.num_fits
+# --- forecasts ------------------------------------------------------------------------------------
 
 
-def fit_shuffled(module: WindowDataModule, *, horizon: int) -> ShuffledFits:
-    """Return the test results of fits to shuffled targets, whose skill would reveal a leak.
+def honest_forecasts(module: WindowDataModule, *, horizon: int) -> pd.DataFrame:
+    """Return what ridge and boosting forecast for samples that they have not seen.
 
-    Returns are demeaned, so that a trend is no skill.
-    """
-    rng = np.random.default_rng(module.seed)
-    train, actual = (segment_returns(module, segment) for segment in ("train", "test"))
-    train, actual = train - train.mean(), actual - actual.mean()
-    shuffled = np.stack([rng.permutation(train) for _ in range(NUM_SHUFFLES)], axis=1)
-    forecasts = fit_ridge(module, shuffled)
-    skilled = sum(_has_skill(forecast, actual, horizon) for forecast in forecasts.T)
-    return ShuffledFits(num_fits=NUM_SHUFFLES, num_skilled=skilled)
-
-
-def fit_ridge(module: WindowDataModule, targets: Array) -> Array:
-    """Return forecasts of the test samples, shape (test samples, K), by ridge regression.
+    They are fitted on the first half of the samples; the next tenth chooses their strength.
 
     Args:
-        module: Windows by segment.
-        targets: Of the training samples, shape (N, K), for K fits.
+        module: Windows and outcomes.
+        horizon: Trading days that an outcome reaches.
+
+    Returns:
+        By row of the table, shape (T, 2), NaN but in the last two fifths of the samples.
     """
-    windows = module.windows()
-    flat = windows.reshape(len(windows), -1).astype(np.float64)
-    train, test = flat[: len(targets)], flat[len(flat) - len(module.datasets["test"]) :]
-    spread = train.std(axis=0)
-    spread[spread == 0] = 1.0
-    ridge = Ridge(alpha=float(flat.shape[1]), solver="cholesky").fit(train / spread, targets)
-    return np.asarray(ridge.predict(test / spread)).reshape(len(test), -1)
-
-
-def segment_returns(module: WindowDataModule, segment: str) -> Array:
-    """Return the outcome of each sample of a segment, per cent."""
-    origins = module.datasets[segment].origins.numpy()
-    return np.asarray(module.target["value"].to_numpy(dtype=np.float64)[origins])
-
-
-def _has_skill(forecast: Array, actual: Array, horizon: int) -> bool:
-    hits, days = count_hits(forecast, actual)
-    zeros = np.zeros(len(actual))
-    p_value = clark_west(forecast, actual, benchmark=zeros, horizon=horizon).p_value
-    if p_value is None or not days:
-        return False
-    return p_value < SKILL_P and 100 * hits / days > guessing_band(days, horizon=horizon)[1]
-
-
-@dataclass(frozen=True)
-class Copy:
-    """The largest correlation of forecasts with their own or earlier outcomes.
-
-    Attributes:
-        correlation: Of forecasts and outcomes.
-        lag: Samples by which that outcome is older than the forecast one; 0 is the same.
-    """
-
-    correlation: float
-    lag: int
-
-    @property
-    def is_copy(self) -> bool:
-        """Whether the forecasts copy that outcome."""
-        return abs(self.correlation) > COPY_CORRELATION
-
-
-def compare_with_outcomes(forecast: Array, actual: Array) -> Copy:
-    """Return the largest correlation of forecasts with their own or earlier outcomes.
-
-    Args:
-        forecast: In time order, shape (N,).
-        actual: Outcomes, shape (N,).
-    """
-    copies = [
-        Copy(correlation(forecast[lag:], actual[: len(actual) - lag]) or 0.0, lag)
-        for lag in range(LONGEST_LEAD + 1)
-    ]
-    return max(copies, key=lambda copy: abs(copy.correlation))
-
-
-def fit_findings(shuffled: ShuffledFits, copy: Copy | None) -> list[Finding]:
-    """Return the findings on shuffled fits and on the forecasts of a finished run (`copy`)."""
-    findings = []
-    if shuffled.is_leak:
-        text = (
-            f"shuffled targets: SUSPECT, {shuffled.num_skilled} of {shuffled.num_fits} fits to "
-            "targets in a random order show skill"
-        )
-        findings.append(Finding("suspect", "forecasts", "shuffled targets", None, text))
-    if copy is not None and copy.is_copy:
-        outcome = (
-            "the outcome itself" if not copy.lag else f"the outcome {copy.lag} sample(s) before"
-        )
-        text = f"forecasts: SUSPECT, they are {outcome} (correlation {copy.correlation:+.2f})"
-        findings.append(Finding("suspect", "forecasts", "forecasts", None, text))
-    return findings
+    place = (np.arange(len(module.origins)) + 0.5) / len(module.origins)
+    segment = np.select(
+        [place < FITTED_SHARE, place < FITTED_SHARE + CHOSEN_SHARE], ["train", "val"], "test"
+    )
+    actual = module.outcomes["actual"].to_numpy(dtype=np.float64)
+    samples = Samples(module.windows(), actual, segment, horizon)
+    held_out = segment == "test"
+    made: pd.DataFrame = point_baselines(samples).loc[held_out, LEARNERS]
+    rows = module.features.index
+    return made.set_axis(rows[module.origins[held_out]]).reindex(rows)
