@@ -127,8 +127,7 @@ def assess(
     table = compare(days, forecasts)
     rivals = {name: forecasts[name] for name in RIVALS if name in forecasts}
     tests = skill_tests(forecast, actual, rivals, horizon=days.horizon)
-    losses = {name: (actual - values) ** 2 for name, values in forecasts.items()}
-    confidence_set, superior_p = _compare_all(losses, settings, horizon=days.horizon)
+    confidence_set, superior_p = _compare_all(days, forecasts, settings)
     trading = _trading(days, settings)
     after_costs = net_sharpe(trading, settings.strong_cost_bp)
     findings = collect_findings(days, table, tests, after_costs=after_costs)
@@ -263,12 +262,13 @@ def _bootstrap(days: ScoredDays, settings: EvaluationSettings) -> BootstrapInter
 
 
 def _compare_all(
-    losses: dict[str, Floats], settings: EvaluationSettings, *, horizon: int
+    days: ScoredDays, forecasts: Mapping[str, Floats], settings: EvaluationSettings
 ) -> tuple[ConfidenceSet, float | None]:
     """Return the model confidence set, and the SPA p-value of the best against zero."""
+    losses = {name: (days.actual - values) ** 2 for name, values in forecasts.items()}
     zero = losses["zero"]
     others = {name: loss for name, loss in losses.items() if name != "zero"}
-    block = block_length(losses[MODEL][:, None] - zero[:, None], horizon=horizon)
+    block = block_length(losses[MODEL][:, None] - zero[:, None], horizon=days.horizon)
     reps, seed = settings.bootstrap_repetitions, settings.bootstrap_seed
     confidence_set = model_confidence_set(
         losses, size=CONFIDENCE_SET_LEVEL, block_size=block, reps=reps, seed=seed
