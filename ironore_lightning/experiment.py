@@ -18,6 +18,7 @@ from ironore_lightning.data.datamodule import (
     outcomes_with_breaks,
 )
 from ironore_lightning.data.market_cache import Market, build_market
+from ironore_lightning.data.panel import Panel
 from ironore_lightning.data.price_clues import build_clues
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.forecasts import Forecasts, build_forecasts
@@ -101,8 +102,7 @@ def run_experiment(
     with mark_failure_in_tensorboard(logger.log_dir):
         context = FitContext(folder, logger, report, callbacks, last)
         trained = train(datamodule, config.fit_settings, context)
-    clues = build_clues(market.panel, datamodule, config.data.prices, config.dataset_settings)
-    forecasts = replace(forecast_samples(datamodule, trained, config), clues=clues)
+    forecasts = forecast_samples(market.panel, datamodule, trained, config)
     result = evaluate_run(forecasts, trained.facts, config, folder, looks=looks)
     close_run(result, datamodule, logger)
     return result
@@ -132,11 +132,14 @@ def open_run(
 
 
 def forecast_samples(
-    datamodule: WindowDataModule, trained: TrainedNetwork, config: Config
+    panel: Panel, datamodule: WindowDataModule, trained: TrainedNetwork, config: Config
 ) -> Forecasts:
     """Turn the network's outputs into forecasts, with those of the baselines beside them."""
     rows = datamodule.outcomes.set_axis(datamodule.origins, axis=0)
-    forecasts = _forecasts_of(rows, trained.outputs, datamodule, trained, config)
+    clues = build_clues(panel, datamodule, config.data.prices, config.dataset_settings)
+    forecasts = replace(
+        _forecasts_of(rows, trained.outputs, datamodule, trained, config), clues=clues
+    )
     if not len(datamodule.left_out):
         return forecasts
     windows = torch.from_numpy(datamodule.windows(datamodule.left_out))
