@@ -11,6 +11,7 @@ from ironore_lightning.evaluation.assessment import Assessment, assess
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.labels import direction_label, direction_sentence
 from ironore_lightning.evaluation.metrics import evaluate
+from ironore_lightning.evaluation.tradability import alarm_sentence
 from ironore_lightning.judge.forecast_file import read_forecast_file
 from ironore_lightning.judge.outcomes import UNDECLARED, take_from_file, take_from_market
 from ironore_lightning.run_folder.forecast_tables import read_forecasts
@@ -111,6 +112,7 @@ def _judge(
     label = direction_label(scores, config.thresholds)
     assessment = assess(days, baselines, density, config.evaluation, label=label, look=look)
     sentence = f"{direction_sentence(scores)} {assessment.evidence.sentence}"
+    sentence += alarm_sentence(assessment.tradability, assessment.evidence.grade)
     if UNDECLARED in notes:
         sentence = f"{sentence} {UNDECLARED}"
     return Judgement(file, config, days, assessment, sentence, notes)
