@@ -253,6 +253,12 @@ def test_a_later_look_needs_a_smaller_p_value_and_says_so(grade):
     assert grade(look=14, skill=1e-6).earned == "SUPPORTED"
 
 
+def test_a_p_value_that_is_too_large_for_a_later_look_is_not_called_smaller_than_needed(grade):
+    tenth = grade(look=10, skill=0.0004)
+    assert tenth.earned == "NONE"
+    assert tenth.missing == ("slope p 0.0004 and rotation p 0.0002, 0.00016 is needed of both",)
+
+
 def test_what_is_not_counted_is_said(grade):
     evidence = grade(look=None)
     assert (evidence.look, evidence.earned) == (None, "SUPPORTED")

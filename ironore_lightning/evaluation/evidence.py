@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, log10
 
 from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.metrics import Scores
@@ -171,7 +172,8 @@ def _missing_skill(findings: Findings, level: float) -> tuple[str, ...]:
     if _passes(findings.skill_p, level):
         return ()
     tests = {"slope": findings.slope.p_value, "rotation": findings.rotation.p_value}
-    said = " and ".join(f"{name} {_p_value(value, 3)}" for name, value in tests.items())
+    digits = max(3, ceil(-log10(level)))  # a p-value that is too large shows a digit
+    said = " and ".join(f"{name} {_p_value(value, digits)}" for name, value in tests.items())
     return (f"{said}, {level:.2g} is needed of both",)
 
 
