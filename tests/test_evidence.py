@@ -172,6 +172,12 @@ def test_nothing_known_at_all_is_insufficient_and_has_a_line(settings):
     )
 
 
+def test_a_forecast_of_zero_is_as_wrong_in_the_line_as_in_the_sentence(grade):
+    zero = {"direction_accuracy": 0.0, "direction_low": None, "direction_high": None}
+    evidence = grade(**zero, direction_hits=0)
+    assert evidence.line.startswith("direction 0.0 % (0/600) GOOD, evidence SUPPORTED: skill p")
+
+
 # --- NONE, SUGGESTIVE and SUPPORTED ---------------------------------------------------------------
 
 

@@ -243,11 +243,12 @@ def _too_good(row: Row, settings: EvaluationSettings) -> str:
 
 def _line(findings: Findings, grade: str, *, label: str) -> str:
     scores, parts, accuracy = findings.scores, [], "undefined"
+    if scores.direction_accuracy is not None:
+        accuracy = f"{scores.direction_accuracy:.1f} %"
     if scores.direction_low is not None:  # then the others are known, too
-        assert scores.direction_accuracy is not None
         assert scores.direction_high is not None
         assert scores.base_rate is not None
-        accuracy, relation = f"{scores.direction_accuracy:.1f} %", "covers"
+        relation = "covers"
         if scores.direction_low > scores.base_rate:
             relation = "lies above"
         elif scores.direction_high < scores.base_rate:
