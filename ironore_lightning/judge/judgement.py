@@ -1,7 +1,7 @@
 """The verdict on a file of forecasts, or on the predictions of a finished run."""
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +11,7 @@ from ironore_lightning.evaluation.assessment import Assessment, assess
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.labels import direction_label, direction_sentence
 from ironore_lightning.evaluation.metrics import evaluate
+from ironore_lightning.evaluation.tradability import alarm_sentence
 from ironore_lightning.judge.forecast_file import read_forecast_file
 from ironore_lightning.judge.outcomes import UNDECLARED, take_from_file, take_from_market
 from ironore_lightning.run_folder.forecast_tables import read_forecasts
@@ -49,13 +50,19 @@ def judge_run(folder: Path, *, looks: Path | None) -> Judgement:
         ConfigError: If the folder, which may be a stranger's, holds no finished run.
     """
     require_local_files(folder)
-    config = RunRecord.read(folder).settings
+    record = RunRecord.read(folder)
+    config = record.settings
     forecasts = read_forecasts(folder, config.target.kind)
     days = forecasts.test_days(config.target)
     member = read_membership(folder)
     notes = (f"earned as one of many runs: {member_evidence([member])}",) if member else ()
     file = folder / "predictions.csv"
-    return _judge(file, config, days, forecasts.baselines, forecasts.density, notes, looks=looks)
+    judgement = _judge(
+        file, config, days, forecasts.baselines, forecasts.density, notes, looks=looks
+    )
+    if record.left_out is None:
+        return judgement
+    return replace(judgement, sentence=f"{judgement.sentence} {record.left_out.sentence}")
 
 
 def judge_file(
@@ -111,6 +118,7 @@ def _judge(
     label = direction_label(scores, config.thresholds)
     assessment = assess(days, baselines, density, config.evaluation, label=label, look=look)
     sentence = f"{direction_sentence(scores)} {assessment.evidence.sentence}"
+    sentence += alarm_sentence(assessment.tradability, assessment.evidence.grade)
     if UNDECLARED in notes:
         sentence = f"{sentence} {UNDECLARED}"
     return Judgement(file, config, days, assessment, sentence, notes)
