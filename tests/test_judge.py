@@ -127,6 +127,13 @@ def test_the_verdict_says_if_the_skill_is_a_bounce(judge, broker):
     assert "The skill may not be tradable: it bets against the" in judgement.sentence
 
 
+def test_a_day_left_out_without_a_market_is_named_by_the_next_origin(judge, broker):
+    named = f"there is no forecast of {broker['date'][7]:%Y-%m-%d}"
+    with pytest.raises(DataError, match=rf"{named}.* \(2 are missing\); a verdict on chosen days"):
+        judge(broker.drop(index=[7, 30]))
+    assert len(judge(broker.drop(index=0)).days) == NUM_DAYS - 1  # it starts a day later
+
+
 def test_forecasts_of_days_to_come_do_not_count(judge, broker):
     later = broker.copy()
     later.loc[NUM_DAYS - 2 :, "actual"] = np.nan
