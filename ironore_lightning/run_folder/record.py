@@ -72,7 +72,9 @@ class Results(Known):
     direction_accuracy: float | None = at_keys("evaluation", "scores", "direction_accuracy")
     r2_zero: float | None = at_keys("evaluation", "scores", "r2_zero")
     evidence: Line = at_keys("evaluation", "evidence", "line")
-    left_out: LeftOutRecord | None = at_keys("evaluation", "left_out")
+    left_out: LeftOutRecord | None = Field(
+        default=None, validation_alias=AliasPath("evaluation", "left_out")
+    )
 
 
 class Provenance(Known):
