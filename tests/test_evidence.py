@@ -172,6 +172,12 @@ def test_nothing_known_at_all_is_insufficient_and_has_a_line(settings):
     )
 
 
+def test_a_forecast_of_zero_is_as_wrong_in_the_line_as_in_the_sentence(grade):
+    zero = {"direction_accuracy": 0.0, "direction_low": None, "direction_high": None}
+    evidence = grade(**zero, direction_hits=0)
+    assert evidence.line.startswith("direction 0.0 % (0/600) GOOD, evidence SUPPORTED: skill p")
+
+
 # --- NONE, SUGGESTIVE and SUPPORTED ---------------------------------------------------------------
 
 
@@ -251,6 +257,12 @@ def test_a_later_look_needs_a_smaller_p_value_and_says_so(grade):
     )
     assert grade(look=14).earned == "NONE"
     assert grade(look=14, skill=1e-6).earned == "SUPPORTED"
+
+
+def test_a_p_value_that_is_too_large_for_a_later_look_is_not_called_smaller_than_needed(grade):
+    tenth = grade(look=10, skill=0.0004)
+    assert tenth.earned == "NONE"
+    assert tenth.missing == ("slope p 0.0004 and rotation p 0.0002, 0.00016 is needed of both",)
 
 
 def test_what_is_not_counted_is_said(grade):

@@ -4,6 +4,7 @@ import datetime
 import html
 import json
 import pickle
+import shutil
 from dataclasses import asdict
 
 import numpy as np
@@ -116,6 +117,23 @@ def test_the_verdict_says_if_nobody_declared_when_training_ended(judge, broker):
     assert "Nobody has said" not in judge(broker, "2023-12-01").sentence
 
 
+def test_the_verdict_says_if_the_skill_is_a_bounce(judge, broker):
+    generator = np.random.default_rng(5)
+    struck = generator.normal(0, 1.5, NUM_DAYS + 1)  # each close is off by this
+    actual = generator.normal(0, 1, NUM_DAYS) + np.diff(struck)
+    table = broker.assign(actual=actual, forecast=-struck[:-1]).drop(columns=[*BOUNDS])
+    judgement = judge(table)
+    assert judgement.assessment.evidence.grade not in {"INSUFFICIENT", "NONE"}
+    assert "The skill may not be tradable: it bets against the" in judgement.sentence
+
+
+def test_a_day_left_out_without_a_market_is_named_by_the_next_origin(judge, broker):
+    named = f"there is no forecast of {broker['date'][7]:%Y-%m-%d}"
+    with pytest.raises(DataError, match=rf"{named}.* \(2 are missing\); a verdict on chosen days"):
+        judge(broker.drop(index=[7, 30]))
+    assert len(judge(broker.drop(index=0)).days) == NUM_DAYS - 1  # it starts a day later
+
+
 def test_forecasts_of_days_to_come_do_not_count(judge, broker):
     later = broker.copy()
     later.loc[NUM_DAYS - 2 :, "actual"] = np.nan
@@ -182,6 +200,20 @@ def test_the_verdict_on_a_run_of_ours_is_its_own(run, tmp_path):
     assert {name: recorded[name] for name in judged} == judged
     assert judgement.sentence == recorded["sentence"] == run.sentence
     assert judgement.notes == ()
+
+
+def test_the_verdict_on_a_run_of_ours_tells_what_break_days_leave_out(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "run")
+    results = tmp_path / "run" / "final_results.json"
+    record = json.loads(results.read_text(encoding="utf-8"))
+    left_out = {"dates": ["2025-06-16"], "direction_hits": 0, "direction_days": 1}
+    record["evaluation"]["left_out"] = left_out | {"evidence": {"grade": "NONE"}}
+    results.write_text(json.dumps(record), encoding="utf-8")
+    sentence = judge_run(tmp_path / "run", looks=None).sentence
+    assert sentence.endswith(
+        "Break days leave out 1 test day, of which 0 of 1 were right; with them the evidence is "
+        "NONE."
+    )
 
 
 @pytest.fixture(scope="module")

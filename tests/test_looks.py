@@ -47,6 +47,10 @@ def test_the_same_forecast_of_the_same_days_keeps_its_number(look):
     assert [look(0, 100, forecast=seed) for seed in (0, 1, 0, 2, 1, 0)] == [1, 2, 1, 3, 2, 1]
 
 
+def test_outcomes_with_one_decimal_are_those_of_the_same_days(look):
+    assert [look(0, 100), look(0, 100, forecast=1, actual=MARKET.round(1))] == [1, 2]
+
+
 def test_a_day_appended_each_morning_is_one_more_look(look):
     assert [look(0, 100), look(0, 101), look(0, 102), look(1, 103)] == [1, 2, 3, 4]
 

@@ -184,3 +184,12 @@ def test_constant_trials_are_left_out(days):
     alone = chosen_rotation({"chosen": forecast}, actual, chosen="chosen")
     assert chosen_rotation(trials, actual, chosen="chosen") == alone
     assert chosen_rotation(trials, actual, chosen="flat").p_value is None
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_the_size_of_a_forecast_does_not_change_what_it_adds(size):
+    forecast, actual, rival = np.random.default_rng(4).normal(size=(3, 131))
+    plain, sized = (
+        encompassing(scale * forecast, actual, {"rival": rival}, horizon=1) for scale in (1, size)
+    )
+    assert sized.p_value == pytest.approx(plain.p_value)

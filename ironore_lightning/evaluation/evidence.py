@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, log10
 
 from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.metrics import Scores
@@ -171,7 +172,8 @@ def _missing_skill(findings: Findings, level: float) -> tuple[str, ...]:
     if _passes(findings.skill_p, level):
         return ()
     tests = {"slope": findings.slope.p_value, "rotation": findings.rotation.p_value}
-    said = " and ".join(f"{name} {_p_value(value, 3)}" for name, value in tests.items())
+    digits = max(3, ceil(-log10(level)))  # a p-value that is too large shows a digit
+    said = " and ".join(f"{name} {_p_value(value, digits)}" for name, value in tests.items())
     return (f"{said}, {level:.2g} is needed of both",)
 
 
@@ -241,11 +243,12 @@ def _too_good(row: Row, settings: EvaluationSettings) -> str:
 
 def _line(findings: Findings, grade: str, *, label: str) -> str:
     scores, parts, accuracy = findings.scores, [], "undefined"
+    if scores.direction_accuracy is not None:
+        accuracy = f"{scores.direction_accuracy:.1f} %"
     if scores.direction_low is not None:  # then the others are known, too
-        assert scores.direction_accuracy is not None
         assert scores.direction_high is not None
         assert scores.base_rate is not None
-        accuracy, relation = f"{scores.direction_accuracy:.1f} %", "covers"
+        relation = "covers"
         if scores.direction_low > scores.base_rate:
             relation = "lies above"
         elif scores.direction_high < scores.base_rate:

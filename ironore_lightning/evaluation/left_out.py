@@ -35,10 +35,18 @@ class LeftOut:
     @property
     def sentence(self) -> str:
         """What a verdict says of them."""
-        return (
-            f"Break days leave out {len(self.dates)} test days, of which {self.direction_hits} of "
-            f"{self.direction_days} were right; with them the evidence is {self.evidence.grade}."
+        return left_out_sentence(
+            len(self.dates), self.direction_hits, self.direction_days, self.evidence.grade
         )
+
+
+def left_out_sentence(num_days: int, hits: int, moved: int, grade: str) -> str:
+    """Return what a verdict says of days that are left out, with the grade with them."""
+    days = "1 test day" if num_days == 1 else f"{num_days} test days"
+    return (
+        f"Break days leave out {days}, of which {hits} of {moved} were right; with them the "
+        f"evidence is {grade}."
+    )
 
 
 def assess_left_out(

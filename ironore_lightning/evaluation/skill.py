@@ -97,7 +97,7 @@ def encompassing(
         return _undefined(reason, len(actual))
     others = [rival for rival in rivals.values() if not is_constant(rival)]
     design = _scaled(np.column_stack([np.ones(len(actual)), *map(_deviations, others)]))
-    own = _deviations(forecast)
+    own = _scaled(_deviations(forecast))
     left = own - design @ np.linalg.lstsq(design, own)[0]
     if (left @ left) <= ROUNDING * (own @ own):
         return _undefined("its rivals add up to the forecast", len(actual))

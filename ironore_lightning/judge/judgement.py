@@ -1,7 +1,7 @@
 """The verdict on a file of forecasts, or on the predictions of a finished run."""
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -50,13 +50,19 @@ def judge_run(folder: Path, *, looks: Path | None) -> Judgement:
         ConfigError: If the folder, which may be a stranger's, holds no finished run.
     """
     require_local_files(folder)
-    config = RunRecord.read(folder).settings
+    record = RunRecord.read(folder)
+    config = record.settings
     forecasts = read_forecasts(folder, config.target.kind)
     days = forecasts.test_days(config.target)
     member = read_membership(folder)
     notes = (f"earned as one of many runs: {member_evidence([member])}",) if member else ()
     file = folder / "predictions.csv"
-    return _judge(file, config, days, forecasts.baselines, forecasts.density, notes, looks=looks)
+    judgement = _judge(
+        file, config, days, forecasts.baselines, forecasts.density, notes, looks=looks
+    )
+    if record.left_out is None:
+        return judgement
+    return replace(judgement, sentence=f"{judgement.sentence} {record.left_out.sentence}")
 
 
 def judge_file(

@@ -63,6 +63,7 @@ def take_from_file(
     dates = pd.DatetimeIndex(rows["date"])
     require_trading_days(dates, {file.name: dates})
     _require_horizon(file, target.horizon)
+    _require_every_origin(file)
     if target.kind != "given":
         require_units(file.name, rows)
     counted = _counted(file, rows, trained_until)
@@ -153,6 +154,21 @@ def _require_horizon(file: ForecastFile, horizon: int) -> None:
         raise DataError(
             f"{file.name}: most forecasts reach {ahead:g} weekdays from origin to date, and "
             f"target.horizon is {horizon}; set target.horizon={max(ahead, 1):.0f}, or correct them"
+        )
+
+
+def _require_every_origin(file: ForecastFile) -> None:
+    """Raise if a day on which a forecast was made is no day that is forecast.
+
+    Origins are trading days. One that has no row is all that a file tells of a day left out.
+    """
+    origins, dates = file.rows["origin"], file.rows["date"]
+    missing = origins[(origins > dates.iloc[0]) & ~origins.isin(dates)]
+    if len(missing):
+        raise DataError(
+            f"{file.name}: there is no forecast of {missing.iloc[0]:%Y-%m-%d}, which is an origin "
+            f"and so a trading day ({len(missing)} are missing); a verdict on chosen days says "
+            "nothing"
         )
 
 

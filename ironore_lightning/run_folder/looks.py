@@ -33,7 +33,10 @@ PATIENCE_SECONDS = 60.0
 """How long to wait for other processes, each of which takes milliseconds."""
 
 TOLERANCE = 0.01
-"""Relative difference within which outcomes agree: of log and simple returns, or after rounding."""
+"""Relative difference within which outcomes agree, as log and simple returns do."""
+
+ROUNDING = 0.05
+"""The same as a share of the mean size of the outcomes, for those written with few decimals."""
 
 SCHEMA = (
     "CREATE TABLE windows (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE)",
@@ -52,7 +55,8 @@ SELECT count(*) FROM looks WHERE id <= :look AND window IN (
     SELECT other.window FROM test_days AS own JOIN test_days AS other ON own.date = other.date
     WHERE own.window = :window GROUP BY other.window
     HAVING 2 * sum(abs(own.outcome - other.outcome)
-                   <= :tolerance * max(abs(own.outcome), abs(other.outcome))) >= count(*)
+                   <= max(:tolerance * max(abs(own.outcome), abs(other.outcome)), :rounding))
+           >= count(*)
 )
 """
 
@@ -118,7 +122,8 @@ def count_look(ledger: Path | None, days: "ScoredDays", *, what: object) -> int 
         )
         wanted = "SELECT id FROM looks WHERE window = ? AND forecasts = ?"
         (look,) = connection.execute(wanted, (window, forecasts)).fetchone()
-        values = {"look": look, "window": window, "tolerance": TOLERANCE}
+        rounding = ROUNDING * float(abs(days.actual).mean())
+        values = {"look": look, "window": window, "tolerance": TOLERANCE, "rounding": rounding}
         (number,) = connection.execute(COUNT_SHARED, values).fetchone()
     return int(number)
 

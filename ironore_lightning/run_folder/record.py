@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 
 from ironore_lightning.errors import single_line
+from ironore_lightning.evaluation.left_out import left_out_sentence
 from ironore_lightning.files import read_json
 from ironore_lightning.run_folder.layout import PROVENANCE_FILE, RESULTS_FILE
 from ironore_lightning.settings.base import Day
@@ -42,6 +43,22 @@ class Validation(Span):
     segment: Literal["val"]
 
 
+class LeftOutRecord(Known):
+    """What a run says of the test days that break days leave out."""
+
+    dates: list[Day]
+    direction_hits: int
+    direction_days: int
+    grade: Line = at_keys("evidence", "grade")
+
+    @property
+    def sentence(self) -> str:
+        """What a verdict says of them."""
+        return left_out_sentence(
+            len(self.dates), self.direction_hits, self.direction_days, self.grade
+        )
+
+
 class Results(Known):
     """Known fields of `final_results.json`: settings, split, training facts, test scores."""
 
@@ -55,6 +72,9 @@ class Results(Known):
     direction_accuracy: float | None = at_keys("evaluation", "scores", "direction_accuracy")
     r2_zero: float | None = at_keys("evaluation", "scores", "r2_zero")
     evidence: Line = at_keys("evaluation", "evidence", "line")
+    left_out: LeftOutRecord | None = Field(
+        default=None, validation_alias=AliasPath("evaluation", "left_out")
+    )
 
 
 class Provenance(Known):
