@@ -168,7 +168,8 @@ def test_nothing_known_at_all_is_insufficient_and_has_a_line(settings):
     evidence = grade_findings(unknown, settings, label="POOR")
     assert evidence.grade == "INSUFFICIENT"
     assert (
-        evidence.line == "direction undefined (0/0) POOR, evidence INSUFFICIENT: skill p undefined"
+        evidence.line == "direction undefined (0/0) POOR, evidence INSUFFICIENT: skill p undefined "
+        "(0.085 suggests, 0.02 supports)"
     )
 
 
@@ -339,7 +340,7 @@ def test_one_line_says_it_all(grade):
     )
     assert evidence.line == (
         "direction 55.7 % (73/131) GOOD, evidence NONE: 95 % interval 46.8 to 64.4 covers the base "
-        "rate 51.1; skill p 0.210; larger error than ridge"
+        "rate 51.1; skill p 0.210 (0.085 suggests, 0.02 supports); larger error than ridge"
     )
 
 
@@ -353,7 +354,7 @@ def test_the_line_says_where_the_interval_lies(grade, low, high, relation):
 
 
 def test_a_small_p_value_is_not_written_as_zero(grade):
-    assert grade(skill=1e-9).line.endswith("; skill p < 0.001")
+    assert grade(skill=1e-9).line.endswith("; skill p < 0.001 (0.085 suggests, 0.02 supports)")
 
 
 # --- STRONG: the discount for looking -------------------------------------------------------------

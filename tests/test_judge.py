@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from omegaconf import OmegaConf
 from parts_of_a_run import draw_one_quick_figure
 from test_layers import ROOT
 
@@ -22,7 +23,7 @@ from ironore_lightning.evaluation.forecasts import BOUNDS
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.files import write_json
 from ironore_lightning.judge import output
-from ironore_lightning.judge.__main__ import names_a_market, parse_day
+from ironore_lightning.judge.__main__ import names_a_market, parse_day, require_no_settings
 from ironore_lightning.judge.forecast_file import read_forecast_file
 from ironore_lightning.judge.judgement import judge_file, judge_run
 from ironore_lightning.judge.outcomes import take_from_market
@@ -486,3 +487,12 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path):
 
 def test_forty_files_were_damaged():
     assert len(TABLES) + len(FILES) + len(MARKET_DAMAGE) >= 40
+
+
+@pytest.mark.parametrize("setting", ["features=single", "trained_until=2024-01-31"])
+def test_a_run_of_ours_is_judged_by_its_own_settings_alone(setting):
+    hydra_config = OmegaConf.create({"overrides": {"task": ["file=a", "report.emoji=0", setting]}})
+    with pytest.raises(ConfigError, match=setting.partition("=")[0] + ": a run of ours is judged"):
+        require_no_settings(hydra_config)
+    hydra_config.overrides.task.pop()
+    require_no_settings(hydra_config)

@@ -99,6 +99,7 @@ def test_a_smooth_forecast_has_to_beat_smooth_ones():
         (np.arange(9.0), np.arange(9.0) ** 2, "needs at least 10 days"),
         (np.full(20, 0.3), np.arange(20.0), "the forecast never changes"),
         (np.arange(20.0), np.full(20, 0.3), "the market never changes"),
+        (np.where(np.arange(20) == 7, np.nan, 1.0), np.arange(20.0), "not all values are finite"),
     ],
 )
 def test_what_cannot_covary_has_no_p_value(forecast, actual, reason):

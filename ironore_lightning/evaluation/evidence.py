@@ -131,7 +131,7 @@ def grade_findings(
         skill_p=findings.skill_p,
         look=look,
         missing=missing,
-        line=_line(findings, grade, label=label),
+        line=_line(findings, settings, grade, label=label, share=share),
         sentence=f"{suspicion or _sentence(earned, missing)} {_looks(look)}",
     )
 
@@ -241,7 +241,9 @@ def _too_good(row: Row, settings: EvaluationSettings) -> str:
     return " and ".join(said)
 
 
-def _line(findings: Findings, grade: str, *, label: str) -> str:
+def _line(
+    findings: Findings, settings: EvaluationSettings, grade: str, *, label: str, share: float
+) -> str:
     scores, parts, accuracy = findings.scores, [], "undefined"
     if scores.direction_accuracy is not None:
         accuracy = f"{scores.direction_accuracy:.1f} %"
@@ -257,7 +259,10 @@ def _line(findings: Findings, grade: str, *, label: str) -> str:
             f"95 % interval {scores.direction_low:.1f} to {scores.direction_high:.1f} {relation} "
             f"the base rate {scores.base_rate:.1f}"
         )
-    parts.append(f"skill {_p_value(findings.skill_p, 3)}")
+    levels = (
+        f"{share * settings.suggestive_p:.2g} suggests, {share * settings.supported_p:.2g} supports"
+    )
+    parts.append(f"skill {_p_value(findings.skill_p, 3)} ({levels})")
     smaller = [row for row in findings.table[1:] if row.scores.rmse < scores.rmse]
     if smaller:
         closest = min(smaller, key=lambda row: row.scores.rmse)

@@ -175,6 +175,8 @@ def _scaled(values: Floats) -> Floats:
 def _why_undefined(forecast: Floats, actual: Floats) -> str:
     if len(actual) < FEWEST_DAYS:
         return f"needs at least {FEWEST_DAYS} days"
+    if not (np.isfinite(forecast).all() and np.isfinite(actual).all()):
+        return "not all values are finite"
     if is_constant(forecast):
         return "the forecast never changes"
     return "the market never changes" if is_constant(actual) else ""

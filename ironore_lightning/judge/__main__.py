@@ -36,9 +36,11 @@ def main(composed: DictConfig) -> None:
 
 def _judge(composed: DictConfig) -> None:
     config = to_config(composed, besides=command_keys("judge"))
-    if composed.file is None:
+    if not composed.file:
         raise ConfigError("file is missing: name a table of forecasts, as in file=broker.csv")
     path = Path(to_absolute_path(str(composed.file)))
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; name the table in it, such as predictions.csv")
     trained_until = parse_day(composed.trained_until)
     folder = Path(HydraConfig.get().runtime.output_dir)
     looks = ledger_path(Path(get_original_cwd()))
@@ -48,8 +50,7 @@ def _judge(composed: DictConfig) -> None:
         from ironore_lightning.judge.output import print_judgement, write_judgement
 
     if path.name == "predictions.csv" and (path.parent / RESULTS_FILE).exists():
-        if trained_until is not None:
-            raise ConfigError("trained_until: a run of ours knows its test days; leave it out")
+        require_no_settings(HydraConfig.get())
         judgement = judge_run(path.parent, looks=looks)
     else:
         judgement = judge_file(
@@ -61,6 +62,16 @@ def _judge(composed: DictConfig) -> None:
         )
     write_judgement(judgement, folder)
     print_judgement(judgement, folder)
+
+
+def require_no_settings(hydra_config: HydraConf) -> None:
+    """Raise `ConfigError` if the command line sets what a run of ours has settled."""
+    keys = [line.lstrip("+~").partition("=")[0] for line in hydra_config.overrides.task]
+    settled = [key for key in keys if key not in {"file", "name"} and not key.startswith("report")]
+    if settled:
+        raise ConfigError(
+            f"{settled[0]}: a run of ours is judged by its own days and settings; leave it out"
+        )
 
 
 def names_a_market(hydra_config: HydraConf) -> bool:

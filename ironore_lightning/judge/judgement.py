@@ -55,14 +55,13 @@ def judge_run(folder: Path, *, looks: Path | None) -> Judgement:
     forecasts = read_forecasts(folder, config.target.kind)
     days = forecasts.test_days(config.target)
     member = read_membership(folder)
-    notes = (f"earned as one of many runs: {member_evidence([member])}",) if member else ()
+    notes = (f"As one of many runs it earned {member_evidence([member])}.",) if member else ()
     file = folder / "predictions.csv"
     judgement = _judge(
         file, config, days, forecasts.baselines, forecasts.density, notes, looks=looks
     )
-    if record.left_out is None:
-        return judgement
-    return replace(judgement, sentence=f"{judgement.sentence} {record.left_out.sentence}")
+    left_out = (record.left_out.sentence,) if record.left_out else ()
+    return replace(judgement, sentence=" ".join([judgement.sentence, *left_out, *notes]))
 
 
 def judge_file(

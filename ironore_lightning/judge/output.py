@@ -31,6 +31,7 @@ def write_judgement(judgement: Judgement, folder: Path) -> None:
         {
             "file": str(judgement.file),
             "notes": list(judgement.notes),
+            "rules": judgement.config.evaluation.model_dump(mode="json"),
             **asdict(judgement.assessment),
             "sentence": judgement.sentence,
         },

@@ -121,6 +121,11 @@ def summarize(folder: Path, *, looks: Path | None = None) -> Summary:
         assessment = choice.assessment
         sentence = f"{direction_sentence(assessment.scores)} {assessment.evidence.sentence}"
         sentence += alarm_sentence(assessment.tradability, assessment.evidence.grade)
+        notes += tuple(
+            f"{run.name}: {run.record.left_out.sentence}"
+            for run in choice.trial.runs
+            if run.record.left_out
+        )
     except ConfigError as error:
         sentence = f"No best can be named: {error}."
     if not trials:
@@ -286,10 +291,7 @@ def _about_break_days(trials: Sequence[Trial]) -> list[str]:
     """Return a note if break days may leave test days out; empty without any."""
     if not any(trial.config.data.panel.break_days for trial in trials):
         return []
-    return [
-        "break days are named: test days that they leave out, what was scored on them, and the "
-        "grade with them stand in the verdict of each run"
-    ]
+    return ["break days are named; what they leave out stands in the results of each run"]
 
 
 def _missing_folds(folds: Sequence[int]) -> str:
