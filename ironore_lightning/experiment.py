@@ -36,11 +36,10 @@ from ironore_lightning.model.training import (
     train,
 )
 from ironore_lightning.report.console import (
-    EpochReport,
     report_market,
     report_result,
-    silence_lightning,
 )
+from ironore_lightning.report.epochs import EpochReport, silence_lightning
 from ironore_lightning.report.figures import write_run_figures
 from ironore_lightning.report.tensorboard import (
     close_session,

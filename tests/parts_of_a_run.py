@@ -12,7 +12,7 @@ from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.experiment import build_logger
 from ironore_lightning.model.training import FitContext
-from ironore_lightning.report.console import EpochReport
+from ironore_lightning.report.epochs import EpochReport
 from ironore_lightning.report.style import write_figures
 from ironore_lightning.run_folder.results import RunResult
 from ironore_lightning.settings.experiment import Config

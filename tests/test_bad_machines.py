@@ -28,7 +28,7 @@ from ironore_lightning import experiment, inspect
 from ironore_lightning.errors import DataError, MachineError
 from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.process.terminal import RunLog
-from ironore_lightning.report.console import EpochReport
+from ironore_lightning.report.epochs import EpochReport
 from ironore_lightning.run_folder import attempt as attempt_module
 from ironore_lightning.run_folder.attempt import run_attempt
 from ironore_lightning.run_folder.status import read_status

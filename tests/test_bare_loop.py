@@ -8,7 +8,7 @@ from parts_of_a_run import fit_context_of, samples_of
 
 from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.model.training import build_forecaster, fit
-from ironore_lightning.report.console import silence_lightning
+from ironore_lightning.report.epochs import silence_lightning
 
 
 def fit_both(config, folder):

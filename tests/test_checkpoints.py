@@ -8,7 +8,7 @@ import torch
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.model import checkpoints
 from ironore_lightning.model.checkpoints import _write, read_checkpoint
-from ironore_lightning.report.console import EpochReport
+from ironore_lightning.report.epochs import EpochReport
 
 SETTINGS = ("model=tiny", "training.max_epochs=4", "evaluation.bootstrap_repetitions=100")
 pytestmark = pytest.mark.usefixtures("one_quick_figure")

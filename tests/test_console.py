@@ -9,7 +9,8 @@ import termios
 import forks
 import pytest
 
-from ironore_lightning.report.console import EMOJI, report_scores, silence_lightning
+from ironore_lightning.report.console import EMOJI, report_scores
+from ironore_lightning.report.epochs import silence_lightning
 
 
 def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(tmp_path):

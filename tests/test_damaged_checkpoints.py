@@ -17,7 +17,7 @@ from ironore_lightning.forecast import main as forecast
 from ironore_lightning.model import checkpoints
 from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.model.training import read_resume_state
-from ironore_lightning.report.console import EpochReport
+from ironore_lightning.report.epochs import EpochReport
 
 pytestmark = pytest.mark.usefixtures("one_quick_figure")
 SETTINGS = (

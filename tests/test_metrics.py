@@ -8,12 +8,11 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.metrics import (
-    DirectionAccuracy,
     chance_accuracy,
-    direction_hits,
     evaluate,
     guessing_band,
 )
+from ironore_lightning.model.epoch_metrics import DirectionAccuracy, direction_hits
 
 ACTUAL = [1.0, -2.0, 0.0, 3.0, -1.0]
 FORECAST = [0.5, 1.0, 0.5, 0.0, -2.0]

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.features import build_table
 from ironore_lightning.data.market_cache import build_market
 from ironore_lightning.data.trading_days import require_trading_days
@@ -250,6 +249,8 @@ def _market_baselines(
             f"{file.name}: the market has {len(before)} windows before {dates[0]:%Y-%m-%d}, and "
             f"the baselines need {FEWEST_BEFORE}; leave out the first days, or set trained_until"
         )
+    from ironore_lightning.data.datamodule import WindowDataModule  # imports lightning
+
     first_val = before.iloc[int(len(before) * (1 - VALIDATION_SHARE))]
     split = DateSplit(method="date", val_start=first_val.date(), test_start=dates[0].date())
     module = WindowDataModule(features, target, replace(config.dataset_settings, split=split))

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ironore_lightning.data.windows import Batch
 from ironore_lightning.errors import TrainingError
-from ironore_lightning.evaluation.metrics import epoch_metrics
+from ironore_lightning.model.epoch_metrics import epoch_metrics
 from ironore_lightning.model.heads import NUM_OUTPUTS, Head
 from ironore_lightning.model.losses import MeanLoss
 from ironore_lightning.model.networks import build_network

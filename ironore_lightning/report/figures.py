@@ -7,6 +7,7 @@ beside returns.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,9 @@ from ironore_lightning.report.style import (
     style_axes,
     write_figures,
 )
-from ironore_lightning.run_folder.results import RunResult
+
+if TYPE_CHECKING:  # it imports lightning, which figures of a file do not need
+    from ironore_lightning.run_folder.results import RunResult
 
 Flags = NDArray[np.bool_]
 
@@ -125,7 +128,7 @@ def draw_figures(predictions: pd.DataFrame, *, title: str) -> dict[str, Figure]:
 
 
 @default_style
-def write_run_figures(result: RunResult) -> list[Path]:
+def write_run_figures(result: "RunResult") -> list[Path]:
     """Draw a run and write its figures; return their files, sorted."""
     config, folder = result.config, result.folder / "plots"
     title = (

@@ -50,7 +50,7 @@ from ironore_lightning.evaluation.evidence import (
 from ironore_lightning.evaluation.significance import clopper_pearson
 from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.model.training import train
-from ironore_lightning.report.console import silence_lightning
+from ironore_lightning.report.epochs import silence_lightning
 from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.data import SimulationSettings
 from ironore_lightning.settings.experiment import Config

@@ -161,7 +161,7 @@ def work(kind: str, overrides: Sequence[str]) -> None:
 
     from ironore_lightning.model.hardware import set_up_process
     from ironore_lightning.model.training import build_forecaster, fit
-    from ironore_lightning.report.console import silence_lightning
+    from ironore_lightning.report.epochs import silence_lightning
 
     config, datamodule = prepare(overrides)
     torch.set_num_threads(config.hardware.threads)
