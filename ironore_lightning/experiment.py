@@ -22,10 +22,9 @@ from ironore_lightning.data.panel import Panel
 from ironore_lightning.data.price_clues import build_clues
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.forecasts import Forecasts, build_forecasts
-from ironore_lightning.evaluation.labels import direction_sentence, label
+from ironore_lightning.evaluation.labels import label
 from ironore_lightning.evaluation.left_out import assess_left_out
 from ironore_lightning.evaluation.metrics import evaluate
-from ironore_lightning.evaluation.tradability import alarm_sentence
 from ironore_lightning.files import write_json
 from ironore_lightning.model.hardware import cpu_precision, set_up_process
 from ironore_lightning.model.training import (
@@ -198,8 +197,7 @@ def evaluate_run(
         label=labels.direction,
         look=look,
     )
-    sentence = f"{direction_sentence(scores)} {assessment.evidence.sentence}"
-    sentence += alarm_sentence(assessment.tradability, assessment.evidence.grade)
+    sentence = assessment.verdict
     left_out = None
     if forecasts.with_breaks is not None:
         every_day = forecasts.with_breaks.test_days(config.target)

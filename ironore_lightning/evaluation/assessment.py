@@ -11,6 +11,7 @@ from ironore_lightning.evaluation.comparison import Row, compare
 from ironore_lightning.evaluation.days import Floats, ScoredDays
 from ironore_lightning.evaluation.evidence import RIVALS, Evidence, Findings, grade_findings
 from ironore_lightning.evaluation.intervals import COVERAGES, IntervalScores, interval_scores
+from ironore_lightning.evaluation.labels import direction_sentence
 from ironore_lightning.evaluation.metrics import (
     COVERAGE,
     Scores,
@@ -38,7 +39,7 @@ from ironore_lightning.evaluation.significance import (
     pesaran_timmermann,
 )
 from ironore_lightning.evaluation.skill import encompassing, predictive_slope, rotation, skill_p
-from ironore_lightning.evaluation.tradability import Alarm, find_alarms
+from ironore_lightning.evaluation.tradability import Alarm, alarm_sentence, find_alarms
 from ironore_lightning.evaluation.trading import SIGN, TradingResult, gross_profit, trading_table
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
@@ -97,6 +98,12 @@ class Assessment:
     blocks: list[Block]
     evidence: Evidence
     tradability: list[Alarm]
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words: direction, grade, and whether the skill may not be tradable."""
+        words = f"{direction_sentence(self.scores)} {self.evidence.sentence}"
+        return words + alarm_sentence(self.tradability, self.evidence.grade)
 
 
 def assess(

@@ -9,9 +9,8 @@ import pandas as pd
 from ironore_lightning.errors import DataError
 from ironore_lightning.evaluation.assessment import Assessment, assess
 from ironore_lightning.evaluation.days import ScoredDays
-from ironore_lightning.evaluation.labels import direction_label, direction_sentence
+from ironore_lightning.evaluation.labels import direction_label
 from ironore_lightning.evaluation.metrics import evaluate
-from ironore_lightning.evaluation.tradability import alarm_sentence
 from ironore_lightning.judge.forecast_file import read_forecast_file
 from ironore_lightning.judge.outcomes import UNDECLARED, take_from_file, take_from_market
 from ironore_lightning.run_folder.forecast_tables import read_forecasts
@@ -113,11 +112,9 @@ def _judge(
 ) -> Judgement:
     """Count the look, and assess as the end of a run does."""
     look = count_look(looks, days, what=file)
-    scores = evaluate(days)
-    label = direction_label(scores, config.thresholds)
+    label = direction_label(evaluate(days), config.thresholds)
     assessment = assess(days, baselines, density, config.evaluation, label=label, look=look)
-    sentence = f"{direction_sentence(scores)} {assessment.evidence.sentence}"
-    sentence += alarm_sentence(assessment.tradability, assessment.evidence.grade)
+    sentence = assessment.verdict
     if UNDECLARED in notes:
         sentence = f"{sentence} {UNDECLARED}"
     return Judgement(file, config, days, assessment, sentence, notes)

@@ -12,10 +12,9 @@ import pandas as pd
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.assessment import Assessment, Block, assess, skill_years
 from ironore_lightning.evaluation.days import ScoredDays
-from ironore_lightning.evaluation.labels import direction_label, direction_sentence
+from ironore_lightning.evaluation.labels import direction_label
 from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.evaluation.selection import Discount, discount_for_search
-from ironore_lightning.evaluation.tradability import alarm_sentence
 from ironore_lightning.run_folder.looks import count_look
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, PRUNED
 from ironore_lightning.summary.runs import CompleteRun, Run, read_runs
@@ -118,9 +117,7 @@ def summarize(folder: Path, *, looks: Path | None = None) -> Summary:
         unranked = [run.status.state == PRUNED or not run.is_readable for run in runs]
         num_trials = len(trials) + sum(unranked)
         choice = _choose(whole, joined, ledger, num_trials=num_trials, looks=looks)
-        assessment = choice.assessment
-        sentence = f"{direction_sentence(assessment.scores)} {assessment.evidence.sentence}"
-        sentence += alarm_sentence(assessment.tradability, assessment.evidence.grade)
+        sentence = choice.assessment.verdict
         notes += tuple(
             f"{run.name}: {run.record.left_out.sentence}"
             for run in choice.trial.runs
