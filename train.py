@@ -1,5 +1,7 @@
 """Train a forecaster: ``python train.py``, with settings from `conf/` and the command line."""
 
+from typing import TYPE_CHECKING
+
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.process.interrupts import exit_on_interrupt
 
@@ -9,6 +11,12 @@ if __name__ == "__main__":
 with quick_imports():
     import hydra
     from omegaconf import DictConfig
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ironore_lightning.settings.experiment import Config
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -29,8 +37,7 @@ def main(composed: DictConfig) -> float:
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     is_multirun = HydraConfig.get().mode == RunMode.MULTIRUN
-    # Nobody sees the test results of a multirun's single runs; its summary counts one look.
-    looks = None if is_multirun else ledger_path(Path(get_original_cwd()))
+    looks = ledger_path(Path(get_original_cwd()))
 
     def job() -> float:
         with run_attempt(folder, resume="resume" in composed) as this:
@@ -41,19 +48,26 @@ def main(composed: DictConfig) -> float:
             objective = this.finished(settings)
             if objective is None:
                 resume = this.start(settings)
-                with quick_imports():
-                    from ironore_lightning.experiment import run_experiment
-                    from ironore_lightning.sweep.optuna_sweeper import pruning_callbacks
-
-                watching = pruning_callbacks(config.monitor)
-                result = run_experiment(
-                    config, folder, callbacks=watching, resume=resume, looks=looks
-                )
-                objective = result.objective
+                objective = _run(config, folder, resume=resume, looks=looks)
                 this.complete(objective)
         return objective
 
     return run_one_of_many(job) if is_multirun else run_job(job)
+
+
+def _run(config: "Config", folder: "Path", *, resume: bool, looks: "Path | None") -> float:
+    """Do the work of a run: all of it, or that of one of many, and return its objective."""
+    with quick_imports():
+        from ironore_lightning.experiment import fit_run, run_experiment
+        from ironore_lightning.run_folder.layout import is_of_multirun
+        from ironore_lightning.sweep.optuna_sweeper import pruning_callbacks
+
+    watching = pruning_callbacks(config.monitor)
+    # The summary of a multirun assesses the trial that validation chose, and no other.
+    if is_of_multirun(folder) and not config.report.assess_every_run:
+        return fit_run(config, folder, callbacks=watching, resume=resume).objective
+    result = run_experiment(config, folder, callbacks=watching, resume=resume, looks=looks)
+    return result.run.objective
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One run, from settings to verdict."""
+"""One run, from settings to verdict; and a finished run, judged without training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,38 +6,40 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 
 from ironore_lightning.data.datamodule import (
+    EVALUATION_BATCH,
     WindowDataModule,
     build_datamodule,
     outcomes_with_breaks,
 )
 from ironore_lightning.data.market_cache import Market, build_market
-from ironore_lightning.data.panel import Panel
 from ironore_lightning.data.price_clues import build_clues
+from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.assessment import assess
-from ironore_lightning.evaluation.forecasts import Forecasts, build_forecasts
+from ironore_lightning.evaluation.distributions import Distribution
+from ironore_lightning.evaluation.forecasts import Forecasts, build_forecasts, build_predictions
 from ironore_lightning.evaluation.labels import label
 from ironore_lightning.evaluation.left_out import assess_left_out
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.files import write_json
+from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.hardware import cpu_precision, set_up_process
 from ironore_lightning.model.training import (
     FitContext,
     TrainedNetwork,
-    TrainingFacts,
+    load_best,
     read_resume_state,
     train,
 )
-from ironore_lightning.report.console import (
-    report_market,
-    report_result,
-)
+from ironore_lightning.report.console import report_market, report_result, report_validation
 from ironore_lightning.report.epochs import EpochReport, silence_lightning
 from ironore_lightning.report.figures import write_run_figures
 from ironore_lightning.report.tensorboard import (
@@ -47,12 +49,25 @@ from ironore_lightning.report.tensorboard import (
     open_session,
     silence_writer,
 )
-from ironore_lightning.run_folder.layout import PROVENANCE_FILE
+from ironore_lightning.run_folder.forecast_tables import (
+    read_predictions,
+    write_predictions,
+    write_tables,
+)
+from ironore_lightning.run_folder.layout import PROVENANCE_FILE, TENSORBOARD
 from ironore_lightning.run_folder.lock import is_helper_process
 from ironore_lightning.run_folder.looks import count_look, require_ledger
 from ironore_lightning.run_folder.provenance import provenance, require_same_table
-from ironore_lightning.run_folder.results import RunResult, write_results
+from ironore_lightning.run_folder.record import RunRecord
+from ironore_lightning.run_folder.results import FittedRun, RunResult, write_fit, write_results
 from ironore_lightning.settings.experiment import Config
+
+Rows = npt.NDArray[np.intp]
+
+SAME_FORECAST = 1e-3
+"""Largest difference of a forecast computed again, in standard deviations of the outcomes.
+
+Processors and cards round differently."""
 
 
 def run_experiment(
@@ -70,7 +85,7 @@ def run_experiment(
         folder: Where the files go.
         callbacks: Additional callbacks of the fit.
         resume: Whether to continue the interrupted run of this folder from its last checkpoint.
-        looks: Ledger of looks at test days; None where nobody sees the results, as in a multirun.
+        looks: Ledger of looks at test days; None counts nothing.
 
     Raises:
         ConfigError: If the settings do not fit the machine or the data.
@@ -81,6 +96,17 @@ def run_experiment(
         RunPruned: If a search stops the fit.
     """
     require_ledger(looks)
+    return assess_run(fit_run(config, folder, callbacks=callbacks, resume=resume), looks=looks)
+
+
+def fit_run(
+    config: Config, folder: Path, *, callbacks: Sequence[Callback] = (), resume: bool = False
+) -> FittedRun:
+    """Train, validate and remember the forecasts; the test segment is forecast, and not scored.
+
+    This is all that a run of a multirun does: validation chooses, and only the choice is assessed.
+    Arguments and errors are those of `run_experiment`.
+    """
     silence_lightning()
     set_up_process(config.hardware)
     # Settings of a resumed run may be a stranger's, so nothing is written to the path they name.
@@ -89,7 +115,7 @@ def run_experiment(
     datamodule = build_datamodule(market.panel, config.dataset_settings)
     last: dict[str, Any] = {}
     if resume:
-        require_same_table(folder, datamodule)
+        require_same_table(folder, datamodule, remedy="start it anew in another folder")
         last = read_resume_state(folder, datamodule.features.shape[1], config.fit_settings)
     logger = build_logger(folder, last)
     report = EpochReport(
@@ -100,10 +126,10 @@ def run_experiment(
     with mark_failure_in_tensorboard(logger.log_dir):
         context = FitContext(folder, logger, report, callbacks, last)
         trained = train(datamodule, config.fit_settings, context)
-    forecasts = forecast_samples(market.panel, datamodule, trained, config)
-    result = evaluate_run(forecasts, trained.facts, config, folder, looks=looks)
-    close_run(result, datamodule, logger)
-    return result
+    predictions = predict_samples(datamodule, trained, config)
+    run = FittedRun(config, folder, market.panel, datamodule, trained, predictions)
+    close_fit(run)
+    return run
 
 
 def build_logger(folder: Path, last: Mapping[str, Any]) -> TensorBoardLogger:
@@ -111,7 +137,7 @@ def build_logger(folder: Path, last: Mapping[str, Any]) -> TensorBoardLogger:
     silence_writer()
     # `purge_step` is the first step deleted. Curves count epochs from 1, checkpoints from 0.
     purge = {"purge_step": last["epoch"] + 2} if last else {}
-    return TensorBoardLogger(folder / "tensorboard", "", "", default_hp_metric=False, **purge)
+    return TensorBoardLogger(folder / TENSORBOARD, "", "", default_hp_metric=False, **purge)
 
 
 @rank_zero_only
@@ -129,65 +155,139 @@ def open_run(
     open_session(logger, hyperparameters(config))
 
 
-def forecast_samples(
-    panel: Panel, datamodule: WindowDataModule, trained: TrainedNetwork, config: Config
-) -> Forecasts:
-    """Turn the network's outputs into forecasts, with those of the baselines beside them."""
+def predict_samples(
+    datamodule: WindowDataModule, trained: TrainedNetwork, config: Config
+) -> pd.DataFrame:
+    """Turn the network's outputs into forecasts of every sample, with their bounds."""
     rows = datamodule.outcomes.set_axis(datamodule.origins, axis=0)
-    clues = build_clues(panel, datamodule, config.data.prices, config.dataset_settings)
-    forecasts = replace(
-        _forecasts_of(rows, trained.outputs, datamodule, trained, config), clues=clues
-    )
-    if not len(datamodule.left_out):
-        return forecasts
-    windows = torch.from_numpy(datamodule.windows(datamodule.left_out))
-    network = trained.forecaster.eval()
-    with torch.no_grad(), cpu_precision(config.hardware.precision):
-        more = network(windows.to(network.device)).to(trained.outputs)
-    every_row = outcomes_with_breaks(datamodule)
-    order = np.argsort(np.concatenate([datamodule.origins, datamodule.left_out]))
-    outputs = torch.cat([trained.outputs, more])[order]
-    with_breaks = _forecasts_of(every_row, outputs, datamodule, trained, config)
-    return replace(forecasts, with_breaks=with_breaks)
+    return _predictions(rows, trained.outputs, trained, config)
 
 
-def _forecasts_of(
-    outcomes: pd.DataFrame,
-    outputs: torch.Tensor,
-    datamodule: WindowDataModule,
-    trained: TrainedNetwork,
-    config: Config,
-) -> Forecasts:
-    """Return the forecasts of some rows of the table, which are the index of `outcomes`."""
-    head = trained.forecaster.head
-    is_test = torch.tensor((outcomes["segment"] == "test").to_numpy())
-    return build_forecasts(
+def _predictions(
+    outcomes: pd.DataFrame, outputs: Tensor, trained: TrainedNetwork, config: Config
+) -> pd.DataFrame:
+    """Return the predictions of some rows of the table, which are the index of `outcomes`."""
+    return build_predictions(
         outcomes.reset_index(drop=True),
-        datamodule.windows(outcomes.index.to_numpy(copy=True)),
-        head.forecast(outputs).double().numpy(),
-        head.distribution(outputs[is_test]),
+        trained.forecaster.head.forecast(outputs).double().numpy(),
+        _distribution(outcomes, outputs, trained),
         config.evaluation,
         horizon=config.target.horizon,
     )
 
 
-def evaluate_run(
-    forecasts: Forecasts,
-    facts: TrainingFacts,
-    config: Config,
-    folder: Path,
-    *,
-    looks: Path | None,
-) -> RunResult:
+def _distribution(
+    outcomes: pd.DataFrame, outputs: Tensor, trained: TrainedNetwork
+) -> Distribution | None:
+    """Return the predictive distribution of the test rows; None from a point forecaster."""
+    is_test = torch.tensor((outcomes["segment"] == "test").to_numpy())
+    return trained.forecaster.head.distribution(outputs[is_test])
+
+
+@rank_zero_only
+def close_fit(run: FittedRun) -> None:
+    """Save and print the forecasts and the validation scores."""
+    write_predictions(run.folder, run.predictions)
+    write_fit(run)
+    close_session(run)
+    report_validation(run)
+
+
+def recall_run(record: RunRecord) -> FittedRun:
+    """Build a finished run again from its data and its best checkpoint, without training.
+
+    The forecasts are those in its folder.
+
+    Raises:
+        ConfigError: If the checkpoint is not of this run.
+        DataError: If the data have changed since.
+    """
+    data = record.settings.data.without_saving_sample()  # the folder is untrusted: write nothing
+    config, folder = record.settings.model_copy(update={"data": data}), record.folder
+    set_up_process(config.hardware.on_cpu())
+    panel = build_market(data, config.target).panel
+    datamodule = build_datamodule(panel, config.dataset_settings)
+    require_same_table(folder, datamodule, remedy="put back those of then")
+    path = folder / "checkpoints" / "best.ckpt"
+    forecaster, _ = load_best(path, datamodule.features.shape[1], config.fit_settings)
+    outputs = _run_network(forecaster, datamodule, datamodule.origins, config)
+    trained = TrainedNetwork(forecaster, record.training, outputs)
+    predictions = read_predictions(folder, config.target.kind)
+    again = predict_samples(datamodule, trained, config)
+    scale = float(again["actual"].std()) or 1.0
+    if len(again) != len(predictions) or not np.allclose(
+        again["forecast"], predictions["forecast"], rtol=0, atol=SAME_FORECAST * scale
+    ):
+        raise ConfigError(f"{path}: is not the network that wrote predictions.csv beside it")
+    return FittedRun(config, folder, panel, datamodule, trained, predictions)
+
+
+def _run_network(
+    forecaster: Forecaster, datamodule: WindowDataModule, rows: Rows, config: Config
+) -> Tensor:
+    """Return the outputs of the network for windows that end at `rows`, shape (N, P)."""
+    windows = torch.split(torch.from_numpy(datamodule.windows(rows)), EVALUATION_BATCH)
+    network = forecaster.eval()
+    with torch.no_grad(), cpu_precision(config.hardware.precision):
+        return torch.cat([network(batch.to(network.device)).cpu() for batch in windows])
+
+
+def complete_forecasts(run: FittedRun) -> Forecasts:
+    """Return the forecasts of a run with those of the baselines, and write their tables."""
+    config, datamodule = run.config, run.datamodule
+    rows = datamodule.outcomes.set_axis(datamodule.origins, axis=0)
+    distribution = _distribution(rows, run.trained.outputs, run.trained)
+    horizon = config.target.horizon
+    windows = datamodule.windows()
+    forecasts = replace(
+        build_forecasts(run.predictions, windows, distribution, horizon=horizon),
+        clues=build_clues(run.panel, datamodule, config.data.prices, config.dataset_settings),
+        with_breaks=_with_breaks(run) if len(datamodule.left_out) else None,
+    )
+    rank_zero_only(write_tables)(run.folder, forecasts)
+    return forecasts
+
+
+def _with_breaks(run: FittedRun) -> Forecasts:
+    """Return the forecasts with the test days that a break of the specification leaves out."""
+    datamodule, trained, config = run.datamodule, run.trained, run.config
+    more = _run_network(trained.forecaster, datamodule, datamodule.left_out, config)
+    every_row = outcomes_with_breaks(datamodule)
+    order = np.argsort(np.concatenate([datamodule.origins, datamodule.left_out]))
+    outputs = torch.cat([trained.outputs, more.to(trained.outputs)])[order]
+    return build_forecasts(
+        _predictions(every_row, outputs, trained, config),
+        datamodule.windows(every_row.index.to_numpy(copy=True)),
+        _distribution(every_row, outputs, trained),
+        horizon=config.target.horizon,
+    )
+
+
+def assess_run(run: FittedRun, *, looks: Path | None) -> RunResult:
+    """Assess the test segment, and write, draw and print what the forecasts are worth.
+
+    Args:
+        run: Fitted just now, or recalled.
+        looks: Ledger that counts the look; None counts nothing.
+
+    Raises:
+        MachineError: If the ledger or a file cannot be written.
+    """
+    result = evaluate_run(run, complete_forecasts(run), looks=looks)
+    close_run(result)
+    return result
+
+
+def evaluate_run(run: FittedRun, forecasts: Forecasts, *, looks: Path | None) -> RunResult:
     """Count the look at the test segment, assess it, and say what the forecasts are worth."""
+    config = run.config
     days = forecasts.test_days(config.target)
-    look = None if is_helper_process() else count_look(looks, days, what=folder)
-    scores = evaluate(days)
+    look = None if is_helper_process() else count_look(looks, days, what=run.folder)
     labels = label(
-        scores,
+        evaluate(days),
         config.thresholds,
-        num_parameters=facts.num_parameters,
-        training_seconds=facts.seconds,
+        num_parameters=run.facts.num_parameters,
+        training_seconds=run.facts.seconds,
     )
     assessment = assess(
         days,
@@ -197,21 +297,20 @@ def evaluate_run(
         label=labels.direction,
         look=look,
     )
-    sentence = assessment.verdict
-    left_out = None
+    sentence, left_out = assessment.verdict, None
     if forecasts.with_breaks is not None:
         every_day = forecasts.with_breaks.test_days(config.target)
         left_out = assess_left_out(
             days, forecasts.with_breaks, every_day, config.evaluation, look=look
         )
         sentence += f" {left_out.sentence}"
-    return RunResult(config, folder, facts, forecasts, assessment, labels, sentence, left_out)
+    return RunResult(run, forecasts, assessment, labels, sentence, left_out)
 
 
 @rank_zero_only
-def close_run(result: RunResult, datamodule: WindowDataModule, logger: TensorBoardLogger) -> None:
+def close_run(result: RunResult) -> None:
     """Save and print the results; the last line is the verdict."""
-    write_results(result, datamodule)
+    write_results(result)
     plots = write_run_figures(result)
-    close_session(logger.log_dir, result.assessment, plots, step=result.facts.num_epochs)
-    report_result(result, datamodule)
+    close_session(result.run, result.assessment, plots)
+    report_result(result)

@@ -22,7 +22,7 @@ from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.data.scaling import Scaler
 from ironore_lightning.data.trading_days import Calendar
 from ironore_lightning.data.windows import WindowDataset
-from ironore_lightning.errors import ConfigError, DataError, machine_errors
+from ironore_lightning.errors import ConfigError, DataError, machine_errors, single_line
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.forecasts import (
     BOUNDS,
@@ -31,24 +31,25 @@ from ironore_lightning.evaluation.forecasts import (
     mean_forecast,
 )
 from ironore_lightning.evaluation.intervals import COVERAGES
+from ironore_lightning.experiment import complete_forecasts, recall_run
 from ironore_lightning.files import write_json
 from ironore_lightning.model.checkpoints import (
     SCALER,
-    WEIGHTS,
-    network_parts,
-    read_checkpoint,
     require_finite,
 )
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.hardware import cpu_precision
-from ironore_lightning.model.training import build_forecaster
+from ironore_lightning.model.training import load_best
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import print_safely
-from ironore_lightning.run_folder.forecast_tables import read_forecasts
-from ironore_lightning.run_folder.layout import require_local_files
+from ironore_lightning.run_folder.forecast_tables import (
+    has_tables,
+    read_forecasts,
+    read_predictions,
+)
 from ironore_lightning.run_folder.looks import count_look, ledger_path
 from ironore_lightning.run_folder.provenance import column_digests
-from ironore_lightning.run_folder.record import RunRecord
+from ironore_lightning.run_folder.record import RunRecord, read_finished_run
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.summary.membership import member_evidence, read_membership
 
@@ -123,7 +124,7 @@ def main(arguments: Sequence[str] | None = None, *, today: datetime.date | None 
 def _forecast(options: argparse.Namespace, today: datetime.date) -> None:
     if len({run.resolve() for run in options.runs}) < len(options.runs):
         raise ConfigError("a run is named twice, so it would count twice in the mean")
-    runs = [read_run(run, options.data_root) for run in options.runs]
+    runs = [read_finished_run(run, options.data_root) for run in options.runs]
     next_day = forecast_next(runs, today=today)
     folder = options.output_dir or runs[0].folder
     with machine_errors(folder):
@@ -141,23 +142,6 @@ def _require_fresh(next_day: NextDayForecast, max_age_days: int) -> None:
             f"--max-age-days is {max_age_days}; refresh the files (--data-root DIR reads others), "
             f"or allow it with --max-age-days {next_day.age_days}"
         )
-
-
-def read_run(folder: Path, root: str | None) -> RunRecord:
-    """Read a finished run, with its data elsewhere if `root` is given.
-
-    Raises:
-        ConfigError: If the folder holds no finished run, or one of another version.
-    """
-    require_local_files(folder)
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is no finished run: there is no such folder")
-    run = RunRecord.read(folder)
-    data = run.settings.data.without_saving_sample()  # the folder is untrusted: write nothing
-    if root is not None:
-        data = data.model_copy(update={"root": root, "sample": None})
-    settings = run.settings.model_copy(update={"data": data})
-    return run.model_copy(update={"settings": settings})
 
 
 def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDayForecast:
@@ -252,11 +236,7 @@ def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster,
     Raises:
         ConfigError: If the checkpoint holds anything else.
     """
-    with torch.device("meta"):  # settings may ask for a larger network than the checkpoint holds
-        wanted = network_parts(build_forecaster(num_features, config.fit_settings))
-    best = read_checkpoint(path, wanted)
-    forecaster = build_forecaster(num_features, config.fit_settings).eval()
-    forecaster.load_state_dict(best[WEIGHTS])
+    forecaster, best = load_best(path, num_features, config.fit_settings)
     scaler = Scaler(**{name: column.numpy() for name, column in best[SCALER].items()})
     if not (scaler.spread > 0).all():
         raise ConfigError(f"{path}: its scaler has a spread that is not above zero")
@@ -342,24 +322,34 @@ def _evidence(runs: Sequence[RunRecord]) -> str:
     if len(members) == len(runs) and len({member.folder for member in members}) == 1:
         return member_evidence(members)
     remark = "with runs of a multirun, for which nothing is taken off: " if members else ""
-    return remark + (runs[0].evidence if len(runs) == 1 else _mean_evidence(runs))
+    if len(runs) > 1:
+        return remark + _mean_evidence(runs)
+    return runs[0].evidence or (
+        "not known: its test days were never assessed; "
+        f"python -m ironore_lightning.evaluate {single_line(runs[0].folder)} does that"
+    )
 
 
 def _mean_evidence(runs: Sequence[RunRecord]) -> str:
     """Count the look at the mean forecast of several runs, and return its grade."""
     first = runs[0]
-    target = first.settings.target
-    members = [read_forecasts(run.folder, target.kind) for run in runs]
-    mean = mean_forecast(members)
+    target, folder = first.settings.target, first.folder
+    tables = (
+        read_forecasts(folder, target.kind)
+        if has_tables(folder)
+        else complete_forecasts(recall_run(first))
+    )
+    others = [read_predictions(run.folder, target.kind) for run in runs[1:]]
+    mean = mean_forecast([tables.predictions, *others])
     unbounded = mean.assign(**dict.fromkeys(BOUNDS, np.nan))
-    days = replace(members[0], predictions=unbounded).test_days(target)
+    days = replace(tables, predictions=unbounded).test_days(target)
     assessment = assess(
         days,
-        members[0].baselines,
+        tables.baselines,
         pd.DataFrame(index=days.frame.index),
         first.settings.evaluation,
         label=f"of the mean of {len(runs)} runs",
-        look=count_look(ledger_path(Path.cwd()), days, what=f"mean with {first.folder}"),
+        look=count_look(ledger_path(Path.cwd()), days, what=f"mean with {folder}"),
     )
     return assessment.evidence.line
 

@@ -37,7 +37,7 @@ def draw_one_quick_figure(replace: Callable[..., None] = setattr) -> None:
     figure.figimage(np.random.default_rng(0).random((200, 200)))
 
     def write(result: RunResult) -> list[Path]:
-        write_figures({"actual_vs_predicted_scatter": figure}, result.folder / "plots")
-        return list((result.folder / "plots").glob("*.png"))
+        write_figures({"actual_vs_predicted_scatter": figure}, result.run.folder / "plots")
+        return list((result.run.folder / "plots").glob("*.png"))
 
     replace(experiment, "write_run_figures", write)

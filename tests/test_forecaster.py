@@ -104,7 +104,7 @@ def test_training_stops_when_the_monitor_no_longer_improves(compose, tmp_path):
     last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert best["epoch"] + 1 == result.facts.best_epoch
     assert last["epoch"] + 1 == result.facts.num_epochs
-    assert result.objective == result.facts.best_score
+    assert result.run.objective == result.run.facts.best_score
 
 
 def test_the_planted_signal_of_a_market_is_found_and_an_empty_market_stays_a_coin(
@@ -152,7 +152,7 @@ def test_mixed_precision_on_a_cpu_is_a_choice_that_fits_nearly_the_same(compose,
     setting = ("model=bilstm_small", "training.max_epochs=3")
     plain = run_experiment(compose(*setting), tmp_path / "plain")
     mixed = run_experiment(compose(*setting, "hardware.precision=bf16-mixed"), tmp_path / "mixed")
-    assert mixed.objective != plain.objective
-    assert mixed.objective == pytest.approx(plain.objective, rel=0.01)
+    assert mixed.run.objective != plain.run.objective
+    assert mixed.run.objective == pytest.approx(plain.run.objective, rel=0.01)
     last = torch.load(tmp_path / "mixed" / "checkpoints" / "last.ckpt", weights_only=True)
     assert all(weight.dtype == torch.float32 for weight in last["state_dict"].values())

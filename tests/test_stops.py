@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 QUICK = ("model=tiny", "training.max_epochs=3", "evaluation.bootstrap_repetitions=100")
 pytestmark = pytest.mark.usefixtures("one_quick_figure")
 SIGNALS = {"Ctrl-C": (signal.SIGINT, 130), "SIGTERM": (signal.SIGTERM, 143)}
-MOMENTS = ("build_market", "forecast_samples", "report_result")
+MOMENTS = ("build_market", "predict_samples", "report_result")
 
 KILL = f"""
 import os, runpy, sys
@@ -160,7 +160,7 @@ def test_a_run_below_a_link_goes_on_in_a_folder_whose_name_looks_like_an_address
     folder = tmp_path / "file::http: #%s\n'[a]*" / "x::y"
     folder.parent.symlink_to(tmp_path / "disk")
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "forecast_samples", send(signal.SIGINT))
+        patch.setattr(experiment, "predict_samples", send(signal.SIGINT))
         name = str(folder).replace("'", "\\'")
         assert train(*QUICK, f"hydra.run.dir='{name}'")[0] == 130
     assert train(f"resume={folder}") == (0, "")

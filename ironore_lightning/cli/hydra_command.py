@@ -30,7 +30,7 @@ from ironore_lightning.errors import (
     translate_error,
 )
 from ironore_lightning.process.interrupts import run_interruptible
-from ironore_lightning.process.terminal import TEST_RESULTS, open_streams, print_safely, silence
+from ironore_lightning.process.terminal import open_streams, print_safely, silence
 from ironore_lightning.run_folder.attempt import CONFIG_PLACES_HINT
 
 log = logging.getLogger(__name__)
@@ -61,25 +61,6 @@ class OnlyBelowError(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether `record` is below ERROR."""
         return record.levelno < logging.ERROR
-
-
-class HideTestResults(logging.Filter):
-    """Keep the test results of the runs of a multirun off the console; their logs have them.
-
-    Who saw those of all runs would choose by them, and the grade counts on validation choosing.
-
-    Args:
-        mode: Hydra's.
-    """
-
-    def __init__(self, mode: RunMode | None) -> None:
-        """Store whether this is a multirun."""
-        super().__init__()
-        self.is_multirun = mode == RunMode.MULTIRUN
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether `record` may be shown."""
-        return not (self.is_multirun and record.name == TEST_RESULTS)
 
 
 def run_command(

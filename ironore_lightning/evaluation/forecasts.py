@@ -1,7 +1,7 @@
 """Forecasts of the network and the baselines, with their prediction intervals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -56,47 +56,67 @@ class Forecasts:
 
     def test_days(self, target: TargetSettings) -> ScoredDays:
         """Return the test days."""
-        rows = self.predictions[self.predictions["segment"] == "test"]
-        return ScoredDays(rows.reset_index(drop=True), target.kind, target.horizon, self.clues)
+        return replace(days_of(self.predictions, "test", target), clues=self.clues)
 
 
-def build_forecasts(
+def days_of(predictions: pd.DataFrame, segment: str, target: TargetSettings) -> ScoredDays:
+    """Return the days of a segment."""
+    rows = predictions[predictions["segment"] == segment]
+    return ScoredDays(rows.reset_index(drop=True), target.kind, target.horizon)
+
+
+def build_predictions(
     outcomes: pd.DataFrame,
-    windows: NDArray[np.float32],
     forecast: Floats,
     distribution: Distribution | None,
     settings: EvaluationSettings,
     *,
     horizon: int,
-) -> Forecasts:
-    """Return forecasts with prediction intervals, and those of the baselines.
+) -> pd.DataFrame:
+    """Return forecasts with prediction intervals, the `predictions` of `Forecasts`.
 
     Args:
         outcomes: One row per sample in time order, N of them: `date`, `segment`, `actual`,
             `is_roll`.
-        windows: Inputs of the network, shape (N, L, F).
         forecast: Point forecasts of the network, shape (N,), per cent.
         distribution: Predictive distribution of each test day; None from a point forecaster.
         settings: Adaptation of the intervals.
         horizon: Days ahead that a forecast reaches.
     """
+    predictions = outcomes[["date", "segment", "actual"]].assign(forecast=forecast)
+    val, test = _with_volatility(predictions, horizon)
+    bounds = _bounds(val, test, distribution, settings.adaptation, horizon=horizon)
+    predictions = predictions.join(bounds)
+    predictions["is_roll"] = outcomes["is_roll"].to_numpy()
+    return predictions
+
+
+def build_forecasts(
+    predictions: pd.DataFrame,
+    windows: NDArray[np.float32],
+    distribution: Distribution | None,
+    *,
+    horizon: int,
+) -> Forecasts:
+    """Return the forecasts of a network with those of the baselines beside them.
+
+    Args:
+        predictions: Of the network, N rows, as `build_predictions` returns them.
+        windows: Its inputs, shape (N, L, F).
+        distribution: As for `build_predictions`.
+        horizon: Days ahead that a forecast reaches.
+    """
     samples = Samples(
         windows=windows,
-        actual=outcomes["actual"].to_numpy(np.float64),
-        segment=outcomes["segment"].to_numpy(dtype=np.str_),
+        actual=predictions["actual"].to_numpy(np.float64),
+        segment=predictions["segment"].to_numpy(dtype=np.str_),
         horizon=horizon,
     )
     is_test = samples.segment == "test"
-    predictions = outcomes[["date", "segment", "actual"]].assign(forecast=forecast)
-    rows = predictions.assign(volatility=ewma_volatility(samples.actual, horizon=horizon))
-    val, test = (rows[rows["segment"] == segment] for segment in ("val", "test"))
-    bounds = _bounds(val, test, distribution, settings.adaptation, horizon=horizon)
     density = {
-        "model": distribution or _residual_distribution(val, test),
+        "model": distribution or _residual_distribution(*_with_volatility(predictions, horizon)),
         **_spread_distributions(samples, is_test),
     }
-    predictions = predictions.join(bounds)
-    predictions["is_roll"] = outcomes["is_roll"].to_numpy()
     losses = _density_losses(density, samples.actual[is_test])
     return Forecasts(
         predictions=predictions,
@@ -105,19 +125,19 @@ def build_forecasts(
     )
 
 
-def mean_forecast(members: Sequence[Forecasts]) -> pd.DataFrame:
+def mean_forecast(members: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return the first member's predictions with the mean forecast of all; bounds are the first's.
 
     Raises:
         ConfigError: If their days or outcomes differ.
     """
-    first, columns = members[0].predictions, ["date", "segment", "actual"]
-    if not all(other.predictions[columns].equals(first[columns]) for other in members[1:]):
+    first, columns = members[0], ["date", "segment", "actual"]
+    if not all(other[columns].equals(first[columns]) for other in members[1:]):
         raise ConfigError(
             "the runs were trained and tested on different days or data, so their forecasts "
             "have no mean"
         )
-    forecasts = [member.predictions["forecast"] for member in members]
+    forecasts = [member["forecast"] for member in members]
     return first.assign(forecast=np.mean(forecasts, axis=0))
 
 
@@ -133,9 +153,7 @@ def conformal_bounds(predictions: pd.DataFrame, adaptation: float, *, horizon: i
     Returns:
         By test row: `lower_80`, `upper_80`, `lower_90`, `upper_90`, per cent.
     """
-    volatility = ewma_volatility(predictions["actual"].to_numpy(np.float64), horizon=horizon)
-    rows = predictions.assign(volatility=volatility)
-    val, test = (rows[rows["segment"] == segment] for segment in ("val", "test"))
+    val, test = _with_volatility(predictions, horizon)
     return _bounds(val, test, None, adaptation, horizon=horizon)
 
 
@@ -143,6 +161,13 @@ def distribution_bounds(distribution: Distribution) -> dict[str, Floats]:
     """Return the interval bounds of N distributions, by column, shape (N,) each."""
     levels = [level for share in COVERAGES for level in ((1 - share) / 2, (1 + share) / 2)]
     return dict(zip(BOUNDS, distribution.quantile(levels).T, strict=True))
+
+
+def _with_volatility(predictions: pd.DataFrame, horizon: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of validation and test, with the volatility known at each origin."""
+    volatility = ewma_volatility(predictions["actual"].to_numpy(np.float64), horizon=horizon)
+    rows = predictions.assign(volatility=volatility)
+    return rows[rows["segment"] == "val"], rows[rows["segment"] == "test"]
 
 
 def _bounds(

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from ironore_lightning.errors import DataError
+from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.evaluation.assessment import Assessment, assess
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.labels import direction_label
 from ironore_lightning.evaluation.metrics import evaluate
 from ironore_lightning.judge.forecast_file import read_forecast_file
 from ironore_lightning.judge.outcomes import UNDECLARED, take_from_file, take_from_market
-from ironore_lightning.run_folder.forecast_tables import read_forecasts
+from ironore_lightning.run_folder.forecast_tables import has_tables, read_forecasts
 from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.looks import count_look
 from ironore_lightning.run_folder.record import RunRecord
@@ -51,6 +51,11 @@ def judge_run(folder: Path, *, looks: Path | None) -> Judgement:
     require_local_files(folder)
     record = RunRecord.read(folder)
     config = record.settings
+    if not has_tables(folder):
+        raise ConfigError(
+            f"{folder}: its test days were never assessed; python -m ironore_lightning.evaluate "
+            f"{folder} does that"
+        )
     forecasts = read_forecasts(folder, config.target.kind)
     days = forecasts.test_days(config.target)
     member = read_membership(folder)

@@ -23,29 +23,9 @@ from ironore_lightning.model.checkpoints import (
     require_finite,
 )
 from ironore_lightning.model.distributed import DistributedShutdown, has_lost_a_process
+from ironore_lightning.model.facts import TrainingFacts
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.settings.training import FitSettings
-
-
-@dataclass(frozen=True)
-class TrainingFacts:
-    """How a fit went.
-
-    Attributes:
-        num_epochs: Epochs run.
-        best_epoch: The epoch whose weights were kept, from 1.
-        best_score: Its `monitor` on the validation segment.
-        stopped_early: Whether patience ended it.
-        seconds: Wall-clock time of its epochs.
-        num_parameters: Number of trainable weights.
-    """
-
-    num_epochs: int
-    best_epoch: int
-    best_score: float
-    stopped_early: bool
-    seconds: float
-    num_parameters: int
 
 
 @dataclass(frozen=True)
@@ -198,6 +178,25 @@ def predict_with_best(
     outputs = torch.cat(batches)
     require_finite(best, "the forecast of its network", outputs)
     return outputs
+
+
+def load_best(
+    path: Path, num_features: int, settings: FitSettings
+) -> tuple[Forecaster, Mapping[str, Mapping[str, Tensor]]]:
+    """Build the network of a finished fit from its best checkpoint.
+
+    Returns:
+        The network, and all that the checkpoint holds.
+
+    Raises:
+        ConfigError: If the checkpoint holds anything else.
+    """
+    with torch.device("meta"):  # settings may ask for a larger network than the checkpoint holds
+        wanted = network_parts(build_forecaster(num_features, settings))
+    best = read_checkpoint(path, wanted)
+    forecaster = build_forecaster(num_features, settings).eval()
+    forecaster.load_state_dict(best[WEIGHTS])
+    return forecaster, best
 
 
 def read_resume_state(folder: Path, num_features: int, settings: FitSettings) -> dict[str, Any]:

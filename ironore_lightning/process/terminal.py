@@ -8,9 +8,6 @@ from typing import TextIO
 
 from ironore_lightning.errors import printable
 
-TEST_RESULTS = "ironore_lightning.test_results"
-"""Logger of the test results of a run."""
-
 
 class Lines(logging.Formatter):
     """Formats printable lines: names and messages may come from untrusted files."""

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,16 +11,13 @@ from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.comparison import as_table
 from ironore_lightning.evaluation.metrics import Scores
 from ironore_lightning.evaluation.trading import ONE_DAY_LATER, TradingResult, usual_cost
-from ironore_lightning.process.terminal import TEST_RESULTS
 
 if TYPE_CHECKING:  # they import lightning, which the verdict on a file does not need
     from ironore_lightning.data.datamodule import WindowDataModule
     from ironore_lightning.data.market_cache import Market
-    from ironore_lightning.model.training import TrainingFacts
-    from ironore_lightning.run_folder.results import RunResult
+    from ironore_lightning.run_folder.results import FittedRun, RunResult
 
 log = logging.getLogger(__name__)
-test_log = logging.getLogger(TEST_RESULTS)
 
 EMOJI = {
     "IMPROVING": "📈",
@@ -56,21 +52,20 @@ def report_market(market: "Market", datamodule: "WindowDataModule") -> None:
         )
 
 
-def report_result(result: "RunResult", datamodule: "WindowDataModule") -> None:
+def report_validation(run: "FittedRun") -> None:
+    """Print the best epoch by validation, and the folder of the run."""
+    facts, monitor = run.facts, run.config.monitor
+    log.info("best %s: %.4f, in epoch %d", monitor, facts.best_score, facts.best_epoch)
+    log.info("files: %s", run.folder)
+
+
+def report_result(result: "RunResult") -> None:
     """Print scores and summary; the last line is the verdict."""
-    config, emoji = result.config, result.config.report.emoji
-    report_validation(result.facts, config.monitor, result.folder)
     report_scores(result.assessment.scores)
     report_assessment(result.assessment)
-    for line in (*summary_lines(result, datamodule), result.assessment.evidence.line):
-        test_log.info(line)
-    test_log.info(with_symbol("verdict", result.sentence, emoji=emoji))
-
-
-def report_validation(facts: "TrainingFacts", monitor: str, folder: Path) -> None:
-    """Print the best epoch by validation, and the folder of the run."""
-    log.info("best %s: %.4f, in epoch %d", monitor, facts.best_score, facts.best_epoch)
-    log.info("files: %s", folder)
+    for line in (*summary_lines(result), result.assessment.evidence.line):
+        log.info(line)
+    log.info(with_symbol("verdict", result.sentence, emoji=result.run.config.report.emoji))
 
 
 def report_scores(scores: Scores) -> None:
@@ -84,9 +79,9 @@ def report_scores(scores: Scores) -> None:
         ("correlation", scores.correlation, None),
         ("MAPE of the price, %", scores.mape, scores.naive_mape),
     ]
-    test_log.info("%-22s %10s %14s", f"test, {scores.num_days} days", "model", "zero forecast")
+    log.info("%-22s %10s %14s", f"test, {scores.num_days} days", "model", "zero forecast")
     for name, model, zero in rows:
-        test_log.info("%-22s %10s %14s", name, _number(model), _number(zero))
+        log.info("%-22s %10s %14s", name, _number(model), _number(zero))
 
 
 def report_assessment(assessment: Assessment) -> None:
@@ -104,7 +99,7 @@ def report_assessment(assessment: Assessment) -> None:
     columns += ["95 %", "ic", "rank_ic", "clark_west_p"]
     _print_table(f"same {assessment.scores.num_days} days", table[columns])
     kept = ", ".join(assessment.confidence_set.kept)
-    test_log.info("cannot be told from the best by squared error: %s", kept)
+    log.info("cannot be told from the best by squared error: %s", kept)
     tests = {
         name: (test.statistic, test.p_value, test.note) for name, test in assessment.tests.items()
     }
@@ -160,20 +155,21 @@ def _print_table(title: str, table: pd.DataFrame) -> None:
     if table.empty:
         return
     text = table.astype(object).where(table.notna(), "–")
-    test_log.info("")
+    log.info("")
     for line in (
         text.rename_axis(title)
         .reset_index()
         .to_string(index=False, float_format=lambda value: f"{value:.3f}")
         .splitlines()
     ):
-        test_log.info(line)
+        log.info(line)
 
 
-def summary_lines(result: "RunResult", datamodule: "WindowDataModule") -> list[str]:
+def summary_lines(result: "RunResult") -> list[str]:
     """Return lines on data, training and test scores, in plain words."""
-    config, facts, labels = result.config, result.facts, result.labels
-    scores, table = result.assessment.scores, datamodule.table
+    config, facts, labels = result.run.config, result.run.facts, result.labels
+    scores, datamodule = result.assessment.scores, result.run.datamodule
+    table = datamodule.table
     samples = [f"{row.samples} {row.segment}" for row in table.itertuples()]
     ended = "stopped early" if facts.stopped_early else "ran to its last epoch"
     lines = [

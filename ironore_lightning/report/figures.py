@@ -130,7 +130,7 @@ def draw_figures(predictions: pd.DataFrame, *, title: str) -> dict[str, Figure]:
 @default_style
 def write_run_figures(result: "RunResult") -> list[Path]:
     """Draw a run and write its figures; return their files, sorted."""
-    config, folder = result.config, result.folder / "plots"
+    config, folder = result.run.config, result.run.folder / "plots"
     title = (
         f"{config.name}: {config.model.title} on {len(config.features.names)} columns of "
         f"data={config.data.name}"

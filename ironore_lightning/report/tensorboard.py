@@ -19,11 +19,14 @@ from tensorboard.plugins.hparams.metadata import (
     SESSION_END_INFO_TAG,
 )
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
-from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard import FileWriter, SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from ironore_lightning.evaluation.assessment import Assessment
+from ironore_lightning.evaluation.assessment import Assessment, net_sharpe
 from ironore_lightning.evaluation.evidence import GRADES
+from ironore_lightning.evaluation.trading import usual_cost
+from ironore_lightning.run_folder.layout import TENSORBOARD
+from ironore_lightning.run_folder.results import FittedRun
 from ironore_lightning.settings.experiment import Config
 
 DEFAULT_HOOK = threading.excepthook
@@ -91,59 +94,101 @@ def mark_failure_in_tensorboard(folder: str) -> Iterator[None]:
         yield
     except BaseException:
         with suppress(OSError):  # the first error matters
-            rank_zero_only(close_session)(folder, None, (), step=0)
+            rank_zero_only(_mark_failure)(Path(folder))
         raise
 
 
+def _mark_failure(folder: Path) -> None:
+    with _ending(folder, succeeded=False):
+        pass
+
+
 def close_session(
-    folder: str, assessment: Assessment | None, plots: Iterable[Path], *, step: int
+    run: FittedRun, assessment: Assessment | None = None, plots: Iterable[Path] = ()
 ) -> None:
-    """Write the results of a run, in place of those of an earlier attempt.
+    """Write the scores of a run, in place of those of an earlier attempt.
+
+    The HParams tab sorts columns by name: `val` and `val_best` stand before `verdict`.
 
     Args:
-        folder: Of the run's events.
-        assessment: Of the test segment; None if the run failed.
+        run: Its scores on the validation segment go into `val_best`.
+        assessment: Of the test segment, into `verdict`; None if it is not assessed.
         plots: PNG files to show.
-        step: Epochs run.
 
     Raises:
         OSError: If the folder is missing, or something cannot be written.
     """
-    Path(folder).stat()  # the writer would create it
-    for earlier in Path(folder).glob(f"*{ENDING}"):
-        earlier.unlink()
-    with SummaryWriter(folder, filename_suffix=ENDING) as writer:
-        for name, score in _scalars(assessment).items() if assessment else ():
-            writer.add_scalar(f"test/{name}", score, step)
+    scalars = {f"val_best/{name}": score for name, score in _validation(run).items()}
+    if assessment:
+        scalars |= {f"verdict/{name}": score for name, score in _verdict(assessment).items()}
+    step = run.facts.num_epochs
+    with _ending(run.folder / TENSORBOARD, succeeded=True) as writer:
+        for name, score in scalars.items():
+            if score is not None:
+                writer.add_scalar(name, score, step)
         if assessment:
             evidence = assessment.evidence
             writer.add_text("evidence", f"{evidence.line}\n\n{evidence.sentence}", step)
             everything = json.dumps(asdict(assessment), indent=2)
             writer.add_text("assessment", f"```\n{everything}\n```", step)
         for path in plots:
-            writer.file_writer.add_summary(Summary(value=[_image(path)]), step)
-        writer.file_writer.add_summary(
-            Summary(value=[_session_end(succeeded=assessment is not None)])
-        )
+            _events(writer).add_summary(Summary(value=[_image(path)]), step)
+
+
+@contextmanager
+def _ending(folder: Path, *, succeeded: bool) -> Iterator[SummaryWriter]:
+    """Open the event file with the results of a run, and end its session."""
+    folder.stat()  # the writer would create it
+    for earlier in folder.glob(f"*{ENDING}"):
+        earlier.unlink()
+    with SummaryWriter(folder, filename_suffix=ENDING) as writer:
+        yield writer
+        _events(writer).add_summary(Summary(value=[_session_end(succeeded=succeeded)]))
         writer.flush()  # unlike closing, this raises if writing failed
 
 
-def _scalars(assessment: Assessment) -> dict[str, float]:
-    """Return the numbers of an assessment, by tag."""
-    scalars: dict[str, float | None] = dict(asdict(assessment.scores))
-    for row in assessment.table[1:]:
-        scalars[f"baseline_rmse/{row.name}"] = row.scores.rmse
-    for name, outcome in assessment.tests.items():
-        scalars[f"p/{name}"] = outcome.p_value
-    for interval in assessment.intervals:
-        scalars[f"coverage/{100 * interval.coverage_nominal:.0f}"] = interval.coverage
-    for name, losses in assessment.density.items():
-        scalars |= {f"{score}/{name}": loss for score, loss in losses.items()}
-    for traded in assessment.trading:
-        late = " late" if traded.delay_days else ""
-        scalars[f"sharpe/{traded.name}{late} {traded.cost_bp:g} bp"] = traded.sharpe
-    scalars["grade"] = GRADES.index(assessment.evidence.earned)
-    return {name: value for name, value in scalars.items() if value is not None}
+def _events(writer: SummaryWriter) -> FileWriter:
+    """Return the file of an open writer."""
+    assert writer.file_writer is not None
+    return writer.file_writer
+
+
+def _validation(run: FittedRun) -> dict[str, float | None]:
+    """Return the scores of the kept epoch on validation; curves end with another one."""
+    scores = run.validation
+    return {
+        "epoch": run.facts.best_epoch,
+        run.config.monitor.removeprefix("val/"): run.objective,
+        "rmse": scores.rmse,
+        "mae": scores.mae,
+        "r2_zero": scores.r2_zero,
+        "direction_accuracy": scores.direction_accuracy,
+        "correlation": scores.correlation,
+    }
+
+
+def _verdict(assessment: Assessment) -> dict[str, float | None]:
+    """Return the figures that a verdict rests on; the text `assessment` has all of them."""
+    scores = assessment.scores
+    coverages = {
+        f"coverage_{100 * interval.coverage_nominal:.0f}": interval.coverage
+        for interval in assessment.intervals
+    }
+    sharpe = {}
+    if costs := sorted({traded.cost_bp for traded in assessment.trading}):
+        shown = usual_cost(costs)
+        sharpe[f"sharpe_after_{shown:g}_bp"] = net_sharpe(assessment.trading, shown)
+    return {
+        "rmse": scores.rmse,
+        "r2_zero": scores.r2_zero,
+        "direction_accuracy": scores.direction_accuracy,
+        "base_rate": scores.base_rate,
+        "correlation": scores.correlation,
+        **coverages,
+        **sharpe,
+        "skill_p": assessment.evidence.skill_p,
+        "grade": GRADES.index(assessment.evidence.earned),
+    }
 
 
 def _image(path: Path) -> Summary.Value:

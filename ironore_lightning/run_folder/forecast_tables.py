@@ -1,4 +1,4 @@
-"""Read and check the forecast tables of a finished run."""
+"""Write the forecast tables of a run, and read and check them."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,7 +13,10 @@ from ironore_lightning.data.splits import SEGMENTS
 from ironore_lightning.errors import ConfigError, single_line
 from ironore_lightning.evaluation.forecasts import BOUNDS, Forecasts
 from ironore_lightning.evaluation.tradability import ROLES
-from ironore_lightning.files import read_bytes, short_reason
+from ironore_lightning.files import read_bytes, short_reason, write_csv
+
+TABLES = ("baselines", "density", "price_clues")
+"""Tables that an assessment needs beside `predictions.csv`."""
 
 LARGEST = {"log_return": 1e4, "simple_return": 1e6, "given": 1e38}
 """Largest absolute value of a forecast table, by `target.kind`; beyond it, prices or float32
@@ -24,6 +27,33 @@ LARGEST_TABLE = 2**28
 
 MOST_COLUMNS = 50
 """Most columns of a table that is read; ours have fewer than twenty."""
+
+
+def write_predictions(folder: Path, predictions: pd.DataFrame) -> None:
+    """Write the forecasts of the network."""
+    write_csv(folder / "predictions.csv", predictions, index=False)
+
+
+def write_tables(folder: Path, forecasts: Forecasts) -> None:
+    """Write what stands beside the forecasts of the test days."""
+    # As in "crps model", "pinball EWMA" and "unknown 62 Index".
+    density, clues = (
+        table.set_axis([" ".join(column) for column in table.columns.to_list()], axis=1)
+        for table in (forecasts.density, forecasts.clues)
+    )
+    rows = forecasts.predictions
+    dates = rows.loc[rows["segment"] == "test", "date"].reset_index(drop=True)
+    tables = (forecasts.baselines, density, clues)
+    for name, table in zip(TABLES, tables, strict=True):
+        write_csv(folder / f"{name}.csv", pd.concat([dates, table], axis=1), index=False)
+
+
+def has_tables(folder: Path) -> bool:
+    """Return whether the test days of a finished run were assessed, so that its tables are there.
+
+    A run of a multirun has none, unless it was chosen.
+    """
+    return any((folder / f"{name}.csv").exists() for name in TABLES)
 
 
 def read_forecasts(folder: Path, kind: str) -> Forecasts:
@@ -83,7 +113,8 @@ def _parse(content: bytes, *, largest: float) -> pd.DataFrame:
     if content.partition(b"\n")[0].count(b",") >= MOST_COLUMNS:
         raise ValueError(f"it has more than {MOST_COLUMNS} columns")
     own = {"date": str, "segment": str, "is_roll": bool}
-    table = pd.read_csv(BytesIO(content), dtype=defaultdict(lambda: np.float64, own))
+    types = defaultdict(lambda: np.float64, own)
+    table = pd.read_csv(BytesIO(content), dtype=types, float_precision="round_trip")
     table["date"] = pd.to_datetime(table["date"], format="%Y-%m-%d")
     if not (table["date"].diff()[1:] > pd.Timedelta(0)).all():
         raise ValueError("its days do not follow each other")

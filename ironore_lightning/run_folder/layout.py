@@ -10,10 +10,12 @@ RESULTS_FILE = "final_results.json"
 PROVENANCE_FILE = "provenance.json"
 STATUS_FILE = "status.json"
 LOG_FILE = "training.log"
+TENSORBOARD = "tensorboard"
+MULTIRUN_FILE = "multirun.yaml"
 LOCK_FILE = ".lock"
 
 LEFT_BY_A_RUN = (
-    "tensorboard",
+    TENSORBOARD,
     PROVENANCE_FILE,
     "checkpoints",
     "plots",
@@ -32,7 +34,7 @@ OPENED = (
     STATUS_FILE,
     *(LOG_FILE, "prepare.log", "audit.log", "judge.log"),
     *LEFT_BY_A_RUN,
-    *("multirun.yaml", "study.db", "study.db-journal", "study.db-wal"),
+    *(MULTIRUN_FILE, "study.db", "study.db-journal", "study.db-wal"),
 )
 """What is read or written in the folder of a run or a multirun."""
 
@@ -54,6 +56,11 @@ def require_local_files(folder: Path) -> None:
             if (folder / name).is_dir():
                 for path in (folder / name).iterdir():
                     _require_local(path, top)
+
+
+def is_of_multirun(folder: Path) -> bool:
+    """Return whether a run is one of a multirun, also if it is resumed alone."""
+    return (folder.absolute().parent / MULTIRUN_FILE).is_file()
 
 
 def require_usable_name(folder: Path) -> None:

@@ -73,14 +73,11 @@ def table_digest(features: pd.DataFrame, target: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def require_same_table(folder: Path, datamodule: WindowDataModule) -> None:
-    """Raise unless the table is the one that an interrupted run was training on."""
+def require_same_table(folder: Path, datamodule: WindowDataModule, *, remedy: str) -> None:
+    """Raise `DataError` unless the table is the one that the run of a folder began with."""
     known = read_json(folder / PROVENANCE_FILE, Provenance).table_sha256
     if table_digest(datamodule.features, datamodule.target) != known:
-        raise DataError(
-            f"{folder}: the data have changed since this run was interrupted, so it cannot go on; "
-            "start it in another folder"
-        )
+        raise DataError(f"{folder}: the data have changed since this run began; {remedy}")
 
 
 def _git_state() -> dict[str, Any]:

@@ -5,10 +5,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 
-from ironore_lightning.errors import single_line
+from ironore_lightning.errors import ConfigError, single_line
 from ironore_lightning.evaluation.left_out import left_out_sentence
 from ironore_lightning.files import read_json
-from ironore_lightning.run_folder.layout import PROVENANCE_FILE, RESULTS_FILE
+from ironore_lightning.model.facts import TrainingFacts
+from ironore_lightning.run_folder.layout import (
+    PROVENANCE_FILE,
+    RESULTS_FILE,
+    require_local_files,
+)
 from ironore_lightning.settings.base import Day
 from ironore_lightning.settings.experiment import Config
 
@@ -18,10 +23,10 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Line = Annotated[str, Field(max_length=1000), AfterValidator(single_line)]
 
 
-def at_keys(*keys: str | int) -> Any:  # noqa: ANN401 - as pydantic's own Field
+def at_keys(*keys: str | int, default: object = ...) -> Any:  # noqa: ANN401 - as pydantic's Field
     """Return a field that is read from below some keys."""
     first, *rest = keys
-    return Field(validation_alias=AliasPath(str(first), *rest))
+    return Field(default=default, validation_alias=AliasPath(str(first), *rest))
 
 
 class Known(BaseModel):
@@ -60,21 +65,17 @@ class LeftOutRecord(Known):
 
 
 class Results(Known):
-    """Known fields of `final_results.json`: settings, split, training facts, test scores."""
+    """Known fields of `final_results.json`: settings, split, training facts, evidence.
+
+    A run that was not assessed, as most of a multirun, has no evidence.
+    """
 
     settings: Config
     validation: Validation = at_keys("split", 1)
     training_rows: Span
-    num_parameters: int = at_keys("training", "num_parameters")
-    seconds: float = at_keys("training", "seconds")
-    best_score: float = at_keys("training", "best_score")
-    rmse: float = at_keys("evaluation", "scores", "rmse")
-    direction_accuracy: float | None = at_keys("evaluation", "scores", "direction_accuracy")
-    r2_zero: float | None = at_keys("evaluation", "scores", "r2_zero")
-    evidence: Line = at_keys("evaluation", "evidence", "line")
-    left_out: LeftOutRecord | None = Field(
-        default=None, validation_alias=AliasPath("evaluation", "left_out")
-    )
+    training: TrainingFacts
+    evidence: Line | None = at_keys("evaluation", "evidence", "line", default=None)
+    left_out: LeftOutRecord | None = at_keys("evaluation", "left_out", default=None)
 
 
 class Provenance(Known):
@@ -86,7 +87,7 @@ class Provenance(Known):
 
 
 class RunRecord(Results, Provenance):
-    """A finished run and its folder."""
+    """A finished run and its folder; without `evidence` it was not assessed."""
 
     folder: Path
 
@@ -100,3 +101,20 @@ class RunRecord(Results, Provenance):
         results = read_json(folder / RESULTS_FILE, Results)
         made_of = read_json(folder / PROVENANCE_FILE, Provenance)
         return cls(folder=folder, **dict(results), **dict(made_of))
+
+
+def read_finished_run(folder: Path, root: str | None) -> RunRecord:
+    """Read a finished run, with its data elsewhere if `root` is given.
+
+    Raises:
+        ConfigError: If the folder holds no finished run, or one of another version.
+    """
+    require_local_files(folder)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no finished run: there is no such folder")
+    run = RunRecord.read(folder)
+    data = run.settings.data.without_saving_sample()  # the folder is untrusted: write nothing
+    if root is not None:
+        data = data.model_copy(update={"root": root, "sample": None})
+    settings = run.settings.model_copy(update={"data": data})
+    return run.model_copy(update={"settings": settings})

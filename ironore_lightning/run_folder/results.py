@@ -1,4 +1,4 @@
-"""The result of a run, and its tables and JSON files; `record` reads `final_results.json` back."""
+"""A run, its result, and their JSON files; `record` reads `final_results.json` back."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,40 +7,44 @@ from typing import Any
 import pandas as pd
 
 from ironore_lightning.data.datamodule import WindowDataModule
+from ironore_lightning.data.panel import Panel
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.days import ScoredDays
-from ironore_lightning.evaluation.forecasts import Forecasts
+from ironore_lightning.evaluation.forecasts import Forecasts, days_of
 from ironore_lightning.evaluation.labels import Labels
 from ironore_lightning.evaluation.left_out import LeftOut
-from ironore_lightning.files import write_csv, write_json
-from ironore_lightning.model.training import TrainingFacts
+from ironore_lightning.evaluation.metrics import Scores, evaluate
+from ironore_lightning.files import read_json, write_json
+from ironore_lightning.model.facts import TrainingFacts
+from ironore_lightning.model.training import TrainedNetwork
 from ironore_lightning.run_folder.layout import RESULTS_FILE
 from ironore_lightning.settings.experiment import Config
 
 
 @dataclass(frozen=True)
-class RunResult:
-    """The result of a run.
+class FittedRun:
+    """A run that is trained and validated.
 
     Attributes:
         config: All settings of the run.
         folder: The run folder.
-        facts: How the fit went.
-        forecasts: Forecasts of the best epoch and of the baselines.
-        assessment: Scores, tests, intervals, trading and grade of the test segment.
-        labels: The original system's words for the scores.
-        sentence: The verdict, the last line of the console.
-        left_out: What the model scored on test days that break days leave out; None without any.
+        panel: The market.
+        datamodule: Its samples.
+        trained: The network of the best epoch, and its outputs.
+        predictions: Its forecasts of every sample, see `Forecasts`.
     """
 
     config: Config
     folder: Path
-    facts: TrainingFacts
-    forecasts: Forecasts
-    assessment: Assessment
-    labels: Labels
-    sentence: str
-    left_out: LeftOut | None
+    panel: Panel
+    datamodule: WindowDataModule
+    trained: TrainedNetwork
+    predictions: pd.DataFrame
+
+    @property
+    def facts(self) -> TrainingFacts:
+        """How the fit went."""
+        return self.trained.facts
 
     @property
     def objective(self) -> float:
@@ -48,38 +52,60 @@ class RunResult:
         return self.facts.best_score
 
     @property
+    def validation(self) -> Scores:
+        """Scores on the validation segment."""
+        return evaluate(days_of(self.predictions, "val", self.config.target))
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The result of a run that is assessed on its test days.
+
+    Attributes:
+        run: Its settings, folder, samples and network.
+        forecasts: Forecasts of the best epoch and of the baselines.
+        assessment: Scores, tests, intervals, trading and grade of the test segment.
+        labels: The original system's words for the scores.
+        sentence: The verdict, the last line of the console.
+        left_out: What the model scored on test days that break days leave out; None without any.
+    """
+
+    run: FittedRun
+    forecasts: Forecasts
+    assessment: Assessment
+    labels: Labels
+    sentence: str
+    left_out: LeftOut | None
+
+    @property
     def days(self) -> ScoredDays:
         """The days of the test segment."""
-        return self.forecasts.test_days(self.config.target)
+        return self.forecasts.test_days(self.run.config.target)
 
 
-def write_results(result: RunResult, datamodule: WindowDataModule) -> None:
-    """Write forecasts, assessment and, last, the record of the whole run."""
-    folder, dates = result.folder, result.days.frame["date"]
-    write_csv(folder / "predictions.csv", result.forecasts.predictions, index=False)
-    forecasts = result.forecasts
-    # As in "crps model", "pinball EWMA" and "unknown 62 Index".
-    density, clues = (
-        table.set_axis([" ".join(column) for column in table.columns.to_list()], axis=1)
-        for table in (forecasts.density, forecasts.clues)
-    )
-    tables = {"baselines": forecasts.baselines, "density": density, "price_clues": clues}
-    for name, frame in tables.items():
-        write_csv(folder / f"{name}.csv", pd.concat([dates, frame], axis=1), index=False)
-    evaluation = _evaluation(result)
-    write_json(folder / "evaluation_results.json", evaluation)
-    training = datamodule.training_rows.index
+def write_fit(run: FittedRun) -> None:
+    """Write the record of a run, without an evaluation."""
+    training = run.datamodule.training_rows.index
     record = {
-        "settings": result.config.model_dump(mode="json"),
-        "split": datamodule.table.to_dict("records"),
+        "settings": run.config.model_dump(mode="json"),
+        "split": run.datamodule.table.to_dict("records"),
         "training_rows": {
             "first_date": f"{training[0]:%Y-%m-%d}",
             "last_date": f"{training[-1]:%Y-%m-%d}",
         },
-        "training": asdict(result.facts),
-        "evaluation": evaluation,
+        "training": asdict(run.facts),
+        "validation": asdict(run.validation),
+        "evaluation": None,
     }
-    write_json(folder / RESULTS_FILE, record)
+    write_json(run.folder / RESULTS_FILE, record)
+
+
+def write_results(result: RunResult) -> None:
+    """Write the assessment, also into the record of the run."""
+    folder, evaluation = result.run.folder, _evaluation(result)
+    write_json(folder / "evaluation_results.json", evaluation)
+    record = read_json(folder / RESULTS_FILE, dict[str, Any])
+    write_json(folder / RESULTS_FILE, {**record, "evaluation": evaluation})
 
 
 def _evaluation(result: RunResult) -> dict[str, Any]:

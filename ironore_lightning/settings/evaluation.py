@@ -103,6 +103,10 @@ class EvaluationSettings(Settings):
 
 
 class ReportSettings(Settings):
-    """How the console prints."""
+    """What is printed, and of which runs."""
 
     emoji: bool
+    """Whether the console shows symbols."""
+    assess_every_run: bool
+    """Whether a multirun assesses every run on its test days, and not only the trial that
+    validation chose. Each is a look at these days."""

@@ -41,6 +41,11 @@ class HardwareSettings(Settings):
     deterministic: bool
     """Whether only operations that repeat bit for bit are allowed."""
 
+    def on_cpu(self) -> Self:
+        """Return as many threads for one process on a CPU."""
+        on_cpu = {"accelerator": "cpu", "devices": 1, "precision": "32-true"}
+        return self.model_copy(update=on_cpu)
+
     @model_validator(mode="after")
     def _half_precision_is_for_cards(self) -> Self:
         if self.precision == "16-mixed" and self.accelerator == "cpu":

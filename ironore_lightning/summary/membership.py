@@ -8,10 +8,10 @@ from pydantic import Field
 
 from ironore_lightning.errors import ConfigError, single_line
 from ironore_lightning.files import read_json
+from ironore_lightning.run_folder.layout import is_of_multirun
 from ironore_lightning.run_folder.record import Known, Line, at_keys
 
 SUMMARY_FILE = "summary.json"
-MULTIRUN_FILE = "multirun.yaml"
 
 
 class Chosen(Known):
@@ -68,7 +68,7 @@ def read_membership(run: Path) -> Membership | None:
     names = {listed.name for listed in summary.runs} if summary else set()
     if name in names:
         return Membership(name, folder, summary)
-    return Membership(name, folder, None) if (folder / MULTIRUN_FILE).exists() else None
+    return Membership(name, folder, None) if is_of_multirun(run) else None
 
 
 def member_evidence(members: Sequence[Membership]) -> str:

@@ -18,15 +18,10 @@ from ironore_lightning.report.style import counted, default_style, write_figures
 from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.looks import ledger_path
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED
+from ironore_lightning.summary.choice import Choice, scored_days
 from ironore_lightning.summary.fold_figures import fold_figures
 from ironore_lightning.summary.page import Page, render_page
-from ironore_lightning.summary.ranking import (
-    Choice,
-    Summary,
-    scored_days,
-    summarize,
-    validation_objective,
-)
+from ironore_lightning.summary.ranking import Summary, summarize, validation_objective
 from ironore_lightning.summary.runs import CompleteRun, Run, varying_keys
 from ironore_lightning.summary.sensitivity import advice
 from ironore_lightning.summary.trial_figures import Tuning, tuning_figures
@@ -96,9 +91,9 @@ def run_table(summary: Summary) -> pd.DataFrame:
                 "fold": complete.fold if complete else None,
                 "overrides": " ".join(f"{key}={value}" for key, value in run.overrides.items()),
                 "validation": run.status.objective,
-                "test_rmse": complete.record.rmse if complete else None,
-                "test_direction": complete.record.direction_accuracy if complete else None,
-                "test_r2_zero": complete.record.r2_zero if complete else None,
+                "val_rmse": complete.validation.rmse if complete else None,
+                "val_direction": complete.validation.direction_accuracy if complete else None,
+                "val_r2_zero": complete.validation.r2_zero if complete else None,
                 "seconds": run.seconds,
                 "started": run.status.started,
                 "error": run.status.error,
@@ -274,12 +269,11 @@ def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
         chosen_table = baseline_table(choice.assessment.table, name="the chosen trial")
         discount = discount_lines(choice)
         next_steps = advice(_varied_runs(summary), [*varying_keys(summary.runs)])
-    hidden = ["test_rmse", "test_direction", "test_r2_zero"]
     return Page(
         title=single_line(summary.folder.resolve().name),
         verdict_lines=lines,
         counts=summary.counts,
-        table=run_table(summary).drop(columns=hidden),
+        table=run_table(summary),
         chosen_table=chosen_table,
         discount=discount,
         advice=next_steps,

@@ -9,14 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.errors import ConfigError
-from ironore_lightning.evaluation.assessment import Assessment, Block, assess, skill_years
-from ironore_lightning.evaluation.days import ScoredDays
-from ironore_lightning.evaluation.labels import direction_label
-from ironore_lightning.evaluation.metrics import Scores, evaluate
-from ironore_lightning.evaluation.selection import Discount, discount_for_search
-from ironore_lightning.run_folder.looks import count_look
+from ironore_lightning.errors import ConfigError, DataError
+from ironore_lightning.evaluation.selection import discount_for_search
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, PRUNED
+from ironore_lightning.summary.choice import Choice, assess_choice, scored_days
 from ironore_lightning.summary.runs import CompleteRun, Run, read_runs
 from ironore_lightning.summary.trials import LEDGER_KEYS, Joined, Trial, gather_trials, join_runs
 
@@ -25,27 +21,6 @@ MAX_NAMED_FOLDS = 12
 
 BY_ERROR = "validation RMSE"
 """Ranks trials whose objectives are different losses."""
-
-
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """The trial chosen by validation, and its test results.
-
-    Attributes:
-        trial: Its runs.
-        joined: Its forecasts.
-        assessment: Of its test days, corrected for all trials.
-        discount: That correction.
-        seeds: Test scores by seed, if there are several.
-        years: Skill by calendar year.
-    """
-
-    trial: Trial
-    joined: Joined
-    assessment: Assessment
-    discount: Discount
-    seeds: Mapping[int, Scores]
-    years: Sequence[Block]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +93,8 @@ def summarize(folder: Path, *, looks: Path | None = None) -> Summary:
         num_trials = len(trials) + sum(unranked)
         choice = _choose(whole, joined, ledger, num_trials=num_trials, looks=looks)
         sentence = choice.assessment.verdict
-        notes += tuple(
-            f"{run.name}: {run.record.left_out.sentence}"
-            for run in choice.trial.runs
-            if run.record.left_out
-        )
-    except ConfigError as error:
+        notes += choice.left_out
+    except (ConfigError, DataError) as error:
         sentence = f"No best can be named: {error}."
     if not trials:
         sentence = "No run is complete, so there is nothing to judge."
@@ -140,33 +111,13 @@ def _choose(
 ) -> Choice:
     """Return the test results of the first trial, corrected for all the others."""
     name, chosen = next(iter(joined.items()))
-    trial, settings = trials[name], trials[name].config.evaluation
-    days = scored_days(chosen, trial)
     discount = discount_for_search(
-        days,
+        scored_days(chosen, trials[name]),
         {other: ledger[other].to_numpy(np.float64) for other in joined},
         chosen=name,
         num_trials=num_trials,
     )
-    assessment = assess(
-        days,
-        chosen.baselines,
-        chosen.density,
-        settings,
-        label=direction_label(evaluate(days), trial.config.thresholds),
-        discount=discount,
-        look=count_look(looks, days, what=trial.runs[0].folder.parent),
-    )
-    seeds = trial.seeds if len(trial.seeds) > 1 else ()
-    by_seed = {seed: evaluate(scored_days(join_runs(trial.of_seed(seed)), trial)) for seed in seeds}
-    return Choice(trial, chosen, assessment, discount, by_seed, skill_years(chosen.days))
-
-
-def scored_days(joined: Joined, trial: Trial) -> ScoredDays:
-    """Return the joined test days with the trial's kind of target and horizon."""
-    return ScoredDays(
-        joined.days, trial.config.target.kind, trial.config.target.horizon, joined.clues
-    )
+    return assess_choice(trials[name], chosen, discount, looks=looks)
 
 
 def _ranked_by(trials: Sequence[Trial]) -> str:
@@ -213,9 +164,7 @@ def validation_objective(run: Run, ranked_by: str) -> float:
         return math.nan if run.status.objective is None else run.status.objective
     if not isinstance(run, CompleteRun):
         return math.nan
-    rows = run.forecasts.predictions
-    rows = rows[rows["segment"] == "val"]
-    return float(((rows["actual"] - rows["forecast"]) ** 2).mean() ** 0.5)
+    return run.validation.rmse
 
 
 def _ledger(trials: Mapping[str, Trial], joined: Mapping[str, Joined]) -> pd.DataFrame:

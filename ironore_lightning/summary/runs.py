@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
+
 from ironore_lightning.errors import ConfigError, MachineError, single_line
-from ironore_lightning.evaluation.forecasts import Forecasts
-from ironore_lightning.run_folder.forecast_tables import read_forecasts
+from ironore_lightning.evaluation.forecasts import Forecasts, days_of
+from ironore_lightning.evaluation.metrics import Scores, evaluate
+from ironore_lightning.run_folder.forecast_tables import (
+    has_tables,
+    read_forecasts,
+    read_predictions,
+)
 from ironore_lightning.run_folder.layout import RESULTS_FILE, STATUS_FILE, require_local_files
 from ironore_lightning.run_folder.overrides import read_overrides
 from ironore_lightning.run_folder.record import RunRecord
@@ -47,12 +55,14 @@ class CompleteRun(Run):
     """A run with all its results.
 
     Attributes:
-        record: Settings, scores and inputs.
-        forecasts: Of the model and the baselines.
+        record: Settings, facts of the fit and inputs.
+        predictions: Forecasts of the model.
+        tables: The same with those of the baselines, if the run was assessed.
     """
 
     record: RunRecord
-    forecasts: Forecasts
+    predictions: pd.DataFrame
+    tables: Forecasts | None
 
     @property
     def config(self) -> Config:
@@ -74,7 +84,12 @@ class CompleteRun(Run):
     def seconds(self) -> float:
         """Working time, seconds; of the fit alone if the total is unknown."""
         kept = self.status.seconds
-        return self.record.seconds if kept is None else kept
+        return self.record.training.seconds if kept is None else kept
+
+    @cached_property
+    def validation(self) -> Scores:
+        """Scores on the validation segment."""
+        return evaluate(days_of(self.predictions, "val", self.config.target))
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -123,9 +138,12 @@ def _read_complete(run: Run) -> CompleteRun:
     record = RunRecord.read(run.folder)
     status = run.status
     if status.state != COMPLETE:  # an old version wrote no status
-        status = Status(COMPLETE, objective=record.best_score)
-    forecasts = read_forecasts(run.folder, record.settings.target.kind)
-    return CompleteRun(run.folder, run.name, status, run.overrides, record, forecasts)
+        status = Status(COMPLETE, objective=record.training.best_score)
+    kind, tables = record.settings.target.kind, None
+    if has_tables(run.folder):
+        tables = read_forecasts(run.folder, kind)
+    predictions = tables.predictions if tables else read_predictions(run.folder, kind)
+    return CompleteRun(run.folder, run.name, status, run.overrides, record, predictions, tables)
 
 
 def _overrides(folder: Path) -> dict[str, str]:

@@ -55,7 +55,7 @@ class Trial:
     @property
     def num_parameters(self) -> int:
         """Trainable parameters of its network."""
-        return self.runs[0].record.num_parameters
+        return self.runs[0].record.training.num_parameters
 
     def of_seed(self, seed: int) -> tuple[CompleteRun, ...]:
         """Return the runs of one seed."""
@@ -68,17 +68,11 @@ class Joined:
 
     Attributes:
         days: Test days in time order, as `assess` reads them, with `fold` and `segment`.
-        baselines: Of the same days.
-        density: Losses of the same days; those of the model only for a single seed.
-        clues: Of the same days, those that all folds have.
         validation: `date`, `actual` and `forecast` of the validation segment of the first fold.
             Later folds validate on test days of earlier ones.
     """
 
     days: pd.DataFrame
-    baselines: pd.DataFrame
-    density: pd.DataFrame
-    clues: pd.DataFrame
     validation: pd.DataFrame
 
 
@@ -138,31 +132,25 @@ def join_runs(runs: Sequence[CompleteRun]) -> Joined:
     for run in sorted(runs, key=lambda run: (run.fold, run.seed)):
         by_fold.setdefault(run.fold, []).append(run)
     parts = [_join_seeds(fold_runs) for fold_runs in by_fold.values()]
-    days, baselines, density, clues = (
-        pd.concat([getattr(part, name) for part in parts], ignore_index=True)
-        for name in ("days", "baselines", "density", "clues")
-    )
-    joined = Joined(days, baselines, density, clues.dropna(axis=1), parts[0].validation)
-    if not joined.days["date"].is_monotonic_increasing or not joined.days["date"].is_unique:
+    days = pd.concat([part.days for part in parts], ignore_index=True)
+    if not days["date"].is_monotonic_increasing or not days["date"].is_unique:
         raise ConfigError(
             f"{runs[0].folder.parent}: the test segments of the folds overlap, so they have no "
             "joint series; summarise them apart"
         )
-    return joined
+    return Joined(days, parts[0].validation)
 
 
 def _join_seeds(runs: Sequence[CompleteRun]) -> Joined:
     """Return the mean forecast over the seeds of one fold; one seed keeps its own intervals."""
-    members = [run.forecasts for run in runs]
-    mean, density = mean_forecast(members), members[0].density
+    mean = mean_forecast([run.predictions for run in runs])
     if len(runs) > 1:
         config = runs[0].config
         bounds = conformal_bounds(mean, config.evaluation.adaptation, horizon=config.target.horizon)
         mean[bounds.columns] = bounds
-        density = density.drop(columns="model", level=1)
     test = mean[mean["segment"] == "test"].assign(fold=runs[0].fold)
     validation = mean.loc[mean["segment"] == "val", ["date", "actual", "forecast"]]
-    return Joined(test, members[0].baselines, density, members[0].clues, validation)
+    return Joined(test, validation)
 
 
 def _trial_key(run: CompleteRun) -> str:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_text
+from ironore_lightning.run_folder.layout import MULTIRUN_FILE
 from ironore_lightning.run_folder.lock import lock_folder
 from ironore_lightning.run_folder.looks import ledger_path, require_ledger
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, Status, read_status
@@ -62,7 +63,7 @@ class RunSweeper(Sweeper):
         require_ledger(ledger_path(Path.cwd()))
         folder = Path(self.config.hydra.sweep.dir)
         with lock_folder(folder):
-            write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
+            write_text(folder / MULTIRUN_FILE, OmegaConf.to_yaml(self.config))
             yield folder
 
 
