@@ -112,8 +112,8 @@ def test_strange_numbers_end_with_an_honest_verdict_and_all_files(case, run):
     if case == "one day to test":
         assert result.assessment.scores.num_days == 1
     if case == "no patience":
-        assert result.facts.num_epochs < 40
-        assert result.facts.stopped_early
+        assert result.run.facts.num_epochs < 40
+        assert result.run.facts.stopped_early
 
 
 REFUSED = {

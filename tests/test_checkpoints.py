@@ -44,14 +44,14 @@ def stop_in_the_third(config, folder, monkeypatch):
 def test_a_run_whose_folder_was_moved_goes_on_to_the_same_end(kind, compose, tmp_path, monkeypatch):
     config = compose(*SETTINGS, *KINDS[kind])
     whole = run_experiment(config, tmp_path / "whole")
-    assert (whole.facts.best_epoch == 1) == ("learning_rate" in KINDS[kind][0])
+    assert (whole.run.facts.best_epoch == 1) == ("learning_rate" in KINDS[kind][0])
     stop_in_the_third(config, tmp_path / "before", monkeypatch)
     moved = (tmp_path / "before").rename(tmp_path / "after")
     last = moved / "checkpoints" / "last.ckpt"
     assert read_checkpoint(last) == {"epoch": 1}
     result = run_experiment(config, moved, resume=True)
-    assert result.facts.best_epoch == whole.facts.best_epoch
-    assert result.facts.best_score == whole.facts.best_score
+    assert result.run.facts.best_epoch == whole.run.facts.best_epoch
+    assert result.run.facts.best_score == whole.run.facts.best_score
     first, second = (tmp_path / name / "predictions.csv" for name in ("whole", "after"))
     assert first.read_bytes() == second.read_bytes()
     assert not (tmp_path / "before").exists()
@@ -62,11 +62,11 @@ def test_a_fit_that_was_over_is_not_gone_on_with(end, compose, tmp_path, monkeyp
     patient = ("training.patience=1", "training.learning_rate=0.1") if end == "patience" else ()
     config = compose(*SETTINGS, *patient)
     whole = run_experiment(config, tmp_path)
-    assert whole.facts.stopped_early == (end == "patience")
+    assert whole.run.facts.stopped_early == (end == "patience")
     before = (tmp_path / "predictions.csv").read_bytes()
     monkeypatch.setattr("lightning.Trainer.fit", None)
     again = run_experiment(config, tmp_path, resume=True)
-    assert again.facts == whole.facts
+    assert again.run.facts == whole.run.facts
     assert (tmp_path / "predictions.csv").read_bytes() == before
 
 

@@ -98,12 +98,12 @@ def test_a_scheduled_fit_lowers_the_learning_rate(compose, tmp_path, schedule):
 def test_training_stops_when_the_monitor_no_longer_improves(compose, tmp_path):
     setting = ("model=tiny", "training.patience=2", "training.learning_rate=0.5")
     result = run_experiment(compose(*setting), tmp_path)
-    assert result.facts.stopped_early
-    assert result.facts.num_epochs == result.facts.best_epoch + 2
+    assert result.run.facts.stopped_early
+    assert result.run.facts.num_epochs == result.run.facts.best_epoch + 2
     best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
     last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
-    assert best["epoch"] + 1 == result.facts.best_epoch
-    assert last["epoch"] + 1 == result.facts.num_epochs
+    assert best["epoch"] + 1 == result.run.facts.best_epoch
+    assert last["epoch"] + 1 == result.run.facts.num_epochs
     assert result.run.objective == result.run.facts.best_score
 
 

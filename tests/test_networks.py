@@ -96,6 +96,6 @@ def test_nlinear_weighs_what_happened_since_the_last_row(compose):
 def test_a_run_is_named_for_its_network_and_its_checkpoint_forecasts(compose, tmp_path):
     config = compose("model=nlinear", "training.max_epochs=2")
     result = run_experiment(config, tmp_path)
-    assert result.facts.num_parameters == 19 * 12 + 1
+    assert result.run.facts.num_parameters == 19 * 12 + 1
     assert config.model.title == "NLinear"
     assert forecast([str(tmp_path)], today=datetime.date(2025, 8, 14)) == 0

@@ -13,7 +13,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ironore_lightning.errors import ConfigError, RunPruned, exit_status, machine_errors
+from ironore_lightning.errors import (
+    ConfigError,
+    MachineError,
+    RunPruned,
+    exit_status,
+    machine_errors,
+)
 from ironore_lightning.files import read_json, write_json
 from ironore_lightning.run_folder.layout import LEFT_BY_A_RUN, LOG_FILE, RESULTS_FILE, STATUS_FILE
 from ironore_lightning.run_folder.lock import is_helper_process, lock_folder
@@ -157,6 +163,17 @@ def run_attempt(folder: Path, *, resume: bool = False) -> Iterator[RunAttempt]:
             with suppress(OSError, MemoryError):
                 attempt.stop(error)
             raise
+
+
+def write_death(folder: Path, error: MachineError) -> None:
+    """Write that the process of a run has died, unless the run was complete.
+
+    Raises:
+        MachineError: If the status cannot be written.
+    """
+    with machine_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        RunAttempt(folder).stop(error)
 
 
 def _remove_leftovers(folder: Path, status: Status) -> None:

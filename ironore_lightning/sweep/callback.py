@@ -25,7 +25,7 @@ from ironore_lightning.run_folder.layout import (
 )
 from ironore_lightning.settings.checking import require_right_settings, unresolved
 from ironore_lightning.settings.experiment import require_validation_metric
-from ironore_lightning.sweep.sweeper import num_workers
+from ironore_lightning.sweep.launcher import num_workers
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from hydra.core.override_parser.types import Override, RangeSweep
 
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.sweep.jobs import require_right_jobs
 from ironore_lightning.sweep.sweeper import (
     MAX_RUNS,
     RunSweeper,
     launch,
     require_none_refused,
-    require_right_jobs,
 )
 
 LONGEST_NAME = 120
@@ -53,7 +53,7 @@ class GridSweeper(RunSweeper):
         params = [f"{key}={value}" for key, value in self.params.items()]
         every = with_all_folds([*params, *arguments], self.config, self.hydra_context)
         jobs = combinations(self.parse(every))
-        require_right_jobs(jobs, self.config, self.hydra_context)
+        require_right_jobs(jobs, self.composer)
         with self.locked():
             results = launch(self.launcher, jobs)
         require_none_refused(results)

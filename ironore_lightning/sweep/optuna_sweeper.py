@@ -13,12 +13,12 @@ from hydra.utils import to_absolute_path
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED
+from ironore_lightning.sweep.jobs import require_right_jobs
 from ironore_lightning.sweep.sweeper import (
     RunSweeper,
     job_status,
     launch,
     require_none_refused,
-    require_right_jobs,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class OptunaSweeper(RunSweeper):
             [item for item in latest.values() if item.is_sweep_override()],
             monitor=str(self.config.monitor),
         )
-        require_right_jobs([fixed], self.config, self.hydra_context)
+        require_right_jobs([fixed], self.composer)
         with self.locked() as folder:
             self._run_trials(folder, space, sorted(fixed))
 

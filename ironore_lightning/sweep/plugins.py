@@ -1,4 +1,4 @@
-"""Register the sweepers with Hydra."""
+"""Register the sweepers and the launcher with Hydra."""
 
 import sys
 from types import ModuleType
@@ -6,6 +6,7 @@ from types import ModuleType
 from hydra.core.plugins import Plugins
 
 from ironore_lightning.sweep.grid_sweeper import GridSweeper
+from ironore_lightning.sweep.launcher import LocalLauncher
 from ironore_lightning.sweep.optuna_sweeper import OptunaSweeper
 
 NAMESPACE = "hydra_plugins"
@@ -13,7 +14,7 @@ MODULE = "ironore_lightning"
 
 
 def register() -> None:
-    """Register the sweepers that `conf/hydra/sweeper` names; once, before `hydra.main` runs.
+    """Register what `conf/hydra` names as ours; once, before `hydra.main` runs.
 
     Hydra accepts plugins only from a package called `hydra_plugins`, so one is created.
     """
@@ -22,6 +23,6 @@ def register() -> None:
     module = ModuleType(f"{NAMESPACE}.{MODULE}")
     setattr(namespace, MODULE, module)
     sys.modules[module.__name__] = module
-    for sweeper in (GridSweeper, OptunaSweeper):
-        setattr(module, sweeper.__name__, sweeper)
-        plugins.register(sweeper)
+    for plugin in (GridSweeper, OptunaSweeper, LocalLauncher):
+        setattr(module, plugin.__name__, plugin)
+        plugins.register(plugin)

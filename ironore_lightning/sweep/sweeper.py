@@ -1,10 +1,8 @@
-"""The base of both sweepers: check the settings of all jobs, launch them, read their status."""
+"""The base of both sweepers: launch jobs in a locked folder, and read their status."""
 
-import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_text
@@ -22,6 +20,8 @@ from ironore_lightning.run_folder.layout import MULTIRUN_FILE
 from ironore_lightning.run_folder.lock import lock_folder
 from ironore_lightning.run_folder.looks import ledger_path, require_ledger
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, Status, read_status
+from ironore_lightning.sweep.jobs import JobComposer
+from ironore_lightning.sweep.launcher import num_workers
 
 MAX_RUNS = 10_000
 """Most runs of a multirun: more than a year at an hour each."""
@@ -34,6 +34,7 @@ class RunSweeper(Sweeper):
         config: Settings of the multirun.
         hydra_context: Composes the settings of a job.
         launcher: Runs the jobs.
+        composer: Composes the settings of the jobs.
     """
 
     config: DictConfig
@@ -45,6 +46,7 @@ class RunSweeper(Sweeper):
         """Keep Hydra's context and config, and create the launcher."""
         self.hydra_context = hydra_context
         self.config = config
+        self.composer = JobComposer(config, hydra_context)
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -67,89 +69,14 @@ class RunSweeper(Sweeper):
             yield folder
 
 
-def require_right_jobs(
-    jobs: Sequence[Sequence[str]], config: DictConfig, hydra_context: HydraContext
-) -> None:
-    """Check the settings of every job before the first one starts.
-
-    Composing takes a tenth of a second, so jobs with the same config groups share it.
-
-    Args:
-        jobs: Overrides of each job.
-        config: Settings of the multirun.
-        hydra_context: Context of the sweeper.
-
-    Raises:
-        ConfigError: With the mistakes of all jobs, each line once.
-    """
-    # Slow to import; --help and TAB completion must be quick.
-    from ironore_lightning.model.hardware import require_one_process
-    from ironore_lightning.settings.checking import command_keys, to_config
-
-    besides = command_keys(config.hydra.job.config_name)
-    groups = config.hydra.runtime.choices
-    composed: dict[tuple[str, ...], DictConfig] = {}
-    mistakes: dict[str, None] = {}
-    for job in jobs:
-        members = tuple(line for line in job if line.partition("=")[0] in groups)
-        if members not in composed:
-            composed[members] = _compose(job, config, hydra_context)
-        own = [_parsed(line) for line in job if line not in members]
-        values = [override for override in own if not override.key_or_group.startswith("hydra")]
-        if any("${hydra:" in str(override.value()) for override in values):
-            continue  # known only when the job runs
-        try:
-            settings = to_config(with_values(composed[members], values), besides=besides)
-            require_one_process(settings.hardware)
-        except ConfigError as error:
-            mistakes |= dict.fromkeys(str(error).splitlines())
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
-
-
-def _compose(job: Sequence[str], config: DictConfig, hydra_context: HydraContext) -> DictConfig:
-    """Return the settings of one job as its run will have them."""
-    composed = hydra_context.config_loader.load_sweep_config(config, list(job))
-    with open_dict(composed):
-        del composed["hydra"]
-    return composed
-
-
 def launch(launcher: Launcher, jobs: Sequence[list[str]], *, first: int = 0) -> Sequence[JobReturn]:
     """Run jobs, numbered from `first`, and return their results.
 
     Joblib starts all its workers at once, so there are no more than jobs or cores.
     """
-    from ironore_lightning.model.hardware import usable_cores
-
     if workers := getattr(launcher, "joblib", None):
-        wanted = int(workers["n_jobs"])
-        workers["n_jobs"] = min(len(jobs), num_workers(wanted, usable_cores()))
+        workers["n_jobs"] = num_workers(int(workers["n_jobs"]), len(jobs))
     return launcher.launch(jobs, initial_job_idx=first)
-
-
-def num_workers(wanted: int, cores: int) -> int:
-    """Return joblib's number of workers, at most `cores`: -1 is one per core, -2 one less."""
-    return min(wanted, cores) if wanted > 0 else max(cores + 1 + wanted, 1)
-
-
-def with_values(composed: DictConfig, overrides: Iterable[Override]) -> DictConfig:
-    """Return composed settings with other values, as Hydra would set them.
-
-    Args:
-        composed: Settings that have the keys of `overrides`, without the deleted ones.
-        overrides: Overrides of a job, except config groups.
-    """
-    changed = copy.deepcopy(composed)
-    for override in overrides:
-        if not override.is_delete():
-            OmegaConf.update(changed, override.key_or_group, override.value(), force_add=True)
-    return changed
-
-
-@cache  # many jobs share them
-def _parsed(override: str) -> Override:
-    return OverridesParser.create().parse_override(override)
 
 
 FOLDER_IS_TAKEN = "its folder holds another run that has finished"
