@@ -36,12 +36,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         from ironore_lightning.experiment import assess_run, recall_run
         from ironore_lightning.run_folder.lock import lock_folder
         from ironore_lightning.run_folder.looks import ledger_path, require_ledger
-        from ironore_lightning.run_folder.record import read_finished_run
+        from ironore_lightning.run_folder.record import read_run
         from ironore_lightning.summary.membership import member_evidence, read_membership
 
     looks = ledger_path(Path.cwd())
     require_ledger(looks)
-    record = read_finished_run(options.run, options.data_root)
+    record = read_run(options.run, options.data_root)
     with lock_folder(options.run), machine_errors(options.run), _printed():
         assess_run(recall_run(record), looks=looks)
     if member := read_membership(options.run):

@@ -49,7 +49,7 @@ from ironore_lightning.run_folder.forecast_tables import (
 )
 from ironore_lightning.run_folder.looks import count_look, ledger_path
 from ironore_lightning.run_folder.provenance import column_digests
-from ironore_lightning.run_folder.record import RunRecord, read_finished_run
+from ironore_lightning.run_folder.record import RunRecord, read_run
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.summary.membership import member_evidence, read_membership
 
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None, *, today: datetime.date | None 
 def _forecast(options: argparse.Namespace, today: datetime.date) -> None:
     if len({run.resolve() for run in options.runs}) < len(options.runs):
         raise ConfigError("a run is named twice, so it would count twice in the mean")
-    runs = [read_finished_run(run, options.data_root) for run in options.runs]
+    runs = [read_run(run, options.data_root) for run in options.runs]
     next_day = forecast_next(runs, today=today)
     folder = options.output_dir or runs[0].folder
     with machine_errors(folder):

@@ -35,6 +35,7 @@ from parts_of_a_run import draw_one_quick_figure
 
 from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.experiment import Config
+from ironore_lightning.sweep.plugins import register
 
 ROOT = Path(__file__).parents[1]
 
@@ -124,6 +125,7 @@ def one_quick_figure() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def hydra_context() -> HydraContext:
     """Return what composes the settings of a sweep's jobs."""
+    register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
     return HydraContext(config_loader=loader, callbacks=Callbacks())
@@ -191,7 +193,14 @@ def write_run(compose) -> Callable[..., Path]:
             "settings": config.model_dump(mode="json"),
             "split": [{"segment": name, **span} for name in ("train", "val", "test")],
             "training_rows": span,
-            "training": {"num_parameters": 100, "seconds": 1.0, "best_score": objective},
+            "training": {
+                "num_epochs": 1,
+                "best_epoch": 1,
+                "best_score": objective,
+                "seconds": 1.0,
+                "stopped_early": False,
+                "num_parameters": 100,
+            },
             "evaluation": {"scores": scores, "evidence": {"line": "evidence: NONE"}},
         }
         (folder / "final_results.json").write_text(json.dumps(results), encoding="utf-8")

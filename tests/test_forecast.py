@@ -12,7 +12,8 @@ import pytest
 from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.forecast import describe, forecast_next, main, read_run
+from ironore_lightning.forecast import describe, forecast_next, main
+from ironore_lightning.run_folder.record import read_run
 
 TODAY = datetime.date(2025, 8, 14)
 pytestmark = pytest.mark.usefixtures("one_quick_figure")

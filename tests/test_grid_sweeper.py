@@ -22,7 +22,8 @@ from ironore_lightning.run_folder.lock import lock_folder
 from ironore_lightning.settings.samples import WalkForwardSplit
 from ironore_lightning.sweep.folds import with_all_folds
 from ironore_lightning.sweep.grid_sweeper import GridSweeper, combinations, folder_name
-from ironore_lightning.sweep.sweeper import require_none_refused, with_values
+from ironore_lightning.sweep.jobs import JobComposer
+from ironore_lightning.sweep.sweeper import require_none_refused
 
 ROOT = Path(__file__).parents[1]
 SAFE = re.compile(r"[A-Za-z0-9_.,=+-]+")
@@ -376,25 +377,45 @@ def test_each_choice_of_members_is_composed_once_however_many_jobs_there_are(
     )
     jobs = sweep("seed=range(0,54)", "model=tiny,bilstm", params={}).jobs
     assert len(jobs) == 108
-    assert [job[:2] for job in composed] == [["seed=0", "model=tiny"], ["seed=0", "model=bilstm"]]
+    assert composed == [["model=tiny"], ["model=bilstm"]]
 
 
-def checked(composed, *overrides):
-    return OmegaConf.to_container(with_values(composed, parse(*overrides)))
+JOBS = (
+    ("seed=1", "features.names=[a]", "model.dropout=null"),
+    ("seed=2", "features.names=[b,c]", "model.dropout='0.5'", f"{SUBDIR}'x y,=1'"),
+    ("seed=3", "model=tiny", f"{SUBDIR}c"),
+    ("model=tiny", "seed=4", "split=walk_forward", "split.fold=2"),
+    ("model=tiny", "split.fold=3", "seed=5", "split=walk_forward"),
+    ("seed=1", "+new.key=1"),
+    ("seed=2", "+new.key={x:1}"),
+    ("seed=3", "++new.key=[1]", "++seed=4"),
+    ("report.emoji=false", "~report"),
+    ("report.emoji=true", "~report"),
+    ("data.root=${hydra:job.num}", "seed=${window.sequence_length}"),
+    ("experiment=stationary_small", "training.learning_rate=5e-4"),
+    ("experiment=stationary_small", "training.learning_rate=1e-3", "hydra/launcher=basic"),
+)
 
 
-def test_values_are_set_as_hydra_sets_them(hydra_context):
+def test_jobs_are_composed_as_hydra_composes_them_to_the_last_key(hydra_context):
     loader = hydra_context.config_loader
-    config = loader.load_configuration("config", [], RunMode.MULTIRUN)
-    first = ("seed=1", "features.names=[a]", "+new.key=1", "~report", "model.dropout=null")
-    other = ("seed=2", "features.names=[b,c]", "+new.key={x:1}", "~report", "model.dropout='0.5'")
-    composed, wanted = (loader.load_sweep_config(config, list(job)) for job in (first, other))
-    for settings in (composed, wanted):
-        with open_dict(settings):
-            del settings["hydra"]
-    before = OmegaConf.to_container(composed)
-    assert checked(composed, *other) == OmegaConf.to_container(wanted) != before
-    assert OmegaConf.to_container(composed) == before
+    config = loader.load_configuration("config", ["name=kept", "hydra.verbose=false"], RunMode.RUN)
+    composer = JobComposer(config, hydra_context)
+    for job in [*JOBS, *JOBS]:
+        wanted = loader.load_sweep_config(config, list(job))
+        composed = composer.compose(job)
+        assert OmegaConf.to_container(composed) == OmegaConf.to_container(wanted), job
+        assert OmegaConf.get_cache(composed) == OmegaConf.get_cache(wanted)
+        with open_dict(wanted):
+            del wanted["hydra"]
+        assert composer.settings(job) == wanted
+
+
+def test_a_job_with_a_key_that_is_unknown_is_refused_as_by_hydra(hydra_context):
+    config = hydra_context.config_loader.load_configuration("config", [], RunMode.MULTIRUN)
+    composer = JobComposer(config, hydra_context)
+    with pytest.raises(HydraException, match="Could not override 'sead'"):
+        composer.compose(["sead=1"])
 
 
 def test_what_only_hydra_knows_of_a_job_is_left_to_that_job(sweep):

@@ -191,10 +191,10 @@ def run(compose, tmp_path_factory):
 
 
 def test_the_verdict_on_a_run_of_ours_is_its_own(run, tmp_path):
-    ledger = run.folder.parent / "looks.sqlite"
+    ledger = run.run.folder.parent / "looks.sqlite"
     assert count_look(ledger, run.days.with_forecast(-run.days.forecast), what="another") == 2
-    judgement = judge_run(run.folder, looks=ledger)
-    recorded = json.loads((run.folder / "evaluation_results.json").read_text(encoding="utf-8"))
+    judgement = judge_run(run.run.folder, looks=ledger)
+    recorded = json.loads((run.run.folder / "evaluation_results.json").read_text(encoding="utf-8"))
     write_json(tmp_path / "judged.json", asdict(judgement.assessment))
     judged = json.loads((tmp_path / "judged.json").read_text(encoding="utf-8"))
     assert judged["evidence"]["look"] == 1
@@ -204,7 +204,7 @@ def test_the_verdict_on_a_run_of_ours_is_its_own(run, tmp_path):
 
 
 def test_the_verdict_on_a_run_of_ours_tells_what_break_days_leave_out(run, tmp_path):
-    shutil.copytree(run.folder, tmp_path / "run")
+    shutil.copytree(run.run.folder, tmp_path / "run")
     results = tmp_path / "run" / "final_results.json"
     record = json.loads(results.read_text(encoding="utf-8"))
     left_out = {"dates": ["2025-06-16"], "direction_hits": 0, "direction_days": 1}
@@ -220,7 +220,7 @@ def test_the_verdict_on_a_run_of_ours_tells_what_break_days_leave_out(run, tmp_p
 @pytest.fixture(scope="module")
 def own_table(run):
     """The test days of the run as somebody else would send them."""
-    config = run.config
+    config = run.run.config
     panel = build_market(config.data, config.target).panel
     _, target = build_table(panel, config.features.names, config.target)
     origin = pd.Series(target.index, index=pd.DatetimeIndex(target["date"]))
@@ -231,7 +231,7 @@ def own_table(run):
 
 def judge_by_market(path, run, trained_until="2024-12-31"):
     day = parse_day(trained_until)
-    return judge_file(path, run.config, has_market=True, trained_until=day, looks=None)
+    return judge_file(path, run.run.config, has_market=True, trained_until=day, looks=None)
 
 
 def test_the_market_has_the_outcomes_and_all_nine_baselines(run, own_table, write):
@@ -292,7 +292,7 @@ def test_days_that_are_not_those_of_the_market_are_one_line(case, run, own_table
 
 def test_later_days_change_no_baseline_of_earlier_ones(run, own_table, write):
     files = [read_forecast_file(write(table)) for table in (own_table[:60], own_table)]
-    early, whole = (take_from_market(file, run.config, None).baselines for file in files)
+    early, whole = (take_from_market(file, run.run.config, None).baselines for file in files)
     assert (len(early), len(whole)) == (60, 131)
     pd.testing.assert_frame_equal(early, whole[:60], check_exact=True)
 

@@ -12,9 +12,11 @@ import pytest
 from ironore_lightning.errors import ConfigError, MachineError
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.experiment import evaluate_run
-from ironore_lightning.model.training import TrainingFacts
+from ironore_lightning.model.facts import TrainingFacts
+from ironore_lightning.model.training import TrainedNetwork
 from ironore_lightning.run_folder.forecast_tables import read_forecasts
 from ironore_lightning.run_folder.looks import count_look, ledger_path, require_ledger
+from ironore_lightning.run_folder.results import FittedRun
 from ironore_lightning.summary.ranking import summarize
 
 MARKET = np.random.default_rng(1).normal(0, 1.5, 300)
@@ -135,7 +137,9 @@ def evaluate_folder(compose, ledger):
         config = compose("evaluation.bootstrap_repetitions=100")
         facts = TrainingFacts(1, 1, 1.0, stopped_early=False, seconds=1.0, num_parameters=100)
         forecasts = read_forecasts(folder, config.target.kind)
-        result = evaluate_run(forecasts, facts, config, folder, looks=ledger)
+        trained = TrainedNetwork(None, facts, None)
+        run = FittedRun(config, folder, None, None, trained, forecasts.predictions)
+        result = evaluate_run(run, forecasts, looks=ledger)
         return result.assessment.evidence.look
 
     return evaluate

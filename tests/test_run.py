@@ -127,7 +127,11 @@ def test_results_follow_from_the_predictions(finished):
 
 def test_final_results_hold_settings_split_training_and_evaluation(finished):
     final = read_json(finished[0] / "final_results.json")
-    assert list(final) == ["settings", "split", "training_rows", "training", "evaluation"]
+    keys = ["settings", "split", "training_rows", "training", "validation", "evaluation"]
+    assert list(final) == keys
+    rows = pd.read_csv(finished[0] / "predictions.csv").query("segment == 'val'")
+    error = rows["actual"] - rows["forecast"]
+    assert final["validation"]["rmse"] == pytest.approx((error**2).mean() ** 0.5)
     assert final["settings"]["model"]["hidden_size"] == 4
     assert final["training"]["num_epochs"] == 3
     assert final["training"]["num_parameters"] == 601
@@ -179,16 +183,22 @@ def test_tensorboard_holds_curves_scores_pictures_and_hyperparameters(finished):
     assert curves <= scalars
     for name in curves:
         assert len(events.Scalars(name)) == 3, name
-    scores = read_json(folder / "evaluation_results.json")["scores"]
-    assert {f"test/{name}" for name, score in scores.items() if score is not None} <= scalars
-    assert events.Scalars("test/rmse")[0].value == pytest.approx(scores["rmse"])
+    results = read_json(folder / "evaluation_results.json")
+    scores, fit = results["scores"], read_json(folder / "final_results.json")
+    for name in ("rmse", "direction_accuracy", "r2_zero", "correlation"):
+        (verdict,), (best) = (
+            events.Scalars(f"{group}/{name}") for group in ("verdict", "val_best")
+        )
+        assert verdict.value == pytest.approx(scores[name])
+        assert best[0].value == pytest.approx(fit["validation"][name])
+    (loss,) = events.Scalars("val_best/loss")
+    assert loss.value == pytest.approx(min(event.value for event in events.Scalars("val/loss")))
+    assert not [name for name in scalars if "baseline" in name or name.startswith("test")]
     assert len(events.Tags()["images"]) == 5
     (text,) = events.Tensors("assessment/text_summary")
     everything = json.loads(text.tensor_proto.string_val[0].decode().strip("`\n"))
-    results = read_json(folder / "evaluation_results.json")
     assert everything == {name: results[name] for name in everything}
     assert {"table", "tests", "intervals", "trading", "evidence"} <= set(everything)
-    assert {"test/p/clark_west", "test/baseline_rmse/ridge", "test/grade"} <= scalars
     metadata = events.PluginTagToContent("hparams")
     assert set(metadata) == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
 

@@ -12,8 +12,9 @@ from ironore_lightning.evaluation.intervals import (
     scaled_scores,
 )
 from ironore_lightning.run_folder.lock import lock_folder
+from ironore_lightning.summary.choice import join_tables
 from ironore_lightning.summary.runs import CompleteRun, read_runs, varying_keys
-from ironore_lightning.summary.trials import gather_trials, join_runs
+from ironore_lightning.summary.trials import Trial, gather_trials, join_runs
 
 WALK = ("model=tiny", "split=walk_forward")
 
@@ -146,8 +147,9 @@ def test_seeds_are_averaged_and_folds_follow_each_other(walk, market):
     assert joined.days["forecast"].tolist() == pytest.approx([0.2] * 40 + [1.2] * 40)
     assert joined.days["fold"].tolist() == [0] * 40 + [1] * 40
     assert joined.days["date"].is_monotonic_increasing
-    assert len(joined.baselines) == len(joined.density) == 80
-    assert joined.baselines["expanding mean"].tolist() == pytest.approx(
+    baselines, density, _ = join_tables(trial, {run: run.tables for run in trial.runs})
+    assert len(baselines) == len(density) == 80
+    assert baselines["expanding mean"].tolist() == pytest.approx(
         [0.01 * day for day in range(40)] * 2
     )
     assert joined.validation["actual"].tolist() == pytest.approx(market[160:200].tolist())
@@ -175,8 +177,11 @@ def test_one_seed_keeps_its_own_intervals_and_distribution(walk):
     (trial,) = gather_trials(read_runs(walk))
     alone = join_runs(trial.of_seed(0))
     assert alone.days["lower_80"].tolist() == pytest.approx([-1.9] * 40 + [-0.9] * 40)
-    assert ("pinball", "model") in alone.density
-    assert list(join_runs(trial.runs).density) == [("pinball", "EWMA")]
+    one_seed = Trial(trial.name, trial.of_seed(0))
+    _, density, _ = join_tables(one_seed, {run: run.tables for run in one_seed.runs})
+    assert ("pinball", "model") in density
+    _, density, _ = join_tables(trial, {run: run.tables for run in trial.runs})
+    assert list(density) == [("pinball", "EWMA")]
 
 
 def test_folds_whose_test_days_overlap_are_refused(walk, write_run, market):

@@ -113,8 +113,7 @@ def _parse(content: bytes, *, largest: float) -> pd.DataFrame:
     if content.partition(b"\n")[0].count(b",") >= MOST_COLUMNS:
         raise ValueError(f"it has more than {MOST_COLUMNS} columns")
     own = {"date": str, "segment": str, "is_roll": bool}
-    types = defaultdict(lambda: np.float64, own)
-    table = pd.read_csv(BytesIO(content), dtype=types, float_precision="round_trip")
+    table = pd.read_csv(BytesIO(content), dtype=defaultdict(lambda: np.float64, own))
     table["date"] = pd.to_datetime(table["date"], format="%Y-%m-%d")
     if not (table["date"].diff()[1:] > pd.Timedelta(0)).all():
         raise ValueError("its days do not follow each other")

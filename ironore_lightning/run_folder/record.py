@@ -103,7 +103,7 @@ class RunRecord(Results, Provenance):
         return cls(folder=folder, **dict(results), **dict(made_of))
 
 
-def read_finished_run(folder: Path, root: str | None) -> RunRecord:
+def read_run(folder: Path, root: str | None) -> RunRecord:
     """Read a finished run, with its data elsewhere if `root` is given.
 
     Raises:

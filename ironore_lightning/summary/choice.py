@@ -62,7 +62,7 @@ def assess_choice(
     days = scored_days(joined, trial)
     settings = trial.config.evaluation
     look = count_look(looks, days, what=trial.runs[0].folder.parent)
-    baselines, density, clues = _beside(trial, tables)
+    baselines, density, clues = join_tables(trial, tables)
     assessment = assess(
         replace(days, clues=clues),
         baselines,
@@ -111,12 +111,16 @@ def _with_tables(run: CompleteRun) -> Forecasts:
     return complete_forecasts(recall_run(run.record))
 
 
-def _beside(
+def join_tables(
     trial: Trial, tables: Mapping[CompleteRun, Forecasts]
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return baselines, density and clues of the joined days; clues that all folds have.
+    """Return baselines, density losses and clues of the joined days.
 
-    The density of the model is that of a single seed.
+    Clues are those that all folds have. The losses of the model are known for a single seed only.
+
+    Args:
+        trial: Its runs.
+        tables: Of at least one run of each fold.
     """
     ordered = sorted(tables, key=lambda run: (run.fold, run.seed))
     first = {run.fold: tables[run] for run in reversed(ordered)}

@@ -77,17 +77,14 @@ class JobComposer:
         return self.known[shared]
 
     def _values(self, overrides: Sequence[Override]) -> list[Override]:
-        """Return the overrides that change a value; others choose a group, or add or delete."""
-        if any(override.is_delete() for override in overrides):
-            return []  # their order matters
+        """Return the overrides that only change a value; others choose a group.
+
+        None does beside one that adds or deletes a key, where their order matters.
+        """
+        if any(override.type != OverrideType.CHANGE for override in overrides):
+            return []
         groups = self.config.hydra.runtime.choices
-        return [
-            override
-            for override in overrides
-            if override.type == OverrideType.CHANGE
-            and override.package is None
-            and override.key_or_group not in groups
-        ]
+        return [item for item in overrides if item.key_or_group not in groups and not item.package]
 
 
 def require_right_jobs(jobs: Sequence[Sequence[str]], composer: JobComposer) -> None:
