@@ -275,7 +275,10 @@ def _conformal_bounds(
     horizon = run.settings.target.horizon
     outcome = outcome.loc[forecast.index]
     ends = pd.Series(outcome.index, index=outcome.index).shift(-horizon)
-    first, last = pd.Timestamp(run.validation.first_date), pd.Timestamp(run.validation.last_date)
+    first, last = (
+        pd.Timestamp(run.validation_span.first_date),
+        pd.Timestamp(run.validation_span.last_date),
+    )
     segment = np.where(ends < first, "train", np.where(ends <= last, "val", "test"))
     rows = pd.DataFrame({"segment": segment, "actual": outcome, "forecast": forecast}).loc[
         outcome.notna() | ends.isna()  # of samples without an outcome, only the newest counts

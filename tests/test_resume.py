@@ -206,5 +206,5 @@ def test_a_run_whose_data_have_changed_does_not_go_on(compose, tmp_path):
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
     for known in (_build, _read):
         known.cache_clear()  # as a new process would find it
-    with pytest.raises(DataError, match="the data have changed since this run was interrupted"):
+    with pytest.raises(DataError, match="the data have changed since this run began"):
         run_experiment(config, folder, resume=True)

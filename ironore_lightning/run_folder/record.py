@@ -71,7 +71,7 @@ class Results(Known):
     """
 
     settings: Config
-    validation: Validation = at_keys("split", 1)
+    validation_span: Validation = at_keys("split", 1)
     training_rows: Span
     training: TrainingFacts
     evidence: Line | None = at_keys("evaluation", "evidence", "line", default=None)
