@@ -107,6 +107,6 @@ class ReportSettings(Settings):
 
     emoji: bool
     """Whether the console shows symbols."""
-    assess_every_run: bool
+    assess_every_run: bool = False  # settings of older runs lack it
     """Whether a multirun assesses every run on its test days, and not only the trial that
     validation chose. Each is a look at these days."""

@@ -216,7 +216,6 @@ def _notes(
     for trial in whole.values():
         if len(trial.runs) < len(trial.folds) * len({run.seed for run in trial.runs}):
             notes.append(f"{trial.name}: some folds have fewer seeds than others")
-    notes += _about_break_days(trials)
     files = [run.record.input_sha256 for run in runs if isinstance(run, CompleteRun)]
     if any(digest != files[0] for digest in files):
         notes.append("the runs were made of different input files")
@@ -231,13 +230,6 @@ def _unfinished(runs: Sequence[Run]) -> str:
     unreadable = sum(not run.is_readable for run in runs)
     note = f"; {unreadable} cannot be read, and count as trials looked at" if unreadable else ""
     return f"{number} of {len(runs)} runs are not complete; they are not in these figures{note}"
-
-
-def _about_break_days(trials: Sequence[Trial]) -> list[str]:
-    """Return a note if break days may leave test days out; empty without any."""
-    if not any(trial.config.data.panel.break_days for trial in trials):
-        return []
-    return ["break days are named; what they leave out stands in the results of each run"]
 
 
 def _missing_folds(folds: Sequence[int]) -> str:
