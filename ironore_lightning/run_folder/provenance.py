@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def provenance(market: Market, datamodule: WindowDataModule) -> dict[str, Any]:
         "git": _git_state(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": _versions(),
         "seed": datamodule.seed,
         "input_sha256": dict(market.raw.digests),
         "table_sha256": table_digest(datamodule.features, datamodule.target),
@@ -78,6 +79,11 @@ def require_same_table(folder: Path, datamodule: WindowDataModule, *, remedy: st
     known = read_json(folder / PROVENANCE_FILE, Provenance).table_sha256
     if table_digest(datamodule.features, datamodule.target) != known:
         raise DataError(f"{folder}: the data have changed since this run began; {remedy}")
+
+
+@cache  # they take longer to find than a table takes to hash
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
 
 
 def _git_state() -> dict[str, Any]:
