@@ -57,7 +57,7 @@ def grid(run_command, tmp_path_factory):
 def test_a_setting_that_the_data_cannot_fill_takes_no_other_run_down_and_the_exit_status_says_so(
     grid,
 ):
-    _, process = grid
+    folder, process = grid
     states = [status["state"] for status in statuses(folder).values()]
     assert sorted(states) == ["complete"] * 4 + ["failed"] * 4
     assert process.returncode == 2
@@ -82,7 +82,7 @@ def test_every_run_has_a_folder_named_by_its_own_values(grid):
 
 
 def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
-    _, process = grid
+    folder, process = grid
     last = process.stdout.strip().splitlines()
     summary = read_json(folder / "summary.json")
     assert last[-1] == summary["sentence"]

@@ -4,7 +4,7 @@
 
 takes half an hour on two cores, and the machine should have nothing else to do. Every row is
 explained where it is measured: `training_speed.py`, `command_speed.py`, `data_speed.py` and
-`launcher_speed.py`, which can be started by themselves. The exit status is 1 if a median misses
+`sweep_speed.py`, which can be started by themselves. The exit status is 1 if a median misses
 its bound.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import command_speed
 import data_speed
-import launcher_speed
+import sweep_speed
 import training_speed
 from measuring import HEAD, machine
 
@@ -29,7 +29,7 @@ def main() -> int:
         (training_speed, 7),
         (command_speed, 7),
         (data_speed, 3),
-        (launcher_speed, 3),
+        (sweep_speed, 3),
     ):
         for row in benchmark.measure(repeats=repeats):
             print(row.line, flush=True)
