@@ -125,7 +125,9 @@ def fit_bare_grid() -> None:
     seconds, fits = 0.0, list(itertools.product(*values))
     assert len(fits) == GRID
     for fit in fits:
-        config, datamodule = prepare([f"{key}={value}" for key, value in zip(keys, fit)])
+        config, datamodule = prepare(
+            [f"{key}={value}" for key, value in zip(keys, fit, strict=True)]
+        )
         torch.set_num_threads(config.hardware.threads)
         set_up_process(config.hardware)
         started = time.perf_counter()
