@@ -297,13 +297,8 @@ def evaluate_run(run: FittedRun, forecasts: Forecasts, *, looks: Path | None) ->
         label=labels.direction,
         look=look,
     )
-    sentence, left_out = assessment.verdict, None
-    if forecasts.with_breaks is not None:
-        every_day = forecasts.with_breaks.test_days(config.target)
-        left_out = assess_left_out(
-            days, forecasts.with_breaks, every_day, config.evaluation, look=look
-        )
-        sentence += f" {left_out.sentence}"
+    left_out = assess_left_out(forecasts, config.target, config.evaluation, look=look)
+    sentence = " ".join([assessment.verdict, *([left_out.sentence] if left_out else [])])
     return RunResult(run, forecasts, assessment, labels, sentence, left_out)
 
 

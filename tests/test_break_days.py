@@ -1,5 +1,6 @@
 """Break days: which are doubted, and what is said of the days that they leave out."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,6 @@ from parts_of_a_run import samples_of
 
 from ironore_lightning.data.break_days import doubtful_breaks
 from ironore_lightning.data.datamodule import outcomes_with_breaks
-from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.forecasts import BOUNDS, Forecasts
 from ironore_lightning.evaluation.left_out import assess_left_out
 
@@ -104,7 +104,7 @@ def test_the_days_left_out_of_the_test_have_the_outcomes_that_they_would_have(co
 
 
 def test_what_the_model_scored_on_the_days_left_out_is_told(compose):
-    settings = compose("evaluation.bootstrap_repetitions=100").evaluation
+    config = compose("evaluation.bootstrap_repetitions=100")
     rng = np.random.default_rng(0)
     actual = rng.standard_normal(100)
     frame = pd.DataFrame({"date": pd.bdate_range("2025-01-01", periods=100), "actual": actual})
@@ -112,13 +112,12 @@ def test_what_the_model_scored_on_the_days_left_out_is_told(compose):
     frame["forecast"] = 0.2 * actual
     frame.loc[[10, 20, 30], "actual"] = [3.0, -4.0, 0.0]
     frame.loc[[10, 20, 30], "forecast"] = [-1.0, 1.0, 0.0]
-    frame = frame.assign(is_roll=False, **dict.fromkeys(BOUNDS, np.nan))
+    frame = frame.assign(segment="test", is_roll=False, **dict.fromkeys(BOUNDS, np.nan))
     zeros = pd.DataFrame({"zero": np.zeros(100), "expanding mean": 0.01})
-    forecasts = Forecasts(frame, zeros, pd.DataFrame(index=frame.index))
-    days = ScoredDays(frame.drop([10, 20, 30]).reset_index(drop=True), "log_return", 1)
-    found = assess_left_out(
-        days, forecasts, ScoredDays(frame, "log_return", 1), settings, look=None
-    )
+    every_day = Forecasts(frame, zeros, pd.DataFrame(index=frame.index))
+    scored = frame.drop([10, 20, 30]).reset_index(drop=True)
+    forecasts = replace(every_day, predictions=scored, with_breaks=every_day)
+    found = assess_left_out(forecasts, config.target, config.evaluation, look=None)
     assert found.dates == ["2025-01-15", "2025-01-29", "2025-02-12"]
     assert (found.direction_hits, found.direction_days) == (0, 2)
     assert found.rmse == pytest.approx(np.sqrt((16 + 25 + 0) / 3))
@@ -128,3 +127,4 @@ def test_what_the_model_scored_on_the_days_left_out_is_told(compose):
         "Break days leave out 3 test days, of which 0 of 2 were right; with them the evidence is "
         f"{found.evidence.grade}."
     )
+    assert assess_left_out(every_day, config.target, config.evaluation, look=None) is None

@@ -15,9 +15,12 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 
+from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluate import main as evaluate_command
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.files import write_json
+from ironore_lightning.forecast import _evidence
+from ironore_lightning.judge.judgement import judge_run
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.summarize import main as summary_command
 from ironore_lightning.summary.outputs import run_table
@@ -207,6 +210,25 @@ def test_settings_of_a_version_without_the_new_key_are_read(sweep):
     del record["settings"]["report"]["assess_every_run"]
     path.write_text(json.dumps(record), encoding="utf-8")
     assert RunRecord.read(path.parent).settings.report.assess_every_run is False
+
+
+def test_a_run_without_a_verdict_says_how_to_get_one(untouched, alone, tmp_path):
+    folders = [tmp_path / f"model.head={head}" for head in HEADS]  # no longer one of many
+    for folder in folders:
+        shutil.copytree(untouched / folder.name, folder)
+    with pytest.raises(ConfigError) as caught:
+        judge_run(folders[0], looks=None)
+    command = f"python -m ironore_lightning.evaluate {folders[0]}"
+    assert str(caught.value) == (
+        f"{folders[0]}: its test days were never assessed; {command} does that"
+    )
+    assert _evidence([RunRecord.read(folders[0])]) == (
+        f"not known: its test days were never assessed; {command} does that"
+    )
+    moved, known = (
+        [RunRecord.read(place / folder.name) for folder in folders] for place in (tmp_path, alone)
+    )
+    assert _evidence(moved) == _evidence(known)  # of the mean of both
 
 
 # --- evaluate -------------------------------------------------------------------------------------

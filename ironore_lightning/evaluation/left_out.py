@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ironore_lightning.evaluation.assessment import assess
-from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.evidence import Evidence
 from ironore_lightning.evaluation.forecasts import Forecasts
 from ironore_lightning.evaluation.metrics import count_hits
 from ironore_lightning.settings.evaluation import EvaluationSettings
+from ironore_lightning.settings.samples import TargetSettings
 
 
 @dataclass(frozen=True)
@@ -50,28 +50,30 @@ def left_out_sentence(num_days: int, hits: int, moved: int, grade: str) -> str:
 
 
 def assess_left_out(
-    days: ScoredDays,
     forecasts: Forecasts,
-    every_day: ScoredDays,
+    target: TargetSettings,
     settings: EvaluationSettings,
     *,
     look: int | None,
-) -> LeftOut:
-    """Return what the model scored on the days of `every_day` that `days` leave out.
+) -> LeftOut | None:
+    """Return what the model scored on the test days that are left out; None without any.
 
     Args:
-        days: The test days that are scored.
-        forecasts: Of every test day, those left out included.
-        every_day: The test days of `forecasts`.
+        forecasts: Of the days that are scored, and of every day.
+        target: What is forecast.
         settings: Rules of the grade.
         look: Number of this look at the days; None if looks are not counted.
     """
-    is_left_out = ~every_day.dates.isin(days.dates)
+    with_breaks = forecasts.with_breaks
+    if with_breaks is None:
+        return None
+    every_day = with_breaks.test_days(target)
+    is_left_out = ~every_day.dates.isin(forecasts.test_days(target).dates)
     actual, forecast = every_day.actual[is_left_out], every_day.forecast[is_left_out]
     hits, moved = count_hits(forecast, actual)
     label = "with the break days"
     assessment = assess(
-        every_day, forecasts.baselines, forecasts.density, settings, label=label, look=look
+        every_day, with_breaks.baselines, with_breaks.density, settings, label=label, look=look
     )
     return LeftOut(
         dates=[f"{date:%Y-%m-%d}" for date in every_day.dates[is_left_out]],

@@ -138,10 +138,6 @@ def _left_out(run: CompleteRun, forecasts: Forecasts, look: int | None) -> str:
     """Return what a run scored on days that break days leave out; empty without any."""
     if run.record.left_out:
         return f"{run.name}: {run.record.left_out.sentence}"
-    if forecasts.with_breaks is None:
-        return ""
-    every_day = forecasts.with_breaks.test_days(run.config.target)
-    days = forecasts.test_days(run.config.target)
-    evaluation = run.config.evaluation
-    found = assess_left_out(days, forecasts.with_breaks, every_day, evaluation, look=look)
-    return f"{run.name}: {found.sentence}"
+    config = run.config
+    found = assess_left_out(forecasts, config.target, config.evaluation, look=look)
+    return f"{run.name}: {found.sentence}" if found else ""
