@@ -105,7 +105,7 @@ def state(folder):
 
 MOMENTS = {
     "first checkpoint": ("train", 4096, "checkpoints/best.ckpt"),
-    "results": ("write_results", 4096, "predictions.csv"),
+    "results": ("close_fit", 4096, "predictions.csv"),
     "plots": ("write_run_figures", 4096, "plots/actual_vs_predicted_scatter.png"),
     "events": ("close_session", 4096, "tensorboard"),
 }
