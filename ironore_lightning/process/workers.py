@@ -153,10 +153,12 @@ def _result(answer: bytes) -> object:
 
 def _end(workers: Workers) -> None:
     """End workers whose results nobody wants any more."""
-    for end in (BaseProcess.terminate, BaseProcess.kill):
-        for process, _ in workers.values():
-            end(process)
-        _join(workers)
+    for process, _ in workers.values():
+        process.terminate()
+    _join(workers)
+    for process, _ in workers.values():
+        process.kill()
+        process.join()
 
 
 def _join(workers: Workers) -> None:

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, open_dict, read_write
 
 from ironore_lightning.errors import ConfigError, MachineError
 from ironore_lightning.process.imports import quick_imports
@@ -99,7 +99,7 @@ class LocalLauncher(Launcher):
         )
         write_death(folder, error)
         log.error("%s", error)
-        with open_dict(config):
+        with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.runtime.output_dir = str(folder)
         returned = JobReturn(hydra_cfg=config, status=JobStatus.FAILED)
         returned.return_value = error
