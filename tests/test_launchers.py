@@ -182,8 +182,10 @@ def test_joblib_starts_no_more_workers_than_jobs_and_cores(monkeypatch, wanted, 
     assert started == [(workers, num_jobs, 4)]
 
 
-@pytest.mark.parametrize("name", ["local", "joblib"])
-@pytest.mark.parametrize("wanted", ["0", "1.5", "null", "two"])
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("joblib", "0"), ("local", "0"), ("local", "1.5"), ("local", "null"), ("local", "two")],
+)
 def test_a_number_that_is_none_of_workers_is_refused_in_a_line(name, wanted, train, tmp_path):
     overrides = (f"hydra/launcher={name}", f"hydra.launcher.n_jobs={wanted}")
     code, said = train("-m", "model=tiny", *overrides, f"hydra.sweep.dir={tmp_path}", "seed=0,1")
