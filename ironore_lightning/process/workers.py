@@ -126,12 +126,13 @@ def _answer(work: Callable[[Job], Result], job: Job) -> bytes:
     try:
         return pickle.dumps((work(job), None, None))
     except Exception as error:
-        error.add_note(traceback.format_exc())  # pickling loses where it was raised
+        replacement = RuntimeError(f"{type(error).__name__}: {error}")
+        for raised in (error, replacement):
+            raised.add_note(traceback.format_exc())  # pickling loses where it was raised
         with suppress(Exception):  # some cannot be pickled, others not be read again
             answer = pickle.dumps((None, error, error.__cause__))
             pickle.loads(answer)  # noqa: S301 - our own
             return answer
-        replacement = RuntimeError(f"{type(error).__name__}: {error}")
         return pickle.dumps((None, replacement, None))
 
 
