@@ -1,8 +1,8 @@
 """Runs side by side: each launcher leaves what the same runs leave one after the other."""
 
-import itertools
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from hydra import initialize_config_dir
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 
 from ironore_lightning.experiment import run_experiment
+from ironore_lightning.sweep import launcher
 from ironore_lightning.sweep.callback import MultirunCallback
 from ironore_lightning.sweep.sweeper import launch
 
@@ -23,15 +24,30 @@ QUICK = (
     "evaluation.bootstrap_repetitions=100",
 )
 pytestmark = pytest.mark.usefixtures("one_quick_figure")
-TWO_WORKERS = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+TWO_WORKERS = ("hydra.launcher.n_jobs=2",)
+KILL = f"""
+import os, runpy
+from ironore_lightning import experiment
+
+usual = experiment.predict_samples
+
+def predict_samples(datamodule, trained, config):
+    if config.seed == 2:
+        os.kill(os.getpid(), 9)
+    return usual(datamodule, trained, config)
+
+experiment.predict_samples = predict_samples
+runpy.run_path({str(ROOT / "train.py")!r}, run_name="__main__")
+"""
+"""A train.py in which the process of a run is killed once its network is trained."""
 
 
 @pytest.fixture(scope="module")
 def make_sweep(run_command):
     """Start a sweep as a user does, a process of its own, into a folder."""
 
-    def sweep(folder, *overrides, status=0):
-        command = ("train.py", "-m", *QUICK, *overrides, f"hydra.sweep.dir={folder}")
+    def sweep(folder, *overrides, status=0, script="train.py"):
+        command = (str(script), "-m", *QUICK, *overrides, f"hydra.sweep.dir={folder}")
         process = run_command(*command)
         assert process.returncode == status, process.stdout + process.stderr
         return process
@@ -49,12 +65,14 @@ def one_by_one(compose, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def by_joblib(make_sweep, tmp_path_factory):
-    """Three runs, and a fourth that cannot write its checkpoints."""
-    folder = tmp_path_factory.mktemp("joblib")
+def hurt_sweep(make_sweep, tmp_path_factory):
+    """Two workers on four runs: seed 2 is killed, and seed 3 cannot write its checkpoints."""
+    folder = tmp_path_factory.mktemp("local")
+    script = folder.parent / "kill.py"
+    script.write_text(KILL, encoding="utf-8")
     (folder / "seed=3").mkdir()
     (folder / "seed=3" / "checkpoints").write_text("no folder", encoding="utf-8")
-    return folder, make_sweep(folder, *TWO_WORKERS, "seed=3,0,1,2", status=1)
+    return folder, make_sweep(folder, *TWO_WORKERS, "seed=0,2,1,3", status=1, script=script)
 
 
 def read_json(path):
@@ -65,7 +83,7 @@ def states(folder):
     return {path.parent.name: read_json(path)["state"] for path in folder.glob("*/status.json")}
 
 
-def require_same_runs(folder, reference, seeds, failed=()):
+def require_same_runs(folder, reference, seeds, failed=(), listed=()):
     """Every run is complete in a folder of its own, with the forecasts it has by itself."""
     names = [f"seed={seed}" for seed in seeds]
     assert states(folder) == {**dict.fromkeys(names, "complete"), **dict.fromkeys(failed, "failed")}
@@ -73,7 +91,7 @@ def require_same_runs(folder, reference, seeds, failed=()):
         predictions = (folder / name / "predictions.csv").read_bytes()
         assert predictions == (reference / name / "predictions.csv").read_bytes(), name
     runs = read_json(folder / "summary.json")["runs"]
-    assert sorted(run["run"] for run in runs) == sorted([*names, *failed])
+    assert sorted(run["run"] for run in runs) == sorted([*names, *failed, *listed])
 
 
 def test_the_seeds_of_the_reference_are_told_apart(one_by_one):
@@ -81,21 +99,40 @@ def test_the_seeds_of_the_reference_are_told_apart(one_by_one):
     assert len(written) == 3
 
 
-def test_two_joblib_workers_leave_what_one_process_leaves_and_outlive_a_failed_run(
-    by_joblib, one_by_one
-):
-    folder, process = by_joblib
-    require_same_runs(folder, one_by_one, seeds=range(3), failed=["seed=3"])
-    assert "4 runs: 3 complete, 1 failed" in process.stdout
-    assert process.stderr.startswith(f"MachineError: {folder / 'seed=3'}")
-    assert process.stderr.count("\n") == 1
+def test_two_workers_share_the_runs(hurt_sweep):
+    first, second = (read_json(hurt_sweep[0] / f"seed={seed}" / "status.json") for seed in (0, 2))
+    assert second["started"] < first["ended"]
 
 
-def test_two_joblib_workers_share_the_runs(by_joblib):
-    statuses = [read_json(by_joblib[0] / f"seed={seed}" / "status.json") for seed in range(3)]
-    times = sorted((status["started"], status["ended"]) for status in statuses)
-    # A worker that came late has missed one run, and not all.
-    assert any(later[0] < earlier[1] for earlier, later in itertools.pairwise(times))
+def test_two_workers_outlive_a_run_that_fails_and_one_that_is_killed(hurt_sweep, one_by_one):
+    folder, process = hurt_sweep
+    require_same_runs(folder, one_by_one, seeds=range(2), failed=["seed=2", "seed=3"])
+    assert "4 runs: 2 complete, 2 failed" in process.stdout
+    refused, killed = process.stderr.splitlines()
+    assert refused.startswith(f"MachineError: {folder / 'seed=3'}")
+    assert killed == (
+        f"MachineError: {folder / 'seed=2'}: the process of this run was killed, perhaps for lack "
+        "of memory; give the same command with this hydra.sweep.dir to go on"
+    )
+    status = read_json(folder / "seed=2" / "status.json")
+    assert (status["error"], status["exit_status"]) == (killed, 1)
+
+
+def test_the_same_command_completes_what_was_killed(hurt_sweep, make_sweep, one_by_one, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(hurt_sweep[0], folder)
+    (folder / "seed=3" / "checkpoints").unlink()
+    process = make_sweep(folder, *TWO_WORKERS, "seed=0,2,1,3")
+    assert process.stderr == ""
+    assert f"{folder / 'seed=2'} was interrupted and goes on from its last epoch" in process.stdout
+    assert f"{folder / 'seed=0'} has finished before; nothing is run again" in process.stdout
+    shutil.rmtree(folder / "seed=3")
+    require_same_runs(folder, one_by_one, seeds=range(3), listed=["seed=3"])
+
+
+def test_two_joblib_workers_leave_what_one_process_leaves(make_sweep, one_by_one, tmp_path):
+    make_sweep(tmp_path, "hydra/launcher=joblib", *TWO_WORKERS, "seed=0,1")
+    require_same_runs(tmp_path, one_by_one, seeds=range(2))
 
 
 def test_submitit_on_this_machine_leaves_what_one_process_leaves(make_sweep, one_by_one, tmp_path):
@@ -115,7 +152,7 @@ def test_ray_leaves_what_one_process_leaves(make_sweep, one_by_one, tmp_path):
     require_same_runs(tmp_path, one_by_one, seeds=range(2))
 
 
-def test_a_search_by_two_joblib_workers_finishes_every_trial(make_sweep, tmp_path):
+def test_a_search_by_two_workers_finishes_every_trial(make_sweep, tmp_path):
     make_sweep(
         tmp_path,
         *TWO_WORKERS,
@@ -145,14 +182,32 @@ def test_joblib_starts_no_more_workers_than_jobs_and_cores(monkeypatch, wanted, 
     assert started == [(workers, num_jobs, 4)]
 
 
-def test_no_workers_are_refused_in_a_line(train, tmp_path):
-    overrides = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=0", f"hydra.sweep.dir={tmp_path}")
-    code, said = train("-m", "model=tiny", *overrides, "seed=0,1")
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("joblib", "0"), ("local", "0"), ("local", "1.5"), ("local", "null"), ("local", "two")],
+)
+def test_a_number_that_is_none_of_workers_is_refused_in_a_line(name, wanted, train, tmp_path):
+    overrides = (f"hydra/launcher={name}", f"hydra.launcher.n_jobs={wanted}")
+    code, said = train("-m", "model=tiny", *overrides, f"hydra.sweep.dir={tmp_path}", "seed=0,1")
+    assert code == 2
+    shown = "None" if wanted == "null" else wanted
+    assert said == (
+        f"ConfigError: hydra.launcher.n_jobs: {shown} workers run nothing; give 1 or more, or -1 "
+        "for all cores\n"
+    )
+
+
+def test_a_system_that_cannot_fork_is_told_of_joblib(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, "can_fork", lambda: False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    overrides = ("model=tiny", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path}")
+    code, said = train("-m", *overrides, "seed=0,1")
     assert code == 2
     assert said == (
-        "ConfigError: hydra.launcher.n_jobs: 0 workers run nothing; give 1 or more, or -1 for all "
-        "cores\n"
+        "ConfigError: hydra.launcher.n_jobs: 2 processes were asked for, which this system cannot "
+        "fork; choose hydra/launcher=joblib\n"
     )
+    assert not list(tmp_path.glob("seed=*"))
 
 
 @pytest.mark.parametrize(
@@ -161,6 +216,7 @@ def test_no_workers_are_refused_in_a_line(train, tmp_path):
         (("hydra/launcher=joblib",), None),  # as many as there are cores, a thread each
         (("hydra/launcher=joblib", "hardware.threads=2"), 2),
         (("hydra/launcher=joblib", "hydra.launcher.n_jobs=3"), None),  # of which there are two
+        (("hydra.launcher.n_jobs=2", "hardware.threads=2"), 2),
         (("hydra/launcher=joblib", "hydra.launcher.n_jobs=-2", "hardware.threads=2"), None),
         (("hydra/launcher=joblib", "hydra.launcher.n_jobs=-9", "hardware.threads=2"), None),
         (("hardware.threads=2",), None),

@@ -190,7 +190,7 @@ def test_every_setting_is_explained_and_every_key_that_is_explained_exists():
     sweeper = yaml.safe_load((ROOT / "conf/hydra/sweeper/optuna.yaml").read_text(encoding="utf-8"))
     # The sweeper sets `trial` itself.
     search = {f"hydra.sweeper.{key}" for key in sweeper.keys() - {"_target_", "trial"}}
-    commands = set().union(*COMMAND_KEYS.values(), search)
+    commands = set().union(*COMMAND_KEYS.values(), search, {"hydra.launcher.n_jobs"})
     cells = re.findall(r"^\| `([^`]+)` \|", READMES["conf/README.md"], re.MULTILINE)
     groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"hydra"}
     explained = [cell for cell in cells if cell not in groups]

@@ -1,1 +1,1 @@
-"""The process itself: terminal streams, Ctrl-C, quick imports."""
+"""The process itself: terminal streams, Ctrl-C, quick imports, forked workers."""

@@ -1,24 +1,30 @@
 """Work in several processes that are forked from this one, so that they import nothing again."""
 
+import pickle
+import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ironore_lightning.process.interrupts import INTERRUPTED
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-Busy = dict[Connection, tuple[BaseProcess, int]]
+Workers = dict[Connection, tuple[BaseProcess, int]]
 """Workers with the number of the job that each works on, by our end of their pipe."""
 
-GRACE_SECONDS = 5.0
-"""How long workers may take to end by themselves after a Ctrl-C, which reaches them, too."""
+ENDING = {signal.SIGINT, signal.SIGTERM}
+
+GRACE_SECONDS = 3.0
+"""How long workers may take to end by themselves after Ctrl-C or SIGTERM, which may have reached
+them, too; and how long they may take after our own SIGTERM, before they are killed."""
 
 
 def can_fork() -> bool:
@@ -46,51 +52,59 @@ def run_forked(
         Results in the order of the jobs; None for a job whose worker was killed.
 
     Raises:
-        Exception: Whatever `work` raises first; the other workers are ended.
+        Exception: Whatever `work` raises first, or if a result cannot be pickled; the other
+            workers are ended.
     """
     waiting = list(range(len(jobs)))
-    results: list[Result | None] = [None] * len(jobs)
-    busy: Busy = {}
+    results: list[Any] = [None] * len(jobs)
+    workers: Workers = {}
     try:
-        while waiting or busy:
-            while waiting and len(busy) < num_workers:
-                _start(work, jobs, waiting.pop(0), busy)
-            for connection in wait(list(busy)):
+        while waiting or workers:
+            while waiting and len(workers) < num_workers:
+                _start(work, jobs, waiting.pop(0), workers)
+            for connection in wait(list(workers)):
                 assert isinstance(connection, Connection)
-                process, number = busy.pop(connection)
-                try:
-                    result = connection.recv()
-                except (EOFError, ConnectionError):  # it was killed
-                    process.join()
-                    continue
-                if isinstance(result, Exception):
-                    raise result
-                results[number] = result
-                if waiting:
-                    number = waiting.pop(0)
-                    busy[connection] = process, number
-                    connection.send(number)
+                process, number = workers[connection]
+                answer = _receive(connection)
+                if answer is not None:
+                    results[number] = _result(answer)
+                if answer is not None and waiting:
+                    workers[connection] = process, waiting.pop(0)
+                    with suppress(OSError):  # killed meanwhile, which the next round sees
+                        connection.send(workers[connection][1])
                 else:
+                    del workers[connection]
                     connection.close()  # which ends it
+                    process.join()
+    except (KeyboardInterrupt, SystemExit):
+        _join(workers)
+        raise
     finally:
-        _end(busy)
+        _end(workers)
     return results
 
 
-def _start(work: Callable[[Job], Result], jobs: Sequence[Job], number: int, busy: Busy) -> None:
+def _start(
+    work: Callable[[Job], Result], jobs: Sequence[Job], number: int, workers: Workers
+) -> None:
     """Start a worker on a job."""
     ours, its = get_context("fork").Pipe()
-    arguments = (work, jobs, its, [ours, *busy])
-    process = get_context("fork").Process(target=_serve, args=arguments)
-    busy[ours] = process, number
-    process.start()
+    arguments = (work, jobs, number, its, [ours, *workers])
+    # Python ends daemons with this process, even if nothing else has.
+    process = get_context("fork").Process(target=_serve, args=arguments, daemon=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # or one might be forgotten
+    try:
+        process.start()
+        workers[ours] = process, number
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     its.close()
-    ours.send(number)
 
 
 def _serve(
     work: Callable[[Job], Result],
     jobs: Sequence[Job],
+    number: int,
     connection: Connection,
     inherited: Sequence[Connection],
 ) -> None:
@@ -98,23 +112,58 @@ def _serve(
     for other in inherited:  # while they are open here, nobody sees that their owner is gone
         other.close()
     try:
-        with suppress(EOFError, ConnectionError):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        with suppress(EOFError, OSError):
             while True:
+                connection.send_bytes(_answer(work, jobs[number]))
                 number = connection.recv()
-                try:
-                    result: Result | Exception = work(jobs[number])
-                except Exception as error:  # it is raised again where the jobs come from
-                    result = error
-                connection.send(result)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
 
-def _end(busy: Busy) -> None:
+def _answer(work: Callable[[Job], Result], job: Job) -> bytes:
+    """Return the pickled result of a job, or what it raised and the cause of that."""
+    try:
+        return pickle.dumps((work(job), None, None))
+    except Exception as error:
+        replacement = RuntimeError(f"{type(error).__name__}: {error}")
+        for raised in (error, replacement):
+            raised.add_note(traceback.format_exc())  # pickling loses where it was raised
+        with suppress(Exception):  # some cannot be pickled, others not be read again
+            answer = pickle.dumps((None, error, error.__cause__))
+            pickle.loads(answer)  # noqa: S301 - our own
+            return answer
+        return pickle.dumps((None, replacement, None))
+
+
+def _receive(connection: Connection) -> bytes | None:
+    """Return the answer of a worker, or None if it was killed, maybe while it sent that."""
+    try:
+        return connection.recv_bytes()
+    except (EOFError, OSError):
+        return None
+
+
+def _result(answer: bytes) -> object:
+    """Return the result in an answer, or raise the error in it."""
+    result, error, cause = pickle.loads(answer)  # noqa: S301 - of a process of our own
+    if error is not None:
+        raise error from cause
+    return result
+
+
+def _end(workers: Workers) -> None:
     """End workers whose results nobody wants any more."""
-    deadline = time.monotonic() + GRACE_SECONDS
-    for process, _ in busy.values():
-        process.join(max(deadline - time.monotonic(), 0))
-    for process, _ in busy.values():
+    for process, _ in workers.values():
         process.terminate()
+    _join(workers)
+    for process, _ in workers.values():
+        process.kill()
         process.join()
+
+
+def _join(workers: Workers) -> None:
+    """Wait a while for workers to end by themselves."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    for process, _ in workers.values():
+        process.join(max(deadline - time.monotonic(), 0))

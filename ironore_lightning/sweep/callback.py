@@ -54,10 +54,10 @@ class MultirunCallback(Callback):
                 require_validation_metric(str(config.monitor))
             except ValueError as error:
                 raise ConfigError(f"monitor: {error}") from None
-            if wanted == 0:
+            if not isinstance(wanted, int) or wanted == 0:
                 raise ConfigError(
-                    "hydra.launcher.n_jobs: 0 workers run nothing; give 1 or more, or -1 for all "
-                    "cores"
+                    f"hydra.launcher.n_jobs: {wanted} workers run nothing; give 1 or more, or -1 "
+                    "for all cores"
                 )
             require_usable_name(Path(config.hydra.sweep.dir))
             require_local_folders(Path(config.hydra.sweep.dir))

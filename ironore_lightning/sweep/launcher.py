@@ -1,6 +1,5 @@
 """The local launcher: runs in this process, or side by side in processes forked from it."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,14 +7,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, open_dict, read_write
 
-from ironore_lightning.errors import ConfigError, MachineError
+from ironore_lightning.errors import ConfigError, MachineError, report_error
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.process.workers import can_fork, run_forked
 from ironore_lightning.sweep.jobs import JobComposer
-
-log = logging.getLogger(__name__)
 
 Job = tuple[int, Sequence[str]]
 """Its number and overrides."""
@@ -88,7 +85,7 @@ class LocalLauncher(Launcher):
         return config
 
     def _killed(self, job: Job) -> JobReturn:
-        """Write and log that the process of a job was killed, which it could not do itself."""
+        """Write and say that the process of a job was killed, which it could not do itself."""
         from ironore_lightning.run_folder.attempt import write_death
 
         config = self._compose(job)
@@ -98,8 +95,8 @@ class LocalLauncher(Launcher):
             "same command with this hydra.sweep.dir to go on"
         )
         write_death(folder, error)
-        log.error("%s", error)
-        with open_dict(config):
+        report_error(error)
+        with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.runtime.output_dir = str(folder)
         returned = JobReturn(hydra_cfg=config, status=JobStatus.FAILED)
         returned.return_value = error
