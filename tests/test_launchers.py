@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.sweep import launcher
+from ironore_lightning.process import workers
 from ironore_lightning.sweep.callback import MultirunCallback
 from ironore_lightning.sweep.sweeper import launch
 
@@ -198,7 +198,7 @@ def test_a_number_that_is_none_of_workers_is_refused_in_a_line(name, wanted, tra
 
 
 def test_a_system_that_cannot_fork_is_told_of_joblib(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(launcher, "can_fork", lambda: False)
+    monkeypatch.setattr(workers, "can_fork", lambda: False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     overrides = ("model=tiny", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path}")
     code, said = train("-m", *overrides, "seed=0,1")

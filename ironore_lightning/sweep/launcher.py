@@ -11,7 +11,6 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from ironore_lightning.errors import ConfigError, MachineError, report_error
 from ironore_lightning.process.imports import quick_imports
-from ironore_lightning.process.workers import can_fork, run_forked
 from ironore_lightning.sweep.jobs import JobComposer
 
 Job = tuple[int, Sequence[str]]
@@ -52,6 +51,9 @@ class LocalLauncher(Launcher):
         workers = num_workers(self.n_jobs, len(jobs))
         if workers == 1:
             return [self._run(job) for job in jobs]
+        # Slow to import; --help and TAB completion must be quick.
+        from ironore_lightning.process.workers import can_fork, run_forked
+
         if not can_fork():
             raise ConfigError(
                 f"hydra.launcher.n_jobs: {workers} processes were asked for, which this system "
@@ -81,7 +83,6 @@ class LocalLauncher(Launcher):
         config = self.composer.compose(overrides)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
-        HydraConfig.instance().set_config(config)
         return config
 
     def _killed(self, job: Job) -> JobReturn:
@@ -89,6 +90,7 @@ class LocalLauncher(Launcher):
         from ironore_lightning.run_folder.attempt import write_death
 
         config = self._compose(job)
+        HydraConfig.instance().set_config(config)  # the folder's name may refer to it
         folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir).absolute()
         error = MachineError(
             f"{folder}: the process of this run was killed, perhaps for lack of memory; give the "
