@@ -12,7 +12,6 @@ with quick_imports():
     import hydra
     from omegaconf import DictConfig
 
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -32,6 +31,7 @@ def main(composed: DictConfig) -> float:
     from ironore_lightning.cli.hydra_command import run_job, run_one_of_many
     from ironore_lightning.model.hardware import require_one_process
     from ironore_lightning.run_folder.attempt import run_attempt
+    from ironore_lightning.run_folder.layout import is_of_multirun
     from ironore_lightning.run_folder.looks import ledger_path
     from ironore_lightning.settings.checking import command_keys, to_config
 
@@ -48,23 +48,25 @@ def main(composed: DictConfig) -> float:
             objective = this.finished(settings)
             if objective is None:
                 resume = this.start(settings)
-                objective = _run(config, folder, resume=resume, looks=looks)
+                is_alone = not is_multirun and not is_of_multirun(folder)
+                objective = _run(config, folder, is_alone=is_alone, resume=resume, looks=looks)
                 this.complete(objective)
         return objective
 
     return run_one_of_many(job) if is_multirun else run_job(job)
 
 
-def _run(config: "Config", folder: "Path", *, resume: bool, looks: "Path | None") -> float:
-    """Do the work of a run: all of it, or that of one of many, and return its objective."""
+def _run(
+    config: "Config", folder: "Path", *, is_alone: bool, resume: bool, looks: "Path | None"
+) -> float:
+    """Do the work of a run that is alone or one of many, and return its objective."""
     with quick_imports():
         from ironore_lightning.experiment import fit_run, run_experiment
-        from ironore_lightning.run_folder.layout import is_of_multirun
         from ironore_lightning.sweep.optuna_sweeper import pruning_callbacks
 
     watching = pruning_callbacks(config.monitor)
     # The summary of a multirun assesses the trial that validation chose, and no other.
-    if is_of_multirun(folder) and not config.report.assess_every_run:
+    if not is_alone and not config.report.assess_every_run:
         return fit_run(config, folder, callbacks=watching, resume=resume).objective
     result = run_experiment(config, folder, callbacks=watching, resume=resume, looks=looks)
     return result.run.objective
