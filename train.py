@@ -48,7 +48,7 @@ def main(composed: DictConfig) -> float:
             objective = this.finished(settings)
             if objective is None:
                 resume = this.start(settings)
-                is_alone = not is_multirun and not is_of_multirun(folder)
+                is_alone = not is_multirun and not (resume and is_of_multirun(folder))
                 objective = _run(config, folder, is_alone=is_alone, resume=resume, looks=looks)
                 this.complete(objective)
         return objective

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ironore_lightning.cli.plain_command import CommandParser, run_plain
-from ironore_lightning.errors import machine_errors
+from ironore_lightning.errors import ConfigError, machine_errors
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import Console, Lines, print_safely
+from ironore_lightning.run_folder.layout import MULTIRUN_FILE, STATUS_FILE, TENSORBOARD
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,11 +42,30 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     looks = ledger_path(Path.cwd())
     require_ledger(looks)
-    record = read_run(options.run, options.data_root)
-    with lock_folder(options.run), machine_errors(options.run), _printed():
+    folder = options.run.absolute()
+    _require_finished(folder)
+    record = read_run(folder, options.data_root)
+    with lock_folder(folder), machine_errors(folder), _printed():
+        (folder / TENSORBOARD).mkdir(exist_ok=True)  # somebody may have removed the curves
         assess_run(recall_run(record), looks=looks)
-    if member := read_membership(options.run):
-        print_safely(f"As one of many runs it earned {member_evidence([member])}.\n")
+    if member := read_membership(folder):
+        print_safely(f"Earned so far: {member_evidence([member])}.\n")
+
+
+def _require_finished(folder: Path) -> None:
+    """Raise `ConfigError` for a folder of many runs, and for a run that has not finished."""
+    from ironore_lightning.run_folder.status import COMPLETE, read_status
+
+    if (folder / MULTIRUN_FILE).exists():
+        raise ConfigError(
+            f"{folder}: holds many runs; name one of its folders, or summarise them with "
+            f"python -m ironore_lightning.summarize {folder}"
+        )
+    if (folder / STATUS_FILE).exists() and (state := read_status(folder).state) != COMPLETE:
+        raise ConfigError(
+            f"{folder}: this run is {state} and not complete, so there is nothing to assess; one "
+            f"that was interrupted goes on with python train.py resume={folder}"
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import struct
 from dataclasses import asdict
 
 import numpy as np
+import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
@@ -193,10 +194,23 @@ def test_data_that_have_changed_since_leave_no_verdict_and_say_so(sweep):
     assert "the data have changed since this run began; put back those of then" in summary.sentence
 
 
-def test_a_network_that_did_not_make_the_forecasts_is_refused(sweep, capsys):
+def test_damaged_or_half_written_tables_of_the_chosen_run_are_computed_again(sweep):
+    prefer(sweep, "gaussian")
+    folder = sweep / "model.head=gaussian"
+    first = summarize(sweep).choice.assessment
+    tables = {name: (folder / name).read_bytes() for name in TABLES}
+    for damage in (lambda path: path.unlink(), lambda path: path.write_text("x")):
+        damage(folder / "density.csv")
+        assert summarize(sweep).choice.assessment == first
+        assert {name: (folder / name).read_bytes() for name in TABLES} == tables
+
+
+def test_forecasts_that_the_network_did_not_make_are_refused(sweep, capsys):
     one, other = (sweep / f"model.head={head}" for head in HEADS)
-    forecasts = (one / "predictions.csv").read_text(encoding="utf-8").replace(",0.", ",9.")
-    (one / "predictions.csv").write_text(forecasts, encoding="utf-8")
+    path = one / "predictions.csv"
+    rows = pd.read_csv(path)
+    rows["forecast"] += 1e-3 * np.sign(rows["actual"])  # a thousandth of a per cent
+    rows.to_csv(path, index=False)
     assert evaluate_command([str(one)]) == 2
     assert "is not the network that wrote predictions.csv beside it" in capsys.readouterr().err
     shutil.copy(one / "checkpoints" / "best.ckpt", other / "checkpoints" / "best.ckpt")
@@ -248,7 +262,7 @@ def test_evaluate_leaves_what_a_run_alone_leaves(sweep, alone, head, capsys):
         assert read_json(folder / "final_results.json")["evaluation"]["segment"] == "test"
         assert list((folder / "plots").glob("*.png"))
         assert read_json(wanted / "evaluation_results.json")["sentence"] in said[-2]
-        assert said[-1].startswith("As one of many runs it earned not known: one of several runs")
+        assert said[-1].startswith("Earned so far: not known: one of several runs")
 
 
 def test_each_look_is_written_down(sweep, monkeypatch, tmp_path):
@@ -260,6 +274,19 @@ def test_each_look_is_written_down(sweep, monkeypatch, tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / "looks.sqlite")) as ledger:
         looks = [what for (what,) in ledger.execute("SELECT what FROM looks")]
     assert looks == [str(sweep), str(sweep / "model.head=gaussian")]
+
+
+def test_a_run_that_has_not_finished_and_a_folder_of_many_are_a_line(sweep, capsys):
+    folder = sweep / "model.head=point"
+    status = read_json(folder / "status.json") | {"state": "pruned", "objective": None}
+    (folder / "status.json").write_text(json.dumps(status), encoding="utf-8")
+    for path, said in (
+        (folder, "this run is pruned and not complete, so there is nothing to assess"),
+        (sweep, "holds many runs; name one of its folders, or summarise them with "),
+    ):
+        assert evaluate_command([str(path)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"ConfigError: {path}: {said}")
 
 
 def test_a_folder_that_is_no_finished_run_is_a_line(tmp_path, capsys):
@@ -306,6 +333,26 @@ def test_a_run_of_a_sweep_that_is_resumed_alone_still_scores_no_test_day(train, 
     forecasts = (folder / "predictions.csv").read_bytes()
     assert forecasts == (untouched / "model.head=point" / "predictions.csv").read_bytes()
     assert not (folder / "plots").exists()
+
+
+def test_a_single_run_in_the_folder_of_a_multirun_is_as_any_other(train, sweep):
+    folder = sweep / "mine"
+    assert train(*QUICK, f"hydra.run.dir={folder}") == (0, "")
+    assert read_json(folder / "final_results.json")["evaluation"]["segment"] == "test"
+
+
+def test_what_a_run_reports_does_not_tell_it_from_a_finished_one(train, sweep):
+    for head in HEADS:  # as an older version has written it
+        path = sweep / f"model.head={head}" / "final_results.json"
+        record = read_json(path)
+        del record["settings"]["report"]["assess_every_run"]
+        path.write_text(json.dumps(record), encoding="utf-8")
+    before = {path: path.read_bytes() for path in sweep.glob("*/predictions.csv")}
+    again = (f"model.head={','.join(HEADS)}", f"hydra.sweep.dir={sweep}", NO_SUMMARY)
+    assert train("-m", *QUICK, *again, "report.assess_every_run=true") == (0, "")
+    assert len(before) == 2
+    assert {path: path.read_bytes() for path in before} == before
+    assert not list(sweep.glob("*/evaluation_results.json"))
 
 
 # --- TensorBoard ----------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def test_a_link_to_a_member_is_the_member(whole, tmp_path):
 def test_the_verdict_on_a_member_says_so(whole):
     judgement = judge_run(whole / "1,0", looks=None)
     assert judgement.notes == (
-        "As one of many runs it earned nothing: one of 6 runs (3 trials), of which validation "
+        "Earned so far: nothing: one of 6 runs (3 trials), of which validation "
         "chose others (dropout=0.2).",
     )
     assert judgement.sentence.endswith(judgement.notes[0])

@@ -3,13 +3,16 @@
 import csv
 import json
 import os
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import digest, write_status
 
+from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.metrics import evaluate
+from ironore_lightning.run_folder.forecast_tables import read_forecasts
 from ironore_lightning.summary.choice import scored_days
 from ironore_lightning.summary.outputs import discount_lines, report, run_table, summary_lines
 from ironore_lightning.summary.ranking import summarize
@@ -285,27 +288,15 @@ DAMAGE = {
     "a hole in predictions": lambda run: edit(run / "predictions.csv", 5, "forecast", ""),
     "a word in is_roll": lambda run: edit(run / "predictions.csv", 5, "is_roll", "x"),
     "a day twice": lambda run: edit(run / "predictions.csv", 5, "date", "2021-01-04"),
-    "baselines missing": lambda run: (run / "baselines.csv").unlink(),
-    "baselines reversed": lambda run: backwards(run / "baselines.csv"),
-    "baselines cut": lambda run: cut(run / "baselines.csv", 500),
-    "density a folder": lambda run: as_folder(run / "density.csv"),
-    "clues missing": lambda run: (run / "price_clues.csv").unlink(),
-    "a clue of no role": lambda run: widen(run / "price_clues.csv", 1),
     "provenance garbled": lambda run: (run / "provenance.json").write_text("{"),
     "provenance empty": lambda run: (run / "provenance.json").write_text("{}"),
     "no objective": lambda run: write_status(run, state="complete", objective=None),
     "an objective that is no number": lambda run: write_status(
         run, state="complete", objective=float("nan")
     ),
-    "a hole in baselines": lambda run: edit(run / "baselines.csv", 5, "zero", ""),
-    "a NaN in baselines": lambda run: edit(run / "baselines.csv", 5, "zero", "nan"),
-    "an absurd baseline": lambda run: edit(run / "baselines.csv", 5, "zero", "1e30"),
-    "a baseline less": lambda run: recolumn(run / "baselines.csv", "zero", "one"),
-    "a thousand baselines": lambda run: widen(run / "baselines.csv", 1000),
     "an absurd forecast": lambda run: edit(run / "predictions.csv", 400, "forecast", "1e30"),
     "a huge outcome": lambda run: edit(run / "predictions.csv", 400, "actual", "9" * 400),
     "an endless bound": lambda run: edit(run / "predictions.csv", 400, "lower_80", "inf"),
-    "an absurd loss": lambda run: edit(run / "density.csv", 5, "pinball model", "-1e30"),
     "a bound less": lambda run: recolumn(run / "predictions.csv", "upper_90", "upper_99"),
     "an unknown segment": lambda run: edit(run / "predictions.csv", 5, "segment", "then"),
     "segments in disorder": lambda run: edit(run / "predictions.csv", 5, "segment", "test"),
@@ -333,6 +324,21 @@ DAMAGE = {
     "a command line of tags": lambda run: command_line(run, "- !!int ''\n- [!!bool maybe]"),
     "a command line of laughs": lambda run: command_line(run, "- &a [ha]\n- [*a, *a]\n"),
     "no training": lambda run: drop(run / "final_results.json", "training"),
+}
+
+DAMAGED_TABLES = {
+    "baselines missing": lambda run: (run / "baselines.csv").unlink(),
+    "baselines reversed": lambda run: backwards(run / "baselines.csv"),
+    "baselines cut": lambda run: cut(run / "baselines.csv", 500),
+    "density a folder": lambda run: as_folder(run / "density.csv"),
+    "clues missing": lambda run: (run / "price_clues.csv").unlink(),
+    "a clue of no role": lambda run: widen(run / "price_clues.csv", 1),
+    "a hole in baselines": lambda run: edit(run / "baselines.csv", 5, "zero", ""),
+    "a NaN in baselines": lambda run: edit(run / "baselines.csv", 5, "zero", "nan"),
+    "an absurd baseline": lambda run: edit(run / "baselines.csv", 5, "zero", "1e30"),
+    "a baseline less": lambda run: recolumn(run / "baselines.csv", "zero", "one"),
+    "a thousand baselines": lambda run: widen(run / "baselines.csv", 1000),
+    "an absurd loss": lambda run: edit(run / "density.csv", 5, "pinball model", "-1e30"),
 }
 
 
@@ -408,10 +414,28 @@ def test_a_damaged_run_has_failed_with_a_line_that_says_why(write_trial, noise, 
     assert len(bad.status.error) < 500
 
 
+@pytest.mark.parametrize("damage", DAMAGED_TABLES.values(), ids=DAMAGED_TABLES)
+def test_a_damaged_table_of_baselines_takes_no_run_out_and_changes_no_choice(
+    write_trial, noise, damage
+):
+    write_trial("0.1", 1.0, noise(0))
+    folder = write_trial("0.2", 2.0, noise(1))
+    before = summarize(folder)
+    damage(folder / "0.2,seed=0")
+    after = summarize(folder)
+    assert (after.counts, after.sentence) == (before.counts, before.sentence)
+    damage(folder / "0.1,seed=0")  # of the chosen trial; these runs have no network to ask
+    said = summarize(folder).sentence
+    assert said.startswith("Validation chose dropout=0.1, which cannot be assessed: ")
+    assert said.isprintable()
+    with pytest.raises(ConfigError, match="^" + re.escape(str(folder / "0.1,seed=0"))):
+        read_forecasts(folder / "0.1,seed=0", "log_return")
+
+
 def test_a_damaged_run_takes_no_other_one_out_of_the_summary(write_trial, noise):
     write_trial("0.1", 1.0, noise(0))
     folder = write_trial("0.2", 2.0, noise(1))
-    DAMAGE["baselines reversed"](folder / "0.1,seed=0")
+    DAMAGE["predictions cut"](folder / "0.1,seed=0")
     summary = report(folder)
     assert summary.counts == "4 runs: 3 complete, 1 failed"
     assert summary.choice.trial.name == "dropout=0.1"

@@ -11,6 +11,7 @@ from ironore_lightning.evaluation.intervals import (
     ewma_volatility,
     scaled_scores,
 )
+from ironore_lightning.run_folder.forecast_tables import read_forecasts
 from ironore_lightning.run_folder.lock import lock_folder
 from ironore_lightning.summary.choice import join_tables
 from ironore_lightning.summary.runs import CompleteRun, read_runs, varying_keys
@@ -139,6 +140,11 @@ def test_a_seed_that_lacks_a_fold_is_no_whole_seed(walk):
     assert trial.folds == (0, 1)
 
 
+def tables_of(trial):
+    """The tables of all its runs."""
+    return {run: read_forecasts(run.folder, "log_return") for run in trial.runs}
+
+
 def test_seeds_are_averaged_and_folds_follow_each_other(walk, market):
     (trial,) = gather_trials(read_runs(walk))
     joined = join_runs(trial.runs)
@@ -147,7 +153,7 @@ def test_seeds_are_averaged_and_folds_follow_each_other(walk, market):
     assert joined.days["forecast"].tolist() == pytest.approx([0.2] * 40 + [1.2] * 40)
     assert joined.days["fold"].tolist() == [0] * 40 + [1] * 40
     assert joined.days["date"].is_monotonic_increasing
-    baselines, density, _ = join_tables(trial, {run: run.tables for run in trial.runs})
+    baselines, density, _ = join_tables(trial, tables_of(trial))
     assert len(baselines) == len(density) == 80
     assert baselines["expanding mean"].tolist() == pytest.approx(
         [0.01 * day for day in range(40)] * 2
@@ -178,9 +184,9 @@ def test_one_seed_keeps_its_own_intervals_and_distribution(walk):
     alone = join_runs(trial.of_seed(0))
     assert alone.days["lower_80"].tolist() == pytest.approx([-1.9] * 40 + [-0.9] * 40)
     one_seed = Trial(trial.name, trial.of_seed(0))
-    _, density, _ = join_tables(one_seed, {run: run.tables for run in one_seed.runs})
+    _, density, _ = join_tables(one_seed, tables_of(one_seed))
     assert ("pinball", "model") in density
-    _, density, _ = join_tables(trial, {run: run.tables for run in trial.runs})
+    _, density, _ = join_tables(trial, tables_of(trial))
     assert list(density) == [("pinball", "EWMA")]
 
 

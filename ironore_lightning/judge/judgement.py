@@ -59,7 +59,7 @@ def judge_run(folder: Path, *, looks: Path | None) -> Judgement:
     forecasts = read_forecasts(folder, config.target.kind)
     days = forecasts.test_days(config.target)
     member = read_membership(folder)
-    notes = (f"As one of many runs it earned {member_evidence([member])}.",) if member else ()
+    notes = (f"Earned so far: {member_evidence([member])}.",) if member else ()
     file = folder / "predictions.csv"
     judgement = _judge(
         file, config, days, forecasts.baselines, forecasts.density, notes, looks=looks

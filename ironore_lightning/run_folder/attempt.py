@@ -70,9 +70,9 @@ class RunAttempt:
         if self.status.state != COMPLETE or not (self.folder / RESULTS_FILE).exists():
             return None
         before = read_json(self.folder / RESULTS_FILE, dict[str, Any]).get("settings")
-        if before != settings:
-            known = before if isinstance(before, dict) else {}
-            keys = ", ".join(_differences(settings, known)) or "keys of another version"
+        known = _deciding(before) if isinstance(before, dict) else {}
+        if known != _deciding(settings):
+            keys = ", ".join(_differences(_deciding(settings), known)) or "keys of another version"
             raise ConfigError(
                 f"{self.folder} holds a finished run that differs in {keys}; choose another folder "
                 "(hydra.sweep.dir for a multirun, hydra.run.dir for one run)"
@@ -89,7 +89,7 @@ class RunAttempt:
         Raises:
             ConfigError: If it must resume and cannot.
         """
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        digest = _digest(settings)
         checkpoint = self.folder / "checkpoints" / "last.ckpt"
         if self.resume:
             _require_resumable(self.folder, self.status, digest)
@@ -209,6 +209,19 @@ def _why_not_resumable(folder: Path, status: Status, digest: str) -> str | None:
             f"{CONFIG_PLACES_HINT}"
         )
     return None
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(_deciding(settings), sort_keys=True).encode()).hexdigest()
+
+
+def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide what a run computes; older runs lack the other one."""
+    report = settings.get("report")
+    if not isinstance(report, Mapping):
+        return dict(settings)
+    kept = {key: value for key, value in report.items() if key != "assess_every_run"}
+    return {**settings, "report": kept}
 
 
 def _differences(ours: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:

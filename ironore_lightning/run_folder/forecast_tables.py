@@ -53,7 +53,7 @@ def has_tables(folder: Path) -> bool:
 
     A run of a multirun has none, unless it was chosen.
     """
-    return any((folder / f"{name}.csv").exists() for name in TABLES)
+    return all((folder / f"{name}.csv").exists() for name in TABLES)
 
 
 def read_forecasts(folder: Path, kind: str) -> Forecasts:

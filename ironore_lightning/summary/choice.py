@@ -1,11 +1,13 @@
 """Assess the trial that validation chose, and no other."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from ironore_lightning.errors import ConfigError, machine_errors
 from ironore_lightning.evaluation.assessment import Assessment, Block, assess, skill_years
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.forecasts import Forecasts
@@ -14,6 +16,7 @@ from ironore_lightning.evaluation.left_out import assess_left_out
 from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.evaluation.selection import Discount
 from ironore_lightning.process.imports import quick_imports
+from ironore_lightning.run_folder.forecast_tables import has_tables, read_forecasts
 from ironore_lightning.run_folder.looks import count_look
 from ironore_lightning.summary.runs import CompleteRun
 from ironore_lightning.summary.trials import Joined, Trial, join_runs
@@ -101,14 +104,20 @@ def _is_asked(run: CompleteRun, trial: Trial) -> bool:
 
 
 def _with_tables(run: CompleteRun) -> Forecasts:
-    """Return forecasts of a run and the baselines, from its folder or else computed now."""
+    """Return forecasts of a run and the baselines, from its folder or else computed now.
+
+    Tables that are damaged, or not all there, are computed again. Those of a run that was not
+    assessed lack its forecasts of test days that break days leave out.
+    """
     is_known = run.record.evidence is not None or not run.config.data.panel.break_days
-    if run.tables is not None and is_known:
-        return run.tables
+    if is_known and has_tables(run.folder):
+        with suppress(ConfigError):
+            return read_forecasts(run.folder, run.config.target.kind)
     with quick_imports():  # of torch, which the summary of assessed runs does not need
         from ironore_lightning.experiment import complete_forecasts, recall_run
 
-    return complete_forecasts(recall_run(run.record))
+    with machine_errors(run.folder):
+        return complete_forecasts(recall_run(run.record))
 
 
 def join_tables(

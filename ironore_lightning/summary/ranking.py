@@ -23,6 +23,10 @@ BY_ERROR = "validation RMSE"
 """Ranks trials whose objectives are different losses."""
 
 
+class _UnassessedError(Exception):
+    """The chosen trial lacks what its assessment needs."""
+
+
 @dataclass(frozen=True, eq=False)
 class Summary:
     """Results of all runs in a folder.
@@ -94,7 +98,9 @@ def summarize(folder: Path, *, looks: Path | None = None) -> Summary:
         choice = _choose(whole, joined, ledger, num_trials=num_trials, looks=looks)
         sentence = choice.assessment.verdict
         notes += choice.left_out
-    except (ConfigError, DataError) as error:
+    except _UnassessedError as error:
+        sentence = f"{error}."
+    except ConfigError as error:
         sentence = f"No best can be named: {error}."
     if not trials:
         sentence = "No run is complete, so there is nothing to judge."
@@ -117,7 +123,12 @@ def _choose(
         chosen=name,
         num_trials=num_trials,
     )
-    return assess_choice(trials[name], chosen, discount, looks=looks)
+    try:
+        return assess_choice(trials[name], chosen, discount, looks=looks)
+    except (ConfigError, DataError) as error:
+        raise _UnassessedError(
+            f"Validation chose {name}, which cannot be assessed: {str(error).rstrip('.?')}"
+        ) from error
 
 
 def _ranked_by(trials: Sequence[Trial]) -> str:

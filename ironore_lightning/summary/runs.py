@@ -8,13 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from ironore_lightning.errors import ConfigError, MachineError, single_line
-from ironore_lightning.evaluation.forecasts import Forecasts, days_of
+from ironore_lightning.evaluation.forecasts import days_of
 from ironore_lightning.evaluation.metrics import Scores, evaluate
-from ironore_lightning.run_folder.forecast_tables import (
-    has_tables,
-    read_forecasts,
-    read_predictions,
-)
+from ironore_lightning.run_folder.forecast_tables import read_predictions
 from ironore_lightning.run_folder.layout import RESULTS_FILE, STATUS_FILE, require_local_files
 from ironore_lightning.run_folder.overrides import read_overrides
 from ironore_lightning.run_folder.record import RunRecord
@@ -57,12 +53,10 @@ class CompleteRun(Run):
     Attributes:
         record: Settings, facts of the fit and inputs.
         predictions: Forecasts of the model.
-        tables: The same with those of the baselines, if the run was assessed.
     """
 
     record: RunRecord
     predictions: pd.DataFrame
-    tables: Forecasts | None
 
     @property
     def config(self) -> Config:
@@ -139,11 +133,8 @@ def _read_complete(run: Run) -> CompleteRun:
     status = run.status
     if status.state != COMPLETE:  # an old version wrote no status
         status = Status(COMPLETE, objective=record.training.best_score)
-    kind, tables = record.settings.target.kind, None
-    if has_tables(run.folder):
-        tables = read_forecasts(run.folder, kind)
-    predictions = tables.predictions if tables else read_predictions(run.folder, kind)
-    return CompleteRun(run.folder, run.name, status, run.overrides, record, predictions, tables)
+    predictions = read_predictions(run.folder, record.settings.target.kind)
+    return CompleteRun(run.folder, run.name, status, run.overrides, record, predictions)
 
 
 def _overrides(folder: Path) -> dict[str, str]:

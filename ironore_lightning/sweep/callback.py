@@ -54,7 +54,7 @@ class MultirunCallback(Callback):
                 require_validation_metric(str(config.monitor))
             except ValueError as error:
                 raise ConfigError(f"monitor: {error}") from None
-            if not isinstance(wanted, int) or wanted == 0:
+            if type(wanted) is not int or wanted == 0:  # True is an int, too
                 raise ConfigError(
                     f"hydra.launcher.n_jobs: {wanted} workers run nothing; give 1 or more, or -1 "
                     "for all cores"
