@@ -88,21 +88,30 @@ def numbers_of(tree):
         yield tree
 
 
+def files_that_hold(scores, folder):
+    """The files below a folder in which a score stands, as text or as a packed number."""
+    packed = [struct.pack(kind, score) for score in scores for kind in ("<d", "<f")]
+    written = [repr(score).encode() for score in scores]
+    found, files = set(), [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    for path in files:
+        content = path.read_bytes()
+        # Four bytes of weights may be equal by chance.
+        sought = written if path.suffix == ".ckpt" else written + packed
+        if any(score in content for score in sought):
+            found.add(path.name.split(".")[0])
+    return found
+
+
 def test_no_file_of_a_sweep_holds_a_test_score(untouched, alone):
     scores = set()
     for head in HEADS:
         evaluation = read_json(alone / f"model.head={head}" / "evaluation_results.json")
         scores |= set(numbers_of(evaluation))
     assert len(scores) > 300
-    packed = [struct.pack(kind, score) for score in scores for kind in ("<d", "<f")]
-    written = [repr(score).encode() for score in scores]
-    files = [path for path in untouched.rglob("*") if path.is_file()]
-    assert len(files) > 20
-    for path in files:
-        content = path.read_bytes()
-        assert not [score for score in written if score in content], path
-        # Four bytes may be equal by chance, but hardly in a file of a few thousand.
-        assert path.suffix == ".ckpt" or not [score for score in packed if score in content], path
+    assert files_that_hold(scores, untouched) == set()
+    # The search finds them where they are.
+    assert {"evaluation_results", "final_results", "events"} <= files_that_hold(scores, alone)
 
 
 def test_what_a_sweep_leaves_says_nothing_of_the_test_segment(untouched):

@@ -1,6 +1,7 @@
 """A run, its result, and their JSON files; `record` reads `final_results.json` back."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class FittedRun:
         """Best `monitor` on the validation segment, which a search minimises."""
         return self.facts.best_score
 
-    @property
+    @cached_property
     def validation(self) -> Scores:
         """Scores on the validation segment."""
         return evaluate(days_of(self.predictions, "val", self.config.target))

@@ -61,7 +61,7 @@ def assess_choice(
         ConfigError: If a checkpoint is damaged.
         DataError: If tables are missing, and the data have changed since.
     """
-    tables = {run: _with_tables(run) for run in trial.runs if _is_asked(run, trial)}
+    tables = {run: _with_tables(run) for run in trial.runs if _needs_tables(run, trial)}
     days = scored_days(joined, trial)
     settings = trial.config.evaluation
     look = count_look(looks, days, what=trial.runs[0].folder.parent)
@@ -94,8 +94,8 @@ def scored_days(joined: Joined, trial: Trial) -> ScoredDays:
     return ScoredDays(joined.days, trial.config.target.kind, trial.config.target.horizon)
 
 
-def _is_asked(run: CompleteRun, trial: Trial) -> bool:
-    """Return whether the tables of a run are needed: those of other seeds are the same.
+def _needs_tables(run: CompleteRun, trial: Trial) -> bool:
+    """Return whether the tables of a run are needed: those of all seeds of a fold are the same.
 
     Break days may leave out test days, on which every run has its own forecast.
     """

@@ -23,10 +23,6 @@ BY_ERROR = "validation RMSE"
 """Ranks trials whose objectives are different losses."""
 
 
-class _UnassessedError(Exception):
-    """The chosen trial lacks what its assessment needs."""
-
-
 @dataclass(frozen=True, eq=False)
 class Summary:
     """Results of all runs in a folder.
@@ -89,19 +85,22 @@ def summarize(folder: Path, *, looks: Path | None = None) -> Summary:
     ranking = _rank(whole, ranked_by)
     notes = _notes(runs, trials, whole)
     choice, ledger = None, pd.DataFrame(columns=[*LEDGER_KEYS])
+    # Pruned and unreadable runs are trials, too.
+    unranked = [run.status.state == PRUNED or not run.is_readable for run in runs]
+    num_trials = len(trials) + sum(unranked)
     try:
         joined = {name: join_runs(whole[name].runs) for name in ranking["trial"]}
         ledger = _ledger(whole, joined)
-        # Pruned and unreadable runs are trials, too.
-        unranked = [run.status.state == PRUNED or not run.is_readable for run in runs]
-        num_trials = len(trials) + sum(unranked)
-        choice = _choose(whole, joined, ledger, num_trials=num_trials, looks=looks)
-        sentence = choice.assessment.verdict
-        notes += choice.left_out
-    except _UnassessedError as error:
-        sentence = f"{error}."
     except ConfigError as error:
         sentence = f"No best can be named: {error}."
+    else:
+        try:
+            choice = _choose(whole, joined, ledger, num_trials=num_trials, looks=looks)
+            sentence = choice.assessment.verdict
+            notes += choice.left_out
+        except (ConfigError, DataError) as error:
+            reason = str(error).rstrip(".?")
+            sentence = f"Validation chose {next(iter(joined))}, which cannot be assessed: {reason}."
     if not trials:
         sentence = "No run is complete, so there is nothing to judge."
     return Summary(folder, runs, trials, ranking, ranked_by, ledger, choice, notes, sentence)
@@ -123,12 +122,7 @@ def _choose(
         chosen=name,
         num_trials=num_trials,
     )
-    try:
-        return assess_choice(trials[name], chosen, discount, looks=looks)
-    except (ConfigError, DataError) as error:
-        raise _UnassessedError(
-            f"Validation chose {name}, which cannot be assessed: {str(error).rstrip('.?')}"
-        ) from error
+    return assess_choice(trials[name], chosen, discount, looks=looks)
 
 
 def _ranked_by(trials: Sequence[Trial]) -> str:

@@ -14,7 +14,7 @@ from ironore_lightning.errors import ConfigError
 
 
 class JobComposer:
-    """Composes jobs as Hydra does, and ten times faster.
+    """Composes jobs as Hydra does, and many times faster.
 
     Hydra reads all files of `conf/` again for each job. Jobs with the same config groups differ in
     values only, so they share that.
@@ -57,7 +57,7 @@ class JobComposer:
         return composed
 
     def settings(self, job: Sequence[str]) -> DictConfig:
-        """Return the settings of a job without Hydra's own, in a third of the time."""
+        """Return the settings of a job without Hydra's own, which take most of the time."""
         _, settings = self._shared(job)
         composed = copy.deepcopy(settings)
         own = [item for line in job if not (item := _parsed(line)).is_hydra_override()]
