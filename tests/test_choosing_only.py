@@ -16,9 +16,10 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 
+from ironore_lightning.data.market_cache import _build, _read
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluate import main as evaluate_command
-from ironore_lightning.experiment import run_experiment
+from ironore_lightning.experiment import fit_run, run_experiment
 from ironore_lightning.files import write_json
 from ironore_lightning.forecast import _evidence
 from ironore_lightning.judge.judgement import judge_run
@@ -272,6 +273,41 @@ def test_evaluate_leaves_what_a_run_alone_leaves(sweep, alone, head, capsys):
         assert list((folder / "plots").glob("*.png"))
         assert read_json(wanted / "evaluation_results.json")["sentence"] in said[-2]
         assert said[-1].startswith("Earned so far: not known: one of several runs")
+
+
+@pytest.mark.usefixtures("bfloat16")
+def test_a_run_in_mixed_precision_is_evaluated_in_it(compose, tmp_path):
+    config = compose(*QUICK, "hardware.precision=bf16-mixed")
+    fit_run(config, tmp_path / "run")
+    assert evaluate_command([str(tmp_path / "run")]) == 0
+    run_experiment(config, tmp_path / "alone")
+    found, wanted = (
+        read_json(tmp_path / name / "evaluation_results.json") for name in ("run", "alone")
+    )
+    assert found == wanted
+
+
+def test_a_given_target_is_evaluated_with_its_data_elsewhere(compose, tmp_path):
+    days = pd.date_range("2023-01-02", periods=260, freq="B")
+    noise = np.random.default_rng(0).normal(size=(260, 2))
+    table = pd.DataFrame({"date": days, "a": noise[:, 0], "Y": noise[:, 1]})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    settings = ("data=table", "features.names=[a]", "target.series=Y", "target.kind=given")
+    config = compose(*QUICK[:-1], *settings, f"data.root={tmp_path}")
+    fit_run(config, tmp_path / "run")
+    run_experiment(config, tmp_path / "alone")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "table.csv").rename(tmp_path / "elsewhere" / "table.csv")
+    _read.cache_clear()  # as a new process would find it
+    _build.cache_clear()
+    assert evaluate_command([str(tmp_path / "run")]) == 2
+    root = ("--data-root", str(tmp_path / "elsewhere"))
+    assert evaluate_command([str(tmp_path / "run"), *root]) == 0
+    found, wanted = (
+        read_json(tmp_path / name / "evaluation_results.json") for name in ("run", "alone")
+    )
+    assert found == wanted
+    assert found["trading"] == []
 
 
 def test_each_look_is_written_down(sweep, monkeypatch, tmp_path):
