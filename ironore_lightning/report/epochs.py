@@ -24,6 +24,7 @@ QUIET = (
     "lightning.pytorch.utilities.rank_zero",
     "lightning.fabric.utilities.rank_zero",
     "lightning.fabric.utilities.distributed",
+    "lightning.fabric.strategies.launchers.subprocess_script",
 )
 """Loggers of lightning of which only warnings are printed."""
 
