@@ -1,4 +1,4 @@
-"""One run, from settings to verdict; and a finished run, judged without training."""
+"""One run, from settings to verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +22,6 @@ from ironore_lightning.data.datamodule import (
 )
 from ironore_lightning.data.market_cache import Market, build_market
 from ironore_lightning.data.price_clues import build_clues
-from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.distributions import Distribution
 from ironore_lightning.evaluation.forecasts import Forecasts, build_forecasts, build_predictions
@@ -35,7 +34,6 @@ from ironore_lightning.model.hardware import cpu_precision, set_up_process
 from ironore_lightning.model.training import (
     FitContext,
     TrainedNetwork,
-    load_best,
     read_resume_state,
     train,
 )
@@ -50,7 +48,6 @@ from ironore_lightning.report.tensorboard import (
     silence_writer,
 )
 from ironore_lightning.run_folder.forecast_tables import (
-    read_predictions,
     write_predictions,
     write_tables,
 )
@@ -58,15 +55,10 @@ from ironore_lightning.run_folder.layout import PROVENANCE_FILE, TENSORBOARD
 from ironore_lightning.run_folder.lock import is_helper_process
 from ironore_lightning.run_folder.looks import count_look, require_ledger
 from ironore_lightning.run_folder.provenance import provenance, require_same_table
-from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.run_folder.results import FittedRun, RunResult, write_fit, write_results
 from ironore_lightning.settings.experiment import Config
 
 Rows = npt.NDArray[np.intp]
-
-SAME_FORECAST, SAME_IN_MIXED_PRECISION = 1e-4, 2e-2
-"""Largest difference of a forecast computed again, as a share of the largest one: processors and
-cards round differently."""
 
 
 def run_experiment(
@@ -192,45 +184,7 @@ def close_fit(run: FittedRun) -> None:
     report_validation(run)
 
 
-def recall_run(record: RunRecord) -> FittedRun:
-    """Build a finished run again from its data and its best checkpoint, without training.
-
-    The forecasts are those in its folder.
-
-    Raises:
-        ConfigError: If the checkpoint is not of this run.
-        DataError: If the data have changed since.
-    """
-    data = record.settings.data.without_saving_sample()  # the folder is untrusted: write nothing
-    config, folder = record.settings.model_copy(update={"data": data}), record.folder
-    set_up_process(config.hardware.on_cpu())
-    panel = build_market(data, config.target).panel
-    datamodule = build_datamodule(panel, config.dataset_settings)
-    require_same_table(folder, datamodule, remedy="put back those of then")
-    path = folder / "checkpoints" / "best.ckpt"
-    forecaster, _ = load_best(path, datamodule.features.shape[1], config.fit_settings)
-    outputs = _run_network(forecaster, datamodule, datamodule.origins, config)
-    trained = TrainedNetwork(forecaster, record.training, outputs)
-    predictions = read_predictions(folder, config.target.kind)
-    again = predict_samples(datamodule, trained, config)
-    is_full = config.hardware.precision == "32-true"
-    if not _agree(predictions, again, SAME_FORECAST if is_full else SAME_IN_MIXED_PRECISION):
-        raise ConfigError(f"{path}: is not the network that wrote predictions.csv beside it")
-    return FittedRun(config, folder, panel, datamodule, trained, predictions)
-
-
-def _agree(predictions: pd.DataFrame, again: pd.DataFrame, tolerance: float) -> bool:
-    """Return whether two tables hold the same days, outcomes and forecasts."""
-    days = ["date", "segment"]
-    return again[days].equals(predictions[days]) and all(
-        np.allclose(
-            again[name], predictions[name], rtol=0, atol=tolerance * again[name].abs().max()
-        )
-        for name in ("actual", "forecast")
-    )
-
-
-def _run_network(
+def run_network(
     forecaster: Forecaster, datamodule: WindowDataModule, rows: Rows, config: Config
 ) -> Tensor:
     """Return the outputs of the network for windows that end at `rows`, shape (N, P)."""
@@ -242,24 +196,29 @@ def _run_network(
 
 def complete_forecasts(run: FittedRun) -> Forecasts:
     """Return the forecasts of a run with those of the baselines, and write their tables."""
+    forecasts = join_baselines(run)
+    rank_zero_only(write_tables)(run.folder, forecasts)
+    return forecasts
+
+
+def join_baselines(run: FittedRun) -> Forecasts:
+    """Return the forecasts of a run with those of the baselines."""
     config, datamodule = run.config, run.datamodule
     rows = datamodule.outcomes.set_axis(datamodule.origins, axis=0)
     distribution = _distribution(rows, run.trained.outputs, run.trained)
     horizon = config.target.horizon
     windows = datamodule.windows()
-    forecasts = replace(
+    return replace(
         build_forecasts(run.predictions, windows, distribution, horizon=horizon),
         clues=build_clues(run.panel, datamodule, config.data.prices, config.dataset_settings),
         with_breaks=_with_breaks(run) if len(datamodule.left_out) else None,
     )
-    rank_zero_only(write_tables)(run.folder, forecasts)
-    return forecasts
 
 
 def _with_breaks(run: FittedRun) -> Forecasts:
     """Return the forecasts with the test days that a break of the specification leaves out."""
     datamodule, trained, config = run.datamodule, run.trained, run.config
-    more = _run_network(trained.forecaster, datamodule, datamodule.left_out, config)
+    more = run_network(trained.forecaster, datamodule, datamodule.left_out, config)
     every_row = outcomes_with_breaks(datamodule)
     order = np.argsort(np.concatenate([datamodule.origins, datamodule.left_out]))
     outputs = torch.cat([trained.outputs, more.to(trained.outputs)])[order]

@@ -31,7 +31,7 @@ from ironore_lightning.evaluation.forecasts import (
     mean_forecast,
 )
 from ironore_lightning.evaluation.intervals import COVERAGES
-from ironore_lightning.experiment import complete_forecasts, recall_run
+from ironore_lightning.experiment import complete_forecasts
 from ironore_lightning.files import write_json
 from ironore_lightning.model.checkpoints import (
     SCALER,
@@ -42,13 +42,14 @@ from ironore_lightning.model.hardware import cpu_precision
 from ironore_lightning.model.training import load_best
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import print_safely
+from ironore_lightning.recall import recall_run
 from ironore_lightning.run_folder.forecast_tables import (
     has_tables,
     read_forecasts,
     read_predictions,
 )
 from ironore_lightning.run_folder.looks import count_look, ledger_path
-from ironore_lightning.run_folder.provenance import column_digests
+from ironore_lightning.run_folder.provenance import require_same_history
 from ironore_lightning.run_folder.record import RunRecord, read_run
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.summary.membership import member_evidence, read_membership
@@ -205,7 +206,7 @@ def predict_rows(run: RunRecord, panel: Panel) -> pd.DataFrame:
     """
     config = run.settings
     features = build_features(panel, config.features.names)
-    _require_same_history(run, features)
+    require_same_history(run, features)
     path = run.folder / "checkpoints" / "best.ckpt"
     forecaster, scaler = _load(path, config, num_features=features.shape[1])
     values = scaler.apply(features.to_numpy(np.float64))
@@ -399,18 +400,6 @@ def _require_same_task(runs: Sequence[RunRecord]) -> None:
                     f"{run.folder} and {runs[0].folder} differ in {key}, so their forecasts "
                     "have no mean"
                 )
-
-
-def _require_same_history(run: RunRecord, features: pd.DataFrame) -> None:
-    """Raise if a training row has been restated since the run was trained."""
-    rows = run.training_rows
-    first, last = pd.Timestamp(rows.first_date), pd.Timestamp(rows.last_date)
-    for name, digest in column_digests(features.loc[first:last]).items():
-        if run.training_sha256.get(name) != digest:
-            raise DataError(
-                f"{name}: its values from {first:%Y-%m-%d} to {last:%Y-%m-%d} are "
-                f"not those that {run.folder} was trained on; train again on the new history"
-            )
 
 
 def _require_same_units(run: RunRecord, features: pd.DataFrame, newest: np.ndarray) -> None:

@@ -1,8 +1,10 @@
 """A sample market of twenty weeks: the raw files of the real one, small enough to be read often."""
 
+import shutil
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from ironore_lightning.data.panel import Panel, build_panel
@@ -42,6 +44,26 @@ def simulate_small_market() -> SimulatedMarket:
 def write_small_market(folder: Path) -> None:
     """Write the six raw files: 97 days of prices and daily drivers, 20 weeks of weekly ones."""
     write_market(simulate_small_market(), folder)
+
+
+def date_of(line):
+    text = line.split(",")[0]
+    return pd.Timestamp(text) if "-" in text else pd.to_datetime(text, format="%d/%m/%Y")
+
+
+def cut_market(market, target, day):
+    """Copy the market without what its files hold after `day`."""
+    shutil.copytree(market, target)
+    for path in target.glob("*.csv"):
+        header, *lines = path.read_text(encoding="utf-8-sig").splitlines()
+        kept = [line for line in lines if date_of(line) <= pd.Timestamp(day)]
+        path.write_text("\n".join([header, *kept]), encoding="utf-8")
+    for name in ("Raw_M65F_DSP.pkl", "Raw_FEF_Close.pkl"):
+        contracts = pd.read_pickle(target / name)
+        pd.to_pickle(
+            {month: prices.loc[:day] for month, prices in contracts.items()}, target / name
+        )
+    return target
 
 
 def prepared_table_settings(root: Path, table: dict[str, object]) -> DataSettings:

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from small_market import cut_market
 
 from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.errors import ConfigError, DataError
@@ -46,24 +47,6 @@ def run(make_run):
 @pytest.fixture(scope="module")
 def other(make_run):
     return make_run("seed=1")
-
-
-def date_of(line):
-    text = line.split(",")[0]
-    return pd.Timestamp(text) if "-" in text else pd.to_datetime(text, format="%d/%m/%Y")
-
-
-def cut(market, target, day):
-    """Copy the market without what its files hold after `day`."""
-    shutil.copytree(market, target)
-    for path in target.glob("*.csv"):
-        header, *lines = path.read_text(encoding="utf-8-sig").splitlines()
-        kept = [line for line in lines if date_of(line) <= pd.Timestamp(day)]
-        path.write_text("\n".join([header, *kept]), encoding="utf-8")
-    for name in ("Raw_M65F_DSP.pkl", "Raw_FEF_Close.pkl"):
-        contracts = pd.read_pickle(target / name)
-        pd.to_pickle({month: one.loc[:day] for month, one in contracts.items()}, target / name)
-    return target
 
 
 def test_help_says_how_to_ask(capsys):
@@ -108,7 +91,7 @@ def test_what_was_forecast_in_the_run_is_forecast_again_from_the_data_of_that_da
     folder, result = run
     predictions = result.forecasts.predictions.set_index("date")
     # The files end on 30 June: the newest row is the origin of the forecast for 1 July.
-    cut_root = cut(market, tmp_path / "cut", "2025-06-30")
+    cut_root = cut_market(market, tmp_path / "cut", "2025-06-30")
     said = forecast_next([read_run(folder, str(cut_root))], today=datetime.date(2025, 7, 1))
     assert said.origin == "2025-06-30"
     assert said.date == "2025-07-01"
@@ -126,7 +109,7 @@ def test_what_was_forecast_in_the_run_is_forecast_again_from_the_data_of_that_da
 @pytest.mark.usefixtures("bfloat16")
 def test_a_run_speaks_in_the_precision_in_which_it_was_tested(make_run, market, tmp_path):
     folder, result = make_run("model=bilstm_small", "hardware.precision=bf16-mixed")
-    root = cut(market, tmp_path / "cut", "2025-06-30")
+    root = cut_market(market, tmp_path / "cut", "2025-06-30")
     mixed = read_run(folder, str(root))
     whole = mixed.settings.hardware.model_copy(update={"precision": "32-true"})
     settings = mixed.settings.model_copy(update={"hardware": whole})
@@ -152,7 +135,7 @@ def early(make_run, market):
 def test_the_next_day_is_no_holiday_and_has_the_contract_that_is_held_then(
     early, market, tmp_path, day, date, contract
 ):
-    root = cut(market, tmp_path / "cut", day)
+    root = cut_market(market, tmp_path / "cut", day)
     said = forecast_next([read_run(early, str(root))], today=datetime.date.fromisoformat(date))
     assert (said.origin, said.date, said.contract_month) == (day, date, contract)
     assert (said.warnings, said.age_days, said.holidays_known) == ([], 0, True)
@@ -161,7 +144,7 @@ def test_the_next_day_is_no_holiday_and_has_the_contract_that_is_held_then(
 
 
 def test_a_month_end_without_known_holidays_is_warned_of(early, market, tmp_path):
-    root = cut(market, tmp_path / "cut", "2024-03-28")
+    root = cut_market(market, tmp_path / "cut", "2024-03-28")
     (root / "holidays.txt").write_text("2023-12-25\n")
     said = forecast_next([read_run(early, str(root))], today=datetime.date(2024, 3, 29))
     assert (said.date, said.contract_month) == ("2024-03-29", "2024-04")

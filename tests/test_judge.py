@@ -23,12 +23,13 @@ from ironore_lightning.evaluation.forecasts import BOUNDS
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.files import write_json
 from ironore_lightning.judge import output
-from ironore_lightning.judge.__main__ import names_a_market, parse_day, require_no_settings
+from ironore_lightning.judge.__main__ import names_a_market, require_no_settings
 from ironore_lightning.judge.forecast_file import read_forecast_file
 from ironore_lightning.judge.judgement import judge_file, judge_run
 from ironore_lightning.judge.outcomes import take_from_market
 from ironore_lightning.judge.output import print_judgement, write_judgement
 from ironore_lightning.run_folder.looks import count_look
+from ironore_lightning.settings.base import parse_day
 
 NUM_DAYS = 150
 SKIPPED = 40
@@ -71,7 +72,7 @@ def judge(write, config):
 
     def judge_table(table, trained_until=None, looks=None):
         path = write(table)
-        day = parse_day(trained_until)
+        day = trained_until and parse_day("trained_until", trained_until)
         return judge_file(path, config, has_market=False, trained_until=day, looks=looks)
 
     return judge_table
@@ -230,7 +231,7 @@ def own_table(run):
 
 
 def judge_by_market(path, run, trained_until="2024-12-31"):
-    day = parse_day(trained_until)
+    day = trained_until and parse_day("trained_until", trained_until)
     return judge_file(path, run.run.config, has_market=True, trained_until=day, looks=None)
 
 
@@ -318,10 +319,10 @@ def test_the_market_is_used_only_where_it_is_named(overrides, expected):
 
 
 def test_a_training_cutoff_is_a_date():
-    assert parse_day("2025-01-31") == datetime.date(2025, 1, 31)
+    assert parse_day("trained_until", "2025-01-31") == datetime.date(2025, 1, 31)
     for text in ("31.01.2025", "2025-02-30", "20250131", "yesterday"):
         with pytest.raises(ConfigError, match=f"written YYYY-MM-DD, got {text}"):
-            parse_day(text)
+            parse_day("trained_until", text)
 
 
 # --- damaged files --------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ LAYERS = (
     {"run_folder"},
     {"report"},
     {"experiment"},
+    {"recall"},
     {"summary"},
     {"sweep"},
     {"cli"},
@@ -83,7 +84,7 @@ def test_imports_point_downwards():
 
 def test_a_module_of_an_unknown_room_stands_on_top():
     assert [layer(name) for name in ("errors", "data.panel", "cli.help", "audit.statistics")] == [
-        *(0, 3, 10, 11)
+        *(0, 3, 11, 12)
     ]
 
 

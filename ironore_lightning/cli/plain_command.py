@@ -1,6 +1,7 @@
 """Parser and exit status of the commands without Hydra."""
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -24,6 +25,27 @@ class CommandParser(argparse.ArgumentParser):
             description=doc,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+
+    def parse_args(  # type: ignore[override]  # options go into a new namespace only
+        self, arguments: Sequence[str] | None = None
+    ) -> argparse.Namespace:
+        """Read a command line, in which ``data.root=DIR`` is the same as ``--data-root DIR``."""
+        arguments = sys.argv[1:] if arguments is None else arguments
+        return super().parse_args([self._as_option(argument) for argument in arguments])
+
+    def _as_option(self, argument: str) -> str:
+        """Return ``key=value`` as the option or the positional argument of that key."""
+        key, sign, value = argument.partition("=")
+        if not sign or argument.startswith("-"):
+            return argument
+        if {key, f"{key}s"} & {
+            action.dest
+            for action in self._actions
+            if action.nargs != 0 and not action.option_strings
+        }:
+            return value
+        option = f"--{key.replace('.', '-').replace('_', '-')}"
+        return f"{option}={value}" if option in self._option_string_actions else argument
 
     def error(self, message: str) -> NoReturn:
         """Raise `ConfigError`."""

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from ironore_lightning.data.features import build_table
 from ironore_lightning.data.panel import Panel
 from ironore_lightning.data.scaling import fit_scaler, scale_table, target_values
-from ironore_lightning.data.splits import SEGMENTS, build_split, sample_origins, split_table
+from ironore_lightning.data.splits import SEGMENTS, Split, build_split, sample_origins, split_table
 from ironore_lightning.data.windows import Batch, ShuffledChunks, WindowDataset, load_windows
 from ironore_lightning.settings.samples import DatasetSettings
 
@@ -39,10 +39,16 @@ class WindowDataModule(LightningDataModule):
         target: By origin, shape (T, 3): `date` of the outcome, `value` in per cent, `is_roll`; and
             `with_breaks` where the series has break days, see `build_table`.
         settings: Split, scaling, windows and batches.
+        split: Rows of each segment; None to cut them by the settings.
     """
 
     def __init__(
-        self, features: pd.DataFrame, target: pd.DataFrame, settings: DatasetSettings
+        self,
+        features: pd.DataFrame,
+        target: pd.DataFrame,
+        settings: DatasetSettings,
+        *,
+        split: Split | None = None,
     ) -> None:
         """Split the rows, fit the scaler on the training rows, and make windows."""
         super().__init__()
@@ -51,25 +57,22 @@ class WindowDataModule(LightningDataModule):
         self.batch_size = settings.batch_size
         self.seed = settings.seed
         length, horizon = settings.window.sequence_length, settings.target.horizon
-        self.split = build_split(target, settings.split, sequence_length=length, horizon=horizon)
+        self.split = split or build_split(
+            target, settings.split, sequence_length=length, horizon=horizon
+        )
         self.table = split_table(target, self.split, length)
         self.scaler = fit_scaler(self.training_rows.to_numpy(dtype=np.float64), settings.scaling)
-        origins = {
-            segment: sample_origins(target, self.split.rows(segment), length)
-            for segment in SEGMENTS
-        }
+        rows = self.split.rows
+        origins = {name: sample_origins(target, rows(name), length) for name in SEGMENTS}
         self.origins = np.concatenate(list(origins.values()))
-        self.left_out = self.origins[:0]
-        if "with_breaks" in target:
-            lost = target["with_breaks"].where(target["value"].isna())
-            self.left_out = sample_origins(target.assign(value=lost), self.split.test, length)
+        self.left_out = _left_out_rows(target, self.split.test, length)
         self._samples = partial(
             WindowDataset,
             torch.from_numpy(scale_table(self.scaler, features)),
             torch.from_numpy(target_values(target)),
             sequence_length=length,
         )
-        self.datasets = {name: self._samples(rows) for name, rows in origins.items()}
+        self.datasets = {name: self._samples(chosen) for name, chosen in origins.items()}
 
     @property
     def training_rows(self) -> pd.DataFrame:
@@ -117,6 +120,14 @@ class WindowDataModule(LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Return the scaler for the checkpoint, to scale new rows in the same way."""
         return {name: torch.tensor(values) for name, values in vars(self.scaler).items()}
+
+
+def _left_out_rows(target: pd.DataFrame, test: range, length: int) -> npt.NDArray[np.intp]:
+    """Return the rows of the test segment whose outcome holds a break of the specification."""
+    if "with_breaks" not in target:
+        return np.empty(0, dtype=np.intp)
+    lost = target["with_breaks"].where(target["value"].isna())
+    return sample_origins(target.assign(value=lost), test, length)
 
 
 def outcomes_with_breaks(module: WindowDataModule) -> pd.DataFrame:

@@ -58,6 +58,19 @@ class Forecasts:
         """Return the test days."""
         return replace(days_of(self.predictions, "test", target), clues=self.clues)
 
+    def since(self, first: pd.Timestamp) -> "Forecasts":
+        """Return the same forecasts without the test days before `first`."""
+        rows = self.predictions
+        is_test, is_late = rows["segment"] == "test", rows["date"] >= first
+        kept = is_late[is_test].to_numpy()
+        baselines, density, clues = (
+            table.loc[kept].reset_index(drop=True)
+            for table in (self.baselines, self.density, self.clues)
+        )
+        predictions = rows[~is_test | is_late].reset_index(drop=True)
+        with_breaks = self.with_breaks.since(first) if self.with_breaks else None
+        return Forecasts(predictions, baselines, density, clues, with_breaks)
+
 
 def days_of(predictions: pd.DataFrame, segment: str, target: TargetSettings) -> ScoredDays:
     """Return the days of a segment."""

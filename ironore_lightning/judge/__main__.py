@@ -6,7 +6,6 @@ and `upper_90`. With `data=...` the outcomes are those of that market. `file=RUN
 a finished run gets the verdict of that run.
 """
 
-import datetime
 from pathlib import Path
 
 import hydra
@@ -14,14 +13,13 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_original_cwd, to_absolute_path
 from omegaconf import DictConfig
-from pydantic import TypeAdapter, ValidationError
 
 from ironore_lightning.cli.hydra_command import run_command, run_job
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.run_folder.layout import RESULTS_FILE
 from ironore_lightning.run_folder.looks import ledger_path, require_ledger
-from ironore_lightning.settings.base import Day
+from ironore_lightning.settings.base import parse_day
 from ironore_lightning.settings.checking import command_keys, to_config
 
 DEFAULT_DATA = "sample"
@@ -41,7 +39,8 @@ def _judge(composed: DictConfig) -> None:
     path = Path(to_absolute_path(str(composed.file)))
     if path.is_dir():
         raise ConfigError(f"{path}: is a folder; name the table in it, such as predictions.csv")
-    trained_until = parse_day(composed.trained_until)
+    day = composed.trained_until
+    trained_until = None if day is None else parse_day("trained_until", str(day))
     folder = Path(HydraConfig.get().runtime.output_dir)
     looks = ledger_path(Path(get_original_cwd()))
     require_ledger(looks)
@@ -79,20 +78,6 @@ def names_a_market(hydra_config: HydraConf) -> bool:
     keys = [line.lstrip("+~").partition("=")[0] for line in hydra_config.overrides.task]
     is_set = any(key.partition(".")[0] == "data" for key in keys)
     return is_set or hydra_config.runtime.choices["data"] != DEFAULT_DATA
-
-
-def parse_day(text: object) -> datetime.date | None:
-    """Return the day of `trained_until`.
-
-    Raises:
-        ConfigError: If it is no date.
-    """
-    if text is None:
-        return None
-    try:
-        return TypeAdapter(Day).validate_python(str(text))
-    except ValidationError:
-        raise ConfigError(f"trained_until: a date is written YYYY-MM-DD, got {text}") from None
 
 
 if __name__ == "__main__":

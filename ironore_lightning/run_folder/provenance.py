@@ -19,7 +19,7 @@ from ironore_lightning.data.market_cache import Market
 from ironore_lightning.errors import DataError
 from ironore_lightning.files import read_json
 from ironore_lightning.run_folder.layout import PROVENANCE_FILE
-from ironore_lightning.run_folder.record import Provenance
+from ironore_lightning.run_folder.record import Provenance, RunRecord
 
 PACKAGES = (
     "ironore_lightning",
@@ -79,6 +79,18 @@ def require_same_table(folder: Path, datamodule: WindowDataModule, *, remedy: st
     known = read_json(folder / PROVENANCE_FILE, Provenance).table_sha256
     if table_digest(datamodule.features, datamodule.target) != known:
         raise DataError(f"{folder}: the data have changed since this run began; {remedy}")
+
+
+def require_same_history(run: RunRecord, features: pd.DataFrame) -> None:
+    """Raise `DataError` if a row that a run was trained on has been restated since."""
+    rows = run.training_rows
+    first, last = pd.Timestamp(rows.first_date), pd.Timestamp(rows.last_date)
+    for name, digest in column_digests(features.loc[first:last]).items():
+        if run.training_sha256.get(name) != digest:
+            raise DataError(
+                f"{name}: its values from {first:%Y-%m-%d} to {last:%Y-%m-%d} are "
+                f"not those that {run.folder} was trained on; train again on the new history"
+            )
 
 
 @cache  # they take longer to find than a table takes to hash

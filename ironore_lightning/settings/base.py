@@ -4,7 +4,16 @@ import datetime
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
+
+from ironore_lightning.errors import ConfigError
 
 
 def _require_day(day: object) -> object:
@@ -16,6 +25,22 @@ def _require_day(day: object) -> object:
 
 Day = Annotated[datetime.date, BeforeValidator(_require_day), Field(strict=False)]
 """A calendar date, written YYYY-MM-DD."""
+
+
+def parse_day(name: str, text: str) -> datetime.date:
+    """Return a day that is written YYYY-MM-DD.
+
+    Args:
+        name: What the day is of, for the error.
+        text: As it is given.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    try:
+        return TypeAdapter(Day).validate_python(text)
+    except ValidationError:
+        raise ConfigError(f"{name}: a date is written YYYY-MM-DD, got {text}") from None
 
 
 Share = Annotated[float, Field(gt=0, lt=1)]

@@ -114,7 +114,8 @@ def _with_tables(run: CompleteRun) -> Forecasts:
         with suppress(ConfigError):
             return read_forecasts(run.folder, run.config.target.kind)
     with quick_imports():  # of torch, which the summary of assessed runs does not need
-        from ironore_lightning.experiment import complete_forecasts, recall_run
+        from ironore_lightning.experiment import complete_forecasts
+        from ironore_lightning.recall import recall_run
 
     with machine_errors(run.folder):
         return complete_forecasts(recall_run(run.record))

@@ -1,0 +1,199 @@
+"""A finished run again, without training: on its own test days, or on other ones."""
+
+import datetime
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ironore_lightning.data.datamodule import WindowDataModule, build_datamodule
+from ironore_lightning.data.features import build_table
+from ironore_lightning.data.market_cache import Market, build_market
+from ironore_lightning.data.splits import Split
+from ironore_lightning.errors import ConfigError
+from ironore_lightning.evaluation.forecasts import Forecasts
+from ironore_lightning.experiment import (
+    close_run,
+    evaluate_run,
+    join_baselines,
+    predict_samples,
+    run_network,
+)
+from ironore_lightning.files import write_json
+from ironore_lightning.model.hardware import set_up_process
+from ironore_lightning.model.training import TrainedNetwork, load_best
+from ironore_lightning.run_folder.forecast_tables import (
+    read_predictions,
+    write_predictions,
+    write_tables,
+)
+from ironore_lightning.run_folder.layout import PROVENANCE_FILE, TENSORBOARD
+from ironore_lightning.run_folder.provenance import (
+    provenance,
+    require_same_history,
+    require_same_table,
+)
+from ironore_lightning.run_folder.record import RunRecord, Span
+from ironore_lightning.run_folder.results import FittedRun, RunResult, write_fit
+
+SAME_FORECAST, SAME_IN_MIXED_PRECISION = 1e-4, 2e-2
+"""Largest difference of a forecast computed again, as a share of the largest one: processors and
+cards round differently."""
+
+
+def recall_run(record: RunRecord) -> FittedRun:
+    """Build a finished run again from its data and its best checkpoint.
+
+    The forecasts are those in its folder.
+
+    Raises:
+        ConfigError: If the checkpoint is not of this run.
+        DataError: If the data have changed since.
+    """
+    config, folder = record.settings, record.folder
+    set_up_process(config.hardware.on_cpu())
+    panel = build_market(config.data, config.target).panel
+    datamodule = build_datamodule(panel, config.dataset_settings)
+    require_same_table(
+        folder, datamodule, remedy="put back those of then, or name newer days with --from"
+    )
+    trained = _recall_network(record, datamodule)
+    predictions = read_predictions(folder, config.target.kind)
+    again = predict_samples(datamodule, trained, config)
+    is_full = config.hardware.precision == "32-true"
+    if not _agree(predictions, again, SAME_FORECAST if is_full else SAME_IN_MIXED_PRECISION):
+        raise ConfigError(
+            f"{folder / 'checkpoints' / 'best.ckpt'}: is not the network that wrote "
+            "predictions.csv beside it"
+        )
+    return FittedRun(config, folder, panel, datamodule, trained, predictions)
+
+
+def _recall_network(record: RunRecord, datamodule: WindowDataModule) -> TrainedNetwork:
+    """Return the network of a finished run with its outputs for every sample."""
+    config = record.settings
+    path = record.folder / "checkpoints" / "best.ckpt"
+    forecaster, _ = load_best(path, datamodule.features.shape[1], config.fit_settings)
+    outputs = run_network(forecaster, datamodule, datamodule.origins, config)
+    return TrainedNetwork(forecaster, record.training, outputs)
+
+
+def _agree(predictions: pd.DataFrame, again: pd.DataFrame, tolerance: float) -> bool:
+    """Return whether two tables hold the same days, outcomes and forecasts."""
+    days = ["date", "segment"]
+    return again[days].equals(predictions[days]) and all(
+        np.allclose(
+            again[name], predictions[name], rtol=0, atol=tolerance * again[name].abs().max()
+        )
+        for name in ("actual", "forecast")
+    )
+
+
+def assess_on_days(
+    record: RunRecord,
+    folder: Path,
+    *,
+    first: datetime.date | None,
+    last: datetime.date | None,
+    looks: Path | None,
+) -> RunResult:
+    """Assess a finished run on days after its validation, and write what it is worth.
+
+    Network and scaler are those of the run, and its baselines learn from the rows that it was
+    trained on. Everything forecasts all days after validation in their order, so that on its own
+    test days each forecast and each bound is that of the run. Only the days asked for are scored.
+
+    Args:
+        record: The run; `data` of its settings may name newer files.
+        folder: Where the files go.
+        first: First day that is scored; None for the first after validation.
+        last: Last day; later rows are not read. None for the newest.
+        looks: Ledger that counts the look; None counts nothing.
+
+    Raises:
+        ConfigError: If no such day is in the data, or validation has seen one.
+        DataError: If a row that the run was trained on has changed.
+        MachineError: If the ledger or a file cannot be written.
+    """
+    config = record.settings
+    set_up_process(config.hardware.on_cpu())
+    market = build_market(config.data, config.target)
+    datamodule = _until(record, market, last)
+    require_same_history(record, datamodule.features)
+    trained = _recall_network(record, datamodule)
+    predictions = predict_samples(datamodule, trained, config)
+    run = FittedRun(config, folder, market.panel, datamodule, trained, predictions)
+    forecasts = join_baselines(run)
+    if first is not None:
+        forecasts = _from_day(record, forecasts, first)
+        datamodule.table = _with_test_days(datamodule.table, forecasts.predictions)
+    run = replace(run, predictions=forecasts.predictions)
+    (folder / TENSORBOARD).mkdir(parents=True, exist_ok=True)
+    write_json(folder / PROVENANCE_FILE, provenance(market, datamodule))
+    write_predictions(folder, run.predictions)
+    write_fit(run)
+    write_tables(folder, forecasts)
+    result = evaluate_run(run, forecasts, looks=looks)
+    close_run(result)
+    return result
+
+
+def _until(record: RunRecord, market: Market, last: datetime.date | None) -> WindowDataModule:
+    """Return the samples until a day; all after validation are the test segment."""
+    settings = record.settings.dataset_settings
+    features, target = build_table(market.panel, settings.features, settings.target)
+    if last is not None:
+        known = (target["date"] <= pd.Timestamp(last)).to_numpy()
+        features, target = features[known], target[known]
+    trained, checked = record.training_rows, record.validation_span
+    dates = target["date"].dropna()
+    start, end = _rows(pd.Series(features.index), trained)
+    val, val_end = _rows(dates, checked)
+    purged = settings.target.horizon - 1
+    test = val_end + 1 + purged
+    if test >= len(dates):
+        raise ConfigError(
+            f"{record.folder}: validation ended on {checked.last_date}, and the data hold no "
+            f"outcome after it{'' if last is None else f' until {last}'}; name newer "
+            "files with --data-root"
+        )
+    split = Split(range(start, end + 1), range(val, val_end + 1), range(test, len(dates)))
+    return WindowDataModule(features, target, settings, split=split)
+
+
+def _rows(days: pd.Series, span: Span) -> tuple[int, int]:
+    """Return the first and last row of a span in ascending days."""
+    first, last = (
+        int(days.searchsorted(pd.Timestamp(day))) for day in (span.first_date, span.last_date)
+    )
+    return first, last
+
+
+def _from_day(record: RunRecord, forecasts: Forecasts, first: datetime.date) -> Forecasts:
+    """Return the forecasts from a day on.
+
+    Raises:
+        ConfigError: If there is none, or validation has seen that day.
+    """
+    end = record.validation_span.last_date
+    if first <= end:
+        raise ConfigError(
+            f"--from {first}: the run has learnt from outcomes until {end}; "
+            "only later days can be scored"
+        )
+    newest = forecasts.predictions["date"].iloc[-1]
+    if pd.Timestamp(first) > newest:
+        raise ConfigError(
+            f"--from {first}: the newest outcome is of {newest:%Y-%m-%d}; name newer "
+            "files with --data-root"
+        )
+    return forecasts.since(pd.Timestamp(first))
+
+
+def _with_test_days(table: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of segments with the test days that are scored."""
+    dates = predictions.loc[predictions["segment"] == "test", "date"]
+    first, last = (f"{day:%Y-%m-%d}" for day in (dates.iloc[0], dates.iloc[-1]))
+    test = pd.DataFrame([("test", len(dates), len(dates), first, last)], columns=table.columns)
+    return pd.concat([table[table["segment"] != "test"], test], ignore_index=True)
