@@ -35,7 +35,7 @@ from ironore_lightning.run_folder.provenance import (
     require_same_table,
 )
 from ironore_lightning.run_folder.record import RunRecord, Span
-from ironore_lightning.run_folder.results import FittedRun, RunResult, write_fit
+from ironore_lightning.run_folder.results import FittedRun, RunResult
 
 SAME_FORECAST, SAME_IN_MIXED_PRECISION = 1e-4, 2e-2
 """Largest difference of a forecast computed again, as a share of the largest one: processors and
@@ -132,7 +132,6 @@ def assess_on_days(
     (folder / TENSORBOARD).mkdir(parents=True, exist_ok=True)
     write_json(folder / PROVENANCE_FILE, provenance(market, datamodule))
     write_predictions(folder, run.predictions)
-    write_fit(run)
     write_tables(folder, forecasts)
     result = evaluate_run(run, forecasts, looks=looks)
     close_run(result)

@@ -102,9 +102,11 @@ def write_fit(run: FittedRun) -> None:
 
 
 def write_results(result: RunResult) -> None:
-    """Write the assessment, also into the record of the run."""
+    """Write the assessment, also into the record of the run if the folder is that of a run."""
     folder, evaluation = result.run.folder, _evaluation(result)
     write_json(folder / "evaluation_results.json", evaluation)
+    if not (folder / RESULTS_FILE).exists():
+        return
     record = read_json(folder / RESULTS_FILE, dict[str, Any])
     write_json(folder / RESULTS_FILE, {**record, "evaluation": evaluation})
 
