@@ -11,6 +11,7 @@ from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.evaluate import main
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.run_folder.looks import VARIABLE
+from ironore_lightning.summary.runs import run_folders
 
 pytestmark = pytest.mark.usefixtures("one_quick_figure")
 
@@ -64,18 +65,14 @@ def test_days_of_newer_files_are_scored_and_the_run_stays_as_it_is(run, market, 
     assert result["scores"]["num_days"] == 44
     error = days["actual"] - days["forecast"]
     assert result["scores"]["rmse"] == pytest.approx((error**2).mean() ** 0.5)
-    assert read_json(folder / "final_results.json")["split"][2] == {
-        "segment": "test",
-        "rows": 44,
-        "samples": 44,
-        "first_date": "2025-06-02",
-        "last_date": "2025-07-31",
-    }
+    assert run_folders(run) == {run}  # other days make no other run
     assert {path.name for path in folder.iterdir()} >= {*TABLES, "plots", "provenance.json"}
     after = {path.name: path.stat().st_mtime_ns for path in run.iterdir()}
     del after[folder.name]
     assert {name for name in before if before[name] != after.get(name)} <= {".lock"}
-    assert result["sentence"] in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert result["sentence"] in said
+    assert "44 test" in said
 
 
 @pytest.mark.parametrize(
