@@ -39,7 +39,7 @@ from ironore_lightning.model.training import (
 )
 from ironore_lightning.report.console import report_market, report_result, report_validation
 from ironore_lightning.report.epochs import EpochReport, silence_lightning
-from ironore_lightning.report.figures import write_run_figures
+from ironore_lightning.report.run_page import write_run_figures, write_run_page
 from ironore_lightning.report.tensorboard import (
     close_session,
     hyperparameters,
@@ -54,6 +54,7 @@ from ironore_lightning.run_folder.forecast_tables import (
 from ironore_lightning.run_folder.layout import PROVENANCE_FILE, TENSORBOARD
 from ironore_lightning.run_folder.lock import is_helper_process
 from ironore_lightning.run_folder.looks import count_look, require_ledger
+from ironore_lightning.run_folder.losses import LossFile
 from ironore_lightning.run_folder.provenance import provenance, require_same_table
 from ironore_lightning.run_folder.results import FittedRun, RunResult, write_fit, write_results
 from ironore_lightning.settings.experiment import Config
@@ -115,7 +116,8 @@ def fit_run(
     if not resume:
         open_run(market, datamodule, logger, config, folder)
     with mark_failure_in_tensorboard(logger.log_dir):
-        context = FitContext(folder, logger, report, callbacks, last)
+        losses = LossFile(folder, last)
+        context = FitContext(folder, logger, report, [losses, *callbacks], last)
         trained = train(datamodule, config.fit_settings, context)
     predictions = predict_samples(datamodule, trained, config)
     run = FittedRun(config, folder, market.panel, datamodule, trained, predictions)
@@ -273,6 +275,7 @@ def evaluate_run(run: FittedRun, forecasts: Forecasts, *, looks: Path | None) ->
 def close_run(result: RunResult) -> None:
     """Save and print the results; the last line is the verdict."""
     write_results(result)
-    plots = write_run_figures(result)
+    write_run_page(result, write_run_figures(result))
+    plots = sorted((result.run.folder / "plots").glob("*.png"))
     close_session(result.run, result.assessment, plots)
     report_result(result)

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from ironore_lightning.cli.hydra_command import run_command, run_job
 from ironore_lightning.data.break_days import doubtful_breaks
+from ironore_lightning.data.column_report import column_report
 from ironore_lightning.data.features import build_table
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
@@ -116,7 +117,8 @@ def data_report(
         "longest_return_days": longest_step(days),
         "bridged_days": panel.bridged_days(days),
         "columns": [
-            _column_report(panel, str(name), days, blanks.get(name, 0)) for name in panel.values
+            {**column_report(panel, str(name), days), "missing": blanks.get(name, 0)}
+            for name in panel.values
         ],
         "rolls": {
             name: [
@@ -131,22 +133,6 @@ def data_report(
             ]
             for name, series in panel.futures.items()
         },
-    }
-
-
-def _column_report(panel: Panel, name: str, days: pd.DatetimeIndex, blanks: int) -> dict[str, Any]:
-    is_leg = name in panel.futures
-    values = panel.futures[name].days["adjusted_price"] if is_leg else panel.values[name]
-    staleness = panel.staleness.loc[days, name]
-    inside = values.reindex(days)
-    return {
-        "column": name,
-        "first_value": _date(_days(values.dropna())[0]),
-        "missing": blanks,
-        "filled": int((staleness > 0).sum()),
-        "longest_staleness": int(staleness.max()),
-        "minimum": float(inside.min()),
-        "maximum": float(inside.max()),
     }
 
 

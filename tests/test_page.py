@@ -8,10 +8,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from ironore_lightning.summary.page import Page, render_page
 from matplotlib.figure import Figure
 
 from ironore_lightning.report.style import open_sheet, printable, style_axes, write
-from ironore_lightning.summary.page import Page, render_page
 
 HOSTILE = "<script>alert('1')</script> & \"two\" $x_1$ 铁"
 

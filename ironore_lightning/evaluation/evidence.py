@@ -14,7 +14,20 @@ from ironore_lightning.evaluation.significance import (
 )
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
-GRADES = ("INSUFFICIENT", "NONE", "SUGGESTIVE", "SUPPORTED", "STRONG")
+MEANINGS = {
+    "INSUFFICIENT": "too few days, or too few of one sign in forecast or market, to judge by",
+    "NONE": "nothing that luck does not explain",
+    "SUGGESTIVE": "forecast and return move together, which luck seldom explains: the tests of "
+    "slope and rotation pass",
+    "SUPPORTED": "both tests pass at a stricter level, and the forecast adds to ridge and "
+    "autoregressions",
+    "STRONG": "only for a search: the chosen trial passes as if the test days had chosen it, on "
+    "many days, with a deflated Sharpe ratio and a profit after costs",
+    "SUSPECT": "the model, or a learner beside it, is too good to be true, whatever else it earned",
+}
+"""What each grade takes, weakest first; the thresholds are the settings of `evaluation`."""
+
+GRADES = tuple(grade for grade in MEANINGS if grade != "SUSPECT")
 """Weakest first. SUSPECT replaces any of them where scores are too good to be true."""
 
 RIVALS = ("ridge", "AR(1)", "AR(5)")
@@ -100,16 +113,7 @@ def grade_findings(
     discount: Discount | None = None,
     look: int | None = None,
 ) -> Evidence:
-    """Return the grade of the evidence.
-
-    - INSUFFICIENT: too few days, or too few of one sign in forecast or market.
-    - NONE: none of the others.
-    - SUGGESTIVE: forecast and return covary: slope and rotation test pass at `suggestive_p`.
-    - SUPPORTED: both pass at `supported_p`, and the forecast adds to ridge and autoregressions at
-      `encompassing_p`.
-    - STRONG, for a search only: the chosen trial passes at `strong_p` as if the test days had
-      chosen it; a deflated Sharpe ratio; a profit after costs; and `strong_days`.
-    - SUSPECT: the model, or a learner beside it, is too good to be true, whatever the grade.
+    """Return the grade of the evidence: the best of `MEANINGS` whose conditions hold.
 
     Later looks at the same days are tested at a smaller level, see `look_share`. A trial that
     validation chose pays nothing for the others: the test days did not choose it.

@@ -4,17 +4,16 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
-import pandas as pd
-
 from ironore_lightning.errors import single_line
 from ironore_lightning.files import write_json, write_text
 from ironore_lightning.judge.judgement import Judgement
+from ironore_lightning.report.calibration import calibration_figures
 from ironore_lightning.report.console import report_assessment, report_scores, with_symbol
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.figures import draw_figures
-from ironore_lightning.report.style import default_style
-from ironore_lightning.summary.outputs import baseline_table
-from ironore_lightning.summary.page import Page, render_page
+from ironore_lightning.report.page import Page, Section, render_page
+from ironore_lightning.report.sections import assessment_sections
+from ironore_lightning.report.style import default_style, svg_text
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +21,14 @@ log = logging.getLogger(__name__)
 @default_style
 def write_judgement(judgement: Judgement, folder: Path) -> None:
     """Write `judgement.json`, and a page with the verdict, the scores and the figures."""
-    title = f"{judgement.config.name}: forecasts of {single_line(judgement.file.name)}"
-    rows = judgement.days.frame.assign(segment="test")
-    figures = draw_figures(rows, title=title)
-    figures |= equity_figures(judgement.days, judgement.config.evaluation, title=title)
+    config, days, grade = judgement.config, judgement.days, judgement.assessment.evidence.grade
+    title = (
+        f"{config.name}: forecasts of {config.target.series} in "
+        f"{single_line(judgement.file.name)}, evidence {grade}"
+    )
+    figures = draw_figures(days.frame.assign(segment="test"), title=title)
+    figures |= equity_figures(days, config.evaluation, title=title)
+    figures |= calibration_figures(days, None, title=title)
     write_json(
         folder / "judgement.json",
         {
@@ -36,17 +39,20 @@ def write_judgement(judgement: Judgement, folder: Path) -> None:
             "sentence": judgement.sentence,
         },
     )
+    sections = assessment_sections(
+        judgement.assessment,
+        days,
+        config.evaluation,
+        {name: svg_text(figure) for name, figure in figures.items()},
+        name="the forecast",
+    )
     page = Page(
         title=title,
-        verdict_lines=(judgement.assessment.evidence.line, judgement.sentence),
-        counts=_days_line(judgement),
-        table=pd.DataFrame(),
-        chosen_table=baseline_table(judgement.assessment.table, name="the forecast"),
-        discount=(),
-        advice=(),
-        figures=figures,
-        captions={},
-        notes=judgement.notes,
+        grade=grade,
+        verdict=judgement.sentence,
+        lines=[judgement.assessment.evidence.line],
+        remark=_days_line(judgement),
+        sections=[*sections, Section("Notes", points=judgement.notes)],
     )
     write_text(folder / "judgement.html", render_page(page))
 

@@ -1,18 +1,17 @@
-"""The equity curve and its drawdown."""
+"""The equity curves and their drawdowns at every cost, and the returns of each month."""
 
-from typing import Literal
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
-from numpy.typing import NDArray
 
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.trading import (
     BUY_AND_HOLD,
-    FLAT,
     ONE_DAY_LATER,
     SIGN,
     START_CAPITAL,
@@ -26,30 +25,29 @@ from ironore_lightning.report.style import (
     FORECAST,
     ONE_DAY,
     REFERENCE,
+    SMALL_SIZE,
     TEXT_SIZE,
     WRONG,
+    Dates,
+    Style,
+    Values,
     date_axis,
     draw_line,
-    fit_heading,
-    legend_below,
     open_figure,
     style_axes,
 )
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
-LINES: dict[str, tuple[str, Literal["-", "--", ":"]]] = {
-    BUY_AND_HOLD: (ACTUAL, "-"),
-    FLAT: (REFERENCE, ":"),
-    SIGN: (FORECAST, "-"),
-    THRESHOLD: (WRONG, "-"),
-    f"{SIGN}{ONE_DAY_LATER}": (FORECAST, "--"),
-    f"{THRESHOLD}{ONE_DAY_LATER}": (WRONG, "--"),
-}
-"""Colour and style by strategy; executions of the same strategy share a colour."""
+COLORS = {SIGN: FORECAST, THRESHOLD: WRONG}
+"""By strategy: of its lowest cost; higher ones are paler."""
+
+MOST_COSTS = 5
+"""Most costs that are drawn; tables have all."""
 
 LARGEST_WRITTEN_OUT = 1e6
 # The capital axis is logarithmic beyond this ratio.
 WIDE_RANGE = 20
+_PALEST = 0.6
 
 
 def equity_figures(
@@ -59,7 +57,7 @@ def equity_figures(
 
     Args:
         days: Forecasts and outcomes.
-        settings: Costs, of which one is drawn, and the buffer of the threshold strategy.
+        settings: Costs, and the buffer of the threshold strategy.
         title: Name of the run, printed above the figure.
 
     Returns:
@@ -67,73 +65,112 @@ def equity_figures(
     """
     if not days.has_price:
         return {}
-    cost_bp = usual_cost(settings.costs_bp)
-    curves = equity_curves(days, buffer=settings.trade_buffer, cost_bp=cost_bp)
-    return {"equity_curve": draw_equity(curves, title=title, note=f"after {cost_bp:g} bp a turn")}
+    costs = sorted({*settings.costs_bp})
+    usual = usual_cost(costs)
+    places = np.linspace(0, len(costs) - 1, min(len(costs), MOST_COSTS)).round().astype(int)
+    shown = sorted({usual, *(costs[place] for place in places)})
+    return {"equity_curve": draw_equity(_curves(days, settings, shown), usual, title=title)}
 
 
-def draw_equity(curves: pd.DataFrame, *, title: str, note: str) -> Figure:
-    """Return a figure of the capital of every strategy, with its drawdown below.
+def monthly_returns(days: ScoredDays, settings: EvaluationSettings) -> pd.DataFrame:
+    """Return what each strategy earned in each calendar month, per cent of the capital before it.
 
     Args:
-        curves: Capital at the end of each day, shape (T, S), by ascending date, 100 before the
-            first; one column per strategy, named as `equity_curves` names them.
-        title: Name of the run, printed above the figure.
-        note: Cost of the curves, such as "after 5 bp a turn", printed above the capital.
+        days: Of a target with a price.
+        settings: Costs, and the buffer of the threshold strategy.
 
-    Raises:
-        ValueError: If there is no curve, a strategy is unknown, the dates do not ascend, or a
-            capital is missing, infinite or negative.
+    Returns:
+        By `month`: buy and hold and the strategies executed at once, at each cost. A month after
+        a total loss is NaN.
     """
-    _require_drawable(curves)
-    date = curves.index.to_numpy(dtype="datetime64[D]")
+    costs = sorted({*settings.costs_bp})
+    curves = _curves(days, settings, costs)
+    columns = {f"{BUY_AND_HOLD}, {usual_cost(costs):g}": curves[usual_cost(costs)][BUY_AND_HOLD]}
+    columns |= {
+        f"{name}, {cost:g}": curves[cost][name] for name in (SIGN, THRESHOLD) for cost in costs
+    }
+    paths = pd.DataFrame(columns)
+    ends = paths.groupby(pd.DatetimeIndex(paths.index).strftime("%Y-%m")).last()
+    before = ends.shift(1, fill_value=START_CAPITAL)
+    return (100 * (ends / before - 1)).rename_axis("month")
+
+
+def _curves(
+    days: ScoredDays, settings: EvaluationSettings, costs: list[float]
+) -> dict[float, pd.DataFrame]:
+    return {cost: equity_curves(days, buffer=settings.trade_buffer, cost_bp=cost) for cost in costs}
+
+
+def draw_equity(curves: Mapping[float, pd.DataFrame], usual: float, *, title: str) -> Figure:
+    """Return a figure with a column for each strategy: capital above, drawdown below.
+
+    Args:
+        curves: Of `equity_curves`, by the cost of a turn in basis points, ascending.
+        usual: The cost of buy and hold, and of the strategy executed one day later.
+        title: Name of the run, printed above the figure.
+    """
+    date = curves[usual].index.to_numpy(dtype="datetime64[D]")
     figure = open_figure(date, title)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-    # The day before the first, so that a single day is a line, too.
-    with_start = np.concatenate([[date[0] - ONE_DAY], date])
-    for name, column in curves.items():
-        path = np.concatenate([[START_CAPITAL], column.to_numpy(dtype=np.float64)])
-        _draw_path(upper, lower, with_start, path, name=str(name))
-    style_axes(upper, fit_heading(f"Capital, {note}"), "", "capital (start = 100)")
-    style_axes(lower, "Fall below the highest capital so far", "date", "drawdown (%)")
-    _scale_capital(upper, curves.to_numpy(dtype=np.float64))
-    deepest = min(lower.dataLim.y0, -1.0)
-    lower.set_ylim(1.08 * deepest, -0.02 * deepest)
-    date_axis(lower, date)
-    upper.tick_params(labelbottom=False)
-    legend_below(figure, upper, num_columns=2)
+    panels = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=[3, 2])
+    for (upper, lower), (name, color) in zip(panels.T, COLORS.items(), strict=True):
+        _draw_strategy(upper, lower, curves, usual, name=name, color=color)
+        style_axes(upper, f"{name.capitalize()} strategy after costs", "", "capital (start = 100)")
+        style_axes(lower, "Fall below its highest capital so far", "date", "drawdown (%)")
+        lower.legend(
+            loc="upper left",
+            bbox_to_anchor=(-0.02, -0.24),
+            borderaxespad=0.0,
+            fontsize=SMALL_SIZE,
+            frameon=False,
+        )
+        date_axis(lower, date)
+        upper.tick_params(labelbottom=False)
+    for axes in panels[:, 1]:
+        axes.set_ylabel("")
+    _scale_capital(panels[0, 0], np.concatenate([each.to_numpy() for each in curves.values()]))
+    deepest = min(*(axes.dataLim.y0 for axes in panels[1]), -1.0)
+    panels[1, 0].set_ylim(1.08 * deepest, -0.02 * deepest)
     return figure
 
 
-def _require_drawable(curves: pd.DataFrame) -> None:
-    if curves.empty:
-        raise ValueError("there is no equity curve to draw")
-    unknown = [name for name in curves.columns if name not in LINES]
-    if unknown:
-        raise ValueError(f"unknown strategy {unknown[0]!r}, known are {', '.join(LINES)}")
-    if not (curves.index.is_monotonic_increasing and curves.index.is_unique):
-        raise ValueError("the dates of the equity curves must ascend")
-    values = curves.to_numpy(dtype=np.float64)
-    if not (np.isfinite(values) & (values >= 0)).all():
-        raise ValueError("every capital must be finite and at least zero")
+def _draw_strategy(
+    upper: Axes,
+    lower: Axes,
+    curves: Mapping[float, pd.DataFrame],
+    usual: float,
+    *,
+    name: str,
+    color: str,
+) -> None:
+    """Draw a strategy at every cost, a day later, and buy and hold."""
+    shades = LinearSegmentedColormap.from_list(name, [color, "#FFFFFF"])
+    paleness = np.linspace(0, _PALEST, len(curves))
+    upper.axhline(START_CAPITAL, color=REFERENCE, linewidth=0.8, linestyle=":")
+    paths: list[tuple[pd.Series, str, str, Style]]
+    paths = [(curves[usual][BUY_AND_HOLD], f"{BUY_AND_HOLD}, {usual:g} bp", ACTUAL, "-")]
+    paths += [
+        (curves[cost][name], f"{cost:g} bp a turn", to_hex(shades(pale)), "-")
+        for cost, pale in zip(curves, paleness, strict=True)
+    ]
+    later = curves[usual][f"{name}{ONE_DAY_LATER}"]
+    for path in (*paths, (later, f"one day later, {usual:g} bp", color, "--")):
+        _draw_path((upper, lower), *path)
 
 
 def _draw_path(
-    upper: Axes,
-    lower: Axes,
-    date: NDArray[np.datetime64],
-    path: NDArray[np.float64],
-    *,
-    name: str,
+    panels: tuple[Axes, Axes], curve: pd.Series, label: str, color: str, style: Style
 ) -> None:
-    color, style = LINES[name]
+    """Draw capital and drawdown from the day before the first, so that one day is a line, too."""
+    path = np.concatenate([[START_CAPITAL], curve.to_numpy(dtype=np.float64)])
+    day: Dates = curve.index.to_numpy(dtype="datetime64[D]")
+    date = np.concatenate([[day[0] - ONE_DAY], day])
     below = drawdown(path)
-    label = f"{name}: {_amount(path[-1])} in the end, at worst {below.max():.1f} % below its peak"
-    for axes, values in ((upper, path), (lower, -below)):
+    label = f"{label}: {_amount(path[-1])} in the end, at worst {below.max():.1f} % below its peak"
+    for axes, values in zip(panels, (path, -below), strict=True):
         draw_line(axes, date, values, color=color, label=label, style=style)
 
 
-def _scale_capital(axes: Axes, values: NDArray[np.float64]) -> None:
+def _scale_capital(axes: Axes, values: Values) -> None:
     """Set a logarithmic axis for large ratios; ticks are written out, without an offset."""
     low, high = min(START_CAPITAL, values.min()), max(START_CAPITAL, values.max())
     if low > 0 and high / low > WIDE_RANGE:

@@ -6,8 +6,6 @@ beside returns.
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,7 +18,6 @@ from scipy.stats import norm, probplot
 
 from ironore_lightning.evaluation.days import hits
 from ironore_lightning.evaluation.metrics import correlation
-from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.style import (
     ACTUAL,
     BAND,
@@ -34,7 +31,6 @@ from ironore_lightning.report.style import (
     Dates,
     Values,
     date_axis,
-    default_style,
     draw_line,
     draw_stems,
     legend_above,
@@ -43,11 +39,7 @@ from ironore_lightning.report.style import (
     note,
     open_figure,
     style_axes,
-    write_figures,
 )
-
-if TYPE_CHECKING:  # it imports lightning, which figures of a file do not need
-    from ironore_lightning.run_folder.results import RunResult
 
 Flags = NDArray[np.bool_]
 
@@ -125,19 +117,6 @@ def draw_figures(predictions: pd.DataFrame, *, title: str) -> dict[str, Figure]:
         "residuals_analysis": _draw_residuals(days, title),
         "distribution_comparison": _draw_distribution(days, title),
     }
-
-
-@default_style
-def write_run_figures(result: "RunResult") -> list[Path]:
-    """Draw a run and write its figures; return their files, sorted."""
-    config, folder = result.run.config, result.run.folder / "plots"
-    title = (
-        f"{config.name}: {config.model.title} on {len(config.features.names)} columns of "
-        f"data={config.data.name}"
-    )
-    figures = draw_figures(result.forecasts.predictions, title=title)
-    write_figures(figures | equity_figures(result.days, config.evaluation, title=title), folder)
-    return sorted(folder.glob("*.png"))
 
 
 def _test_days(predictions: pd.DataFrame) -> _Days:

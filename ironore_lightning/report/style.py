@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+import matplotlib as mpl
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -18,12 +20,13 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
-from ironore_lightning.files import write_bytes
+from ironore_lightning.files import write_bytes, write_text
 
 Values = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
 Corner = Literal["upper left", "upper right", "lower right"]
 Side = Literal["left", "right"]
+Style = Literal["-", "--"]
 
 # Okabe and Ito (2008): distinct with every common form of colour blindness.
 ACTUAL = "#595959"
@@ -48,6 +51,8 @@ _TITLE_COLUMNS = 105
 _NEARLY_WHITE = 254
 # Up to so many days have markers, as a line through one point is invisible.
 _MARKED_DAYS = 60
+# Without a date and with fixed names inside, equal figures give equal text.
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def open_figure(day: Dates, title: str) -> Figure:
@@ -152,7 +157,7 @@ def draw_line(
     *,
     color: str,
     label: str,
-    style: Literal["-", "--", ":"] = "-",
+    style: Style = "-",
 ) -> None:
     """Draw a line over days: thinner for many, with markers for few."""
     axes.plot(
@@ -244,26 +249,55 @@ def legend_below(figure: Figure, axes: Axes, *, num_columns: int) -> None:
     )
 
 
-def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
-    """Write each figure to ``<key>.png``; equal figures give equal bytes.
+def write_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:
+    """Write each figure to ``<key>.png`` and ``<key>.svg``; equal figures give equal bytes.
 
     Args:
         figures: Figures by file name without its suffix.
         folder: Created if missing; its parent must exist.
+
+    Returns:
+        The SVG texts by the same names.
     """
     folder.mkdir(exist_ok=True)
+    pictures = {}
     for name, figure in figures.items():
-        canvas = FigureCanvasAgg(figure)
-        # Neither call is annotated by matplotlib.
-        canvas.draw()  # type: ignore[no-untyped-call]
-        figure.set_layout_engine("none")  # the layout must not change again
-        drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-        pixels = Image.fromarray(drawn).convert("RGB")
-        # A palette makes a third of the file. An octree is closer to the few colours than a median
-        # cut, and five times faster.
-        picture = io.BytesIO()
-        colors = pixels.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        white = [255 if value >= _NEARLY_WHITE else value for value in colors.getpalette() or ()]
-        colors.putpalette(white)
-        colors.save(picture, format="png")
-        write_bytes(folder / f"{name}.png", picture.getvalue())
+        write_bytes(folder / f"{name}.png", _png(figure))
+        pictures[name] = svg_text(figure)
+        write_text(folder / f"{name}.svg", pictures[name])
+    return pictures
+
+
+def svg_text(figure: Figure) -> str:
+    """Return a figure as one SVG element, with texts as paths; equal figures give equal text."""
+    _lay_out(figure)
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "figure", "svg.fonttype": "path"}):
+        # Unlike `savefig`, this draws once; matplotlib has no annotation here.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _png(figure: Figure) -> bytes:
+    _lay_out(figure)
+    canvas = FigureCanvasAgg(figure)
+    # Neither call is annotated by matplotlib.
+    canvas.draw()  # type: ignore[no-untyped-call]
+    drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    pixels = Image.fromarray(drawn).convert("RGB")
+    # A palette makes a third of the file. An octree is closer to the few colours than a median cut,
+    # and five times faster.
+    colors = pixels.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    white = [255 if value >= _NEARLY_WHITE else value for value in colors.getpalette() or ()]
+    colors.putpalette(white)
+    picture = io.BytesIO()
+    colors.save(picture, format="png")
+    return picture.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Lay a figure out once: doing it again takes long, and would move what was measured."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+    figure.set_layout_engine("none")

@@ -10,6 +10,8 @@ RESULTS_FILE = "final_results.json"
 PROVENANCE_FILE = "provenance.json"
 STATUS_FILE = "status.json"
 LOG_FILE = "training.log"
+LOSSES_FILE = "losses.csv"
+PAGE_FILE = "report.html"
 TENSORBOARD = "tensorboard"
 MULTIRUN_FILE = "multirun.yaml"
 LOCK_FILE = ".lock"
@@ -24,6 +26,8 @@ LEFT_BY_A_RUN = (
     "density.csv",
     "price_clues.csv",
     "evaluation_results.json",
+    LOSSES_FILE,
+    PAGE_FILE,
     RESULTS_FILE,
 )
 """What is removed before a run starts again."""

@@ -1,4 +1,4 @@
-"""The figures of a walk-forward: joined forecast, and skill by block and year."""
+"""The figures of the chosen trial: its forecast, and of a walk-forward its skill over time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,19 +44,23 @@ class _Period:
     moved_days: int
 
 
-def fold_figures(tuning: Tuning) -> dict[str, Figure]:
-    """Return figures of the chosen trial's joined forecast and of its skill over time.
+def chosen_figures(tuning: Tuning) -> dict[str, Figure]:
+    """Return figures of the chosen trial's forecast over time, its skill over time, and its hits.
 
     Returns:
-        Figures by file name without suffix; none for a single fold.
+        Figures by file name without suffix; those of folds for several only.
     """
-    if tuning.num_folds <= 1:
-        return {}
-    return {"joined_forecast": _draw_joined(tuning), "block_skill": _draw_skill(tuning)}
+    drawn = draw_figures(tuning.days, title=tuning.title)
+    over_time, scatter = "timeseries_comparison", "actual_vs_predicted_scatter"
+    figures = {over_time: drawn[over_time]}
+    if tuning.num_folds > 1:
+        _mark_folds(drawn[over_time], tuning)
+        figures = {"joined_forecast": drawn[over_time], "block_skill": _draw_skill(tuning)}
+    return {**figures, scatter: drawn[scatter]}
 
 
-def _draw_joined(tuning: Tuning) -> Figure:
-    figure = draw_figures(tuning.days, title=tuning.title)["timeseries_comparison"]
+def _mark_folds(figure: Figure, tuning: Tuning) -> None:
+    """Draw and number the borders of the folds in a figure over time."""
     upper, lower = figure.axes
     first = tuning.days.groupby("fold", sort=False)["date"].min()
     for axes in (upper, lower):
@@ -66,7 +70,6 @@ def _draw_joined(tuning: Tuning) -> Figure:
     for fold, day in first.items() if len(first) <= _MAX_NUMBERED_FOLDS else ():
         above = upper.get_xaxis_transform()
         upper.text(day, 0.98, f" {fold}", transform=above, va="top", fontsize=SMALL_SIZE)
-    return figure
 
 
 def _draw_skill(tuning: Tuning) -> Figure:

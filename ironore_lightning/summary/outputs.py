@@ -1,46 +1,25 @@
 """Write and print the summary of many runs."""
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from ironore_lightning.errors import machine_errors, single_line
-from ironore_lightning.evaluation.comparison import Row
+from ironore_lightning.errors import machine_errors
 from ironore_lightning.files import write_csv, write_json, write_text
 from ironore_lightning.process.terminal import print_safely
-from ironore_lightning.report.equity import equity_figures
-from ironore_lightning.report.style import counted, default_style, write_figures
+from ironore_lightning.report.page import render_page
+from ironore_lightning.report.style import default_style, write_figures
 from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.looks import ledger_path
-from ironore_lightning.run_folder.status import COMPLETE, PRUNED
-from ironore_lightning.summary.choice import Choice, scored_days
-from ironore_lightning.summary.fold_figures import fold_figures
-from ironore_lightning.summary.page import Page, render_page
-from ironore_lightning.summary.ranking import Summary, summarize, validation_objective
-from ironore_lightning.summary.runs import CompleteRun, Run, varying_keys
-from ironore_lightning.summary.sensitivity import advice
-from ironore_lightning.summary.trial_figures import Tuning, tuning_figures
-
-SHOWN_TRIALS = 5
-"""Most trials whose forecasts are drawn."""
+from ironore_lightning.summary.choice import Choice
+from ironore_lightning.summary.ranking import Summary, summarize
+from ironore_lightning.summary.runs import CompleteRun
+from ironore_lightning.summary.summary_page import summary_figures, summary_page
 
 LISTED_TRIALS = 10
 """Most trials that are printed; the files have all."""
-
-CAPTIONS = {
-    "best_model": "The trial that validation chose, and its settings",
-    "performance_rankings": "All trials by validation; test scores are not shown on purpose",
-    "recommendation": "What mattered on validation, and what was tried when",
-    "top_models_timeseries": "What the first trials forecast for the test days",
-    "joined_forecast": "The folds of the walk-forward joined to one series",
-    "block_skill": "Skill by block of days and by calendar year",
-    "equity_curve": "What the joined forecast would have earned after costs",
-}
 
 
 @default_style
@@ -50,11 +29,12 @@ def write_summary(summary: Summary) -> None:
     write_csv(folder / "summary.csv", run_table(summary), index=False)
     write_csv(folder / "trial_ledger.csv", summary.ledger, index=False)
     write_json(folder / "summary.json", _results(summary))
-    figures: dict[str, Figure] = {}
+    pictures: dict[str, str] = {}
     if summary.choice is not None:
-        figures = _figures(summary, summary.choice)
-        write_figures(figures, folder / "plots")
-    write_text(folder / "summary.html", render_page(_page(summary, figures)))
+        pictures = write_figures(summary_figures(summary, summary.choice), folder / "plots")
+    discount = discount_lines(summary.choice) if summary.choice else []
+    page = summary_page(summary, pictures, runs=run_table(summary), discount=discount)
+    write_text(folder / "summary.html", render_page(page))
 
 
 def report(folder: Path) -> Summary:
@@ -187,120 +167,6 @@ def _chosen(choice: Choice) -> dict[str, Any]:
         "by_year": [asdict(year) for year in choice.years],
         "evaluation": asdict(choice.assessment),
     }
-
-
-def _figures(summary: Summary, choice: Choice) -> dict[str, Figure]:
-    tuning = _tuning(summary, choice)
-    figures = {**tuning_figures(tuning), **fold_figures(tuning)}
-    if tuning.num_folds > 1:
-        days = scored_days(choice.joined, choice.trial)
-        figures |= equity_figures(days, choice.trial.config.evaluation, title=tuning.title)
-    return figures
-
-
-def _tuning(summary: Summary, choice: Choice) -> Tuning:
-    """Return the data of the figures."""
-    shown = list(summary.ranking["trial"].head(SHOWN_TRIALS))
-    return Tuning(
-        title=f"{choice.trial.config.name}: {single_line(summary.folder.resolve().name)}",
-        monitor=summary.ranked_by,
-        ranking=summary.ranking,
-        runs=_varied_runs(summary),
-        parameters=varying_keys(summary.runs),
-        series=summary.ledger[["date", "actual", *shown]],
-        settings=_flat(choice.trial.config.model_dump(mode="json")),
-        days=choice.joined.days,
-        assessment=choice.assessment,
-        num_folds=len(choice.trial.folds),
-        horizon=choice.trial.config.target.horizon,
-    )
-
-
-def _varied_runs(summary: Summary) -> pd.DataFrame:
-    """Return complete and pruned runs with all settings that vary, as numbers where possible."""
-    trial_of = {run.folder: trial.name for trial in summary.trials for run in trial.runs}
-    keys = varying_keys(summary.runs)
-    rows = [
-        {
-            "number": number,
-            "state": run.status.state,
-            "objective": validation_objective(run, summary.ranked_by),
-            "trial": trial_of.get(run.folder, run.name),
-            **{key: _value(run, key) for key in keys},
-        }
-        for number, run in enumerate(summary.runs)
-        if run.status.state in {COMPLETE, PRUNED}
-    ]
-    return pd.DataFrame(rows)
-
-
-def _value(run: Run, key: str) -> object:
-    """Return the value of a key on the run's command line, or else in its settings."""
-    text = run.overrides.get(key)
-    if text is None:
-        settings = run.config.model_dump(mode="json") if isinstance(run, CompleteRun) else {}
-        return _flat(settings).get(key, "default")
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """Return every setting by its dotted key."""
-    flat: dict[str, object] = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat
-
-
-def _page(summary: Summary, figures: Mapping[str, Figure]) -> Page:
-    choice = summary.choice
-    lines: tuple[str, ...] = (summary.sentence,)
-    chosen_table, discount, next_steps = pd.DataFrame(), [], []
-    if choice is not None:
-        lines = (
-            f"{counted(len(summary.ranking), 'trial')} ranked by {summary.ranked_by} on "
-            f"validation; the first was tested: {choice.trial.name}",
-            choice.assessment.evidence.line,
-            summary.sentence,
-        )
-        chosen_table = baseline_table(choice.assessment.table, name="the chosen trial")
-        discount = discount_lines(choice)
-        next_steps = advice(_varied_runs(summary), [*varying_keys(summary.runs)])
-    return Page(
-        title=single_line(summary.folder.resolve().name),
-        verdict_lines=lines,
-        counts=summary.counts,
-        table=run_table(summary),
-        chosen_table=chosen_table,
-        discount=discount,
-        advice=next_steps,
-        figures=figures,
-        captions={name: CAPTIONS[name] for name in figures},
-        notes=[*summary.notes, *(choice.discount.notes if choice else ())],
-    )
-
-
-def baseline_table(rows: Sequence[Row], *, name: str) -> pd.DataFrame:
-    """Return the scores of the first row, which is called `name`, and of the baselines."""
-    scores = [row.scores for row in rows]
-    return pd.DataFrame(
-        {
-            "forecaster": [name, *(row.name for row in rows[1:])],
-            "RMSE, %": [score.rmse for score in scores],
-            "MAE, %": [score.mae for score in scores],
-            "R2 (zero)": [score.r2_zero for score in scores],
-            "R2 (mean)": [score.r2_mean for score in scores],
-            "right": [f"{score.direction_hits}/{score.direction_days}" for score in scores],
-            "direction, %": [score.direction_accuracy for score in scores],
-            "95 % from": [score.direction_low for score in scores],
-            "to": [score.direction_high for score in scores],
-            "correlation": [score.correlation for score in scores],
-            "Clark-West p": [row.clark_west_p for row in rows],
-        }
-    )
 
 
 def _share(value: float | None) -> str:

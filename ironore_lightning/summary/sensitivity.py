@@ -34,7 +34,8 @@ def importance(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
 
     It is the permutation importance of a random forest on out-of-bag runs: half of the increase in
     squared error, over the variance between runs. If a trial has several seeds, the seed's share is
-    the variance between its runs. Shares overlap if parameters interact.
+    the variance between its runs. Shares overlap if parameters interact; where they sum to more
+    than 1, all are divided by their sum.
 
     Args:
         runs: One row per run: `state`, `objective`, `trial`, and a column for each parameter.
@@ -59,6 +60,7 @@ def importance(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
     if repeated:
         rows.append((SEED, *_seed_share(points)))
     table = pd.DataFrame(rows, columns=_COLUMNS)
+    table[["share", "spread"]] /= max(table["share"].sum(), 1.0)
     return table.sort_values("share", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -3,8 +3,7 @@
 Trials are compared by validation alone; test days are scored for the chosen trial only.
 """
 
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,26 +14,22 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from ironore_lightning.evaluation.assessment import Assessment
-from ironore_lightning.evaluation.days import hits
 from ironore_lightning.evaluation.metrics import correlation
 from ironore_lightning.report.style import (
     ACTUAL,
     BAND,
     FORECAST,
     REFERENCE,
-    RIGHT,
     SMALL_SIZE,
     WRONG,
     Values,
     counted,
     date_axis,
-    draw_empty,
     draw_stems,
     legend_above,
     legend_below,
     number_axis,
     open_sheet,
-    printable,
     shorten,
     style_axes,
     value_text,
@@ -84,7 +79,6 @@ class Tuning:
             `objective` (may be NaN), `trial`, and a column for each of `parameters`.
         parameters: Dotted names of the settings that vary over the runs.
         series: `date`, `actual`, then the forecasts of up to five trials, best first, per cent.
-        settings: The chosen trial's settings by dotted name.
         days: Its joined test days: `date`, `actual`, `forecast`, `lower_80`, `upper_80`,
             `lower_90`, `upper_90` (per cent), `is_roll`, `segment` (test) and `fold`.
         assessment: Of `days`.
@@ -98,7 +92,6 @@ class Tuning:
     runs: pd.DataFrame
     parameters: tuple[str, ...]
     series: pd.DataFrame
-    settings: Mapping[str, object]
     days: pd.DataFrame
     assessment: Assessment
     num_folds: int
@@ -106,22 +99,17 @@ class Tuning:
 
 
 def tuning_figures(tuning: Tuning) -> dict[str, Figure]:
-    """Return the four figures of a search.
+    """Return the figures of a search, each only if there is something to compare.
 
     Returns:
-        Figures by file name without suffix.
-
-    Raises:
-        ValueError: If there is no trial.
+        Figures by file name without suffix; none for a single trial.
     """
-    if tuning.ranking.empty:
-        raise ValueError("no trial has a complete run: there is nothing to draw")
-    return {
-        "best_model": _draw_best(tuning),
-        "performance_rankings": _draw_rankings(tuning),
-        "recommendation": _draw_recommendation(tuning),
-        "top_models_timeseries": _draw_series(tuning),
-    }
+    if len(tuning.ranking) <= 1:
+        return {}
+    figures = {"performance_rankings": _draw_rankings(tuning)}
+    if searched_settings(tuning.parameters):
+        figures["recommendation"] = _draw_recommendation(tuning)
+    return {**figures, "top_models_timeseries": _draw_series(tuning)}
 
 
 def _open(tuning: Tuning) -> Figure:
@@ -156,73 +144,6 @@ def _short(parameters: Sequence[str]) -> list[str]:
     return [shorten(name, 20) for name in short_names(parameters).values()]
 
 
-def _draw_best(tuning: Tuning) -> Figure:
-    figure = _open(tuning)
-    axes, sheet = figure.subplots(1, 2, width_ratios=[5, 7])
-    _draw_signs(axes, tuning.days)
-    legend_below(figure, axes, num_columns=2)
-    sheet.axis("off")
-    sheet.set(xlim=(0, 1), ylim=(35, 0))
-    for height, line in enumerate(_verdict_of(tuning)):
-        write(sheet, 0, height, line, bold=height == 0)
-    others = f" ({len(tuning.settings)} in all are in its folder)"
-    write(sheet, 0, 15, f"Settings of the chosen trial, * searched{others}", bold=True)
-    for position, (name, value) in enumerate(_shown_settings(tuning)):
-        column, row = divmod(position, _SETTINGS_ROWS)
-        write(sheet, 0.54 * column, 16.5 + row, shorten(name, 27))
-        write(sheet, 0.54 * column + 0.32, 16.5 + row, shorten(value_text(value), 14))
-    return figure
-
-
-def _shown_settings(tuning: Tuning) -> list[tuple[str, object]]:
-    """Return the settings to show: searched ones, then those of the model, then others."""
-    chosen = tuning.runs[tuning.runs["trial"] == tuning.ranking["trial"].iloc[0]]
-    searched = [
-        (f"* {name}", chosen[name].iloc[0]) for name in searched_settings(tuning.parameters)
-    ]
-    others = [
-        (name, value)
-        for group in _READ_FIRST
-        for name, value in tuning.settings.items()
-        if name.split(".", maxsplit=1)[0] == group and name not in tuning.parameters
-    ]
-    return [*searched, *others][: 2 * _SETTINGS_ROWS]
-
-
-def _verdict_of(tuning: Tuning) -> list[str]:
-    """Return lines on the chosen trial's validation, and on its test results."""
-    best, median = tuning.ranking.iloc[0], tuning.ranking["validation"].median()
-    evidence = tuning.assessment.evidence
-    paragraphs = (
-        "Chosen by validation",
-        shorten(str(best["trial"]).replace(",", ", "), 160),
-        f"{tuning.monitor} {_spread_text(best)}; the median of all trials is {median:.5g}",
-        f"{counted(int(best['num_seeds']), 'seed')}, {counted(int(best['num_folds']), 'fold')}, "
-        f"{counted(int(best['num_parameters']), 'parameter')}, {best['seconds']:,.0f} s to fit",
-        f"On its test days: {evidence.line}",
-        evidence.sentence,
-    )
-    wrap = textwrap.TextWrapper(88, max_lines=4, break_on_hyphens=False).wrap
-    return [line for text in paragraphs for line in wrap(printable(text))]
-
-
-def _draw_signs(axes: Axes, days: pd.DataFrame) -> None:
-    """Draw forecast against actual, each on its own scale, by whether the sign was right."""
-    actual, forecast = (days[name].to_numpy(np.float64) for name in ("actual", "forecast"))
-    is_hit = hits(forecast, actual)
-    kinds = (("right", is_hit, RIGHT, "o"), ("wrong", (actual != 0) & ~is_hit, WRONG, "x"))
-    for word, mask, color, mark in kinds:
-        label = f"sign {word} ({mask.sum()})"
-        axes.plot(actual[mask], forecast[mask], mark, color=color, alpha=0.75, label=label, ms=4.5)
-    axes.axhline(0, color=REFERENCE, linewidth=0.8)
-    axes.axvline(0, color=REFERENCE, linewidth=0.8)
-    for values, set_limits in ((actual, axes.set_xlim), (forecast, axes.set_ylim)):
-        reach = 1.08 * float(np.abs(values).max()) or 1.0
-        set_limits(-reach, reach)
-    title = f"{counted(len(days), 'test day')} of the chosen trial"
-    style_axes(axes, title, "actual return (%)", "forecast return (%), scale of its own")
-
-
 def _draw_rankings(tuning: Tuning) -> Figure:
     figure = _open(tuning)
     axes = figure.subplots()
@@ -233,8 +154,7 @@ def _draw_rankings(tuning: Tuning) -> Figure:
     axes.errorbar(
         values, position, xerr=spread, fmt="none", ecolor=ACTUAL, elinewidth=1.2, capsize=3
     )
-    if len(shown) > 1:
-        axes.plot(values[1:], position[1:], "o", color=ACTUAL, markersize=6, label="other trials")
+    axes.plot(values[1:], position[1:], "o", color=ACTUAL, markersize=6, label="other trials")
     axes.plot(values[:1], position[:1], "D", color=FORECAST, markersize=8, label="chosen trial")
     labels, naming = _labels(tuning, shown["trial"])
     ranked = [f"{label}   {rank}" for rank, label in enumerate(labels, start=1)]
@@ -274,13 +194,16 @@ def _draw_seed_spread(axes: Axes, ranking: pd.DataFrame) -> None:
 def _draw_recommendation(tuning: Tuning) -> Figure:
     figure = _open(tuning)
     upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=[1, 0.9]))
-    bars, history, lines = upper.subplots(1, 3, width_ratios=[3, 4, 5])
     runs = complete_runs(tuning.runs, tuning.parameters)
     points = comparable_runs(tuning.runs, tuning.parameters)
     shares = importance(tuning.runs, tuning.parameters)
     names = list(shares["parameter"]) or [name for name in tuning.parameters if name != FOLD]
     chosen, limit = str(tuning.ranking["trial"].iloc[0]), _limit(runs["objective"])
-    _draw_shares(bars, shares.head(_MOST_SHARES))
+    if shares.empty:
+        history, lines = upper.subplots(1, 2, width_ratios=[4, 5])
+    else:
+        bars, history, lines = upper.subplots(1, 3, width_ratios=[3, 4, 5])
+        _draw_shares(bars, shares.head(_MOST_SHARES))
     _draw_history(history, tuning, runs, limit=limit)
     legend_below(figure, history, num_columns=6)
     _draw_parallel(lines, points, searched_settings(names)[:_MOST_AXES], limit=limit)
@@ -296,17 +219,13 @@ def _limit(objective: pd.Series) -> float:
 
 
 def _draw_shares(axes: Axes, shares: pd.DataFrame) -> None:
-    title = "What explains the objective"
-    if shares.empty:
-        draw_empty(axes, title, "too few runs, or no difference")
-        return
     position = np.arange(len(shares))
     colors = [WRONG if name == SEED else FORECAST for name in shares["parameter"]]
     widths, errors = 100 * shares["share"], 100 * shares["spread"]
     axes.barh(position, widths, color=colors, xerr=errors, ecolor=ACTUAL)
     for seed_share in widths[shares["parameter"] == SEED]:
         axes.axvline(seed_share, color=WRONG, linestyle="--", linewidth=1.2)
-    style_axes(axes, title, "share of its variation (%)", "")
+    style_axes(axes, "What explains the objective", "share of its variation (%)", "")
     axes.set_yticks(position, _short(list(shares["parameter"])), parse_math=False)
     axes.set(ylim=(max(len(shares), 3) - 0.4, -0.6), xlim=(0, None))
 
@@ -352,10 +271,8 @@ def _draw_slices(
     figure: SubFigure, points: pd.DataFrame, names: Sequence[str], chosen: str, *, limit: float
 ) -> None:
     """Draw the objective over each setting; a black bar is the median at a value."""
-    panels = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
-    if not names:
-        draw_empty(panels[0], "Settings", "no setting was varied")
-    for axes, (name, short) in zip(panels, zip(names, _short(names), strict=True), strict=False):
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for axes, name, short in zip(panels, names, _short(names), strict=True):
         position, ticks = _tick_positions(points[name], few=_FEW_VALUES)
         at = pd.Series(position, index=points.index)
         style_axes(axes, short, "", "objective (bar: median)" if axes is panels[0] else "")
@@ -388,14 +305,11 @@ def _tick_positions(values: pd.Series, *, few: int) -> tuple[Values, list[str]]:
 def _draw_parallel(axes: Axes, points: pd.DataFrame, names: Sequence[str], *, limit: float) -> None:
     """Draw one line per trial through its settings to its objective."""
     title = "Settings of each trial, the best in blue"
-    if not names:
-        draw_empty(axes, title, "no setting was varied")
-        return
     columns: dict[str, str] = {**dict.fromkeys(names, "first"), "objective": "mean"}
     trials = points.groupby("trial").agg(columns).sort_values("objective", ascending=False)
     last = "objective" if trials["objective"].max() <= limit else "objective, cut"
     trials["objective"] = trials["objective"].clip(upper=limit)
-    worse = np.linspace(1, 0, len(trials)) if len(trials) > 1 else np.zeros(1)
+    worse = np.linspace(1, 0, len(trials))
     rules = [_draw_rule(axes, at, trials[name], worse) for at, name in enumerate(columns)]
     heights = np.column_stack(rules)
     for line, share in zip(heights, worse, strict=True):

@@ -1,0 +1,203 @@
+"""The figures and the page of one run."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ironore_lightning.data.column_report import column_report
+from ironore_lightning.errors import ConfigError
+from ironore_lightning.evaluation.distributions import Distribution
+from ironore_lightning.files import read_json, write_text
+from ironore_lightning.report.calibration import calibration_figures, draw_losses
+from ironore_lightning.report.equity import equity_figures
+from ironore_lightning.report.figures import draw_figures
+from ironore_lightning.report.page import Page, Section, Table, render_page
+from ironore_lightning.report.sections import assessment_sections, picture
+from ironore_lightning.report.style import default_style, write_figures
+from ironore_lightning.run_folder.layout import PAGE_FILE, PROVENANCE_FILE
+from ironore_lightning.run_folder.losses import read_losses
+from ironore_lightning.run_folder.overrides import read_overrides
+from ironore_lightning.run_folder.results import FittedRun, RunResult
+
+
+@default_style
+def write_run_figures(result: RunResult) -> dict[str, str]:
+    """Draw a run, write its figures as PNG and SVG, and return the SVG texts by name."""
+    run, days = result.run, result.days
+    title = _title(result)
+    figures: dict[str, Figure] = draw_figures(result.forecasts.predictions, title=title)
+    figures |= equity_figures(days, run.config.evaluation, title=title)
+    figures |= calibration_figures(days, _distribution(run), title=title)
+    losses = read_losses(run.folder)
+    if not losses.empty:
+        figures["losses"] = draw_losses(
+            losses, best_epoch=run.facts.best_epoch, monitor=run.config.monitor, title=title
+        )
+    return write_figures(figures, run.folder / "plots")
+
+
+def _title(result: RunResult) -> str:
+    """Return run, series, model, seed and grade."""
+    run, config = result.run, result.run.config
+    return (
+        f"{config.name}, run {run.folder.name}: {config.target.series} by {config.model.title}, "
+        f"seed {config.seed}, evidence {result.assessment.evidence.grade}"
+    )
+
+
+def _distribution(run: FittedRun) -> Distribution | None:
+    """Return the predictive distribution of the test days; None from a point forecaster."""
+    is_test = (run.datamodule.outcomes["segment"] == "test").to_numpy(dtype=bool)
+    return run.trained.forecaster.head.distribution(run.trained.outputs[is_test])
+
+
+def write_run_page(result: RunResult, pictures: Mapping[str, str]) -> None:
+    """Write `report.html`, which holds everything there is to say of a run.
+
+    Args:
+        result: The assessed run.
+        pictures: SVG texts of its figures by name.
+    """
+    run, assessment, days = result.run, result.assessment, result.days
+    sections = assessment_sections(
+        assessment, days, run.config.evaluation, pictures, name="the model"
+    )
+    after_forecast = 3
+    page = Page(
+        title=_title(result),
+        grade=assessment.evidence.grade,
+        verdict=result.sentence,
+        lines=[assessment.evidence.line],
+        remark=f"{len(days)} test days, {days.dates[0]:%Y-%m-%d} to {days.dates[-1]:%Y-%m-%d}; "
+        f"data={run.config.data.name}",
+        sections=[
+            *sections[:after_forecast],
+            _training_section(result, pictures),
+            *sections[after_forecast:],
+            _data_section(run),
+            _settings_section(run),
+            _provenance_section(run),
+        ],
+    )
+    write_text(run.folder / PAGE_FILE, render_page(page))
+
+
+def _training_section(result: RunResult, pictures: Mapping[str, str]) -> Section:
+    run, labels = result.run, result.labels
+    facts, monitor = run.facts, run.config.monitor
+    ended = "patience ended it" if facts.stopped_early else "it ran to its last epoch"
+    scores = run.validation
+    losses = read_losses(run.folder)
+    table = Table(losses, "Losses by epoch", {"learning_rate": 6}, is_folded=True)
+    return Section(
+        "Training",
+        facts=[
+            ("model", f"{run.config.model.title}, {facts.num_parameters:,} parameters"),
+            ("epochs", f"{facts.num_epochs} in {facts.seconds:.1f} s; {ended}"),
+            ("epoch kept", f"{facts.best_epoch}, with {monitor} {facts.best_score:.4f}"),
+            ("RMSE on validation", f"{scores.rmse:.4f} %; that of zero {scores.zero_rmse:.4f} %"),
+            (
+                "in the original system's words",
+                f"{labels.complexity}, {labels.training}; "
+                f"direction {labels.direction}, error {labels.error}, "
+                f"correlation {labels.correlation}",
+            ),
+        ],
+        pictures=picture(pictures, "losses"),
+        tables=[table],
+    )
+
+
+def _data_section(run: FittedRun) -> Section:
+    """Return segments, columns, and how old their values are."""
+    days = pd.DatetimeIndex(run.datamodule.features.index)
+    used = {feature.name for feature in run.config.features.names}
+    columns = [
+        {
+            **column_report(run.panel, str(name), days),
+            "use": "input" if name in used else "not read",
+        }
+        for name in run.panel.values
+    ]
+    frame = pd.DataFrame(columns)
+    frame.columns = pd.Index([name.replace("_", " ") for name in frame.columns])
+    segments = run.datamodule.table.rename(columns=lambda name: str(name).replace("_", " "))
+    return Section(
+        "Data and staleness",
+        text=[
+            f"{len(days)} rows from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}; the target is "
+            f"{run.config.target.series} ({run.config.target.kind}, "
+            f"{run.config.target.horizon} trading days ahead).",
+        ],
+        tables=[
+            Table(segments, "Segments, in time order"),
+            Table(
+                frame,
+                "Columns: days that repeat an earlier value, and the longest time without a new "
+                "one, in trading days",
+                {"minimum": 2, "maximum": 2},
+            ),
+        ],
+        points=run.panel.bridging(days),
+    )
+
+
+def _settings_section(run: FittedRun) -> Section:
+    """Return the settings that were chosen for the run, and all of them."""
+    every = pd.DataFrame(_flat(run.config.model_dump(mode="json")), columns=["setting", "value"])
+    try:
+        chosen = read_overrides(run.folder)
+    except ConfigError:  # a run that Python started has no command line
+        chosen = []
+    rows = [override.partition("=")[::2] for override in chosen]
+    text = "" if rows else "The command changed none of the defaults."
+    return Section(
+        "Settings",
+        text=[text] if text else [],
+        tables=[
+            Table(
+                pd.DataFrame(rows, columns=["setting", "value"]),
+                "What the command changed; conf/README.md explains each setting",
+            ),
+            Table(every, f"All {len(every)} settings", is_folded=True),
+        ],
+    )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every setting by its dotted key, with its value as text."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)
+
+
+def _provenance_section(run: FittedRun) -> Section:
+    """Return command, code, versions and hashes, as the run has noted them."""
+    made_of = read_json(run.folder / PROVENANCE_FILE, dict[str, Any])
+    hashes = {"the table": made_of.get("table_sha256"), **made_of.get("input_sha256", {})}
+    git = made_of.get("git") or {}
+    changed = " with changes" if git.get("dirty") else ""
+    return Section(
+        "Provenance",
+        facts=[
+            ("command", " ".join(map(str, made_of.get("command", ["unknown"])))),
+            ("code", f"{git.get('commit') or 'unknown'}{changed}"),
+            ("Python", f"{made_of.get('python')} on {made_of.get('platform')}"),
+        ],
+        tables=[
+            Table(
+                pd.DataFrame(hashes.items(), columns=["file", "SHA-256"]),
+                "Hashes of what was read",
+                is_folded=True,
+            ),
+            Table(
+                pd.DataFrame(made_of.get("packages", {}).items(), columns=["package", "version"]),
+                "Versions",
+                is_folded=True,
+            ),
+        ],
+    )

@@ -1,0 +1,311 @@
+"""The sections of a page that tell what forecasts are worth: of a run, a summary or a file."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from ironore_lightning.evaluation.assessment import Assessment
+from ironore_lightning.evaluation.comparison import Row
+from ironore_lightning.evaluation.days import ScoredDays
+from ironore_lightning.evaluation.evidence import GRADES, MEANINGS, Evidence
+from ironore_lightning.evaluation.metrics import Scores
+from ironore_lightning.evaluation.trading import FLAT, ONE_DAY_LATER, TradingResult
+from ironore_lightning.report.equity import monthly_returns
+from ironore_lightning.report.page import Picture, Section, Table
+from ironore_lightning.settings.evaluation import EvaluationSettings
+
+CAPTIONS = {
+    "timeseries_comparison": "Each test day's return, what was forecast for it, and its intervals; "
+    "below, the hits so far against those of a coin",
+    "joined_forecast": "The folds of the walk-forward joined to one series",
+    "block_skill": "Skill by block of days and by calendar year",
+    "losses": "Training and validation loss after each epoch",
+    "actual_vs_predicted_scatter": "Forecast against outcome; days in a shaded quadrant have the "
+    "right sign",
+    "equity_curve": "Capital and drawdown of the strategies after each cost",
+    "calibration": "How often outcomes fell inside their intervals, or below their quantiles",
+    "residuals_analysis": "What the forecast left over",
+    "distribution_comparison": "How often each return occurred, and was forecast",
+}
+"""Of the figures, by file name without suffix."""
+
+FEW_MONTHS = 24
+"""A longer table of monthly returns is folded away."""
+
+
+def picture(pictures: Mapping[str, str], *names: str) -> list[Picture]:
+    """Return those of the named figures that exist, with their captions.
+
+    Args:
+        pictures: SVG texts by file name without suffix.
+        names: Names in the order of the page.
+    """
+    return [Picture(CAPTIONS[name], pictures[name]) for name in names if name in pictures]
+
+
+def assessment_sections(
+    assessment: Assessment,
+    days: ScoredDays,
+    settings: EvaluationSettings,
+    pictures: Mapping[str, str],
+    *,
+    name: str,
+) -> list[Section]:
+    """Return the sections on the assessment of some days.
+
+    Args:
+        assessment: Of `days`.
+        days: Forecasts and outcomes.
+        settings: Costs and buffer of the strategies.
+        pictures: SVG texts by file name without suffix; missing ones are left out.
+        name: What the forecaster is called beside the baselines.
+    """
+    return [
+        grade_section(assessment.evidence),
+        Section(
+            "Scores beside the baselines",
+            tables=[score_table(assessment.table, name=name)],
+            text=[_kept_text(assessment)],
+        ),
+        Section(
+            "Forecast over time",
+            pictures=picture(pictures, "joined_forecast", "timeseries_comparison"),
+        ),
+        Section(
+            "Hits against guessing",
+            facts=_hit_facts(assessment.scores),
+            pictures=picture(pictures, "block_skill", "actual_vs_predicted_scatter"),
+            tables=[_block_table(assessment)],
+        ),
+        _test_section(assessment),
+        _trading_section(assessment, days, settings, pictures),
+        _interval_section(assessment, pictures),
+        Section(
+            "Residuals",
+            pictures=picture(pictures, "residuals_analysis", "distribution_comparison"),
+        ),
+    ]
+
+
+def grade_section(evidence: Evidence) -> Section:
+    """Return what each grade takes, and what the next one would have taken."""
+    text = [f"{evidence.grade}: {MEANINGS[evidence.grade]}."]
+    if evidence.earned != GRADES[-1] and evidence.missing:
+        higher = GRADES[GRADES.index(evidence.earned) + 1 :]
+        ahead = "a higher grade" if len(higher) > 1 else higher[0]
+        text.append(f"What {ahead} would have taken: {'; '.join(evidence.missing)}.")
+    grades = [
+        {"grade": f"▸ {grade}" if grade == evidence.grade else grade, "what it takes": meaning}
+        for grade, meaning in MEANINGS.items()
+    ]
+    table = Table(pd.DataFrame(grades), "All grades, weakest first", is_folded=True)
+    return Section("What the grade means", text=text, tables=[table])
+
+
+def score_table(rows: Sequence[Row], *, name: str) -> Table:
+    """Return the scores of the first row, which is called `name`, and of the baselines."""
+    scores = [row.scores for row in rows]
+    frame = pd.DataFrame(
+        {
+            "forecaster": [name, *(row.name for row in rows[1:])],
+            "RMSE, %": [score.rmse for score in scores],
+            "MAE, %": [score.mae for score in scores],
+            "R2 (zero)": [score.r2_zero for score in scores],
+            "R2 (mean)": [score.r2_mean for score in scores],
+            "right": [f"{score.direction_hits}/{score.direction_days}" for score in scores],
+            "direction, %": [score.direction_accuracy for score in scores],
+            "95 % from": [score.direction_low for score in scores],
+            "to": [score.direction_high for score in scores],
+            "correlation": [score.correlation for score in scores],
+            "Clark-West p": [row.clark_west_p for row in rows],
+        }
+    )
+    decimals = dict.fromkeys(("RMSE, %", "MAE, %", "R2 (zero)", "R2 (mean)"), 4)
+    decimals |= dict.fromkeys(("direction, %", "95 % from", "to"), 1)
+    decimals |= dict.fromkeys(("correlation", "Clark-West p"), 3)
+    return Table(frame, f"{scores[0].num_days} test days", decimals)
+
+
+def _kept_text(assessment: Assessment) -> str:
+    kept = ", ".join(assessment.confidence_set.kept)
+    return f"Cannot be told from the best by squared error: {kept}."
+
+
+def _hit_facts(scores: Scores) -> list[tuple[str, str]]:
+    """Return the direction accuracy and what it must be compared with."""
+    if scores.direction_accuracy is None:
+        return [("sign right", "undefined: no day moved")]
+    share = f"{scores.direction_hits} of {scores.direction_days} days that moved"
+    return [
+        ("sign right", f"{scores.direction_accuracy:.1f} % ({share})"),
+        ("its 95 % interval", _range(scores.direction_low, scores.direction_high)),
+        ("where 95 % of coin tossers lie", _range(scores.guessing_low, scores.guessing_high)),
+        ("the better constant sign", _per_cent(scores.base_rate)),
+        ("the same signs in another order", _per_cent(scores.chance_accuracy)),
+        ("correlation of forecast and outcome", _number(scores.correlation, 3)),
+    ]
+
+
+def _block_table(assessment: Assessment) -> Table:
+    rows = [
+        {
+            "from": block.first_date,
+            "to": block.last_date,
+            "days": block.num_days,
+            "direction, %": block.accuracy,
+            "R2 (zero)": block.r2_zero,
+        }
+        for block in assessment.blocks
+    ]
+    decimals = {"direction, %": 1, "R2 (zero)": 4}
+    return Table(pd.DataFrame(rows), "Block by block", decimals)
+
+
+def _test_section(assessment: Assessment) -> Section:
+    """Return the tests of skill, and the intervals of what they are about."""
+    tests = [
+        {
+            "test": name.replace("_", " "),
+            "statistic": test.statistic,
+            "p": test.p_value,
+            "note": test.note,
+        }
+        for name, test in assessment.tests.items()
+    ]
+    bootstrap = assessment.bootstrap
+    resampled = [
+        {"score": name, "estimate": found.estimate, "95 % from": found.low, "to": found.high}
+        for name, found in (
+            ("direction, %", bootstrap.direction_accuracy),
+            ("RMSE over that of zero", bootstrap.rmse_ratio),
+            ("Sharpe ratio before costs", bootstrap.sharpe),
+        )
+    ]
+    blocks = f"Resampled in blocks of {bootstrap.block_length} days on average"
+    superior = _number(assessment.superior_ability_p, 3)
+    return Section(
+        "Tests of skill",
+        text=[
+            "The first three decide the grade. A small p says that luck alone seldom does as well.",
+            f"That the best of all forecasters beats zero by luck has p {superior} (Hansen's SPA).",
+        ],
+        tables=[
+            _noted(Table(pd.DataFrame(tests), "Tests", {"statistic": 2, "p": 3})),
+            Table(
+                pd.DataFrame(resampled),
+                blocks,
+                dict.fromkeys(("estimate", "95 % from", "to"), 3),
+            ),
+        ],
+        points=[f"Perhaps not tradable: {alarm.text}." for alarm in assessment.tradability],
+    )
+
+
+def _trading_section(
+    assessment: Assessment,
+    days: ScoredDays,
+    settings: EvaluationSettings,
+    pictures: Mapping[str, str],
+) -> Section:
+    """Return the strategies, each result at its own cost, and their monthly returns."""
+    if not assessment.trading:
+        return Section("Paper trading after costs")
+    months = monthly_returns(days, settings)
+    return Section(
+        "Paper trading after costs",
+        text=[
+            "A cost is paid for each turn, which is a trade of the whole capital; a flip is two. "
+            f"The threshold strategy stays flat while the forecast is within "
+            f"±{settings.trade_buffer:g} %."
+        ],
+        pictures=picture(pictures, "equity_curve"),
+        tables=[
+            _trading_table(assessment.trading),
+            Table(
+                months,
+                "Return by month, %, at the cost of each column (basis points a turn)",
+                {str(name): 1 for name in months},
+                is_folded=len(months) > FEW_MONTHS,
+            ),
+        ],
+    )
+
+
+def _trading_table(results: Sequence[TradingResult]) -> Table:
+    order = list(dict.fromkeys((result.name, result.delay_days) for result in results))
+    rows = [
+        {
+            "strategy": f"{result.name}{ONE_DAY_LATER if result.delay_days else ''}",
+            "cost, bp": result.cost_bp,
+            "return, %": result.total_return,
+            "drawdown, %": result.max_drawdown,
+            "Sharpe": result.sharpe,
+            "± error": result.sharpe_error,
+            "turnover a day": result.turnover,
+            "hit rate, %": result.hit_rate,
+            "profit factor": result.profit_factor,
+            "trades": result.num_trades,
+        }
+        for result in sorted(
+            results, key=lambda each: (order.index((each.name, each.delay_days)), each.cost_bp)
+        )
+        if result.name != FLAT
+    ]
+    decimals = dict.fromkeys(("return, %", "drawdown, %", "hit rate, %"), 1)
+    decimals |= dict.fromkeys(("Sharpe", "± error", "turnover a day", "profit factor"), 2)
+    return Table(pd.DataFrame(rows), "Every number at the cost of its own row", decimals)
+
+
+def _interval_section(assessment: Assessment, pictures: Mapping[str, str]) -> Section:
+    """Return how well intervals and distributions fit."""
+    intervals = [
+        {
+            "interval": f"{100 * found.coverage_nominal:.0f} %",
+            "covered, %": None if found.coverage is None else 100 * found.coverage,
+            "missed days": found.misses,
+            "days": found.num_days,
+            "mean width, %": found.mean_width,
+            "Winkler score, %": found.winkler,
+            "p of misses": found.binomial_p,
+            "p of independence": found.independence_p,
+            "note": found.note,
+        }
+        for found in assessment.intervals
+    ]
+    density = [
+        {"distribution": name, "pinball loss, %": losses["pinball"], "CRPS, %": losses["crps"]}
+        for name, losses in assessment.density.items()
+    ]
+    decimals = {"covered, %": 1, "mean width, %": 3, "Winkler score, %": 3}
+    decimals |= {"p of misses": 3, "p of independence": 3}
+    return Section(
+        "Intervals and calibration",
+        pictures=picture(pictures, "calibration"),
+        tables=[
+            _noted(Table(pd.DataFrame(intervals), "Intervals", decimals)),
+            Table(
+                pd.DataFrame(density),
+                "Distributions; lower is better, and a CRPS that is not exact is left out",
+                {"pinball loss, %": 4, "CRPS, %": 4},
+            ),
+        ],
+    )
+
+
+def _noted(table: Table) -> Table:
+    """Return a table without its column of notes if there is no note."""
+    if "note" in table.frame and not table.frame["note"].any():
+        return Table(table.frame.drop(columns="note"), table.caption, table.decimals)
+    return table
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "undefined" if low is None or high is None else f"{low:.1f} to {high:.1f} %"
+
+
+def _per_cent(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.1f} %"
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "undefined" if value is None else f"{value:.{decimals}f}"
