@@ -26,6 +26,7 @@ from ironore_lightning.errors import (
     closest,
     exit_status,
     is_refused,
+    missing_extra,
     report_error,
     translate_error,
 )
@@ -204,8 +205,8 @@ def _one_line(error: Exception) -> str:
 
 def _unknown_member(group: str, member: str, members: Sequence[str]) -> str:
     if group == "hydra/launcher" and member in EXTRAS:
-        install = f'pip install -e ".[{EXTRAS[member]}]"'
-        return f"{group}={member}: it is not installed; install it with {install}"
+        package = f"hydra-{member.partition('_')[0]}-launcher"
+        return f"{group}={member}: {missing_extra(package, EXTRAS[member])}"
     return (
         f"{group}={member}: there is no such member{closest(member, members)}; "
         f"members are: {', '.join(members)}"
