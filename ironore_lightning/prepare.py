@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pandas as pd
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
+from ironore_lightning.cli.help import is_answered
 from ironore_lightning.cli.hydra_command import run_command, run_job
 from ironore_lightning.data.break_days import doubtful_breaks
 from ironore_lightning.data.column_report import column_report
@@ -22,13 +22,13 @@ from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.data.trading_days import longest_step
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_csv, write_json
-from ironore_lightning.settings.checking import command_keys, to_config
+from ironore_lightning.settings.checking import to_config
+from ironore_lightning.settings.command_keys import command_keys
 from ironore_lightning.settings.experiment import Config
 
 log = logging.getLogger(__name__)
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
 def main(composed: DictConfig) -> None:
     """Check the settings, and build and write the tables."""
     besides = command_keys("prepare")
@@ -164,5 +164,5 @@ def _date(day: pd.Timestamp) -> str:
     return f"{day:%Y-%m-%d}"
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and not is_answered("prepare", __doc__):
     run_command(main, "prepare")

@@ -153,7 +153,7 @@ def test_a_search_without_its_extra_is_one_line_that_installs_it(refused, monkey
     monkeypatch.delitem(sys.modules, "ironore_lightning.sweep.optuna_study", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)  # as if it were not there
     assert refused("-m", "hydra/sweeper=optuna", "model.hidden_size=choice(2,3)") == [
-        "ConfigError: hydra/sweeper: a search needs Optuna; install it with "
+        "ConfigError: hydra/sweeper: Optuna is not installed; install it with "
         'pip install -e ".[search]"'
     ]
 
@@ -168,8 +168,8 @@ def test_a_launcher_without_its_extra_is_one_line_that_installs_it(
     members = ConfigStore.instance().repo["hydra"]["launcher"]
     monkeypatch.delitem(members, f"{launcher}.yaml", raising=False)
     assert refused("-m", f"hydra/launcher={launcher}", "seed=0,1") == [
-        f"ConfigError: hydra/launcher={launcher}: it is not installed; install it with "
-        f'pip install -e ".[{extra}]"'
+        f"ConfigError: hydra/launcher={launcher}: hydra-{launcher.split('_')[0]}-launcher is not "
+        f'installed; install it with pip install -e ".[{extra}]"'
     ]
 
 

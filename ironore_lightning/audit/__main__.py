@@ -12,17 +12,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hydra
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
 
+from ironore_lightning.cli.help import is_answered
 from ironore_lightning.cli.hydra_command import run_command, run_job
 from ironore_lightning.errors import LeakageError
 from ironore_lightning.files import write_json
 from ironore_lightning.run_folder.layout import require_local_files
-from ironore_lightning.settings.checking import command_keys, to_config
+from ironore_lightning.settings.checking import to_config
+from ironore_lightning.settings.command_keys import command_keys
 from ironore_lightning.settings.experiment import Config
 
 if TYPE_CHECKING:  # they import torch, which --help does not need
@@ -63,7 +64,6 @@ class Audit:
     findings: "tuple[Finding, ...]"
 
 
-@hydra.main(version_base="1.3", config_path="../../conf", config_name="audit")
 def main(composed: DictConfig) -> None:
     """Check the settings, run the audit, report it, and raise if it finds a leak."""
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -257,5 +257,5 @@ def _days(ahead: int) -> str:
     return f"{ahead} day(s)" if ahead else "no"
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and not is_answered("audit", __doc__):
     run_command(main, "audit")

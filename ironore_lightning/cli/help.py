@@ -1,46 +1,153 @@
-"""The text of `--help`, without the second that Hydra takes to list the groups."""
+"""The text of `--help`, without the seconds that Hydra, torch and pandas take."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from string import Template
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf, open_dict
+from ironore_lightning.cli.commands import VERSION_FLAG, commands_text, version_text
+from ironore_lightning.process.terminal import open_streams, print_safely
+from ironore_lightning.settings.folder import conf_folder
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+Schema = Mapping[str, Any]
+
+WIDTH = 80
+
+BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+KINDS = {
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true | false",
+    "string": "text",
+    "null": "null",
+    "object": "mapping",
+}
 
 
-def is_help_wanted(arguments: Sequence[str]) -> bool:
-    """Return whether a command line asks for help."""
-    return not {"--help", "-h"}.isdisjoint(arguments)
-
-
-def help_text(config_name: str, arguments: Sequence[str]) -> str:
-    """Fill the template of `hydra.help` with groups, their members, and settings as composed.
+def is_answered(config_name: str, doc: str | None) -> bool:
+    """Print help or the version if the command line asks for it; return whether it does.
 
     Args:
         config_name: Of the command, in `conf/`.
+        doc: What it does, and examples.
+    """
+    wanted = {VERSION_FLAG, "--help", "-h"}.intersection(sys.argv[1:])
+    if wanted:
+        open_streams()
+        is_version = VERSION_FLAG in wanted
+        print_safely(version_text() if is_version else help_text(config_name, doc, sys.argv[1:]))
+    return bool(wanted)
+
+
+def help_text(config_name: str, doc: str | None, arguments: Sequence[str]) -> str:
+    """Return what a command does, its groups and settings, and the other commands.
+
+    Args:
+        config_name: Of the command, in `conf/`.
+        doc: What it does, and examples.
         arguments: Of the command line; its overrides show in the settings, if they are any.
     """
+    from ironore_lightning.cli.quick_settings import quick_settings
+
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     try:
-        composed = _compose(config_name, overrides)
+        values = quick_settings(config_name, overrides)
     except Exception:  # whatever else stands there, somebody has asked for help
-        composed = _compose(config_name, [])
-    template = Template(composed.hydra.help.template)
-    with open_dict(composed):
-        del composed["hydra"]
-    return template.substitute(APP_CONFIG_GROUPS=_groups(), CONFIG=OmegaConf.to_yaml(composed))
-
-
-def _compose(config_name: str, overrides: list[str]) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(config_name, overrides=overrides, return_hydra_config=True)
+        values = quick_settings(config_name, [])
+    return (
+        f"{doc}\nGroups (group=member); conf/GROUP/MEMBER.yaml holds a member's values:\n\n"
+        f"{_groups()}\nSettings (key=value); conf/README.md says more:\n\n"
+        f"{''.join(_settings(config_name, values))}\n{commands_text()}"
+    )
 
 
 def _groups() -> str:
-    folders = sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
-    return "".join(
-        f"{folder.name}: {', '.join(sorted(path.stem for path in folder.glob('*.yaml')))}\n"
+    folders = sorted(path for path in conf_folder().iterdir() if path.is_dir())
+    members = {
+        folder.name: ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
         for folder in folders
+        if folder.name != "hydra"
+    }
+    return "".join(_filled(f"{group}: {names}") for group, names in members.items())
+
+
+def _filled(text: str, indent: str = "") -> str:
+    lines = textwrap.fill(
+        " ".join(text.split()),
+        WIDTH - 1,
+        initial_indent=indent,
+        subsequent_indent=indent or "    ",
+        break_on_hyphens=False,
+    )
+    return f"{lines}\n"
+
+
+def _settings(config_name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a paragraph for each setting: key, value, what is allowed, what it means."""
+    from ironore_lightning.settings.command_keys import COMMAND_KEYS
+    from ironore_lightning.settings.experiment import Config
+
+    for key, meaning in COMMAND_KEYS[config_name].items():
+        yield _filled(f"{key}={_text(values.get(key))}") + _filled(meaning, "    ")
+    schema = Config.model_json_schema()
+    for key, node, value in _leaves(schema, schema["$defs"], values, ""):
+        given = key if key.count("*") else f"{key}={_text(value)}"
+        meaning = f"{_allowed(node, schema['$defs'])}. {node.get('description', '')}"
+        yield _filled(given) + _filled(meaning, "    ")
+
+
+def _leaves(
+    node: Schema, known: Schema, value: object, key: str
+) -> Iterator[tuple[str, Schema, object]]:
+    """Yield key, schema and value of each setting below a node; `*` is a name of one's own."""
+    below = f"{key}." if key else ""
+    chosen = _chosen(node, known, value)
+    entries = chosen.get("additionalProperties")
+    if isinstance(entries, Mapping):
+        names = ", ".join(value) if isinstance(value, Mapping) else ""
+        title = f"mapping: {names}" if names else "mapping"
+        yield f"{below}*", {**node, "title": title, "type": "entries"}, None
+        yield from _leaves(entries, known, {}, f"{below}*")
+    elif "properties" in chosen and isinstance(value, Mapping):
+        for name, child in chosen["properties"].items():
+            yield from _leaves(child, known, value.get(name), f"{below}{name}")
+    else:
+        yield key, node, value
+
+
+def _chosen(node: Schema, known: Schema, value: object) -> Schema:
+    """Return the schema that a node stands for: of several, the one that the value is of."""
+    if "discriminator" in node and isinstance(value, Mapping):
+        which = node["discriminator"]
+        node = {"$ref": which["mapping"][value[which["propertyName"]]]}
+    if "anyOf" in node and isinstance(value, Mapping):
+        node = node["anyOf"][0]
+    found: Schema = known[node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+    return found
+
+
+def _allowed(node: Schema, known: Schema) -> str:
+    """Return the type of a setting with its bounds, or its allowed values."""
+    if "anyOf" in node:
+        return " | ".join(_allowed(part, known) for part in node["anyOf"])
+    if "$ref" in node:
+        return f"{{{', '.join(_chosen(node, known, None)['properties'])}}}"
+    if "enum" in node or "const" in node:
+        return " | ".join(map(str, node.get("enum", [node.get("const")])))
+    if node.get("type") == "array":
+        return f"list of {_allowed(node['items'], known)}"
+    if node.get("type") == "entries":
+        return str(node["title"])
+    kind = "date YYYY-MM-DD" if node.get("format") == "date" else KINDS[node["type"]]
+    bounds = [f"{sign} {node[name]}" for name, sign in BOUNDS.items() if name in node]
+    return " ".join([kind, ", ".join(bounds)]).strip()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_text(part)}' for key, part in value.items())}}}"
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     )

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from ironore_lightning.cli.arguments import normalize_arguments
-from ironore_lightning.cli.help import help_text, is_help_wanted
 from ironore_lightning.cli.resume import RESUME_FLAG
 from ironore_lightning.errors import (
     FAILED,
@@ -26,12 +27,14 @@ from ironore_lightning.errors import (
     closest,
     exit_status,
     is_refused,
+    missing_extra,
     report_error,
     translate_error,
 )
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import open_streams, print_safely, silence
 from ironore_lightning.run_folder.attempt import CONFIG_PLACES_HINT
+from ironore_lightning.settings.folder import conf_folder
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +67,15 @@ class OnlyBelowError(logging.Filter):
 
 
 def run_command(
-    main: Callable[[], object],
+    task: Callable[[DictConfig], object],
     config_name: str,
     arguments: Callable[[list[str]], list[str]] = list,
 ) -> None:
     """Run a Hydra command; exit with 0 done, 1 failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM.
 
     Args:
-        main: A function under `hydra.main`.
-        config_name: Of its settings.
+        task: What it does with the settings that Hydra composes.
+        config_name: Of its settings, in `conf/`.
         arguments: What makes Hydra's arguments of those of the command line.
     """
     # Hydra would print its own report and exit with 1; with this it raises, and we decide.
@@ -81,19 +84,16 @@ def run_command(
 
     register()
     open_streams()
-    run_interruptible(lambda: _run(main, config_name, arguments))
+    where = {"config_path": str(conf_folder()), "config_name": config_name}
+    main = hydra.main(version_base="1.3", **where)(task)
+    run_interruptible(lambda: _run(main, arguments))
 
 
-def _run(
-    main: Callable[[], object], config_name: str, arguments: Callable[[list[str]], list[str]]
-) -> None:
+def _run(main: Callable[[], object], arguments: Callable[[list[str]], list[str]]) -> None:
     try:
-        if is_help_wanted(sys.argv[1:]):
-            print_safely(help_text(config_name, sys.argv[1:]))
-        else:
-            sys.argv[1:] = normalize_arguments(arguments(sys.argv[1:]))
-            with raise_on_sigterm():
-                main()
+        sys.argv[1:] = normalize_arguments(arguments(sys.argv[1:]))
+        with raise_on_sigterm():
+            main()
         print_safely("")  # flush what Hydra printed
     except BrokenPipeError:  # the reader has closed the pipe
         silence(sys.stdout)
@@ -204,8 +204,8 @@ def _one_line(error: Exception) -> str:
 
 def _unknown_member(group: str, member: str, members: Sequence[str]) -> str:
     if group == "hydra/launcher" and member in EXTRAS:
-        install = f'pip install -e ".[{EXTRAS[member]}]"'
-        return f"{group}={member}: it is not installed; install it with {install}"
+        package = f"hydra-{member.partition('_')[0]}-launcher"
+        return f"{group}={member}: {missing_extra(package, EXTRAS[member])}"
     return (
         f"{group}={member}: there is no such member{closest(member, members)}; "
         f"members are: {', '.join(members)}"

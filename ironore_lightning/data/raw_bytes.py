@@ -54,11 +54,6 @@ def require_few_cells(file: str, num_cells: int, *, at_most: int = MAX_CELLS) ->
         raise DataError(f"{file}: has {num_cells} cells or more, may have {at_most}")
 
 
-def missing_extra(file: str, extra: str) -> str:
-    """Return the message that an extra must be installed to read a file."""
-    return f'{file}: reading it needs an extra: pip install -e ".[{extra}]"'
-
-
 def quoted(value: object) -> str:
     """Return a value in quotes on one short line, for a message."""
     text = repr(value[: _MAX_QUOTED + 1]) if isinstance(value, str) else one_line(value)

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from ironore_lightning.data.raw_bytes import (
     MAX_BYTES,
     listed,
-    missing_extra,
     one_line,
     quoted,
     read_bytes,
     require_few_cells,
 )
 from ironore_lightning.data.workbooks import read_sheet
-from ironore_lightning.errors import DataError, closest
+from ironore_lightning.errors import DataError, closest, missing_extra
 
 MAX_STORED_CELLS = 50_000_000
 """Most cells of a parquet file, whose numbers take eight bytes each."""
@@ -356,7 +355,7 @@ def _parquet_table(file: str, raw: bytes) -> RawTable:
     try:
         from pyarrow import parquet
     except ImportError:
-        raise DataError(missing_extra(file, "parquet")) from None
+        raise DataError(f"{file}: {missing_extra('pyarrow', 'parquet')}") from None
     try:
         metadata = parquet.read_metadata(io.BytesIO(raw))
         num_cells = metadata.num_rows * metadata.num_columns

@@ -6,8 +6,8 @@ import warnings
 import zipfile
 from typing import Any
 
-from ironore_lightning.data.raw_bytes import missing_extra, one_line, quoted, require_few_cells
-from ironore_lightning.errors import DataError
+from ironore_lightning.data.raw_bytes import one_line, quoted, require_few_cells
+from ironore_lightning.errors import DataError, missing_extra
 
 MAX_UNPACKED_BYTES = 64 * 2**20
 """Most bytes of the parts of a workbook."""
@@ -30,7 +30,7 @@ def read_sheet(file: str, raw: bytes) -> tuple[list[tuple[object, ...]], dict[in
     try:
         from openpyxl import load_workbook
     except ImportError:
-        raise DataError(missing_extra(file, "excel")) from None
+        raise DataError(f"{file}: {missing_extra('openpyxl', 'excel')}") from None
     try:
         book_xml = _workbook_part(file, raw)
         with warnings.catch_warnings():

@@ -8,25 +8,25 @@ a finished run gets the verdict of that run.
 
 from pathlib import Path
 
-import hydra
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_original_cwd, to_absolute_path
 from omegaconf import DictConfig
 
+from ironore_lightning.cli.help import is_answered
 from ironore_lightning.cli.hydra_command import run_command, run_job
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.run_folder.layout import RESULTS_FILE
 from ironore_lightning.run_folder.looks import ledger_path, require_ledger
 from ironore_lightning.settings.base import parse_day
-from ironore_lightning.settings.checking import command_keys, to_config
+from ironore_lightning.settings.checking import to_config
+from ironore_lightning.settings.command_keys import command_keys
 
 DEFAULT_DATA = "sample"
 """The market of the settings unless another one is named; it is simulated."""
 
 
-@hydra.main(version_base="1.3", config_path="../../conf", config_name="judge")
 def main(composed: DictConfig) -> None:
     """Check the settings, judge the file, and write and print the verdict."""
     run_job(lambda: _judge(composed))
@@ -80,5 +80,5 @@ def names_a_market(hydra_config: HydraConf) -> bool:
     return is_set or hydra_config.runtime.choices["data"] != DEFAULT_DATA
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and not is_answered("judge", __doc__):
     run_command(main, "judge")

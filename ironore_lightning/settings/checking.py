@@ -11,20 +11,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from ironore_lightning.errors import ConfigError, closest
+from ironore_lightning.settings.command_keys import command_keys
 from ironore_lightning.settings.experiment import Config
-
-COMMAND_KEYS = {
-    "config": {"resume"},
-    "prepare": {"output_dir"},
-    "audit": {"run"},
-    "judge": {"file", "trained_until"},
-}
-"""What a command takes beside the settings of a run, by the name of its settings in `conf/`."""
-
-
-def command_keys(config_name: str) -> set[str]:
-    """Return the keys of a command's own; of all commands where `--config-name` is another one."""
-    return COMMAND_KEYS.get(config_name) or set().union(*COMMAND_KEYS.values())
 
 
 def require_right_settings(composed: DictConfig) -> None:

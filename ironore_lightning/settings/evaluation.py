@@ -21,16 +21,23 @@ class ThresholdSettings(Settings):
     moderate_training_time: float = Field(gt=0)
     """Seconds a fit."""
     simple_model_params: int = Field(gt=0)
+    """Parameters below which a network is called simple."""
     moderate_model_params: int = Field(gt=0)
+    """Parameters below which a network is called moderate."""
     excellent_accuracy: float = Field(ge=0, le=100)
     """Direction accuracy, per cent, of a market that rises on half of its days."""
     good_accuracy: float = Field(ge=0, le=100)
+    """The same for GOOD."""
     fair_accuracy: float = Field(ge=0, le=100)
+    """The same for FAIR; below it is POOR."""
     strong_correlation: float = Field(ge=0, le=1)
+    """Correlation of forecast and outcome that is called strong."""
     moderate_correlation: float = Field(ge=0, le=1)
+    """Correlation of forecast and outcome that is called moderate."""
     low_rmse: float = Field(gt=0)
     """Per cent of return."""
     moderate_rmse: float = Field(gt=0)
+    """RMSE that is still called moderate, per cent of return."""
 
     @model_validator(mode="after")
     def _are_in_order(self) -> Self:
@@ -78,7 +85,9 @@ class EvaluationSettings(Settings):
     """Correlation of forecast and outcome that is too good to be true if its lower 95 % bound
     reaches it."""
     bootstrap_repetitions: int = Field(ge=100, le=100_000)
+    """How often the test days are drawn anew."""
     bootstrap_seed: int = Field(ge=0, lt=2**32)
+    """Seed of these draws."""
     adaptation: float = Field(ge=0, lt=1)
     """Step by which the intervals' level follows its misses (gamma); 0 is plain split conformal."""
     trade_buffer: float = Field(ge=0)

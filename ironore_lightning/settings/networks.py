@@ -19,6 +19,7 @@ class BiLSTMSettings(Settings):
 
     title: ClassVar[str] = "BiLSTM"
     network: Literal["bilstm"]
+    """Which network; model=MEMBER chooses it."""
     hidden_size: int = Field(ge=1, le=4096)
     """Units a layer and direction (D)."""
     num_layers: int = Field(ge=1, le=8)
@@ -30,6 +31,7 @@ class BiLSTMSettings(Settings):
     layer_norm: bool
     """Whether the final states are normalised before the output."""
     head: Head
+    """The output: one return, or a distribution of it."""
 
 
 class NLinearSettings(Settings):
@@ -37,9 +39,11 @@ class NLinearSettings(Settings):
 
     title: ClassVar[str] = "NLinear"
     network: Literal["nlinear"]
+    """Which network; model=MEMBER chooses it."""
     dropout: float = Field(ge=0, lt=1)
     """Share of the inputs dropped while training."""
     head: Head
+    """The output: one return, or a distribution of it."""
 
 
 NetworkSettings = Annotated[BiLSTMSettings | NLinearSettings, Field(discriminator="network")]

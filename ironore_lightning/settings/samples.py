@@ -73,9 +73,13 @@ class RatioSplit(Settings):
     """Cut by shares of the rows that have a target, in time order."""
 
     method: Literal["ratio"]
+    """How time is cut; split=MEMBER chooses it."""
     train: Share
+    """Share of the rows that the network learns from."""
     val: Share
+    """Share of the rows that stop training and choose its best epoch."""
     test: Share
+    """Share of the newest rows, which nothing is chosen by."""
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -89,6 +93,7 @@ class DateSplit(Settings):
     """Cut by date: a sample belongs to the segment that holds its target date."""
 
     method: Literal["date"]
+    """How time is cut; split=MEMBER chooses it."""
     val_start: Day
     """First target date of the validation segment."""
     test_start: Day
@@ -105,6 +110,7 @@ class WalkForwardSplit(Settings):
     """One fold of a walk-forward: train on the past, test on the next `step` samples."""
 
     method: Literal["walk_forward"]
+    """How time is cut; split=MEMBER chooses it."""
     initial: int = Field(ge=20)
     """Samples before the first test segment, validation included."""
     step: int = Field(ge=1)
@@ -128,6 +134,7 @@ class ScalingSettings(Settings):
     """How features are scaled; fitted on training rows only. The target is never scaled."""
 
     method: Literal["minmax", "standard", "robust", "none"]
+    """To -1..1, or by mean and deviation, or by median and quartiles."""
 
 
 SplitSettings = RatioSplit | DateSplit | WalkForwardSplit

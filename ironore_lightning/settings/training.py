@@ -15,14 +15,19 @@ class TrainingSettings(Settings):
     loss: Literal["mse", "mae", "huber"]
     """Loss of the point head. Huber changes from squared to absolute at 1 %."""
     optimizer: Literal["adam", "adamw"]
+    """AdamW takes the weight decay out of the gradient."""
     learning_rate: float = Field(gt=0, le=1)
+    """Step size of the optimizer, at the start."""
     weight_decay: float = Field(ge=0, lt=1)
+    """How strongly weights are pulled towards zero."""
     schedule: Literal["none", "cosine", "reduce_on_plateau"]
     """`cosine` falls to 0 over max_epochs; `reduce_on_plateau` halves it after patience / 3."""
     gradient_clip_norm: float = Field(gt=0)
     """Largest Euclidean norm of a gradient step."""
     batch_size: int = Field(ge=1, le=100_000)
+    """Samples of a training step (B)."""
     max_epochs: int = Field(ge=1, le=100_000)
+    """Most epochs, if training is not stopped earlier."""
     patience: int = Field(ge=1)
     """Epochs without a better `monitor` after which training stops."""
 
@@ -31,6 +36,7 @@ class HardwareSettings(Settings):
     """Device, processes and precision."""
 
     accelerator: Literal["cpu", "gpu", "mps"]
+    """What computes; mps is an Apple GPU."""
     devices: int = Field(ge=1, le=1024)
     """Processes (cpu), at most one a core, or cards (gpu); more than one trains with ddp."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]

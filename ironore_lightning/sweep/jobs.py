@@ -95,7 +95,8 @@ def require_right_jobs(jobs: Sequence[Sequence[str]], composer: JobComposer) -> 
     """
     # Slow to import; --help and TAB completion must be quick.
     from ironore_lightning.model.hardware import require_one_process
-    from ironore_lightning.settings.checking import command_keys, to_config
+    from ironore_lightning.settings.checking import to_config
+    from ironore_lightning.settings.command_keys import command_keys
 
     besides = command_keys(composer.config.hydra.job.config_name)
     mistakes: dict[str, None] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ironore_lightning.errors import ConfigError, RunPruned
+from ironore_lightning.errors import ConfigError, RunPruned, missing_extra
 from ironore_lightning.files import short_reason
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED, Status
 from ironore_lightning.sweep.sweeper import MAX_RUNS
@@ -23,9 +23,7 @@ try:
     from optuna_integration import PyTorchLightningPruningCallback
     from sqlalchemy.pool import NullPool
 except ImportError as error:
-    raise ConfigError(
-        'hydra/sweeper: a search needs Optuna; install it with pip install -e ".[search]"'
-    ) from error
+    raise ConfigError(f"hydra/sweeper: {missing_extra('Optuna', 'search')}") from error
 
 if TYPE_CHECKING:
     from lightning import LightningModule, Trainer

@@ -1,0 +1,38 @@
+"""All commands, and the version that each of them tells."""
+
+from pathlib import Path
+
+COMMANDS = {
+    "train": "train a forecaster, and say what it is worth",
+    "prepare": "write the tables behind a run, and train nothing",
+    "inspect": "show what is in a raw file, without running anything in it",
+    "audit": "look for the future in the data, or in a run's forecasts",
+    "forecast": "forecast the next day with finished runs",
+    "evaluate": "say what a finished run is worth, also on newer days",
+    "compare": "compare two runs on the days that they share",
+    "summarize": "say what many runs are worth together",
+    "judge": "judge anybody's table of forecasts",
+    "export": "write a run's network for other programs",
+}
+"""What each command does; `ironore NAME` is `python -m ironore_lightning.NAME`."""
+
+VERSION_FLAG = "--version"
+
+
+def commands_text() -> str:
+    """Return a line for each command."""
+    lines = (f"  ironore {name:<10} {sentence}\n" for name, sentence in COMMANDS.items())
+    return f"Commands, also as python -m ironore_lightning.NAME:\n\n{''.join(lines)}"
+
+
+def version_text() -> str:
+    """Return name and version: those of the checkout, or else those of what is installed."""
+    import tomllib
+    from importlib.metadata import version
+
+    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    if project.is_file():
+        known = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+    else:
+        known = version("ironore_lightning")
+    return f"ironore_lightning {known}\n"
