@@ -79,8 +79,7 @@ def summarize(folder: Path, *, looks: Path | None = None) -> Summary:
     """
     runs = read_runs(folder)
     trials = gather_trials(runs)
-    folds = {fold for trial in trials for fold in trial.folds}
-    whole = {trial.name: trial for trial in trials if set(trial.folds) == folds}
+    whole = _whole(trials)
     ranked_by = _ranked_by(list(whole.values()))
     ranking = _rank(whole, ranked_by)
     notes = _notes(runs, trials, whole)
@@ -104,6 +103,19 @@ def summarize(folder: Path, *, looks: Path | None = None) -> Summary:
     if not trials:
         sentence = "No run is complete, so there is nothing to judge."
     return Summary(folder, runs, trials, ranking, ranked_by, ledger, choice, notes, sentence)
+
+
+def ranked_trials(runs: Sequence[Run]) -> dict[str, Trial]:
+    """Return the trials with all folds by name, in the order of validation, the best first."""
+    whole = _whole(gather_trials(runs))
+    ranking = _rank(whole, _ranked_by(list(whole.values())))
+    return {name: whole[name] for name in ranking["trial"]}
+
+
+def _whole(trials: Sequence[Trial]) -> dict[str, Trial]:
+    """Return the trials that have all the folds that there are, by name."""
+    folds = {fold for trial in trials for fold in trial.folds}
+    return {trial.name: trial for trial in trials if set(trial.folds) == folds}
 
 
 def _choose(

@@ -1,0 +1,1 @@
+"""Two runs or trials on the days that both forecast."""
