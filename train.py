@@ -1,5 +1,6 @@
 """Train a forecaster: ``python train.py``, with settings from `conf/` and the command line."""
 
+import logging
 from typing import TYPE_CHECKING
 
 from ironore_lightning.process.imports import quick_imports
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ironore_lightning.settings.experiment import Config
+
+log = logging.getLogger(__name__)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -48,6 +51,11 @@ def main(composed: DictConfig) -> float:
             objective = this.finished(settings)
             if objective is None:
                 resume = this.start(settings)
+                log.info(
+                    "%s on data=%s, torch is being imported ...",
+                    config.model.title,
+                    config.data.name,
+                )
                 is_alone = not is_multirun and not (resume and is_of_multirun(folder))
                 objective = _run(config, folder, is_alone=is_alone, resume=resume, looks=looks)
                 this.complete(objective)
