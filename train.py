@@ -1,6 +1,7 @@
 """Train a forecaster: ``python train.py``, with settings from `conf/` and the command line."""
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from ironore_lightning.process.imports import quick_imports
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(composed: DictConfig) -> float:
     """Run one experiment and return its objective, the best `monitor` on validation."""
+    if "LOCAL_RANK" not in os.environ:  # lightning's second process of a run says nothing
+        log.info("%s on data=%s: importing torch ...", composed.model.network, composed.data.name)
     # Torch and lightning take seconds to import, which --help and TAB completion do not have.
     from pathlib import Path
 
@@ -51,11 +54,6 @@ def main(composed: DictConfig) -> float:
             objective = this.finished(settings)
             if objective is None:
                 resume = this.start(settings)
-                log.info(
-                    "%s on data=%s, torch is being imported ...",
-                    config.model.title,
-                    config.data.name,
-                )
                 is_alone = not is_multirun and not (resume and is_of_multirun(folder))
                 objective = _run(config, folder, is_alone=is_alone, resume=resume, looks=looks)
                 this.complete(objective)

@@ -30,9 +30,14 @@ class Screen(Console):
         raise  # noqa: PLE0704 - rich calls this while it handles the error
 
     def show(self, part: RenderableType) -> None:
-        """Print text, wrapped between words, or a table; words are never cut."""
-        drawn = Text(part, overflow="ignore") if isinstance(part, str) else part
-        self.print(_Escaped(drawn), crop=False)
+        """Print text, wrapped between words, or a table.
+
+        A path that is longer than a line is left to the terminal, from which it can be copied.
+        """
+        if isinstance(part, str):
+            is_too_long = any(len(word) > self.width for word in part.split())
+            part = Text(part, overflow="ignore" if is_too_long else "fold")
+        self.print(_Escaped(part), crop=False)
 
 
 class _Escaped:

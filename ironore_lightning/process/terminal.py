@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
@@ -61,7 +62,8 @@ class Console(logging.StreamHandler[TextIO]):
         if not isinstance(error, OSError):
             super().handleError(record)
             return
-        _silence_after(self.stream, error, "; the log has every line")
+        has_log = any(isinstance(handler, RunLog) for handler in logging.getLogger().handlers)
+        _silence_after(self.stream, error, "; the log has every line" if has_log else "")
 
 
 class Errors(logging.StreamHandler[TextIO]):
@@ -86,21 +88,21 @@ class RunLog(logging.FileHandler):
         raise OSError(error.errno, error.strerror, self.baseFilename) from error
 
 
-def print_safely(*parts: object) -> None:
-    """Write to standard output, which may be full or closed.
-
-    Args:
-        parts: Text, written as it is; anything else is drawn as a message of `Console` is.
-    """
+def print_safely(text: str) -> None:
+    """Write to standard output, which may be full or closed."""
     try:
-        for part in parts:
-            if not isinstance(part, str) and sys.stdout.isatty():
-                _draw(part, sys.stdout)
-            else:
-                sys.stdout.write(printable(part if isinstance(part, str) else f"{part}\n"))
+        sys.stdout.write(printable(text))
         sys.stdout.flush()
     except OSError as error:
         _silence_after(sys.stdout, error)
+
+
+def print_parts(parts: Iterable[object]) -> None:
+    """Print lines and tables to standard output, as `Console` shows messages."""
+    console = Console(sys.stdout)
+    console.setFormatter(Lines())
+    for part in parts:
+        console.handle(logging.makeLogRecord({"msg": part}))
 
 
 def open_bar(*, total: int, done: int, unit: str) -> "Bar | None":

@@ -139,7 +139,7 @@ def _run_facts(result: "RunResult") -> list[tuple[str, str | Text]]:
     datamodule = result.run.datamodule
     samples = ", ".join(f"{row.samples} {row.segment}" for row in datamodule.table.itertuples())
     num_columns = datamodule.features.shape[1]
-    ended = "stopped early" if facts.stopped_early else "ran to its last epoch"
+    ended = "early stop" if facts.stopped_early else "to the last"
     return [
         ("data", f"{config.data.name}: {samples} days"),
         (
@@ -150,7 +150,7 @@ def _run_facts(result: "RunResult") -> list[tuple[str, str | Text]]:
         (
             "training",
             f"{labels.training}: {facts.seconds:.1f} s, {facts.num_epochs} epochs, {ended}; "
-            f"best {config.monitor} {facts.best_score:.4f} in epoch {facts.best_epoch}",
+            f"{config.monitor} {facts.best_score:.4f} in epoch {facts.best_epoch}",
         ),
     ]
 
@@ -158,29 +158,33 @@ def _run_facts(result: "RunResult") -> list[tuple[str, str | Text]]:
 def _score_table(assessment: Assessment, labels: Labels | None) -> Table:
     """Return the scores beside those of zero and of the best baseline."""
     model, zero = assessment.scores, _scores_of(assessment, "zero")
-    best = _best_baseline(assessment)
     words = labels or Labels("", "", "", "", "")
-    header = f"test, {model.num_days} days"
-    shown = [
+    base_rate = f"{words.direction} (base rate {number(model.base_rate, 1)})".lstrip()
+    best, num_others = _best_baseline(assessment), len(assessment.table) - 2
+    rows = [
         ("RMSE, %", "rmse", 3, words.error),
-        ("MAE, %", "mae", 3, ""),
+        ("MAE, %", "mae", 3, f"* best of {num_others} by RMSE" if best else ""),
         ("R2 against zero", "r2_zero", 3, ""),
-        ("direction, %", "direction_accuracy", 1, words.direction),
+        ("direction, %", "direction_accuracy", 1, base_rate),
         ("correlation", "correlation", 3, words.correlation),
     ]
-    columns: dict[str, list[Text]] = {header: [Text(name) for name, *_ in shown], "model": []}
-    columns |= {"zero": [], **({f"{best.name} *": []} if best else {}), "": []}
-    for _, name, digits, word in shown:
-        row = [_score(model, zero, name, digits)]
+    columns = {
+        f"test, {model.num_days} days": [Text(name) for name, *_ in rows],
+        "model": [_score(model, zero, key, digits) for _, key, digits, _ in rows],
         # Zero forecasts no direction, and has no correlation.
-        row += [Text(number(getattr(zero, name), digits) if name in KNOWN_OF_ZERO else "–")]
-        row += [Text(number(getattr(best.scores, name), digits))] if best else []
-        for column, cell in zip(list(columns)[1:], [*row, Text(word)], strict=True):
-            columns[column].append(cell)
-    return Table("", columns)
+        "zero": [
+            Text(number(getattr(zero, key) if key in ERRORS_AND_R2 else None, digits))
+            for _, key, digits, _ in rows
+        ],
+    }
+    if best:
+        columns[f"{best.name} *"] = [
+            Text(number(getattr(best.scores, key), digits)) for _, key, digits, _ in rows
+        ]
+    return Table("", {**columns, "": [Text(word) for *_, word in rows]})
 
 
-KNOWN_OF_ZERO = {"rmse", "mae", "r2_zero"}
+ERRORS_AND_R2 = {"rmse", "mae", "r2_zero"}
 
 
 def _score(model: Scores, zero: Scores, name: str, digits: int) -> Text:
@@ -208,15 +212,7 @@ def _best_baseline(assessment: Assessment) -> Row | None:
 
 def _outcome_facts(assessment: Assessment) -> list[tuple[str, str | Text]]:
     """Return what intervals, trading and grade come to."""
-    best, num_others = _best_baseline(assessment), len(assessment.table) - 2
-    scores = assessment.scores
-    base = (
-        f"direction right on {scores.direction_hits} of {scores.direction_days} days, 95 % "
-        f"interval {number(scores.direction_low, 1)} to {number(scores.direction_high, 1)} %; base "
-        f"rate {number(scores.base_rate, 1)} %"
-    )
-    named = f"* lowest RMSE of {num_others} baselines on these days; " if best else ""
-    facts: list[tuple[str, str | Text]] = [("test", named + base)]
+    facts: list[tuple[str, str | Text]] = []
     if covered := [
         f"{100 * interval.coverage_nominal:.0f} % covered {100 * interval.coverage:.1f} %"
         for interval in assessment.intervals
@@ -238,10 +234,10 @@ def _trading_line(results: Sequence[TradingResult]) -> str:
     }
     sign, hold = at_once[SIGN], at_once[BUY_AND_HOLD]
     return (
-        f"sign of the forecast after {cost:g} bp a turn: return {sign.total_return:+.1f} %, Sharpe "
+        f"by its sign, after {cost:g} bp a turn: {sign.total_return:+.1f} %, Sharpe "
         f"{number(sign.sharpe, 2)} ± {number(sign.sharpe_error, 2)}, drawdown "
-        f"{sign.max_drawdown:.1f} %; buy and hold {hold.total_return:+.1f} %, Sharpe "
-        f"{number(hold.sharpe, 2)}"
+        f"{sign.max_drawdown:.1f} %; buy and hold: {hold.total_return:+.1f} %, Sharpe "
+        f"{number(hold.sharpe, 2)}, drawdown {hold.max_drawdown:.1f} %"
     )
 
 
