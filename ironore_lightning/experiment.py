@@ -37,7 +37,12 @@ from ironore_lightning.model.training import (
     read_resume_state,
     train,
 )
-from ironore_lightning.report.console import report_market, report_result, report_validation
+from ironore_lightning.report.console import (
+    report_market,
+    report_result,
+    report_step,
+    report_validation,
+)
 from ironore_lightning.report.epochs import EpochReport, silence_lightning
 from ironore_lightning.report.run_page import write_run_figures, write_run_page
 from ironore_lightning.report.tensorboard import (
@@ -101,6 +106,7 @@ def fit_run(
     """
     silence_lightning()
     set_up_process(config.hardware)
+    report_step("reading the data")
     # Settings of a resumed run may be a stranger's, so nothing is written to the path they name.
     data = config.data.without_saving_sample() if resume else config.data
     market = build_market(data, config.target)
@@ -242,6 +248,7 @@ def assess_run(run: FittedRun, *, looks: Path | None) -> RunResult:
     Raises:
         MachineError: If the ledger or a file cannot be written.
     """
+    report_step("judging the test days beside the baselines")
     result = evaluate_run(run, complete_forecasts(run), looks=looks)
     close_run(result)
     return result
@@ -273,8 +280,9 @@ def evaluate_run(run: FittedRun, forecasts: Forecasts, *, looks: Path | None) ->
 
 @rank_zero_only
 def close_run(result: RunResult) -> None:
-    """Save and print the results; the last line is the verdict."""
+    """Save and print the results, the verdict and the paths."""
     write_results(result)
+    report_step("drawing")
     write_run_page(result, write_run_figures(result))
     plots = sorted((result.run.folder / "plots").glob("*.png"))
     close_session(result.run, result.assessment, plots)

@@ -41,8 +41,9 @@ from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.hardware import cpu_precision
 from ironore_lightning.model.training import load_best
 from ironore_lightning.process.interrupts import run_interruptible
-from ironore_lightning.process.terminal import print_safely
+from ironore_lightning.process.terminal import print_parts
 from ironore_lightning.recall import recall_run
+from ironore_lightning.report.table import Table, make_facts, make_table, number
 from ironore_lightning.run_folder.forecast_tables import (
     has_tables,
     read_forecasts,
@@ -99,7 +100,7 @@ class NextDayForecast:
 
 
 def main(arguments: Sequence[str] | None = None, *, today: datetime.date | None = None) -> int:
-    """Forecast, print a line, write `forecast.json`, and return the exit status.
+    """Forecast, print a table, write `forecast.json`, and return the exit status.
 
     A forecast from old data is written and said like any other, since it is one; the status tells
     whoever does not read the warning.
@@ -131,7 +132,7 @@ def _forecast(options: argparse.Namespace, today: datetime.date) -> None:
     with machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "forecast.json", asdict(next_day))
-    print_safely(describe(next_day))
+    print_parts(describe(next_day))
     if runs[0].settings.data.sample is None:  # the dates of a simulated market are fixed
         _require_fresh(next_day, options.max_age_days)
 
@@ -244,29 +245,33 @@ def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster,
     return forecaster, scaler
 
 
-def describe(next_day: NextDayForecast) -> str:
-    """Write the forecast in a few lines for people."""
-    lines = [f"warning: {warning}" for warning in next_day.warnings]
-    said = [f"{next_day.series} on {next_day.date} (data to {next_day.origin}): "]
-    said.append(f"{next_day.forecast:+.2f} %")
-    if next_day.price is not None:
-        said.append(f", to {next_day.price:.2f}")
-        said.append(f" ({next_day.contract_month})" if next_day.contract_month else "")
+def describe(next_day: NextDayForecast) -> list[str | Table]:
+    """Return the warnings, the forecast as a table, and what to know beside it."""
+    has_price = next_day.price is not None
+    where = f", price of {next_day.contract_month}" if next_day.contract_month else ""
+    rows = [("forecast", f"{next_day.forecast:+.2f}", number(next_day.price, 2))]
     for coverage in COVERAGES:
-        name = round(100 * coverage)
-        low, high = (next_day.bounds[f"{side}_{name}"] for side in ("lower", "upper"))
-        if low is None or high is None:
-            said.append(f"; no {name} % interval can be given")
-            continue
-        said.append(f"; {name} % between {low:+.2f} and {high:+.2f} %")
-        low, high = (next_day.price_bounds[f"{side}_{name}"] for side in ("lower", "upper"))
-        if low is not None and high is not None:
-            said.append(f" ({low:.2f} to {high:.2f})")
+        name = f"{100 * coverage:.0f}"
+        for words, side in (("lower bound", "lower"), ("upper bound", "upper")):
+            change, price = (
+                bounds[f"{side}_{name}"] for bounds in (next_day.bounds, next_day.price_bounds)
+            )
+            rows.append((f"{name} %, {words}", number(change, 2, sign="+"), number(price, 2)))
+    frame = pd.DataFrame(rows, columns=[f"{next_day.series}{where}", "return, %", "price"])
     oldest = max(next_day.staleness, key=lambda name: next_day.staleness[name])
-    said.append(f"; oldest driver: {oldest}, {next_day.staleness[oldest]} trading days")
-    said.append(". " if next_day.holidays_known else "; holidays are not known. ")
-    said.append(f"Earned so far: {next_day.evidence}")
-    return "\n".join([*lines, "".join(said)]) + "\n"
+    holidays = "" if next_day.holidays_known else ", if that is no holiday (they are not known)"
+    facts = [
+        ("for the day", f"{next_day.date}{holidays}"),
+        ("newest row", f"{next_day.origin}, {next_day.age_days} trading days old"),
+        ("oldest driver", f"{oldest}, {next_day.staleness[oldest]} trading days old"),
+        ("earned so far", next_day.evidence),
+    ]
+    return [
+        *(f"warning: {warning}" for warning in next_day.warnings),
+        make_table(frame if has_price else frame.drop(columns="price")),
+        "",
+        make_facts(facts),
+    ]
 
 
 def _conformal_bounds(

@@ -17,7 +17,8 @@ from ironore_lightning.data.raw_bytes import listed, quoted, read_bytes
 from ironore_lightning.data.tables import MISSING_MARKS, as_text, read_raw_table
 from ironore_lightning.errors import DataError
 from ironore_lightning.process.interrupts import run_interruptible
-from ironore_lightning.process.terminal import print_safely
+from ironore_lightning.process.terminal import print_parts
+from ironore_lightning.report.table import Table, make_table
 
 _FORMATS = {
     ".pkl": "pickle",
@@ -35,13 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = CommandParser("inspect", __doc__)
     expected = f"a file ending in {', '.join(_FORMATS)}"
     parser.add_argument("file", type=Path, metavar="FILE", help=expected)
-    return run_plain(
-        parser, lambda options: print_safely("\n".join(describe(options.file)) + "\n"), arguments
-    )
+    return run_plain(parser, lambda options: print_parts(describe(options.file)), arguments)
 
 
-def describe(path: Path) -> list[str]:
-    """Return lines that describe a file, the summary first.
+def describe(path: Path) -> list[str | Table]:
+    """Return what describes a file: lines, the summary first, and a table of its parts.
 
     Raises:
         DataError: If the file cannot be read.
@@ -54,8 +53,8 @@ def describe(path: Path) -> list[str]:
     return _describe_table(path, file_format)
 
 
-def _describe_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> list[str]:
-    """Return a summary and one line per contract."""
+def _describe_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> list[str | Table]:
+    """Return a summary and one row per contract."""
     months = pd.PeriodIndex(list(contracts), freq="M")
     gaps = pd.period_range(months[0], months[-1], freq="M").difference(months)
     spans = pd.DataFrame(
@@ -73,13 +72,12 @@ def _describe_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> 
         f"{file}: pickle, {len(months)} contracts from {months[0]} to {months[-1]}",
         f"months missing in between: {', '.join(str(month) for month in gaps) or 'none'}",
         f"prices: {spans['rows'].sum() - spans['missing'].sum()}, missing {spans['missing'].sum()}",
-        "",
-        *spans.to_string(index=False).splitlines(),
+        make_table(spans),
     ]
 
 
-def _describe_table(path: Path, file_format: str) -> list[str]:
-    """Return a summary and one line per column."""
+def _describe_table(path: Path, file_format: str) -> list[str | Table]:
+    """Return a summary and one row per column."""
     raw = read_bytes(path)
     delimiter = _guess_delimiter(raw) if file_format == "csv" else None
     table = read_raw_table(path, file_format=file_format, delimiter=delimiter)
@@ -87,16 +85,17 @@ def _describe_table(path: Path, file_format: str) -> list[str]:
     if delimiter is not None:
         mark = "yes" if raw.startswith(codecs.BOM_UTF8) else "no"
         lines.append(f"UTF-8 byte order mark: {mark}; delimiter: {delimiter!r} (a guess)")
+    rows = []
     for position, header in enumerate(table.headers):
         cells = table.cells.iloc[:, position]
         blank = as_text(path.name, cells).isin(MISSING_MARKS)
         filled = cells[~blank]
-        ends = "" if filled.empty else f"  {quoted(filled.iloc[0])} .. {quoted(filled.iloc[-1])}"
+        ends = "" if filled.empty else f"{quoted(filled.iloc[0])} .. {quoted(filled.iloc[-1])}"
         name = listed([header]) if header else "(no header)"
         unread = table.unreadable.get(position)
-        summary = unread or f"{len(filled)} filled, {blank.sum()} blank{ends}"
-        lines.append(f"  {name}: {summary}")
-    return lines
+        rows.append((name, len(filled), int(blank.sum()), unread or ends))
+    columns = pd.DataFrame(rows, columns=["column", "filled", "blank", "first and last"])
+    return [*lines, make_table(columns)]
 
 
 def _guess_delimiter(raw: bytes) -> str:

@@ -22,6 +22,7 @@ from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.data.trading_days import longest_step
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_csv, write_json
+from ironore_lightning.report.table import make_table
 from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.command_keys import command_keys
 from ironore_lightning.settings.experiment import Config
@@ -144,8 +145,11 @@ def _print_report(report: dict[str, Any]) -> None:
         report["first_date"],
         report["last_date"],
     )
-    for line in pd.DataFrame(report["columns"]).to_string(index=False).splitlines():
-        log.info(line)
+    columns = pd.DataFrame(report["columns"])
+    for name in ("minimum", "maximum"):
+        columns[name] = columns[name].map("{:.6g}".format)
+    names = {"first_value": "first day", "longest_staleness": "stalest, days"}
+    log.info(make_table(columns.rename(columns=names), elsewhere="data_report.json"))
     for name, rolls in report["rolls"].items():
         ratios = [roll["ratio"] for roll in rolls]
         spread = f", ratios {min(ratios):.4f} to {max(ratios):.4f}" if ratios else ""

@@ -15,6 +15,8 @@
 The same as ironore train. A run leaves a folder; -m ends with a summary.
 """
 
+import logging
+import os
 from typing import TYPE_CHECKING
 
 from ironore_lightning.process.imports import quick_imports
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ironore_lightning.settings.experiment import Config
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -43,6 +47,8 @@ def main() -> None:
 
 def _train(composed: "DictConfig") -> float:
     """Run one experiment and return its objective, the best `monitor` on validation."""
+    if "LOCAL_RANK" not in os.environ:  # lightning's second process of a run says nothing
+        log.info("%s on data=%s: importing torch ...", composed.model.network, composed.data.name)
     # Torch and lightning take seconds to import, which TAB completion does not have.
     from pathlib import Path
 

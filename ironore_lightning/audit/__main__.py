@@ -21,6 +21,8 @@ from ironore_lightning.cli.help import is_answered
 from ironore_lightning.cli.hydra_command import run_command, run_job
 from ironore_lightning.errors import LeakageError
 from ironore_lightning.files import write_json
+from ironore_lightning.process.terminal import short_path
+from ironore_lightning.report.table import make_table
 from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.command_keys import command_keys
@@ -74,7 +76,10 @@ def main(composed: DictConfig) -> None:
         run = None if composed.run is None else Path(to_absolute_path(str(composed.run)))
         audit = audit_run(config, run=run)
         write_json(folder / "leak_audit.json", as_record(audit))
-        log.info("%s", f"took {time.perf_counter() - started:.1f} s; all of it is in {folder}")
+        log.info(
+            "%s",
+            f"took {time.perf_counter() - started:.1f} s; all of it is in {short_path(folder)}",
+        )
         report_audit(audit)
         require_clean(audit)
 
@@ -197,8 +202,7 @@ def report_audit(audit: Audit) -> None:
             ],
         }
     )
-    for line in table.to_string(index=False).splitlines():
-        log.info("%s", line)
+    log.info(make_table(table, elsewhere="audit.log"))
     for part in ("target", "scaler", "windows"):
         log.info("%s", f"{part}: {_part_line(audit, part)}")
     log.info("%s", f"canary: {'caught' if audit.canary else 'NOT CAUGHT'}")

@@ -81,11 +81,17 @@ def epoch_speed(seconds: float, thresholds: ThresholdSettings) -> str:
     return _rank(seconds, bounds, ("FAST", "MEDIUM", "SLOW"))
 
 
-def loss_trend(change: float, thresholds: ThresholdSettings) -> str:
-    """Return IMPROVING, PLATEAU or DECLINING for a change of the validation loss."""
-    if abs(change) <= thresholds.plateau_tolerance:
-        return "PLATEAU"
-    return "IMPROVING" if change < 0 else "DECLINING"
+def loss_trend(loss: float, best_before: float, thresholds: ThresholdSettings) -> str:
+    """Return IMPROVING, PLATEAU or DECLINING for the validation loss of an epoch.
+
+    Args:
+        loss: Of the epoch.
+        best_before: Lowest one of the epochs before, infinite in the first epoch.
+        thresholds: How far from the best one is still a plateau.
+    """
+    if loss < best_before:
+        return "IMPROVING"
+    return "PLATEAU" if loss - best_before <= thresholds.plateau_tolerance else "DECLINING"
 
 
 def direction_sentence(scores: Scores) -> str:

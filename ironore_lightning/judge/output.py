@@ -8,7 +8,7 @@ from ironore_lightning.errors import single_line
 from ironore_lightning.files import write_json, write_text
 from ironore_lightning.judge.judgement import Judgement
 from ironore_lightning.report.calibration import calibration_figures
-from ironore_lightning.report.console import report_assessment, report_scores, with_symbol
+from ironore_lightning.report.console import report_files, report_tables, report_verdict
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.figures import draw_figures
 from ironore_lightning.report.page import Page, Section, render_page
@@ -58,16 +58,14 @@ def write_judgement(judgement: Judgement, folder: Path) -> None:
 
 
 def print_judgement(judgement: Judgement, folder: Path) -> None:
-    """Print the tables of a run, notes, and the verdict as the last line."""
-    report_scores(judgement.assessment.scores)
-    report_assessment(judgement.assessment)
+    """Print days and notes, the scores, the verdict and the path of the page."""
+    report = judgement.config.report
+    report_tables(judgement.assessment, report)
     log.info("%s", _days_line(judgement))
     for note in judgement.notes:
         log.info("note: %s", note)
-    log.info("files: %s", folder / "judgement.html")
-    log.info("%s", judgement.assessment.evidence.line)
-    emoji = judgement.config.report.emoji
-    log.info("%s", with_symbol("verdict", judgement.sentence, emoji=emoji))
+    report_verdict(judgement.assessment, judgement.sentence, report)
+    report_files(folder / "judgement.html")
 
 
 def _days_line(judgement: Judgement) -> str:

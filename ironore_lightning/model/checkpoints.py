@@ -242,7 +242,6 @@ def _bounds(training: TrainingSettings) -> Bounds:
         "plateau_epochs": COUNT,  # since the last improvement; 0 without it
         "loss_scale": (1 / LARGEST, LARGEST),  # of precision 16-mixed; 1 without it
         "loss_scale_steps": COUNT,  # since its last change; 0 without it
-        "previous_loss": SCORE,  # validation loss of the epoch before
         "best_loss": SCORE,  # smallest validation loss
         "seconds": (0.0, LARGEST),  # of all epochs
         "log_bytes": COUNT,  # of training.log

@@ -36,7 +36,11 @@ def can_fork() -> bool:
 
 
 def run_forked(
-    work: Callable[[Job], Result], jobs: Sequence[Job], *, num_workers: int
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    num_workers: int,
+    on_end: Callable[[int, Result | None], None] = lambda *_: None,
 ) -> list[Result | None]:
     """Do jobs in forked processes, each of which takes one after the other.
 
@@ -47,6 +51,7 @@ def run_forked(
         work: Done in a worker; results are pickled.
         jobs: In the order in which they are begun.
         num_workers: Number of processes, at least one.
+        on_end: Called here with number and result of each job that has ended, in that order.
 
     Returns:
         Results in the order of the jobs; None for a job whose worker was killed.
@@ -68,6 +73,7 @@ def run_forked(
                 answer = _receive(connection)
                 if answer is not None:
                     results[number] = _result(answer)
+                on_end(number, results[number])
                 if answer is not None and waiting:
                     workers[connection] = process, waiting.pop(0)
                     with suppress(OSError):  # killed meanwhile, which the next round sees

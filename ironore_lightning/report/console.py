@@ -1,16 +1,30 @@
-"""The lines of a run on the console."""
+"""The lines of a run on the console and in its log."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from rich.text import Text
 
 from ironore_lightning.data.break_days import doubtful_breaks
 from ironore_lightning.evaluation.assessment import Assessment
-from ironore_lightning.evaluation.comparison import as_table
+from ironore_lightning.evaluation.comparison import Row, as_table
+from ironore_lightning.evaluation.evidence import Evidence
+from ironore_lightning.evaluation.labels import Labels
 from ironore_lightning.evaluation.metrics import Scores
-from ironore_lightning.evaluation.trading import ONE_DAY_LATER, TradingResult, usual_cost
+from ironore_lightning.evaluation.trading import (
+    BUY_AND_HOLD,
+    ONE_DAY_LATER,
+    SIGN,
+    TradingResult,
+    usual_cost,
+)
+from ironore_lightning.process.terminal import LOG_ONLY, short_path
+from ironore_lightning.report.table import Table, make_facts, make_table, number
+from ironore_lightning.run_folder.lock import is_helper_process
+from ironore_lightning.settings.evaluation import ReportSettings
 
 if TYPE_CHECKING:  # they import lightning, which the verdict on a file does not need
     from ironore_lightning.data.datamodule import WindowDataModule
@@ -27,20 +41,36 @@ EMOJI = {
     "MEDIUM": "🕐",
     "SLOW": "🐢",
     "data": "📊",
-    "features": "🔧",
     "model": "🧠",
-    "training": "🏋️",
-    "direction": "🎯",
-    "error": "📏",
-    "correlation": "🔗",
-    "verdict": "⚖️",
+    "training": "⏳",
+    "test": "🎯",
+    "intervals": "📏",
+    "trading": "💰",
+    "grade": "🏁",
 }
+"""Symbols that every terminal shows two columns wide."""
+
+GOOD, BAD = "green", "red"
+
+GRADE_STYLES = {
+    "SUSPECT": "bold red",
+    "INSUFFICIENT": "yellow",
+    "NONE": "red",
+    "SUGGESTIVE": "yellow",
+    "SUPPORTED": "green",
+    "STRONG": "bold green",
+}
+
+
+def report_step(what: str) -> None:
+    """Print what is done next, once even if several processes train."""
+    if not is_helper_process():
+        log.info(Text(f"{what} ...", style="dim"))
 
 
 def report_market(market: "Market", datamodule: "WindowDataModule") -> None:
     """Print rows, samples and dates of each segment; warn of what is doubtful in the data."""
-    for line in datamodule.table.to_string(index=False).splitlines():
-        log.info(line)
+    log.info(make_table(datamodule.table))
     bridging = market.panel.bridging(pd.DatetimeIndex(datamodule.features.index))
     for line in (*bridging, *doubtful_breaks(market.raw.contracts, market.panel.futures)):
         log.warning(line)
@@ -53,59 +83,245 @@ def report_market(market: "Market", datamodule: "WindowDataModule") -> None:
 
 
 def report_validation(run: "FittedRun") -> None:
-    """Print the best epoch by validation, and the folder of the run."""
+    """Print the best epoch by validation; the log also names the folder of the run."""
     facts, monitor = run.facts, run.config.monitor
     log.info("best %s: %.4f, in epoch %d", monitor, facts.best_score, facts.best_epoch)
-    log.info("files: %s", run.folder)
+    log.info("files: %s", run.folder, extra=LOG_ONLY)
 
 
 def report_result(result: "RunResult") -> None:
-    """Print scores and summary; the last line is the verdict."""
-    report_scores(result.assessment.scores)
-    report_assessment(result.assessment)
-    for line in (*summary_lines(result), result.assessment.evidence.line):
-        log.info(line)
-    log.info(with_symbol("verdict", result.sentence, emoji=result.run.config.report.emoji))
+    """Print the closing report of a run, one screen long, and its tables before that.
+
+    The sentence of the verdict is followed by the paths only.
+    """
+    run, report = result.run, result.run.config.report
+    report_tables(result.assessment, report)
+    log.info("")
+    log.info(make_facts(_with_symbols(_run_facts(result), report)))
+    report_verdict(result.assessment, result.sentence, report, labels=result.labels)
+    page = run.folder / "report.html"
+    report_files(*([page] if page.exists() else []), run.folder)
 
 
-def report_scores(scores: Scores) -> None:
-    """Print the test scores beside those of the zero forecast."""
-    rows = [
-        ("RMSE, %", scores.rmse, scores.zero_rmse),
-        ("MAE, %", scores.mae, scores.zero_mae),
-        ("direction, %", scores.direction_accuracy, None),
-        ("R2 (test mean)", scores.r2, None),
-        ("R2 (zero)", scores.r2_zero, 0.0),
-        ("correlation", scores.correlation, None),
-        ("MAPE of the price, %", scores.mape, scores.naive_mape),
+def report_verdict(
+    assessment: Assessment, sentence: str, report: ReportSettings, *, labels: Labels | None = None
+) -> None:
+    """Print scores, intervals, trading and grade on half a screen, and the sentence of the verdict.
+
+    Args:
+        assessment: Of the test days.
+        sentence: The verdict.
+        report: Whether symbols are shown.
+        labels: The original system's words for the scores; None without a run.
+    """
+    log.info("")
+    log.info(_score_table(assessment, labels))
+    log.info("")
+    log.info(make_facts(_with_symbols(_outcome_facts(assessment), report)))
+    log.info(sentence)
+
+
+def report_files(*paths: Path) -> None:
+    """Print where files are, below the working directory without the way to it."""
+    for path in paths:
+        log.info("files: %s", short_path(path))
+
+
+def _with_symbols(
+    facts: Sequence[tuple[str, str | Text]], report: ReportSettings
+) -> list[tuple[str, str | Text]]:
+    return [(with_symbol(name, name, emoji=report.emoji), text) for name, text in facts]
+
+
+def _run_facts(result: "RunResult") -> list[tuple[str, str | Text]]:
+    """Return what a run was made of."""
+    config, facts, labels = result.run.config, result.run.facts, result.labels
+    datamodule = result.run.datamodule
+    samples = ", ".join(f"{row.samples} {row.segment}" for row in datamodule.table.itertuples())
+    num_columns = datamodule.features.shape[1]
+    ended = "early stop" if facts.stopped_early else "to the last"
+    return [
+        ("data", f"{config.data.name}: {samples} days"),
+        (
+            "model",
+            f"{labels.complexity}: {facts.num_parameters:,} parameters, {num_columns} columns, "
+            f"{config.window.sequence_length} days",
+        ),
+        (
+            "training",
+            f"{labels.training}: {facts.seconds:.1f} s, {facts.num_epochs} epochs, {ended}; "
+            f"{config.monitor} {facts.best_score:.4f} in epoch {facts.best_epoch}",
+        ),
     ]
-    log.info("%-22s %10s %14s", f"test, {scores.num_days} days", "model", "zero forecast")
-    for name, model, zero in rows:
-        log.info("%-22s %10s %14s", name, _number(model), _number(zero))
 
 
-def report_assessment(assessment: Assessment) -> None:
-    """Print baselines, tests, intervals, distributions and profits."""
+def _score_table(assessment: Assessment, labels: Labels | None) -> Table:
+    """Return the scores beside those of zero and of the best baseline."""
+    model, zero = assessment.scores, _scores_of(assessment, "zero")
+    words = labels or Labels("", "", "", "", "")
+    base_rate = f"{words.direction} (base rate {number(model.base_rate, 1)})".lstrip()
+    best, num_others = _best_baseline(assessment), len(assessment.table) - 2
+    rows = [
+        ("RMSE, %", "rmse", 3, words.error),
+        ("MAE, %", "mae", 3, f"* best of {num_others} by RMSE" if best else ""),
+        ("R2 against zero", "r2_zero", 3, ""),
+        ("direction, %", "direction_accuracy", 1, base_rate),
+        ("correlation", "correlation", 3, words.correlation),
+    ]
+    columns = {
+        f"test, {model.num_days} days": [Text(name) for name, *_ in rows],
+        "model": [_score(model, zero, key, digits) for _, key, digits, _ in rows],
+        # Zero forecasts no direction, and has no correlation.
+        "zero": [
+            Text(number(getattr(zero, key) if key in ERRORS_AND_R2 else None, digits))
+            for _, key, digits, _ in rows
+        ],
+    }
+    if best:
+        columns[f"{best.name} *"] = [
+            Text(number(getattr(best.scores, key), digits)) for _, key, digits, _ in rows
+        ]
+    return Table("", {**columns, "": [Text(word) for *_, word in rows]})
+
+
+ERRORS_AND_R2 = {"rmse", "mae", "r2_zero"}
+
+
+def _score(model: Scores, zero: Scores, name: str, digits: int) -> Text:
+    """Return a score, green or red where it is better or worse than zero, or than a constant sign.
+
+    Direction is compared with the base rate, the accuracy of the better constant sign.
+    """
+    value = getattr(model, name)
+    rival = model.base_rate if name == "direction_accuracy" else getattr(zero, name)
+    if value is None or rival is None or value == rival:
+        return Text(number(value, digits))
+    is_better = value < rival if name in {"rmse", "mae"} else value > rival
+    return Text(number(value, digits), style=GOOD if is_better else BAD)
+
+
+def _scores_of(assessment: Assessment, name: str) -> Scores:
+    return next(row.scores for row in assessment.table if row.name == name)
+
+
+def _best_baseline(assessment: Assessment) -> Row | None:
+    """Return the baseline with the smallest error on these days, apart from zero."""
+    others = [row for row in assessment.table[1:] if row.name != "zero"]
+    return min(others, key=lambda row: row.scores.rmse, default=None)
+
+
+def _outcome_facts(assessment: Assessment) -> list[tuple[str, str | Text]]:
+    """Return what intervals, trading and grade come to."""
+    facts: list[tuple[str, str | Text]] = []
+    if covered := [
+        f"{100 * interval.coverage_nominal:.0f} % covered {100 * interval.coverage:.1f} %"
+        for interval in assessment.intervals
+        if interval.coverage is not None
+    ]:
+        facts.append(("intervals", ", ".join(covered)))
+    if assessment.trading:
+        facts.append(("trading", _trading_line(assessment.trading)))
+    return [*facts, ("grade", _grade(assessment.evidence))]
+
+
+def _trading_line(results: Sequence[TradingResult]) -> str:
+    """Return the sign strategy beside buy and hold, all of it at the one cost that is named."""
+    cost = usual_cost(sorted({result.cost_bp for result in results}))
+    at_once = {
+        result.name: result
+        for result in results
+        if result.cost_bp == cost and not result.delay_days
+    }
+    sign, hold = at_once[SIGN], at_once[BUY_AND_HOLD]
+    return (
+        f"by its sign, after {cost:g} bp a turn: {sign.total_return:+.1f} %, Sharpe "
+        f"{number(sign.sharpe, 2)} ± {number(sign.sharpe_error, 2)}, drawdown "
+        f"{sign.max_drawdown:.1f} %; buy and hold: {hold.total_return:+.1f} %, Sharpe "
+        f"{number(hold.sharpe, 2)}, drawdown {hold.max_drawdown:.1f} %"
+    )
+
+
+def _grade(evidence: Evidence) -> Text:
+    return Text(evidence.grade, style=GRADE_STYLES[evidence.grade])
+
+
+def report_tables(assessment: Assessment, report: ReportSettings) -> None:
+    """Print all scores, baselines, tests, intervals, distributions and profits, or only log them.
+
+    Args:
+        assessment: Of the test days.
+        report: Whether the console shows these tables, too.
+    """
+    extra = None if report.detail == "full" else LOG_ONLY
+    scores = assessment.scores
+    tables = [
+        _against_zero(scores),
+        _baselines(assessment),
+        _tests(assessment),
+        _intervals(assessment),
+        _distributions(assessment),
+        trading_table(assessment.trading),
+    ]
+    for table in tables:
+        if table.columns and any(table.columns.values()):
+            log.info("", extra=extra)
+            log.info(table, extra=extra)
+    kept = ", ".join(assessment.confidence_set.kept)
+    log.info("cannot be told from the best by squared error: %s", kept, extra=extra)
+    log.info(assessment.evidence.line, extra=extra)
+
+
+def _against_zero(scores: Scores) -> Table:
+    frame = pd.DataFrame(
+        [
+            ("RMSE, %", scores.rmse, scores.zero_rmse),
+            ("MAE, %", scores.mae, scores.zero_mae),
+            ("direction, %", scores.direction_accuracy, None),
+            ("R2 (test mean)", scores.r2, None),
+            ("R2 (zero)", scores.r2_zero, 0.0),
+            ("correlation", scores.correlation, None),
+            ("MAPE of the price, %", scores.mape, scores.naive_mape),
+        ],
+        columns=["score", "model", "zero forecast"],
+    )
+    return make_table(frame.map(_with_four_digits), f"test, {scores.num_days} days")
+
+
+def _with_four_digits(value: object) -> object:
+    return value if isinstance(value, str) else number(value, 4)  # type: ignore[arg-type]
+
+
+def _baselines(assessment: Assessment) -> Table:
     table = as_table(assessment.table)
     scores = [row.scores for row in assessment.table]
     table["hits"] = [f"{score.direction_hits}/{score.direction_days}" for score in scores]
     table["95 %"] = [
-        f"{_number(score.direction_low, 1)}-{_number(score.direction_high, 1)}" for score in scores
+        f"{number(score.direction_low, 1)}-{number(score.direction_high, 1)}" for score in scores
     ]
-    names = {"direction_accuracy": "accuracy", "correlation": "ic", "rank_correlation": "rank_ic"}
-    table = table.rename(columns=names)
-    table["accuracy"] = table["accuracy"].where(table["direction_low"].notna())
-    columns = ["rmse", "mae", "rmse_ratio", "mae_ratio", "r2_zero", "r2_mean", "accuracy", "hits"]
-    columns += ["95 %", "ic", "rank_ic", "clark_west_p"]
-    _print_table(f"same {assessment.scores.num_days} days", table[columns])
-    kept = ", ".join(assessment.confidence_set.kept)
-    log.info("cannot be told from the best by squared error: %s", kept)
-    tests = {
-        name: (test.statistic, test.p_value, test.note) for name, test in assessment.tests.items()
-    }
-    _print_table("tests of skill", _frame(tests, ["statistic", "p", "note"]))
-    intervals = {
-        f"{100 * interval.coverage_nominal:.0f} %": (
+    table["accuracy"] = table["direction_accuracy"].where(table["direction_low"].notna())
+    names = {"correlation": "ic", "rank_correlation": "rank_ic", "clark_west_p": "CW p"}
+    names |= {"rmse_ratio": "rmse/0", "mae_ratio": "mae/0"}
+    table = table.rename(columns=names).rename_axis("forecaster").reset_index()
+    columns = ["forecaster", "rmse", "mae", "accuracy", "hits", "95 %", "r2_zero", "CW p", "ic"]
+    columns += ["rank_ic", "rmse/0", "mae/0", "r2_mean"]
+    return make_table(
+        table[columns], f"same {assessment.scores.num_days} days", elsewhere="the log"
+    )
+
+
+def _tests(assessment: Assessment) -> Table:
+    rows = [
+        (name, test.statistic, test.p_value, test.note) for name, test in assessment.tests.items()
+    ]
+    return make_table(
+        pd.DataFrame(rows, columns=["test", "statistic", "p", "note"]), "tests of skill"
+    )
+
+
+def _intervals(assessment: Assessment) -> Table:
+    rows = [
+        (
+            f"{100 * interval.coverage_nominal:.0f} %",
             None if interval.coverage is None else 100 * interval.coverage,
             interval.mean_width,
             interval.winkler,
@@ -113,99 +329,38 @@ def report_assessment(assessment: Assessment) -> None:
             interval.independence_p,
         )
         for interval in assessment.intervals
-    }
-    header = ["covered, %", "mean width", "Winkler", "p of misses", "p of independence"]
-    _print_table("intervals", _frame(intervals, header))
-    density = {
-        name: (losses["pinball"], losses["crps"]) for name, losses in assessment.density.items()
-    }
-    _print_table("distributions", _frame(density, ["pinball", "exact CRPS"]))
-    _report_profits(assessment.trading)
-
-
-def _report_profits(results: Sequence[TradingResult]) -> None:
-    """Print the results of strategies: Sharpe ratios at every cost, the rest at the usual one."""
-    if not results:
-        return
-    shown = usual_cost(sorted({result.cost_bp for result in results}))
-    sharpe: dict[str, dict[str, float | None]] = {}
-    rest: dict[str, tuple[object, ...]] = {}
-    for result in results:
-        name = f"{result.name}{ONE_DAY_LATER if result.delay_days else ''}"
-        sharpe.setdefault(name, {})[f"{result.cost_bp:g} bp"] = result.sharpe
-        if result.cost_bp == shown:
-            rest[name] = (
-                result.num_days,
-                result.sharpe_error,
-                result.total_return,
-                result.max_drawdown,
-                result.turnover,
-            )
-    _print_table("Sharpe after costs", pd.DataFrame.from_dict(sharpe, orient="index"))
-    header = ["days", "Sharpe error", "return, %", "drawdown, %", "turnover"]
-    _print_table(f"after {shown:g} bp a turn", _frame(rest, header))
-
-
-def _frame(rows: Mapping[str, tuple[object, ...]], columns: list[str]) -> pd.DataFrame:
-    return pd.DataFrame.from_dict(dict(rows), orient="index", columns=columns)
-
-
-def _print_table(title: str, table: pd.DataFrame) -> None:
-    """Print a table with its title, unless it is empty."""
-    if table.empty:
-        return
-    text = table.astype(object).where(table.notna(), "–")
-    log.info("")
-    for line in (
-        text.rename_axis(title)
-        .reset_index()
-        .to_string(index=False, float_format=lambda value: f"{value:.3f}")
-        .splitlines()
-    ):
-        log.info(line)
-
-
-def summary_lines(result: "RunResult") -> list[str]:
-    """Return lines on data, training and test scores, in plain words."""
-    config, facts, labels = result.run.config, result.run.facts, result.labels
-    scores, datamodule = result.assessment.scores, result.run.datamodule
-    table = datamodule.table
-    samples = [f"{row.samples} {row.segment}" for row in table.itertuples()]
-    ended = "stopped early" if facts.stopped_early else "ran to its last epoch"
-    lines = [
-        ("data", f"Data split: {', '.join(samples)} samples"),
-        (
-            "features",
-            f"Features prepared: {datamodule.features.shape[1]} columns, windows of "
-            f"{config.window.sequence_length} days, scaler {config.scaling.method} fitted on "
-            "training rows",
-        ),
-        ("model", f"Model complexity: {labels.complexity} ({facts.num_parameters:,} parameters)"),
-        (
-            "training",
-            f"Training: {labels.training} ({facts.seconds:.1f} s, {facts.num_epochs} epochs, "
-            f"{ended}; epoch {facts.best_epoch} kept)",
-        ),
-        (
-            "direction",
-            f"Direction: {labels.direction} ({_number(scores.direction_accuracy, 1)} %, "
-            f"{scores.direction_hits} of {scores.direction_days} days; "
-            f"{_number(scores.up_share, 1)} % of them went up)",
-        ),
-        (
-            "error",
-            f"Error: {labels.error} (RMSE {scores.rmse:.3f} %; a forecast of zero has "
-            f"{scores.zero_rmse:.3f} %)",
-        ),
-        ("correlation", f"Correlation: {labels.correlation} ({_number(scores.correlation, 3)})"),
     ]
-    return [with_symbol(symbol, line, emoji=config.report.emoji) for symbol, line in lines]
+    header = ["interval", "covered, %", "mean width", "Winkler", "p of misses", "p of independence"]
+    return make_table(pd.DataFrame(rows, columns=header), "intervals", elsewhere="the log")
+
+
+def _distributions(assessment: Assessment) -> Table:
+    rows = [
+        (name, losses["pinball"], losses["crps"]) for name, losses in assessment.density.items()
+    ]
+    header = ["distribution", "pinball", "exact CRPS"]
+    return make_table(pd.DataFrame(rows, columns=header), "distributions")
+
+
+def trading_table(results: Sequence[TradingResult]) -> Table:
+    """Return one row for each strategy and cost; every figure of a row is after that cost."""
+    rows = [
+        {
+            "strategy": f"{result.name}{ONE_DAY_LATER if result.delay_days else ''}",
+            "cost, bp": f"{result.cost_bp:g}",
+            "return, %": number(result.total_return, 2),
+            "Sharpe": number(result.sharpe, 2),
+            "±": number(result.sharpe_error, 2),
+            "drawdown, %": number(result.max_drawdown, 2),
+            "turnover": result.turnover,
+            "trades": result.num_trades,
+        }
+        for result in sorted(results, key=lambda result: (result.delay_days, result.name))
+    ]
+    title = "trading: a row for each cost of a turn, and all of it after that cost"
+    return make_table(pd.DataFrame(rows), title, elsewhere="the log")
 
 
 def with_symbol(symbol: str, text: str, *, emoji: bool) -> str:
     """Return a line with the symbol of its kind in front, if symbols are wanted."""
     return f"{EMOJI[symbol]} {text}" if emoji else text
-
-
-def _number(value: float | None, digits: int = 4) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"

@@ -1,22 +1,26 @@
 """One line of the console for each epoch, and quiet from lightning."""
 
 import logging
+import math
 import os
-import sys
 import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
-from tqdm import tqdm
+from rich.text import Text
 
 from ironore_lightning.evaluation.labels import epoch_speed, loss_trend
-from ironore_lightning.report.console import with_symbol
+from ironore_lightning.process.terminal import open_bar
+from ironore_lightning.report.console import BAD, GOOD, with_symbol
 from ironore_lightning.settings.evaluation import ThresholdSettings
+
+if TYPE_CHECKING:
+    from ironore_lightning.process.screen import Bar
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,10 @@ QUIET = (
     "lightning.fabric.strategies.launchers.subprocess_script",
 )
 """Loggers of lightning of which only warnings are printed."""
+
+
+HEADER = "epoch  train loss  val loss   to best      best    time"
+STYLES = {"IMPROVING": GOOD, "DECLINING": BAD}
 
 
 class EpochReport(Callback):
@@ -52,10 +60,9 @@ class EpochReport(Callback):
         self.log_file = log_file
         self.emoji = emoji
         self.seconds: float = last.get("seconds", 0.0)
-        self.previous_loss: float | None = last.get("previous_loss")
-        self.best_loss: float = last.get("best_loss", float("inf"))
+        self.best_loss: float = last.get("best_loss", math.inf)
         self.started = 0.0
-        self.bar = tqdm(disable=True)
+        self.bar: Bar | None = None
         if last:
             _cut_log(log_file, last["log_bytes"])
 
@@ -63,15 +70,12 @@ class EpochReport(Callback):
         """Print the header and open the progress bar."""
         if not trainer.is_global_zero:
             log.setLevel(logging.WARNING)  # only one process prints
-        if self.previous_loss is None:
-            log.info("epoch   train loss   val loss    change     time         lr best loss")
-        self.bar = tqdm(
-            total=trainer.max_epochs,
-            initial=trainer.current_epoch,
-            unit="epoch",
-            leave=False,
-            disable=not (trainer.is_global_zero and sys.stdout.isatty()),
-        )
+            return
+        if math.isinf(self.best_loss):
+            log.info(Text(explain_words(self.thresholds), style="dim"))
+            log.info(Text(HEADER, style="bold"))
+        assert trainer.max_epochs is not None
+        self.bar = open_bar(total=trainer.max_epochs, done=trainer.current_epoch, unit="training")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the timer."""
@@ -81,42 +85,52 @@ class EpochReport(Callback):
         """Print the losses and labels of the epoch."""
         seconds = time.perf_counter() - self.started
         scores = trainer.callback_metrics
-        loss = float(scores["val/loss"])
-        words = [epoch_speed(seconds, self.thresholds)]
-        change = ""
-        if self.previous_loss is not None:
-            change = f"{loss - self.previous_loss:+.4f}"
-            words.insert(0, loss_trend(loss - self.previous_loss, self.thresholds))
-        self.best_loss = min(self.best_loss, loss)
-        self.bar.clear()  # so that the line below replaces it
-        log.info(
-            "%5d %12.4f %10.4f %9s %7.2f s %10.2e %9.4f  %s",
-            trainer.current_epoch + 1,
-            float(scores["train/loss"]),
-            loss,
-            change,
-            seconds,
-            trainer.optimizers[0].param_groups[0]["lr"],
-            self.best_loss,
-            " ".join(with_symbol(word, word, emoji=self.emoji) for word in words),
-        )
-        self.previous_loss = loss
+        loss, before = float(scores["val/loss"]), self.best_loss
+        self.best_loss = min(before, loss)
         self.seconds += seconds
-        self.bar.n += 1
-        self.bar.refresh()
+        trend = loss_trend(loss, before, self.thresholds)
+        line = Text(
+            f"{trainer.current_epoch + 1:5d} {float(scores['train/loss']):11.4f} {loss:9.4f} "
+            f"{'' if math.isinf(before) else format(loss - before, '+.4f'):>9} "
+            f"{self.best_loss:9.4f} {seconds:5.2f} s  "
+        )
+        line.append(with_symbol(trend, trend, emoji=self.emoji), STYLES.get(trend))
+        speed = epoch_speed(seconds, self.thresholds)
+        line.append(f" {with_symbol(speed, speed, emoji=self.emoji)}")
+        log.info(line)
+        if self.bar:
+            self.bar.advance(f"val loss {loss:.4f}, best {self.best_loss:.4f}")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the previous losses, the seconds, and the size of the log."""
+        """Return the best loss, the seconds, and the size of the log."""
         return {
-            "previous_loss": self.previous_loss,
             "best_loss": self.best_loss,
             "seconds": self.seconds,
             "log_bytes": self.log_file.stat().st_size if self.log_file.exists() else 0,
         }
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the progress bar."""
-        self.bar.close()
+        """Remove the progress bar."""
+        self._close_bar()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Remove the progress bar."""
+        self._close_bar()
+
+    def _close_bar(self) -> None:
+        if self.bar:
+            self.bar.close()
+            self.bar = None
+
+
+def explain_words(thresholds: ThresholdSettings) -> str:
+    """Return what the words of an epoch mean, in one line."""
+    return (
+        f"IMPROVING best yet, PLATEAU within {thresholds.plateau_tolerance:g}, DECLINING worse; "
+        f"FAST <{thresholds.fast_epoch_time:g}, SLOW >{thresholds.medium_epoch_time:g} s"
+    )
 
 
 @rank_zero_only

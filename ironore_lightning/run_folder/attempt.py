@@ -216,11 +216,13 @@ def _digest(settings: Mapping[str, Any]) -> str:
 
 
 def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that decide what a run computes; older runs lack the other one."""
+    """Return the settings that decide what a run computes; older runs lack the others."""
     report = settings.get("report")
     if not isinstance(report, Mapping):
         return dict(settings)
-    kept = {key: value for key, value in report.items() if key != "assess_every_run"}
+    kept = {
+        key: value for key, value in report.items() if key not in {"assess_every_run", "detail"}
+    }
     return {**settings, "report": kept}
 
 

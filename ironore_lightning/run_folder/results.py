@@ -67,7 +67,7 @@ class RunResult:
         forecasts: Forecasts of the best epoch and of the baselines.
         assessment: Scores, tests, intervals, trading and grade of the test segment.
         labels: The original system's words for the scores.
-        sentence: The verdict, the last line of the console.
+        sentence: The verdict, which the console prints before the paths.
         left_out: What the model scored on test days that break days leave out; None without any.
     """
 

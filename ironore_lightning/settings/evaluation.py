@@ -1,6 +1,6 @@
 """Settings of labels, evidence and report."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ class ThresholdSettings(Settings):
     """Limits of the original system's labels."""
 
     plateau_tolerance: float = Field(ge=0)
-    """Change of the validation loss that still counts as a plateau."""
+    """Distance of the validation loss from the best one that still counts as a plateau."""
     fast_epoch_time: float = Field(gt=0)
     """Seconds an epoch."""
     medium_epoch_time: float = Field(gt=0)
@@ -116,6 +116,9 @@ class ReportSettings(Settings):
 
     emoji: bool
     """Whether the console shows symbols."""
+    detail: Literal["brief", "full"] = "brief"  # settings of older runs lack it
+    """How much the console shows of what the log always has: `brief` is one screen, and `full` has
+    the tables of scores, tests, intervals and profits."""
     assess_every_run: bool = False  # settings of older runs lack it
     """Whether a multirun assesses every run on its test days, and not only the trial that
     validation chose. Each is a look at these days."""

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.text import Text
 
 from ironore_lightning.errors import machine_errors
 from ironore_lightning.files import write_csv, write_json, write_text
-from ironore_lightning.process.terminal import print_safely
+from ironore_lightning.process.terminal import print_parts, short_path
+from ironore_lightning.report.console import GRADE_STYLES
 from ironore_lightning.report.page import render_page
 from ironore_lightning.report.style import default_style, write_figures
+from ironore_lightning.report.table import Table, make_table, number
 from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.looks import ledger_path
 from ironore_lightning.summary.choice import Choice
@@ -48,8 +51,7 @@ def report(folder: Path) -> Summary:
     summary = summarize(folder, looks=ledger_path(Path.cwd()))
     with machine_errors(folder):
         write_summary(summary)
-    lines = [*summary_lines(summary), f"files: {folder / 'summary.html'}"]
-    print_safely("\n".join(["", *lines[:-2], lines[-1], lines[-2], ""]))
+    print_parts(["", *summary_lines(summary), f"files: {short_path(folder / 'summary.html')}"])
     return summary
 
 
@@ -83,23 +85,26 @@ def run_table(summary: Summary) -> pd.DataFrame:
     return table.sort_values(["rank", "fold", "seed"], kind="stable", ignore_index=True)
 
 
-def summary_lines(summary: Summary) -> list[str]:
-    """Return the printed lines: counts, ranking, chosen trial; the last line is the verdict."""
-    lines = [summary.counts, *(f"note: {note}" for note in summary.notes)]
+def summary_lines(summary: Summary) -> list[str | Text | Table]:
+    """Return what is printed: counts, ranking, chosen trial; the last line is the verdict."""
+    lines: list[str | Text | Table] = [summary.counts, *(f"note: {note}" for note in summary.notes)]
     if not summary.ranking.empty:
         ranking = summary.ranking.head(LISTED_TRIALS)
-        lines += ["", f"trials by {summary.ranked_by} on validation, lower is better:"]
         shown = ranking[["trial", "validation", "spread", "num_runs", "seconds"]]
-        width = int(shown["trial"].str.len().max())
-        shown = shown.assign(trial=shown["trial"].str.ljust(width))
-        shown = shown.rename(columns={"trial": "trial".ljust(width)})
-        lines += shown.to_string(index=False, na_rep="–").splitlines()
+        shown = shown.assign(seconds=[number(seconds, 1) for seconds in shown["seconds"]])
+        title = f"trials by {summary.ranked_by} on validation, lower is better:"
+        names = {"num_runs": "runs"}
+        lines += ["", make_table(shown.rename(columns=names), title, elsewhere="summary.csv")]
         if len(summary.ranking) > LISTED_TRIALS:
             lines.append(f"and {len(summary.ranking) - LISTED_TRIALS} more in summary.csv")
     if summary.choice is not None:
+        evidence = summary.choice.assessment.evidence
         lines += ["", f"chosen by validation: {summary.choice.trial.name}"]
         lines += [f"{label}: {value}" for label, value in discount_lines(summary.choice)]
-        lines += ["", summary.choice.assessment.evidence.line]
+        lines += [""]
+        line = Text(evidence.line)
+        line.highlight_words([evidence.grade], GRADE_STYLES[evidence.grade])
+        lines += [line]
     return [*lines, summary.sentence]
 
 

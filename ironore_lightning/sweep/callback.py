@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -18,6 +19,7 @@ from ironore_lightning.errors import FAILED, ConfigError, IronOreError, machine_
 from ironore_lightning.model.hardware import usable_cores
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.process.interrupts import raise_on_interrupt
+from ironore_lightning.process.terminal import quieten
 from ironore_lightning.run_folder.layout import (
     require_local_files,
     require_local_folders,
@@ -72,6 +74,14 @@ class MultirunCallback(Callback):
                 threads,
                 cores,
             )
+
+    def on_job_start(self, config: DictConfig, **_: object) -> None:
+        """Leave the console to the lines of the sweep; the log of each run has its own.
+
+        Warnings are mostly of the data, which the runs share, so those of the first run do.
+        """
+        if config.hydra.mode == RunMode.MULTIRUN:
+            quieten(logging.WARNING if config.hydra.job.num == 0 else logging.ERROR)
 
     def on_multirun_end(self, config: DictConfig, **_: object) -> None:
         """Write the summary, and exit with the status of the worst run."""

@@ -49,13 +49,18 @@ class GridSweeper(RunSweeper):
         """
         # Slow to import; --help and TAB completion must be quick.
         from ironore_lightning.sweep.folds import with_all_folds
+        from ironore_lightning.sweep.progress import sweep_progress, varying
 
         params = [f"{key}={value}" for key, value in self.params.items()]
         every = with_all_folds([*params, *arguments], self.config, self.hydra_context)
         jobs = combinations(self.parse(every))
         require_right_jobs(jobs, self.composer)
-        with self.locked():
-            results = launch(self.launcher, jobs)
+        monitor = str(self.config.monitor)
+        with (
+            self.locked(),
+            sweep_progress(total=len(jobs), keys=varying(jobs), monitor=monitor) as progress,
+        ):
+            results = launch(self.launcher, jobs, on_end=progress.report)
         require_none_refused(results)
 
 

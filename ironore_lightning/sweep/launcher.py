@@ -1,6 +1,6 @@
 """The local launcher: runs in this process, or side by side in processes forked from it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -38,9 +38,18 @@ class LocalLauncher(Launcher):
         self.composer = JobComposer(config, hydra_context)
 
     def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+        self,
+        job_overrides: Sequence[Sequence[str]],
+        initial_job_idx: int,
+        *,
+        on_end: Callable[[JobReturn], None] = lambda _: None,
     ) -> Sequence[JobReturn]:
         """Run the jobs, and return their results in the same order.
+
+        Args:
+            job_overrides: Of each job.
+            initial_job_idx: Number of the first one.
+            on_end: Called in this process with the result of each job that has ended.
 
         Raises:
             ConfigError: If several processes are wanted where they cannot be forked.
@@ -50,7 +59,7 @@ class LocalLauncher(Launcher):
         jobs = list(enumerate(job_overrides, initial_job_idx))
         workers = num_workers(self.n_jobs, len(jobs))
         if workers == 1:
-            return [self._run(job) for job in jobs]
+            return [self._run_here(job, on_end) for job in jobs]
         # Slow to import; --help and TAB completion must be quick.
         from ironore_lightning.process.workers import can_fork, run_forked
 
@@ -61,11 +70,19 @@ class LocalLauncher(Launcher):
             )
         with quick_imports():  # here, so that no worker does
             import ironore_lightning.experiment  # noqa: F401 - used by the workers
-        results = run_forked(self._run, jobs, num_workers=workers)
-        return [
-            self._killed(job) if result is None else result
-            for job, result in zip(jobs, results, strict=True)
-        ]
+        results: dict[int, JobReturn] = {}
+
+        def end(position: int, result: JobReturn | None) -> None:
+            results[position] = self._killed(jobs[position]) if result is None else result
+            on_end(results[position])
+
+        run_forked(self._run, jobs, num_workers=workers, on_end=end)
+        return [results[position] for position in range(len(jobs))]
+
+    def _run_here(self, job: Job, on_end: Callable[[JobReturn], None]) -> JobReturn:
+        result = self._run(job)
+        on_end(result)
+        return result
 
     def _run(self, job: Job) -> JobReturn:
         returned = run_job(
@@ -102,6 +119,7 @@ class LocalLauncher(Launcher):
             config.hydra.runtime.output_dir = str(folder)
         returned = JobReturn(hydra_cfg=config, status=JobStatus.FAILED)
         returned.return_value = error
+        returned.overrides = job[1]
         return returned
 
 

@@ -2,18 +2,20 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from hydra.utils import to_absolute_path
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED
 from ironore_lightning.sweep.jobs import require_right_jobs
+from ironore_lightning.sweep.progress import sweep_progress
 from ironore_lightning.sweep.sweeper import (
     RunSweeper,
     job_status,
@@ -81,24 +83,41 @@ class OptunaSweeper(RunSweeper):
     def _run_trials(
         self, folder: Path, space: Mapping[str, "BaseDistribution"], fixed: Sequence[str]
     ) -> None:
-        from ironore_lightning.sweep.optuna_study import ask, open_study, study_errors, tell
+        from ironore_lightning.sweep.optuna_study import open_study, study_errors
 
         with study_errors(folder):
             study = open_study(folder, self.settings, space, fixed)
-        while True:
-            with study_errors(folder):
-                trials = ask(study, self.settings, space)
-            if not trials:
-                break
-            batch = [[*fixed, *_overrides(trial, space)] for trial in trials]
-            self.validate_batch_is_legal(batch)
-            results = launch(self.launcher, batch, first=trials[0].number)
-            with study_errors(folder):
-                for trial, result in zip(trials, results, strict=True):
-                    tell(study, trial, job_status(result))
-            require_none_refused(results)
+            done = sum(trial.state.is_finished() for trial in study.trials)
+        total, monitor = self.settings.n_trials, str(self.config.monitor)
+        with sweep_progress(total=total, done=done, keys=space, monitor=monitor) as progress:
+            while self._run_batch(study, folder, space, fixed, progress.report):
+                pass
         with study_errors(folder):
             _report(study)
+
+    def _run_batch(
+        self,
+        study: "Study",
+        folder: Path,
+        space: Mapping[str, "BaseDistribution"],
+        fixed: Sequence[str],
+        on_end: Callable[[JobReturn], None],
+    ) -> bool:
+        """Run the next trials, and return whether there were any."""
+        from ironore_lightning.sweep.optuna_study import ask, study_errors, tell
+
+        with study_errors(folder):
+            trials = ask(study, self.settings, space)
+        if not trials:
+            return False
+        batch = [[*fixed, *_overrides(trial, space)] for trial in trials]
+        self.validate_batch_is_legal(batch)
+        results = launch(self.launcher, batch, first=trials[0].number, on_end=on_end)
+        with study_errors(folder):
+            for trial, result in zip(trials, results, strict=True):
+                tell(study, trial, job_status(result))
+        require_none_refused(results)
+        return True
 
 
 def search_space(overrides: Sequence[Override], *, monitor: str) -> dict[str, "BaseDistribution"]:

@@ -1,7 +1,7 @@
 """The base of both sweepers: launch jobs in a locked folder, and read their status."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ironore_lightning.run_folder.lock import lock_folder
 from ironore_lightning.run_folder.looks import ledger_path, require_ledger
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, Status, read_status
 from ironore_lightning.sweep.jobs import JobComposer
-from ironore_lightning.sweep.launcher import num_workers
+from ironore_lightning.sweep.launcher import LocalLauncher, num_workers
 
 MAX_RUNS = 10_000
 """Most runs of a multirun: more than a year at an hour each."""
@@ -69,14 +69,32 @@ class RunSweeper(Sweeper):
             yield folder
 
 
-def launch(launcher: Launcher, jobs: Sequence[list[str]], *, first: int = 0) -> Sequence[JobReturn]:
+def launch(
+    launcher: Launcher,
+    jobs: Sequence[list[str]],
+    *,
+    on_end: Callable[[JobReturn], None],
+    first: int = 0,
+) -> Sequence[JobReturn]:
     """Run jobs, numbered from `first`, and return their results.
 
     Joblib starts all its workers at once, so there are no more than jobs or cores.
+
+    Args:
+        launcher: Runs them.
+        jobs: Their overrides.
+        on_end: Called with the result of each job: by the local launcher once it has ended, by
+            others when all have.
+        first: Number of the first one.
     """
+    if isinstance(launcher, LocalLauncher):
+        return launcher.launch(jobs, initial_job_idx=first, on_end=on_end)
     if workers := getattr(launcher, "joblib", None):
         workers["n_jobs"] = num_workers(int(workers["n_jobs"]), len(jobs))
-    return launcher.launch(jobs, initial_job_idx=first)
+    results = launcher.launch(jobs, initial_job_idx=first)
+    for result in results:
+        on_end(result)
+    return results
 
 
 FOLDER_IS_TAKEN = "its folder holds another run that has finished"
@@ -85,7 +103,7 @@ FOLDER_IS_TAKEN = "its folder holds another run that has finished"
 def job_status(result: JobReturn) -> Status:
     """Return the status of a job; a finished run of other settings in its folder is not its own."""
     try:
-        status = read_status(_folder(result))
+        status = read_status(job_folder(result))
     except ConfigError as error:
         return Status(FAILED, error=str(error))
     is_own = status.state != COMPLETE or not _has_failed(result)
@@ -101,7 +119,7 @@ def require_none_refused(results: Sequence[JobReturn]) -> None:
     failed = [result for result in results if _has_failed(result)]
     if refused := [result for result in failed if job_status(result).error == FOLDER_IS_TAKEN]:
         raise ConfigError(
-            f"{_folder(refused[0])} holds another run that has finished, so {len(refused)} of "
+            f"{job_folder(refused[0])} holds another run that has finished, so {len(refused)} of "
             f"{len(results)} jobs were not run; choose another hydra.sweep.dir"
         )
 
@@ -111,6 +129,7 @@ def _has_failed(result: JobReturn) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _folder(result: JobReturn) -> Path:
+def job_folder(result: JobReturn) -> Path:
+    """Return the folder of a job."""
     assert result.hydra_cfg is not None
     return Path(result.hydra_cfg.hydra.runtime.output_dir)

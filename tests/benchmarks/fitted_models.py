@@ -30,8 +30,9 @@ import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_dir
 from parts_of_a_run import fit_context_of, samples_of
+from rich.console import Console
+from rich.progress import track
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.raw_data import RawData
@@ -275,7 +276,7 @@ def main() -> int:
     awards: list[Award] = []
     with multiprocessing.Pool(arguments.jobs, set_up_worker, [config]) as pool:
         graded = pool.imap(partial(grade_market, config=config), jobs)
-        for found in tqdm(graded, total=len(jobs), unit="market"):
+        for found in track(graded, "markets", len(jobs), console=Console(stderr=True)):
             awards += found
     counts = summarise(awards)
     table = markdown(counts)

@@ -33,8 +33,9 @@ from null_markets import (
     fit_rivals,
     outcomes,
 )
+from rich.console import Console
+from rich.progress import track
 from scipy.stats import norm
-from tqdm import tqdm
 
 from ironore_lightning.evaluation.assessment import collect_findings
 from ironore_lightning.evaluation.comparison import Row
@@ -356,7 +357,7 @@ def main() -> int:
     numbered, started = list(enumerate(plan(arguments))), time.perf_counter()
     with multiprocessing.Pool(arguments.jobs) as pool:
         ran = pool.imap(partial(run_cell, settings=settings), numbered)
-        cells = pd.DataFrame(tqdm(ran, total=len(numbered), unit="cell"))
+        cells = pd.DataFrame(track(ran, "cells", len(numbered), console=Console(stderr=True)))
     null = cells[cells["table"] == "null"].reset_index(drop=True)
     null[["market", "days", "forecast"]] = null["names"].tolist()
     others = cells[~cells["table"].isin(["null", "skill"])]
