@@ -142,6 +142,21 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
+def missing_extra(package: str, extra: str) -> str:
+    """Return the words that a package is missing, and what installs it here.
+
+    Args:
+        package: Name that people know it by.
+        extra: Extra of this package that brings it.
+    """
+    checkout = Path(__file__).resolve().parents[1]
+    if not (checkout / "pyproject.toml").is_file():
+        wanted = f'"ironore_lightning[{extra}]"'
+    else:
+        wanted = f'-e "{"." if Path.cwd() == checkout else checkout}[{extra}]"'
+    return f"{package} is not installed; install it with pip install {wanted}"
+
+
 @contextmanager
 def machine_errors(folder: Path) -> Iterator[None]:
     """Turn errors of the operating system into a `MachineError`."""

@@ -17,7 +17,7 @@ from ironore_lightning.errors import ConfigError, machine_errors
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import Console, Lines, print_safely
-from ironore_lightning.run_folder.layout import MULTIRUN_FILE, STATUS_FILE, TENSORBOARD
+from ironore_lightning.run_folder.layout import MULTIRUN_FILE, STATUS_FILE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +46,6 @@ def _evaluate(options: argparse.Namespace) -> None:
     _require_finished(folder)
     record = read_run(folder, options.data_root)
     with lock_folder(folder), machine_errors(folder), _printed():
-        (folder / TENSORBOARD).mkdir(exist_ok=True)  # somebody may have removed the curves
         assess_run(recall_run(record), looks=looks)
     if member := read_membership(folder):
         print_safely(f"Earned so far: {member_evidence([member])}.\n")

@@ -1,6 +1,7 @@
 """One run, from settings to verdict; and a finished run, judged without training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
@@ -42,19 +43,19 @@ from ironore_lightning.model.training import (
 from ironore_lightning.report.console import report_market, report_result, report_validation
 from ironore_lightning.report.epochs import EpochReport, silence_lightning
 from ironore_lightning.report.figures import write_run_figures
-from ironore_lightning.report.tensorboard import (
-    close_session,
-    hyperparameters,
-    mark_failure_in_tensorboard,
-    open_session,
-    silence_writer,
+from ironore_lightning.report.loggers import (
+    log_settings,
+    log_validation,
+    log_verdict,
+    open_loggers,
+    require_loggers,
 )
 from ironore_lightning.run_folder.forecast_tables import (
     read_predictions,
     write_predictions,
     write_tables,
 )
-from ironore_lightning.run_folder.layout import PROVENANCE_FILE, TENSORBOARD
+from ironore_lightning.run_folder.layout import PROVENANCE_FILE
 from ironore_lightning.run_folder.lock import is_helper_process
 from ironore_lightning.run_folder.looks import count_look, require_ledger
 from ironore_lightning.run_folder.provenance import provenance, require_same_table
@@ -95,7 +96,8 @@ def run_experiment(
         RunPruned: If a search stops the fit.
     """
     require_ledger(looks)
-    return assess_run(fit_run(config, folder, callbacks=callbacks, resume=resume), looks=looks)
+    with _fitted(config, folder, callbacks, resume=resume) as run:
+        return assess_run(run, looks=looks)
 
 
 def fit_run(
@@ -106,7 +108,17 @@ def fit_run(
     This is all that a run of a multirun does: validation chooses, and only the choice is assessed.
     Arguments and errors are those of `run_experiment`.
     """
+    with _fitted(config, folder, callbacks, resume=resume) as run:
+        return run
+
+
+@contextmanager
+def _fitted(
+    config: Config, folder: Path, callbacks: Sequence[Callback], *, resume: bool
+) -> Iterator[FittedRun]:
+    """Fit a run, and keep its loggers open for what is done with it."""
     silence_lightning()
+    require_loggers(config)
     set_up_process(config.hardware)
     # Settings of a resumed run may be a stranger's, so nothing is written to the path they name.
     data = config.data.without_saving_sample() if resume else config.data
@@ -116,34 +128,25 @@ def fit_run(
     if resume:
         require_same_table(folder, datamodule, remedy="start it anew in another folder")
         last = read_resume_state(folder, datamodule.features.shape[1], config.fit_settings)
-    logger = build_logger(folder, last)
     report = EpochReport(
         config.thresholds, log_file=folder / "training.log", emoji=config.report.emoji, last=last
     )
-    if not resume:
-        open_run(market, datamodule, logger, config, folder)
-    with mark_failure_in_tensorboard(logger.log_dir):
-        context = FitContext(folder, logger, report, callbacks, last)
+    with open_loggers(config, folder, last) as loggers:
+        if not resume:
+            open_run(market, datamodule, loggers, config, folder)
+        context = FitContext(folder, loggers, report, callbacks, last)
         trained = train(datamodule, config.fit_settings, context)
-    predictions = predict_samples(datamodule, trained, config)
-    run = FittedRun(config, folder, market.panel, datamodule, trained, predictions)
-    close_fit(run)
-    return run
-
-
-def build_logger(folder: Path, last: Mapping[str, Any]) -> TensorBoardLogger:
-    """Write curves into `folder`; those after the last checkpoint are deleted and drawn again."""
-    silence_writer()
-    # `purge_step` is the first step deleted. Curves count epochs from 1, checkpoints from 0.
-    purge = {"purge_step": last["epoch"] + 2} if last else {}
-    return TensorBoardLogger(folder / TENSORBOARD, "", "", default_hp_metric=False, **purge)
+        predictions = predict_samples(datamodule, trained, config)
+        run = FittedRun(config, folder, market.panel, datamodule, trained, predictions, loggers)
+        close_fit(run)
+        yield run
 
 
 @rank_zero_only
 def open_run(
     market: Market,
     datamodule: WindowDataModule,
-    logger: TensorBoardLogger,
+    loggers: Sequence[Logger],
     config: Config,
     folder: Path,
 ) -> None:
@@ -151,7 +154,7 @@ def open_run(
     folder.mkdir(parents=True, exist_ok=True)
     report_market(market, datamodule)
     write_json(folder / PROVENANCE_FILE, provenance(market, datamodule))
-    open_session(logger, hyperparameters(config))
+    log_settings(loggers, config)
 
 
 def predict_samples(
@@ -188,7 +191,7 @@ def close_fit(run: FittedRun) -> None:
     """Save and print the forecasts and the validation scores."""
     write_predictions(run.folder, run.predictions)
     write_fit(run)
-    close_session(run)
+    log_validation(run)
     report_validation(run)
 
 
@@ -315,5 +318,5 @@ def close_run(result: RunResult) -> None:
     """Save and print the results; the last line is the verdict."""
     write_results(result)
     plots = write_run_figures(result)
-    close_session(result.run, result.assessment, plots)
+    log_verdict(result, plots)
     report_result(result)

@@ -34,14 +34,14 @@ class FitContext:
 
     Attributes:
         folder: Run folder; checkpoints go below it.
-        logger: Writes the curves.
+        loggers: Write the curves.
         report: Callback that prints each epoch; `last.ckpt` keeps its `state_dict`.
         callbacks: Other callbacks.
         last: State of an interrupted fit, of `read_resume_state`; empty at the start.
     """
 
     folder: Path
-    logger: Logger
+    loggers: Sequence[Logger]
     report: Callback
     callbacks: Sequence[Callback]
     last: dict[str, Any]
@@ -144,7 +144,7 @@ def build_trainer(
         precision=hardware.precision,
         deterministic=hardware.deterministic,
         max_epochs=settings.training.max_epochs,
-        logger=context.logger,
+        logger=context.loggers,
         log_every_n_steps=1,
         callbacks=list(callbacks),
         plugins=[LightningEnvironment()],  # in a Slurm job: no checkpoint, no requeue
