@@ -22,7 +22,7 @@ from ironore_lightning.errors import ConfigError, machine_errors
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import Console, Lines, print_safely
-from ironore_lightning.run_folder.layout import MULTIRUN_FILE, STATUS_FILE, TENSORBOARD
+from ironore_lightning.run_folder.layout import MULTIRUN_FILE, STATUS_FILE
 
 if TYPE_CHECKING:  # it imports pandas, which --help does not need
     from ironore_lightning.run_folder.record import RunRecord
@@ -72,7 +72,6 @@ def _assess_own_days(record: "RunRecord", looks: Path | None) -> None:
     from ironore_lightning.experiment import assess_run
     from ironore_lightning.recall import recall_run
 
-    (record.folder / TENSORBOARD).mkdir(exist_ok=True)  # somebody may have removed the curves
     assess_run(recall_run(record), looks=looks)
 
 

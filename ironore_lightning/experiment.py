@@ -1,6 +1,7 @@
 """One run, from settings to verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
@@ -44,19 +45,19 @@ from ironore_lightning.report.console import (
     report_validation,
 )
 from ironore_lightning.report.epochs import EpochReport, silence_lightning
-from ironore_lightning.report.run_page import write_run_figures, write_run_page
-from ironore_lightning.report.tensorboard import (
-    close_session,
-    hyperparameters,
-    mark_failure_in_tensorboard,
-    open_session,
-    silence_writer,
+from ironore_lightning.report.loggers import (
+    log_settings,
+    log_validation,
+    log_verdict,
+    open_loggers,
+    require_loggers,
 )
+from ironore_lightning.report.run_page import write_run_figures, write_run_page
 from ironore_lightning.run_folder.forecast_tables import (
     write_predictions,
     write_tables,
 )
-from ironore_lightning.run_folder.layout import PROVENANCE_FILE, TENSORBOARD
+from ironore_lightning.run_folder.layout import PROVENANCE_FILE
 from ironore_lightning.run_folder.lock import is_helper_process
 from ironore_lightning.run_folder.looks import count_look, require_ledger
 from ironore_lightning.run_folder.losses import LossFile
@@ -93,7 +94,8 @@ def run_experiment(
         RunPruned: If a search stops the fit.
     """
     require_ledger(looks)
-    return assess_run(fit_run(config, folder, callbacks=callbacks, resume=resume), looks=looks)
+    with _fitted(config, folder, callbacks, resume=resume) as run:
+        return assess_run(run, looks=looks)
 
 
 def fit_run(
@@ -104,7 +106,17 @@ def fit_run(
     This is all that a run of a multirun does: validation chooses, and only the choice is assessed.
     Arguments and errors are those of `run_experiment`.
     """
+    with _fitted(config, folder, callbacks, resume=resume) as run:
+        return run
+
+
+@contextmanager
+def _fitted(
+    config: Config, folder: Path, callbacks: Sequence[Callback], *, resume: bool
+) -> Iterator[FittedRun]:
+    """Fit a run, and keep its loggers open for what is done with it."""
     silence_lightning()
+    require_loggers(config)
     set_up_process(config.hardware)
     report_step("reading the data")
     # Settings of a resumed run may be a stranger's, so nothing is written to the path they name.
@@ -115,35 +127,26 @@ def fit_run(
     if resume:
         require_same_table(folder, datamodule, remedy="start it anew in another folder")
         last = read_resume_state(folder, datamodule.features.shape[1], config.fit_settings)
-    logger = build_logger(folder, last)
     report = EpochReport(
         config.thresholds, log_file=folder / "training.log", emoji=config.report.emoji, last=last
     )
-    if not resume:
-        open_run(market, datamodule, logger, config, folder)
-    with mark_failure_in_tensorboard(logger.log_dir):
+    with open_loggers(config, folder, last) as loggers:
+        if not resume:
+            open_run(market, datamodule, loggers, config, folder)
         losses = LossFile(folder, last)
-        context = FitContext(folder, logger, report, [losses, *callbacks], last)
+        context = FitContext(folder, loggers, report, [losses, *callbacks], last)
         trained = train(datamodule, config.fit_settings, context)
-    predictions = predict_samples(datamodule, trained, config)
-    run = FittedRun(config, folder, market.panel, datamodule, trained, predictions)
-    close_fit(run)
-    return run
-
-
-def build_logger(folder: Path, last: Mapping[str, Any]) -> TensorBoardLogger:
-    """Write curves into `folder`; those after the last checkpoint are deleted and drawn again."""
-    silence_writer()
-    # `purge_step` is the first step deleted. Curves count epochs from 1, checkpoints from 0.
-    purge = {"purge_step": last["epoch"] + 2} if last else {}
-    return TensorBoardLogger(folder / TENSORBOARD, "", "", default_hp_metric=False, **purge)
+        predictions = predict_samples(datamodule, trained, config)
+        run = FittedRun(config, folder, market.panel, datamodule, trained, predictions, loggers)
+        close_fit(run)
+        yield run
 
 
 @rank_zero_only
 def open_run(
     market: Market,
     datamodule: WindowDataModule,
-    logger: TensorBoardLogger,
+    loggers: Sequence[Logger],
     config: Config,
     folder: Path,
 ) -> None:
@@ -151,7 +154,7 @@ def open_run(
     folder.mkdir(parents=True, exist_ok=True)
     report_market(market, datamodule)
     write_json(folder / PROVENANCE_FILE, provenance(market, datamodule))
-    open_session(logger, hyperparameters(config))
+    log_settings(loggers, config)
 
 
 def predict_samples(
@@ -188,7 +191,7 @@ def close_fit(run: FittedRun) -> None:
     """Save and print the forecasts and the validation scores."""
     write_predictions(run.folder, run.predictions)
     write_fit(run)
-    close_session(run)
+    log_validation(run)
     report_validation(run)
 
 
@@ -284,6 +287,5 @@ def close_run(result: RunResult) -> None:
     write_results(result)
     report_step("drawing")
     write_run_page(result, write_run_figures(result))
-    plots = sorted((result.run.folder / "plots").glob("*.png"))
-    close_session(result.run, result.assessment, plots)
+    log_verdict(result, sorted((result.run.folder / "plots").glob("*.png")))
     report_result(result)

@@ -19,7 +19,6 @@ from ironore_lightning.cli.plain_command import CommandParser, run_plain
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
-from ironore_lightning.data.scaling import Scaler
 from ironore_lightning.data.trading_days import Calendar
 from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import ConfigError, DataError, machine_errors, single_line
@@ -33,13 +32,9 @@ from ironore_lightning.evaluation.forecasts import (
 from ironore_lightning.evaluation.intervals import COVERAGES
 from ironore_lightning.experiment import complete_forecasts
 from ironore_lightning.files import write_json
-from ironore_lightning.model.checkpoints import (
-    SCALER,
-    require_finite,
-)
-from ironore_lightning.model.forecaster import Forecaster
+from ironore_lightning.model.checkpoints import require_finite
 from ironore_lightning.model.hardware import cpu_precision
-from ironore_lightning.model.training import load_best
+from ironore_lightning.model.training import load_network
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import print_parts
 from ironore_lightning.recall import recall_run
@@ -209,7 +204,7 @@ def predict_rows(run: RunRecord, panel: Panel) -> pd.DataFrame:
     features = build_features(panel, config.features.names)
     require_same_history(run, features)
     path = run.folder / "checkpoints" / "best.ckpt"
-    forecaster, scaler = _load(path, config, num_features=features.shape[1])
+    forecaster, scaler = load_network(path, features.shape[1], config.fit_settings)
     values = scaler.apply(features.to_numpy(np.float64))
     _require_same_units(run, features, values[-1])
     length = config.window.sequence_length
@@ -230,19 +225,6 @@ def predict_rows(run: RunRecord, panel: Panel) -> pd.DataFrame:
     if (distribution := forecaster.head.distribution(parameters)) is not None:
         frame = frame.assign(**distribution_bounds(distribution))
     return frame
-
-
-def _load(path: Path, config: Config, *, num_features: int) -> tuple[Forecaster, Scaler]:
-    """Build the network of a run with the weights and scaler of its checkpoint.
-
-    Raises:
-        ConfigError: If the checkpoint holds anything else.
-    """
-    forecaster, best = load_best(path, num_features, config.fit_settings)
-    scaler = Scaler(**{name: column.numpy() for name, column in best[SCALER].items()})
-    if not (scaler.spread > 0).all():
-        raise ConfigError(f"{path}: its scaler has a spread that is not above zero")
-    return forecaster, scaler
 
 
 def describe(next_day: NextDayForecast) -> list[str | Table]:

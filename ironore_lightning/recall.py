@@ -28,7 +28,7 @@ from ironore_lightning.run_folder.forecast_tables import (
     write_predictions,
     write_tables,
 )
-from ironore_lightning.run_folder.layout import PROVENANCE_FILE, TENSORBOARD
+from ironore_lightning.run_folder.layout import PROVENANCE_FILE
 from ironore_lightning.run_folder.provenance import (
     provenance,
     require_same_history,
@@ -116,7 +116,7 @@ def assess_on_days(
         DataError: If a row that the run was trained on has changed.
         MachineError: If the ledger or a file cannot be written.
     """
-    config = record.settings
+    config = record.settings.model_copy(update={"logger": ()})  # they hold the run's own days
     set_up_process(config.hardware.on_cpu())
     market = build_market(config.data, config.target)
     datamodule = _until(record, market, last)
@@ -129,7 +129,7 @@ def assess_on_days(
         forecasts = _from_day(record, forecasts, first)
         datamodule.table = _with_test_days(datamodule.table, forecasts.predictions)
     run = replace(run, predictions=forecasts.predictions)
-    (folder / TENSORBOARD).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / PROVENANCE_FILE, provenance(market, datamodule))
     write_predictions(folder, run.predictions)
     write_tables(folder, forecasts)

@@ -10,10 +10,10 @@ from ironore_lightning import experiment
 from ironore_lightning.data.datamodule import WindowDataModule, build_datamodule
 from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
-from ironore_lightning.experiment import build_logger
 from ironore_lightning.model.training import FitContext
 from ironore_lightning.report.epochs import EpochReport
 from ironore_lightning.report.style import write_figures
+from ironore_lightning.report.tensorboard import build as build_tensorboard
 from ironore_lightning.run_folder.results import RunResult
 from ironore_lightning.settings.experiment import Config
 
@@ -28,7 +28,7 @@ def fit_context_of(config: Config, folder: Path, *callbacks) -> FitContext:
     """Return where a fit writes that begins."""
     log_file = folder / "training.log"
     report = EpochReport(config.thresholds, log_file=log_file, emoji=config.report.emoji, last={})
-    return FitContext(folder, build_logger(folder, {}), report, callbacks, last={})
+    return FitContext(folder, [build_tensorboard(folder, {})], report, callbacks, last={})
 
 
 def draw_one_quick_figure(replace: Callable[..., None] = setattr) -> None:

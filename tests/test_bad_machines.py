@@ -107,7 +107,7 @@ MOMENTS = {
     "first checkpoint": ("train", 4096, "checkpoints/best.ckpt"),
     "results": ("close_fit", 4096, "predictions.csv"),
     "plots": ("write_run_figures", 4096, "plots/actual_vs_predicted_scatter.png"),
-    "events": ("close_session", 4096, "tensorboard"),
+    "events": ("log_validation", 4096, "events"),
 }
 """What the run is about to do, how large a file may become then, and which one is too large."""
 

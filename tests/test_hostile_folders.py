@@ -18,7 +18,8 @@ from ironore_lightning.summarize import main as summarize
 
 TODAY = datetime.date(2025, 8, 14)
 FOLDERS = (".hydra", "checkpoints", "plots", "tensorboard")
-PLACES = (*OPENED, *(f"{name}/file" for name in FOLDERS))
+EVENTS = "events.out.tfevents.1.end"
+PLACES = (*OPENED, EVENTS, *(f"{name}/file" for name in FOLDERS))
 
 
 @pytest.fixture

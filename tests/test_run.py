@@ -64,7 +64,7 @@ def test_a_run_leaves_every_file(finished):
     folder, _ = finished
     missing = [name for name in FILES if not (folder / name).is_file()]
     assert missing == []
-    assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
+    assert list(folder.glob("events.out.tfevents.*"))
     assert not list(folder.rglob("*.part"))
 
 
@@ -176,29 +176,33 @@ def test_plots_are_pictures_of_a_readable_size(finished):
 
 def test_tensorboard_holds_curves_scores_pictures_and_hyperparameters(finished):
     folder, _ = finished
-    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0})
+    events = EventAccumulator(str(folder), size_guidance={"images": 0})
     events.Reload()
     scalars = set(events.Tags()["scalars"])
-    curves = {"train/loss", "val/loss", "val/rmse", "val/mae", "val/direction", "learning_rate"}
-    assert curves <= scalars
+    curves = {"train/loss", "val/loss", "val/rmse", "val/mae", "val/direction"}
+    assert curves == {name for name in scalars if name.startswith(("train/", "val/"))}
+    assert {name.partition("/")[0] for name in scalars} == {"train", "val", "val_kept", "verdict"}
+    assert len([name for name in scalars if name.startswith("verdict/")]) == 10
     for name in curves:
         assert len(events.Scalars(name)) == 3, name
     results = read_json(folder / "evaluation_results.json")
     scores, fit = results["scores"], read_json(folder / "final_results.json")
     for name in ("rmse", "direction_accuracy", "r2_zero", "correlation"):
         (verdict,), (best) = (
-            events.Scalars(f"{group}/{name}") for group in ("verdict", "val_best")
+            events.Scalars(f"{group}/{name}") for group in ("verdict", "val_kept")
         )
         assert verdict.value == pytest.approx(scores[name])
         assert best[0].value == pytest.approx(fit["validation"][name])
-    (loss,) = events.Scalars("val_best/loss")
+    (loss,) = events.Scalars("val_kept/loss")
     assert loss.value == pytest.approx(min(event.value for event in events.Scalars("val/loss")))
     assert not [name for name in scalars if "baseline" in name or name.startswith("test")]
     assert len(events.Tags()["images"]) == 5
-    (text,) = events.Tensors("assessment/text_summary")
-    everything = json.loads(text.tensor_proto.string_val[0].decode().strip("`\n"))
-    assert everything == {name: results[name] for name in everything}
-    assert {"table", "tests", "intervals", "trading", "evidence"} <= set(everything)
+    (text,) = events.Tensors("verdict/text_summary")
+    card = text.tensor_proto.string_val[0].decode()
+    assert card.startswith(f"**{results['evidence']['line']}**\n\n{results['sentence']}\n\n")
+    for row in fit["split"]:
+        days = (row["segment"], row["first_date"], row["last_date"], row["samples"])
+        assert f"| {' | '.join(map(str, days))} |" in card
     metadata = events.PluginTagToContent("hparams")
     assert set(metadata) == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
 

@@ -176,7 +176,7 @@ def lines(folder):
 
 def shown(folder):
     """Return what TensorBoard shows: tag, and the steps at which it has something."""
-    events = EventAccumulator(str(folder / "tensorboard"))
+    events = EventAccumulator(str(folder))
     events.Reload()
     tags = events.Tags()
     return {
@@ -187,7 +187,7 @@ def shown(folder):
             ("tensors", events.Tensors),
         )
         for tag in tags[kind]
-    } | {"session ends": len(list((folder / "tensorboard").glob("*.end")))}
+    } | {"session ends": len(list(folder.glob("*.end")))}
 
 
 @pytest.mark.parametrize(

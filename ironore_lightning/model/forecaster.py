@@ -82,8 +82,9 @@ class Forecaster(LightningModule):
             # The axis of all curves, and the same in all processes.
             self.log("step", float(self.current_epoch + 1), sync_dist=True)
             _log_mean(self, "train/loss", self.train_loss)
-            learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            self.log("learning_rate", learning_rate, sync_dist=True)
+            if self.training_settings.schedule != "none":
+                learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+                self.log("train/learning_rate", learning_rate, sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
         """Step the learning-rate schedule before the checkpoint is written."""

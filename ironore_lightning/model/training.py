@@ -13,8 +13,10 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from ironore_lightning.data.datamodule import WindowDataModule
-from ironore_lightning.errors import MachineError
+from ironore_lightning.data.scaling import Scaler
+from ironore_lightning.errors import ConfigError, MachineError
 from ironore_lightning.model.checkpoints import (
+    SCALER,
     WEIGHTS,
     Checkpoints,
     network_parts,
@@ -34,14 +36,14 @@ class FitContext:
 
     Attributes:
         folder: Run folder; checkpoints go below it.
-        logger: Writes the curves.
+        loggers: Write the curves.
         report: Callback that prints each epoch; `last.ckpt` keeps its `state_dict`.
         callbacks: Other callbacks.
         last: State of an interrupted fit, of `read_resume_state`; empty at the start.
     """
 
     folder: Path
-    logger: Logger
+    loggers: Sequence[Logger]
     report: Callback
     callbacks: Sequence[Callback]
     last: dict[str, Any]
@@ -144,7 +146,7 @@ def build_trainer(
         precision=hardware.precision,
         deterministic=hardware.deterministic,
         max_epochs=settings.training.max_epochs,
-        logger=context.logger,
+        logger=context.loggers,
         log_every_n_steps=1,
         callbacks=list(callbacks),
         plugins=[LightningEnvironment()],  # in a Slurm job: no checkpoint, no requeue
@@ -197,6 +199,19 @@ def load_best(
     forecaster = build_forecaster(num_features, settings).eval()
     forecaster.load_state_dict(best[WEIGHTS])
     return forecaster, best
+
+
+def load_network(path: Path, num_features: int, settings: FitSettings) -> tuple[Forecaster, Scaler]:
+    """Build the network of a finished fit with the scaler of its features.
+
+    Raises:
+        ConfigError: If the checkpoint holds anything else.
+    """
+    forecaster, best = load_best(path, num_features, settings)
+    scaler = Scaler(**{name: column.numpy() for name, column in best[SCALER].items()})
+    if not (scaler.spread > 0).all():
+        raise ConfigError(f"{path}: its scaler has a spread that is not above zero")
+    return forecaster, scaler
 
 
 def read_resume_state(folder: Path, num_features: int, settings: FitSettings) -> dict[str, Any]:

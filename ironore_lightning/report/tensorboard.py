@@ -1,16 +1,14 @@
-"""TensorBoard: hyperparameters, test scores and figures."""
+"""TensorBoard: hyperparameters, scores, figures, and a card in words."""
 
-import json
 import struct
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.metadata import (
@@ -22,12 +20,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from torch.utils.tensorboard import FileWriter, SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from ironore_lightning.evaluation.assessment import Assessment, net_sharpe
-from ironore_lightning.evaluation.evidence import GRADES
-from ironore_lightning.evaluation.trading import usual_cost
-from ironore_lightning.run_folder.layout import TENSORBOARD
-from ironore_lightning.run_folder.results import FittedRun
-from ironore_lightning.settings.experiment import Config
+from ironore_lightning.run_folder.results import FittedRun, RunResult
 
 DEFAULT_HOOK = threading.excepthook
 
@@ -37,29 +30,17 @@ ENDING = ".end"
 LAYOUT = {"training": {"loss": ["Multiline", ["train/loss", "val/loss"]]}}
 
 
-def hyperparameters(config: Config) -> dict[str, bool | str | float]:
-    """Return the settings for the HParams tab, by name."""
-    return {
-        "data": config.data.name,
-        "features": ", ".join(feature.label for feature in config.features.names),
-        "signal": config.data.sample.signal if config.data.sample else 0.0,
-        "adjustment": config.data.futures.adjustment,
-        "split": config.split.method,
-        "fold": getattr(config.split, "fold", 0),
-        "horizon": config.target.horizon,
-        "sequence_length": config.window.sequence_length,
-        "scaling": config.scaling.method,
-        **config.model.model_dump(),
-        "loss": config.training.loss,
-        "monitor": config.monitor,
-        "schedule": config.training.schedule,
-        "optimizer": config.training.optimizer,
-        "learning_rate": config.training.learning_rate,
-        "weight_decay": config.training.weight_decay,
-        "gradient_clip_norm": config.training.gradient_clip_norm,
-        "batch_size": config.training.batch_size,
-        "seed": config.seed,
-    }
+def build(folder: Path, last: Mapping[str, Any] | None) -> TensorBoardLogger:
+    """Write curves into `folder`; those after the last checkpoint are deleted and drawn again.
+
+    Args:
+        folder: Of the event files.
+        last: State in that checkpoint; empty or None for a run that does not go on.
+    """
+    _silence_writer()
+    # `purge_step` is the first step deleted. Curves count epochs from 1, checkpoints from 0.
+    purge = {"purge_step": last["epoch"] + 2} if last else {}
+    return TensorBoardLogger(folder, "", "", default_hp_metric=False, **purge)
 
 
 def open_session(logger: TensorBoardLogger, values: dict[str, bool | str | float]) -> None:
@@ -74,7 +55,7 @@ def open_session(logger: TensorBoardLogger, values: dict[str, bool | str | float
     logger.experiment.add_custom_scalars(LAYOUT)
 
 
-def silence_writer() -> None:
+def _silence_writer() -> None:
     """Suppress the traceback of the thread that writes events.
 
     Its error is raised again where the next event is written, or the last one flushed.
@@ -87,52 +68,75 @@ def _ignore_os_error(failed: threading.ExceptHookArgs) -> None:
         DEFAULT_HOOK(failed)
 
 
-@contextmanager
-def mark_failure_in_tensorboard(folder: str) -> Iterator[None]:
-    """Write that a run has failed if it ends with an exception."""
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):  # the first error matters
-            rank_zero_only(_mark_failure)(Path(folder))
-        raise
-
-
-def _mark_failure(folder: Path) -> None:
+def mark_failure(folder: Path) -> None:
+    """Write that a run has failed."""
     with _ending(folder, succeeded=False):
         pass
 
 
 def close_session(
-    run: FittedRun, assessment: Assessment | None = None, plots: Iterable[Path] = ()
+    folder: Path,
+    run: FittedRun,
+    figures: Mapping[str, float],
+    result: RunResult | None = None,
+    plots: Iterable[Path] = (),
 ) -> None:
     """Write the scores of a run, in place of those of an earlier attempt.
 
-    The HParams tab sorts columns by name: `val` and `val_best` stand before `verdict`.
-
     Args:
-        run: Its scores on the validation segment go into `val_best`.
-        assessment: Of the test segment, into `verdict`; None if it is not assessed.
+        folder: Of the event files.
+        run: For the card in words.
+        figures: Scores by name, such as `val_kept/rmse`. Names are sorted: validation comes first.
+        result: Its assessment; None if it is not assessed.
         plots: PNG files to show.
 
     Raises:
         OSError: If the folder is missing, or something cannot be written.
     """
-    scalars = {f"val_best/{name}": score for name, score in _validation(run).items()}
-    if assessment:
-        scalars |= {f"verdict/{name}": score for name, score in _verdict(assessment).items()}
     step = run.facts.num_epochs
-    with _ending(run.folder / TENSORBOARD, succeeded=True) as writer:
-        for name, score in scalars.items():
-            if score is not None:
-                writer.add_scalar(name, score, step)
-        if assessment:
-            evidence = assessment.evidence
-            writer.add_text("evidence", f"{evidence.line}\n\n{evidence.sentence}", step)
-            everything = json.dumps(asdict(assessment), indent=2)
-            writer.add_text("assessment", f"```\n{everything}\n```", step)
+    with _ending(folder, succeeded=True) as writer:
+        for name, value in figures.items():
+            writer.add_scalar(name, value, step)
+        writer.add_text("verdict", run_card(run, result), step)
         for path in plots:
             _events(writer).add_summary(Summary(value=[_image(path)]), step)
+
+
+def run_card(run: FittedRun, result: RunResult | None) -> str:
+    """Return what a run is and was worth, as Markdown."""
+    config = run.config
+    said = ["Not assessed: validation chooses among the runs of a search."]
+    if result:
+        said = [f"**{result.assessment.evidence.line}**", result.sentence]
+    days = [
+        [row.segment, row.first_date, row.last_date, row.samples]
+        for row in run.datamodule.table.itertuples()
+    ]
+    names = ", ".join(feature.label for feature in config.features.names)
+    settings = [
+        ["data", config.data.name],
+        *([name, value] for name, value in config.model),
+        ["learning rate", config.training.learning_rate],
+        ["batch size", config.training.batch_size],
+        ["seed", config.seed],
+        ["epochs", run.facts.num_epochs],
+        [f"kept for its {config.monitor}", f"epoch {run.facts.best_epoch}, {run.objective:.4f}"],
+    ]
+    return "\n\n".join(
+        [
+            *said,
+            _table([["segment", "first day", "last day", "samples"], *days]),
+            f"The model reads {config.window.sequence_length} days of {names}, and forecasts "
+            f"{config.target.series}.",
+            _table([["setting", "value"], *settings]),
+        ]
+    )
+
+
+def _table(rows: Sequence[Sequence[object]]) -> str:
+    """Write rows as Markdown; the first is the header."""
+    header, *others = (f"| {' | '.join(map(str, row))} |" for row in rows)
+    return "\n".join([header, "| --- " * len(rows[0]) + "|", *others])
 
 
 @contextmanager
@@ -153,49 +157,11 @@ def _events(writer: SummaryWriter) -> FileWriter:
     return writer.file_writer
 
 
-def _validation(run: FittedRun) -> dict[str, float | None]:
-    """Return the scores of the kept epoch on validation; curves end with another one."""
-    scores = run.validation
-    return {
-        "epoch": run.facts.best_epoch,
-        run.config.monitor.removeprefix("val/"): run.objective,
-        "rmse": scores.rmse,
-        "mae": scores.mae,
-        "r2_zero": scores.r2_zero,
-        "direction_accuracy": scores.direction_accuracy,
-        "correlation": scores.correlation,
-    }
-
-
-def _verdict(assessment: Assessment) -> dict[str, float | None]:
-    """Return the figures that a verdict rests on; the text `assessment` has all of them."""
-    scores = assessment.scores
-    coverages = {
-        f"coverage_{100 * interval.coverage_nominal:.0f}": interval.coverage
-        for interval in assessment.intervals
-    }
-    sharpe = {}
-    if costs := sorted({traded.cost_bp for traded in assessment.trading}):
-        shown = usual_cost(costs)
-        sharpe[f"sharpe_after_{shown:g}_bp"] = net_sharpe(assessment.trading, shown)
-    return {
-        "rmse": scores.rmse,
-        "r2_zero": scores.r2_zero,
-        "direction_accuracy": scores.direction_accuracy,
-        "base_rate": scores.base_rate,
-        "correlation": scores.correlation,
-        **coverages,
-        **sharpe,
-        "skill_p": assessment.evidence.skill_p,
-        "grade": GRADES.index(assessment.evidence.earned),
-    }
-
-
 def _image(path: Path) -> Summary.Value:
     data = path.read_bytes()
     width, height = struct.unpack(">II", data[16:24])  # the header of every PNG
     image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=data)
-    return Summary.Value(tag=path.stem, image=image)
+    return Summary.Value(tag=f"verdict/{path.stem}", image=image)
 
 
 def _session_end(*, succeeded: bool) -> Summary.Value:

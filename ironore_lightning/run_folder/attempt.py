@@ -21,7 +21,13 @@ from ironore_lightning.errors import (
     machine_errors,
 )
 from ironore_lightning.files import read_json, write_json
-from ironore_lightning.run_folder.layout import LEFT_BY_A_RUN, LOG_FILE, RESULTS_FILE, STATUS_FILE
+from ironore_lightning.run_folder.layout import (
+    EVENT_FILES,
+    LEFT_BY_A_RUN,
+    LOG_FILE,
+    RESULTS_FILE,
+    STATUS_FILE,
+)
 from ironore_lightning.run_folder.lock import is_helper_process, lock_folder
 from ironore_lightning.run_folder.status import (
     COMPLETE,
@@ -181,8 +187,7 @@ def _remove_leftovers(folder: Path, status: Status) -> None:
         return
     if status.state in {RUNNING, INTERRUPTED} and (folder / LOG_FILE).exists():
         os.truncate(folder / LOG_FILE, 0)  # the run logs them again; those of a failure stay
-    for name in LEFT_BY_A_RUN:
-        path = folder / name
+    for path in (*(folder / name for name in LEFT_BY_A_RUN), *folder.glob(EVENT_FILES)):
         is_folder = path.is_dir() and not path.is_symlink()
         shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
 
@@ -217,9 +222,10 @@ def _digest(settings: Mapping[str, Any]) -> str:
 
 def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that decide what a run computes; older runs lack the others."""
+    settings = {key: value for key, value in settings.items() if key != "logger"}
     report = settings.get("report")
     if not isinstance(report, Mapping):
-        return dict(settings)
+        return settings
     kept = {
         key: value for key, value in report.items() if key not in {"assess_every_run", "detail"}
     }

@@ -12,12 +12,16 @@ STATUS_FILE = "status.json"
 LOG_FILE = "training.log"
 LOSSES_FILE = "losses.csv"
 PAGE_FILE = "report.html"
-TENSORBOARD = "tensorboard"
+CURVES_FILE = "metrics.csv"
+EVENT_FILES = "events.out.tfevents.*"
+OLD_EVENTS = "tensorboard"
 MULTIRUN_FILE = "multirun.yaml"
 LOCK_FILE = ".lock"
 
 LEFT_BY_A_RUN = (
-    TENSORBOARD,
+    CURVES_FILE,
+    "hparams.yaml",
+    OLD_EVENTS,
     PROVENANCE_FILE,
     "checkpoints",
     "plots",
@@ -30,7 +34,7 @@ LEFT_BY_A_RUN = (
     PAGE_FILE,
     RESULTS_FILE,
 )
-"""What is removed before a run starts again."""
+"""What is removed before a run starts again, beside its `EVENT_FILES`."""
 
 OPENED = (
     ".hydra",
@@ -55,11 +59,20 @@ def require_local_files(folder: Path) -> None:
     """
     with machine_errors(folder):
         top = os.path.realpath(folder)
-        for name in OPENED:
-            _require_local(folder / name, top)
-            if (folder / name).is_dir():
-                for path in (folder / name).iterdir():
-                    _require_local(path, top)
+        for path in (*(folder / name for name in OPENED), *folder.glob(EVENT_FILES)):
+            _require_local(path, top)
+            if path.is_dir():
+                for file in path.iterdir():
+                    _require_local(file, top)
+
+
+def events_folder(folder: Path) -> Path:
+    """Return where TensorBoard's files of a run lie; those of older runs had their own folder.
+
+    TensorBoard calls a run by the folder of its files.
+    """
+    old = folder / OLD_EVENTS
+    return old if old.is_dir() else folder
 
 
 def is_of_multirun(folder: Path) -> bool:

@@ -1,11 +1,13 @@
 """A run, its result, and their JSON files; `record` reads `final_results.json` back."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from lightning.pytorch.loggers import Logger
 
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.panel import Panel
@@ -33,6 +35,7 @@ class FittedRun:
         datamodule: Its samples.
         trained: The network of the best epoch, and its outputs.
         predictions: Its forecasts of every sample, see `Forecasts`.
+        loggers: Those of its fit, still open; none of a run that has finished.
     """
 
     config: Config
@@ -41,6 +44,7 @@ class FittedRun:
     datamodule: WindowDataModule
     trained: TrainedNetwork
     predictions: pd.DataFrame
+    loggers: Sequence[Logger] = ()
 
     @property
     def facts(self) -> TrainingFacts:

@@ -21,7 +21,12 @@ from ironore_lightning.settings.samples import (
     TargetSettings,
     WindowSettings,
 )
-from ironore_lightning.settings.training import FitSettings, HardwareSettings, TrainingSettings
+from ironore_lightning.settings.training import (
+    FitSettings,
+    HardwareSettings,
+    Loggers,
+    TrainingSettings,
+)
 
 MONITORS = ("val/loss", "val/rmse", "val/mae")
 
@@ -47,6 +52,8 @@ class Config(Settings):
     """Seeds the weights, the dropout and the order of the batches."""
     monitor: Annotated[str, AfterValidator(require_validation_metric)]
     """What stops training, chooses the checkpoint and is a sweep's objective; lower is better."""
+    logger: Loggers = Field(default=["tensorboard"])
+    """Where curves, settings and scores go; runs of older versions have no such setting."""
     data: DataSettings
     features: FeaturesSettings
     target: TargetSettings

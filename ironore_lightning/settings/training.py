@@ -1,12 +1,29 @@
 """Settings of training and hardware."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ironore_lightning.settings.base import Settings
 from ironore_lightning.settings.networks import NetworkSettings
+
+LoggerName = Literal["tensorboard", "csv", "mlflow", "wandb"]
+
+
+def _require_each_once(names: list[LoggerName]) -> list[LoggerName]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} is named twice")
+    return names
+
+
+Loggers = Annotated[
+    list[LoggerName],
+    BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+    AfterValidator(_require_each_once),
+]
+"""One logger or a list of them."""
 
 
 class TrainingSettings(Settings):

@@ -185,7 +185,7 @@ def content(folder: Path) -> dict[str, Any]:
     found |= {f"results {key}": value for key, value in results.items() if key != "labels"}
     for path in sorted((folder / "plots").glob("*.png")):
         found[path.name] = path.read_bytes()
-    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
     for tag in events.Tags()["scalars"]:
         found[f"curve {tag}"] = [(one.step, one.value) for one in events.Scalars(tag)]
