@@ -10,10 +10,8 @@ counted as a look at these days.
 """
 
 import argparse
-import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +19,7 @@ from ironore_lightning.cli.plain_command import CommandParser, run_plain
 from ironore_lightning.errors import ConfigError, machine_errors
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.process.interrupts import run_interruptible
-from ironore_lightning.process.terminal import Console, Lines, print_safely
+from ironore_lightning.process.terminal import print_safely, printed
 from ironore_lightning.run_folder.layout import MULTIRUN_FILE, STATUS_FILE
 
 if TYPE_CHECKING:  # it imports pandas, which --help does not need
@@ -57,7 +55,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     folder = options.run.absolute()
     _require_finished(folder)
     record = read_run(folder, options.data_root)
-    with lock_folder(folder), machine_errors(folder), _printed():
+    with lock_folder(folder), machine_errors(folder), printed():
         if options.first or options.last:
             _assess_other_days(record, options, looks)
         elif options.output_dir:
@@ -78,14 +76,13 @@ def _assess_own_days(record: "RunRecord", looks: Path | None) -> None:
 def _assess_other_days(
     record: "RunRecord", options: argparse.Namespace, looks: Path | None
 ) -> None:
-    from ironore_lightning.recall import assess_on_days
+    from ironore_lightning.recall import assess_on_days, other_days_folder
     from ironore_lightning.settings.base import parse_day
 
     days = {"from": options.first, "to": options.last}
     first, last = (day and parse_day(f"--{name}", day) for name, day in days.items())
-    name = f"evaluation_{first or 'start'}_{last or 'end'}"
-    folder = (options.output_dir or record.folder / name).absolute()
-    assess_on_days(record, folder, first=first, last=last, looks=looks)
+    folder = options.output_dir or other_days_folder(record.folder, first, last)
+    assess_on_days(record, folder.absolute(), first=first, last=last, looks=looks)
 
 
 def _require_finished(folder: Path) -> None:
@@ -102,20 +99,6 @@ def _require_finished(folder: Path) -> None:
             f"{folder}: this run is {state} and not complete, so there is nothing to assess; one "
             f"that was interrupted goes on with python train.py resume={folder}"
         )
-
-
-@contextmanager
-def _printed() -> Iterator[None]:
-    """Print what our own modules log."""
-    console = Console(sys.stdout)
-    console.setFormatter(Lines("%(message)s"))
-    log = logging.getLogger("ironore_lightning")
-    log.setLevel(logging.INFO)
-    log.addHandler(console)
-    try:
-        yield
-    finally:
-        log.removeHandler(console)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def assess_on_days(
         DataError: If a row that the run was trained on has changed.
         MachineError: If the ledger or a file cannot be written.
     """
-    config = record.settings.model_copy(update={"logger": ()})  # they hold the run's own days
+    config = record.settings.model_copy(update={"logger": []})  # they hold the run's own days
     set_up_process(config.hardware.on_cpu())
     market = build_market(config.data, config.target)
     datamodule = _until(record, market, last)
@@ -136,6 +136,11 @@ def assess_on_days(
     result = evaluate_run(run, forecasts, looks=looks)
     close_run(result)
     return result
+
+
+def other_days_folder(run: Path, first: object, last: object) -> Path:
+    """Return where the files of other days go, unless somebody names another folder."""
+    return run / f"evaluation_{first or 'start'}_{last or 'end'}"
 
 
 def _until(record: RunRecord, market: Market, last: datetime.date | None) -> WindowDataModule:

@@ -36,8 +36,9 @@ LAYERS = (
     {"summary"},
     {"sweep"},
     {"cli"},
+    {"train", "prepare", "inspect", "audit", "judge", "forecast", "evaluate", "compare"},
 )
-"""Rooms from the ground up; whatever is not here is a command and stands on top."""
+"""Rooms from the ground up; whatever is not here stands on top."""
 
 COMPOSERS = {"settings", "sweep", "cli"}
 """The rooms that may know Hydra and OmegaConf, beside the commands."""
@@ -91,7 +92,7 @@ def test_a_module_of_an_unknown_room_stands_on_top():
 def test_only_composers_and_commands_know_hydra():
     for name, path in MODULES.items():
         knows = {"hydra", "omegaconf"} & {module.split(".")[0] for module in imports_of(path)}
-        is_command = layer(name) == len(LAYERS)
+        is_command = layer(name) > layer("cli")
         assert not knows or name.split(".")[0] in COMPOSERS or is_command, name
 
 

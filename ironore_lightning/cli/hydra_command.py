@@ -124,7 +124,7 @@ def _translate_error(error: Exception) -> IronOreError:
     """Return an error caused by the user or the machine as our own; raise any other."""
     if isinstance(error, HydraException | OmegaConfBaseException):
         remark = f"; {CONFIG_PLACES_HINT}" if RESUME_FLAG in sys.argv else ""
-        return ConfigError(_one_line(error) + remark)
+        return ConfigError(describe_hydra_error(error) + remark)
     # Python makes a ValueError of a log that the operating system refuses.
     if str(error).startswith("Unable to configure") and isinstance(error.__cause__, OSError):
         return translate_error(error.__cause__)
@@ -180,7 +180,7 @@ def _is_raised_by_hydra(error: BaseException) -> bool:
     return module.partition(".")[0] in {"hydra", "omegaconf"}
 
 
-def _one_line(error: Exception) -> str:
+def describe_hydra_error(error: Exception) -> str:
     """Return an error of Hydra as one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     # The settings take a fifth of a second to import, which --help and TAB do not have.

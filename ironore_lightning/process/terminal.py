@@ -4,8 +4,8 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -103,6 +103,20 @@ def print_parts(parts: Iterable[object]) -> None:
     console.setFormatter(Lines())
     for part in parts:
         console.handle(logging.makeLogRecord({"msg": part}))
+
+
+@contextmanager
+def printed() -> Iterator[None]:
+    """Print what our own modules log, as a run of the command line does."""
+    console = Console(sys.stdout)
+    console.setFormatter(Lines("%(message)s"))
+    log = logging.getLogger("ironore_lightning")
+    log.setLevel(logging.INFO)
+    log.addHandler(console)
+    try:
+        yield
+    finally:
+        log.removeHandler(console)
 
 
 def open_bar(*, total: int, done: int, unit: str) -> "Bar | None":

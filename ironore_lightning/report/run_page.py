@@ -24,7 +24,13 @@ from ironore_lightning.run_folder.results import FittedRun, RunResult
 
 @default_style
 def write_run_figures(result: RunResult) -> dict[str, str]:
-    """Draw a run, write its figures as PNG and SVG, and return the SVG texts by name."""
+    """Write the figures of a run as PNG and SVG, and return the SVG texts by name."""
+    return write_figures(run_figures(result), result.run.folder / "plots")
+
+
+@default_style
+def run_figures(result: RunResult) -> dict[str, Figure]:
+    """Return the figures of a run by name."""
     run, days = result.run, result.days
     title = _title(result)
     figures: dict[str, Figure] = draw_figures(result.forecasts.predictions, title=title)
@@ -35,7 +41,7 @@ def write_run_figures(result: RunResult) -> dict[str, str]:
         figures["losses"] = draw_losses(
             losses, best_epoch=run.facts.best_epoch, monitor=run.config.monitor, title=title
         )
-    return write_figures(figures, run.folder / "plots")
+    return figures
 
 
 def _title(result: RunResult) -> str:

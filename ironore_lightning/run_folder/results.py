@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.panel import Panel
 from ironore_lightning.evaluation.assessment import Assessment
+from ironore_lightning.evaluation.comparison import as_table
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.forecasts import Forecasts, days_of
 from ironore_lightning.evaluation.labels import Labels
@@ -81,6 +82,16 @@ class RunResult:
     labels: Labels
     sentence: str
     left_out: LeftOut | None
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """Forecasts of every sample with their bounds, see `Forecasts`."""
+        return self.forecasts.predictions
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Test scores of the model and the baselines, a row each."""
+        return as_table(self.assessment.table)
 
     @property
     def days(self) -> ScoredDays:
