@@ -274,8 +274,9 @@ def svg_text(figure: Figure) -> str:
     _lay_out(figure)
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "figure", "svg.fonttype": "path"}):
+        canvas = FigureCanvasSVG(figure)
         # Unlike `savefig`, this draws once; matplotlib has no annotation here.
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
+        canvas.print_svg(buffer, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
