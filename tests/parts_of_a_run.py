@@ -36,8 +36,8 @@ def draw_one_quick_figure(replace: Callable[..., None] = setattr) -> None:
     figure = Figure(figsize=(2, 2))
     figure.figimage(np.random.default_rng(0).random((200, 200)))
 
-    def write(result: RunResult) -> list[Path]:
-        write_figures({"actual_vs_predicted_scatter": figure}, result.run.folder / "plots")
-        return list((result.run.folder / "plots").glob("*.png"))
+    def write(result: RunResult) -> dict[str, str]:
+        folder = result.run.folder / "plots"
+        return write_figures({"actual_vs_predicted_scatter": figure}, folder)
 
     replace(experiment, "write_run_figures", write)

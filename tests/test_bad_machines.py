@@ -344,7 +344,7 @@ def test_what_other_programs_left_in_the_environment_changes_nothing(
     assert (process.returncode, process.stderr) == (0, "")
     assert state(tmp_path / "run") == "complete"
     assert (tmp_path / "run" / "predictions.csv").read_bytes() == reference
-    assert len(list((tmp_path / "run" / "plots").glob("*.png"))) == 5
+    assert len(list((tmp_path / "run" / "plots").glob("*.png"))) == 7
 
 
 # --- clocks ---------------------------------------------------------------------------------------

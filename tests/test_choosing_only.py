@@ -122,7 +122,7 @@ def test_what_a_sweep_leaves_says_nothing_of_the_test_segment(untouched):
         assert names == {
             *(".hydra", ".lock", "checkpoints", "events.out", "hparams.yaml"),
             *("final_results.json", "predictions.csv", "provenance.json", "status.json"),
-            "training.log",
+            *("losses.csv", "training.log"),
         }
         record = read_json(folder / "final_results.json")
         assert record["evaluation"] is None

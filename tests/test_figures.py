@@ -378,8 +378,10 @@ def test_files_are_small_png_of_the_agreed_size(tmp_path):
     figures = draw_figures(bounded(frame(actual, 10 * forecast)), title="eight years")
     write_figures(figures, folder)
     files = sorted(folder.iterdir())
-    assert [file.name for file in files] == sorted(f"{name}.png" for name in NAMES)
-    for file in files:
+    assert [file.name for file in files] == sorted(
+        f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")
+    )
+    for file in files[::2]:
         content = file.read_bytes()
         assert content[:8] == b"\x89PNG\r\n\x1a\n"
         assert struct.unpack(">II", content[16:24]) == (1200, 700)
@@ -391,9 +393,13 @@ def test_the_same_predictions_give_the_same_bytes(five_bounded_days, tmp_path):
     for run in ("first", "second"):
         figures = draw_figures(five_bounded_days, title="twice")
         write_figures({"one": figures["distribution_comparison"]}, tmp_path / run)
-    first, second = ((tmp_path / run / "one.png").read_bytes() for run in ("first", "second"))
-    assert first == second
-    assert b"tEXt" not in first
+    for kind in ("png", "svg"):
+        first, second = (
+            (tmp_path / run / f"one.{kind}").read_bytes() for run in ("first", "second")
+        )
+        assert first == second
+        assert b"tEXt" not in first
+        assert b"<metadata" not in first
     # Nor does drawing change anything.
     pd.testing.assert_frame_equal(five_bounded_days, rows)
     assert dict(mpl.rcParams) == settings

@@ -167,7 +167,7 @@ def test_the_page_and_the_json_hold_the_verdict(judge, broker, tmp_path, caplog,
     judgement = judge(broker.assign(remark="<b>buy</b>"))
     write_judgement(judgement, tmp_path)
     page = html.unescape((tmp_path / "judgement.html").read_text(encoding="utf-8"))
-    assert page.count("<svg") == 1
+    assert page.count("<svg") == 2
     assert judgement.assessment.evidence.line in page
     assert "columns that are not read: remark" in page
     written = json.loads((tmp_path / "judgement.json").read_text(encoding="utf-8"))

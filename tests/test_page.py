@@ -8,45 +8,54 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from ironore_lightning.summary.page import Page, render_page
-from matplotlib.figure import Figure
 
-from ironore_lightning.report.style import open_sheet, printable, style_axes, write
+from ironore_lightning.report.page import STATES, Page, Picture, Section, Table, render_page
+from ironore_lightning.report.style import open_sheet, printable, style_axes, svg_text, write
 
 HOSTILE = "<script>alert('1')</script> & \"two\" $x_1$ 铁"
 
 
-def make_figure(title="a figure"):
+def make_picture(title="a figure"):
     figure = open_sheet(title, "all of it")
     axes = figure.subplots()
     axes.plot([0, 1, 2], [1, 3, 2], "o-", label=title)
     axes.fill_between([0, 2], 0, 1, alpha=0.3)
     write(axes, 1, 1, printable(title))
     style_axes(axes, printable(title), "x", "y")
-    return figure
+    return Picture(title, svg_text(figure))
 
 
-def make_page(**changes):
+@pytest.fixture(scope="module")
+def picture():
+    return make_picture()
+
+
+def make_page(picture, **changes):
+    runs = pd.DataFrame(
+        {
+            "run": ["1", "2", "3", "4", "5"],
+            "status": ["complete", "pruned", "failed", "running", "lost"],
+            "objective": [12.3456789, np.nan, -0.00001, np.inf, 1e-7],
+            "rank": pd.array([1, None, None, None, 2], dtype="Int64"),
+            "nothing": [None] * 5,
+        }
+    )
+    scores = pd.DataFrame({"rmse": [2.0, 2.1]}, index=pd.Index(["model", "zero"], name="of"))
     page = Page(
         title="a search",
-        verdict_lines=("direction 51 %", "best of 4 trials", "There is no evidence."),
-        counts="4 trials, 5 runs",
-        table=pd.DataFrame(
-            {
-                "run": ["1", "2", "3", "4", "5"],
-                "status": ["complete", "pruned", "failed", "running", "lost"],
-                "objective": [0.123456789, np.nan, np.nan, np.nan, 1e-7],
-                "rank": pd.array([1, None, None, None, 2], dtype="Int64"),
-            }
-        ),
-        chosen_table=pd.DataFrame(
-            {"rmse": [2.0, 2.1]}, index=pd.Index(["model", "zero"], name="of")
-        ),
-        discount=[("expected of the luckiest", "58 %"), ("overfitting", "0.5")],
-        advice=["Try more seeds."],
-        figures={"first": make_figure(), "second_one": make_figure("another")},
-        captions={"first": "What the first shows"},
-        notes=["Read with care."],
+        grade="NONE",
+        verdict="There is no evidence.",
+        lines=("direction 51 %", "best of 4 trials"),
+        remark="4 trials, 5 runs",
+        sections=[
+            Section("Off", facts=[("luckiest", "58 %"), ("overfitting", "0.5")]),
+            Section("Scores", tables=[Table(scores, "on the same days")]),
+            Section("Pictures", pictures=[picture, replace(picture, caption="another")]),
+            Section("Nothing", tables=[Table(runs.iloc[:0], "no run")]),
+            Section("Runs", tables=[Table(runs, "all", links={"2": "2/report.html"})]),
+            Section("Notes", text=["Read with care."], points=["Twice."]),
+            Section("More", tables=[Table(scores, "all scores", is_folded=True)]),
+        ],
     )
     return replace(page, **changes)
 
@@ -80,28 +89,26 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def html():
-    return render_page(make_page())
+def html(picture):
+    return render_page(make_page(picture))
 
 
 @pytest.fixture(scope="module")
 def hostile():
     """Hostile text wherever text can be."""
     frame = pd.DataFrame({HOSTILE: [HOSTILE], "status": [HOSTILE]})
-    return render_page(
-        Page(
-            title=HOSTILE,
-            verdict_lines=(HOSTILE,),
-            counts=HOSTILE,
-            table=frame,
-            chosen_table=frame,
-            discount=[(HOSTILE, HOSTILE)],
-            advice=[HOSTILE],
-            figures={HOSTILE: make_figure(HOSTILE)},
-            captions={HOSTILE: HOSTILE},
-            notes=[HOSTILE],
-        )
+    section = Section(
+        HOSTILE,
+        text=[HOSTILE],
+        facts=[(HOSTILE, HOSTILE)],
+        pictures=[make_picture(HOSTILE)],
+        tables=[
+            Table(frame, HOSTILE, links={HOSTILE: HOSTILE}),
+            Table(frame, HOSTILE, is_folded=True),
+        ],
+        points=[HOSTILE],
     )
+    return render_page(Page(HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), HOSTILE, [section]))
 
 
 def test_every_tag_is_closed_and_the_page_says_what_it_is(html):
@@ -115,33 +122,28 @@ def test_every_tag_is_closed_and_the_page_says_what_it_is(html):
     assert page.texts[0] == "a search"
 
 
-def test_the_verdict_comes_first_and_the_runs_after_the_pictures(html):
-    texts = Reader(html).texts
-    assert texts[1:6] == [
-        "a search",
-        "There is no evidence.",
-        "direction 51 %",
-        "best of 4 trials",
-        "4 trials, 5 runs",
-    ]
-    order = [
-        "What the search takes off",
-        "Scores beside those of the baselines on the same test days",
-        "Pictures",
-        "What a further search should try",
-        "All runs",
-        "Notes",
-    ]
-    places = [texts.index(heading) for heading in order]
-    assert places == sorted(places)
-    assert texts[places[0] + 1 : places[1]] == [
-        "expected of the luckiest",
-        "58 %",
-        "overfitting",
-        "0.5",
-    ]
-    assert texts[places[3] + 1] == "Try more seeds."
-    assert texts[-1] == "Read with care."
+def test_the_verdict_comes_first_and_the_contents_lead_to_the_sections(html):
+    page = Reader(html)
+    titles = ["Off", "Scores", "Pictures", "Runs", "Notes", "More"]
+    assert (
+        page.texts[1:13]
+        == [
+            *("a search", "NONE", "There is no evidence.", "direction 51 %", "best of 4 trials"),
+            *("4 trials, 5 runs", *titles),
+        ]
+    )
+    anchors = [link["href"] for link in page.all("a") if link["href"].startswith("#")]
+    assert anchors == [f"#{section['id']}" for section in page.all("section")]
+    assert len(anchors) == len(titles)
+    first = page.texts.index("Off", 10)
+    assert page.texts[first : first + 5] == ["Off", "luckiest", "58 %", "overfitting", "0.5"]
+    assert page.texts[-8:-6] == ["More", "all scores"]
+
+
+def test_what_is_folded_opens_without_a_script(html):
+    (inside,) = re.findall("<details>(.*?)</details>", html, re.DOTALL)
+    assert "<summary>all scores</summary>" in inside
+    assert inside.count("<td") == 4
 
 
 def test_a_status_is_worded_and_has_a_class(html):
@@ -153,26 +155,72 @@ def test_a_status_is_worded_and_has_a_class(html):
         ("running", "running"),
         ("other", "lost"),
     ]
-    for state in ("complete", "pruned", "failed", "running"):
+    for state in STATES:
         assert f"td.{state} {{ background: " in html
 
 
-def test_numbers_are_short_and_a_missing_one_is_a_dash(html):
-    assert re.findall(r'<td class="number">(.*?)</td>', html) == [
-        *("2", "2.1"),
-        *("0.12346", "1", "–", "–", "–", "–", "–", "–", "1e-07", "2"),
+def test_numbers_of_a_column_have_the_same_decimals_and_a_missing_one_is_a_dash(html):
+    rows = re.findall("<tr>(.*?)</tr>", html, re.DOTALL)
+    numbers = [re.findall(r'<td class="number">(.*?)</td>', row) for row in rows]
+    # Four digits of the largest finite number; what rounds to zero has no sign.
+    assert [cells for cells in numbers if cells] == [
+        ["2.000"],
+        ["2.100"],
+        ["12.35", "1", "–"],
+        ["–", "–", "–"],
+        ["0.00", "–", "–"],
+        ["inf", "–", "–"],
+        ["0.00", "2", "–"],
+        ["2.000"],
+        ["2.100"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([0.5, 0.25], ["0.5000", "0.2500"]),
+        ([1000.5, 2.25], ["1000", "2"]),
+        ([0.0, 5.0], ["0", "5"]),
+        ([1e-6, 2e-6], ["0.00000100", "0.00000200"]),
+    ],
+)
+def test_decimals_follow_the_largest_number_and_whole_numbers_have_none(values, texts):
+    table = Table(pd.DataFrame({"value": values}), "values")
+    html = render_page(Page("t", "", "v", (), "", [Section("one", tables=[table])]))
+    assert re.findall(r'<td class="number">(.*?)</td>', html) == texts
+
+
+def test_decimals_can_be_given(picture):
+    table = Table(pd.DataFrame({"p": [0.12345]}), "p-values", {"p": 1})
+    html = render_page(make_page(picture, sections=[Section("one", tables=[table])]))
+    assert '<td class="number">0.1</td>' in html
+
+
+def test_a_run_leads_to_its_own_page_and_headers_say_what_they_head(html):
+    page = Reader(html)
+    assert [link["href"] for link in page.all("a")][-1] == "2/report.html"
+    assert {head["scope"] for head in page.all("th")} == {"col"}
 
 
 def test_an_index_with_a_name_is_a_column(html):
     texts = Reader(html).texts
-    place = texts.index("Scores beside those of the baselines on the same test days")
-    assert texts[place + 1 : place + 7] == ["of", "rmse", "model", "2", "zero", "2.1"]
+    place = texts.index("on the same days")
+    assert texts[place + 1 : place + 7] == ["of", "rmse", "model", "2.000", "zero", "2.100"]
+
+
+def test_the_page_suits_a_phone_the_dark_and_paper(html):
+    for rule in (
+        "@media (prefers-color-scheme: dark)",
+        "@media print",
+        "@media (min-width: 45rem)",
+    ):
+        assert rule in html
 
 
 def test_a_wide_table_and_a_wide_picture_scroll_in_their_own_box(html):
     boxes = [each for each in Reader(html).all("div") if each.get("class") == "scroll"]
-    assert len(boxes) == 4
+    assert len(boxes) == 5
     assert all(box["tabindex"] == "0" for box in boxes)
     assert ".scroll { overflow-x: auto; }" in html
 
@@ -181,10 +229,10 @@ def test_every_picture_has_a_text_alternative_and_a_caption(html):
     page = Reader(html)
     pictures = page.all("svg")
     assert [(each["role"], each["aria-label"]) for each in pictures] == [
-        ("img", "What the first shows"),
-        ("img", "second one"),
+        ("img", "a figure"),
+        ("img", "another"),
     ]
-    assert {"What the first shows", "second one"} <= set(page.texts)
+    assert {"a figure", "another"} <= set(page.texts)
     for picture in pictures:
         assert picture["viewbox"] == "0 0 864 504"
         assert not {"width", "height"} & set(picture)
@@ -203,7 +251,7 @@ def test_names_inside_the_pictures_are_unique_and_known(html):
 def test_nothing_is_loaded_and_nothing_runs(html, hostile):
     for text in (html, hostile):
         page = Reader(text)
-        assert not {"script", "link", "img", "iframe", "object", "embed", "image", "a"} & {
+        assert not {"script", "link", "img", "iframe", "object", "embed", "image"} & {
             tag for tag, _ in page.tags
         }
         names = {name for _, attributes in page.tags for name in attributes}
@@ -211,7 +259,8 @@ def test_nothing_is_loaded_and_nothing_runs(html, hostile):
         assert not {"src", "srcset", "data", "action", "style.src"} & names
         links = [each[name] for _, each in page.tags for name in each if name.endswith("href")]
         assert len(links) > 20
-        assert all(link.startswith("#") for link in links)
+        led = {"2/report.html"} if text is html else {HOSTILE}
+        assert {link for link in links if not link.startswith("#")} == led
         assert "@import" not in text
         assert set(re.findall(r"https?://[^\"]+", text)) == {
             "http://www.w3.org/2000/svg",
@@ -225,8 +274,9 @@ def test_all_text_is_escaped(hostile):
     assert "<script" not in hostile
     page = Reader(hostile)
     assert page.open == []
-    # Title twice, verdict, counts, discount twice, advice, caption, notes, and three cells twice.
-    assert page.texts.count(HOSTILE) == 15
+    # Title twice, grade, verdict, line, remark; title twice, text, fact twice, caption, two tables
+    # of a caption and three cells, point.
+    assert page.texts.count(HOSTILE) == 6 + 6 + 2 * 4 + 1
     assert page.all("svg")[0]["aria-label"] == HOSTILE
 
 
@@ -237,22 +287,15 @@ def test_no_xml_prolog_and_no_day_is_left(html):
     assert not re.search(r"20\d\d-\d\d-\d\dT", html)
 
 
-def test_equal_pages_give_equal_bytes(html):
+def test_equal_pages_give_equal_bytes(html, picture):
     options = dict(mpl.rcParams)
-    assert render_page(make_page()) == html
+    again = make_picture()
+    assert again == picture
+    assert render_page(make_page(again)) == html
     assert dict(mpl.rcParams) == options
 
 
-def test_what_is_empty_is_left_out():
-    empty = pd.DataFrame()
-    page = make_page(chosen_table=empty, discount=[], advice=[], figures={}, captions={}, notes=[])
-    texts = Reader(render_page(page)).texts
-    assert "All runs" in texts
-    assert not {"Pictures", "Notes", "What the search takes off"} & set(texts)
-    assert not [text for text in texts if "baselines" in text or "further" in text]
-
-
-def test_a_page_of_many_runs_is_small():
-    table = pd.DataFrame({"run": range(400), "status": "complete", "trial": "a=1,b=2"})
-    page = make_page(table=table, figures={"one": Figure()}, captions={})
+def test_a_page_of_many_runs_is_small(picture):
+    table = Table(pd.DataFrame({"run": range(400), "status": "complete", "trial": "a=1"}), "all")
+    page = make_page(picture, sections=[Section("runs", tables=[table])])
     assert len(render_page(page)) < 150_000

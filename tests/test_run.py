@@ -25,6 +25,8 @@ FILES = (
     ".hydra/config.yaml",
     "status.json",
     "training.log",
+    "losses.csv",
+    "report.html",
     "checkpoints/best.ckpt",
     "checkpoints/last.ckpt",
     "evaluation_results.json",
@@ -36,11 +38,13 @@ FILES = (
     "provenance.json",
 )
 PLOTS = {
-    "actual_vs_predicted_scatter.png",
-    "timeseries_comparison.png",
-    "residuals_analysis.png",
-    "distribution_comparison.png",
-    "equity_curve.png",
+    "actual_vs_predicted_scatter",
+    "timeseries_comparison",
+    "residuals_analysis",
+    "distribution_comparison",
+    "equity_curve",
+    "calibration",
+    "losses",
 }
 
 
@@ -167,11 +171,14 @@ def test_the_checkpoint_reloads_without_running_code_and_repeats_the_forecast(fi
 
 
 def test_plots_are_pictures_of_a_readable_size(finished):
-    paths = list((finished[0] / "plots").iterdir())
-    assert {path.name for path in paths} == PLOTS
-    for path in paths:
-        with Image.open(path) as picture:
+    folder = finished[0] / "plots"
+    assert {path.name for path in folder.iterdir()} == {
+        f"{name}.{kind}" for name in PLOTS for kind in ("png", "svg")
+    }
+    for name in PLOTS:
+        with Image.open(folder / f"{name}.png") as picture:
             assert picture.size == (1200, 700)
+        assert 'width="864pt" height="504pt"' in (folder / f"{name}.svg").read_text(encoding="utf-8")
 
 
 def test_tensorboard_holds_curves_scores_pictures_and_hyperparameters(finished):

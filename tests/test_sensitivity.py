@@ -63,6 +63,18 @@ def test_words_and_truths_are_parameters_too():
     assert found["both"] < 0.02
 
 
+def test_shares_that_overlap_sum_to_one():
+    # The objective is the product of two settings: each explains what the other does, too.
+    pairs = [(a, b) for a in range(6) for b in range(6)]
+    runs = pd.DataFrame(pairs, columns=["a", "b"]).assign(state="complete")
+    runs = runs.assign(
+        trial=[f"{a} {b}" for a, b in pairs], objective=(runs["a"] - 2.5) * (runs["b"] - 2.5)
+    )
+    table = importance(runs, ["a", "b"])
+    assert table["share"].sum() == pytest.approx(1)
+    assert (table["share"] > 0.3).all()
+
+
 def test_the_share_of_the_seed_is_the_variance_within_trials():
     # Within: 8 / 4 = 2. In all, around the mean of 2: 40 / 7.
     runs, names = make_runs(lambda row: 4 * row["a"] + 2 * row["seed"] - 1, a=[0, 1], seed=[0, 1])

@@ -11,11 +11,10 @@ import pytest
 from ironore_lightning.evaluation.assessment import assess, skill_blocks
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.report.style import shorten
-from ironore_lightning.summary.fold_figures import fold_figures
+from ironore_lightning.summary.fold_figures import chosen_figures
 from ironore_lightning.summary.trial_figures import MOST_RANKED, Tuning, tuning_figures
 
 NAMES = [
-    "best_model",
     "performance_rankings",
     "recommendation",
     "top_models_timeseries",
@@ -82,7 +81,6 @@ def make_tuning(assessed, runs, *, parameters=None, title="a search"):
     series = days[["date", "actual"]].copy()
     for place, name in enumerate(ranking["trial"].head(5)):
         series[name] = days["forecast"] * (1 - 0.1 * place)
-    settings = {"model.head": "point", "training.epochs": 9, "data.root": "raw"}
     return Tuning(
         title=title,
         monitor="val/loss",
@@ -90,7 +88,6 @@ def make_tuning(assessed, runs, *, parameters=None, title="a search"):
         runs=runs,
         parameters=tuple(runs.columns[first:]) if parameters is None else parameters,
         series=series,
-        settings={**settings, "features.names": ["a", "b"]},
         days=days,
         assessment=assessment,
         num_folds=int(ranking["num_folds"].max()),
@@ -131,11 +128,16 @@ def drawn(axes, label):
     return found
 
 
+def panel(figure, title):
+    (found,) = [axes for axes in figure.axes if axes.get_title(loc="left") == title]
+    return found
+
+
 def legends(figure):
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
-def test_there_are_four_figures_that_say_how_much_was_tried(figures):
+def test_there_are_three_figures_that_say_how_much_was_tried(figures):
     assert list(figures) == NAMES
     headings = {figure.get_suptitle() for figure in figures.values()}
     assert headings == {
@@ -209,44 +211,14 @@ def test_long_names_give_way_to_the_settings_that_were_searched(assessed):
     assert axes.get_xlabel().endswith("trials are named by hidden_size, learning_rate, long")
 
 
-def test_the_chosen_trial_is_described(figures, small):
-    axes, sheet = figures["best_model"].axes
-    lines = words(sheet)
-    assert lines[:4] == [
-        "Chosen by validation",
-        "training.rate=0.001",
-        "val/loss 0.51 ± 0.01; the median of all trials is 0.61",
-        "3 seeds, 1 fold, 40,000 parameters, 1,234 s to fit",
-    ]
-    place = lines.index("Settings of the chosen trial, * searched (4 in all are in its folder)")
-    said = " ".join(lines[4:place])
-    evidence = small.assessment.evidence
-    assert said == f"On its test days: {evidence.line} {evidence.sentence}"
-    # Neither the seed, which is none of one trial, nor where the data lay.
-    settings = dict(zip(lines[place + 1 :: 2], lines[place + 2 :: 2], strict=True))
-    assert settings == {
-        "* training.rate": "0.001",
-        "model.head": "point",
-        "training.epochs": "9",
-        "features.names": "2 values",
-    }
-    days = small.days
-    right = int((days["actual"] * days["forecast"] > 0).sum())
-    assert legends(figures["best_model"]) == [
-        f"sign right ({right})",
-        f"sign wrong ({130 - right})",
-    ]
-    assert axes.get_title(loc="left") == "130 test days of the chosen trial"
-
-
 def test_no_picture_scores_another_trial_on_the_test_days(assessed):
     # The second trial forecasts the actual itself; nothing that is written may tell.
     plain = make_tuning(assessed, grid_of(3))
     series = plain.series.copy()
     known = replace(plain, series=series.assign(**{series.columns[3]: series["actual"]}))
     for name, before, after in zip(
-        NAMES[:4],
-        *(list(tuning_figures(each).values())[:4] for each in (plain, known)),
+        NAMES,
+        *(tuning_figures(each).values() for each in (plain, known)),
         strict=True,
     ):
         pairs = list(zip(before.axes, after.axes, strict=True))
@@ -287,7 +259,8 @@ def test_a_run_that_diverged_hides_no_other(assessed):
 
 def test_the_parallel_lines_pass_the_settings_to_the_objective(assessed):
     runs = make_runs({"a": [1, 2], "b": ["x", "y", "z"]}, lambda row: row["a"] + (row["b"] == "y"))
-    parallel = tuning_figures(make_tuning(assessed, runs))["recommendation"].axes[2]
+    figure = tuning_figures(make_tuning(assessed, runs))["recommendation"]
+    parallel = panel(figure, "Settings of each trial, the best in blue")
     assert labels(parallel.xaxis) == ["a", "b", "objective"]
     assert words(parallel) == ["1", "2", "x", "y", "z", "1", "3"]
     paths = [each for each in parallel.lines if len(each.get_xdata()) == 3]
@@ -303,7 +276,7 @@ def test_few_numbers_get_a_place_each_and_many_a_scale(assessed):
     rates = np.geomspace(1e-5, 1e-1, 9)
     many = tuning_figures(make_tuning(assessed, make_runs({"training.rate": rates}, loss)))
     few = tuning_figures(make_tuning(assessed, make_runs({"training.rate": RATES}, loss)))
-    wide, narrow = (each["recommendation"].axes[3] for each in (many, few))
+    wide, narrow = (panel(each["recommendation"], "rate") for each in (many, few))
     assert wide.get_xscale() == "log"
     assert narrow.get_xscale() == "linear"
     assert labels(narrow.xaxis) == ["0.0001", "0.001", "0.01"]
@@ -315,7 +288,8 @@ def test_the_folds_level_is_taken_from_the_history(assessed):
         {"a": [0, 1], "split.fold": [0, 1, 2]}, lambda row: row["a"] + 10 * row["split.fold"]
     )
     figure = tuning_figures(make_tuning(assessed, runs))["recommendation"]
-    history, parallel = figure.axes[1:3]
+    history = panel(figure, "Runs in the order of their start")
+    parallel = panel(figure, "Settings of each trial, the best in blue")
     np.testing.assert_allclose(drawn(history, "run").get_ydata(), [11, 11, 11])
     assert history.get_ylabel() == "val/loss, level of folds removed"
     assert labels(parallel.xaxis) == ["a", "objective"]
@@ -365,9 +339,7 @@ def searched_runs():
 
 
 EDGE_CASES = {
-    "one run": lambda: make_runs({}, lambda _: 0.5),
     "all the same": lambda: grid_of(9).assign(objective=0.5),
-    "only seeds": lambda: make_runs({"seed": range(9)}, lambda row: row["seed"]),
     "odd names": odd_runs,
     "a study": searched_runs,
 }
@@ -382,9 +354,24 @@ def test_whatever_was_searched_can_be_drawn(case, assessed):
         figure.get_layout_engine().execute(figure)
 
 
-def test_without_a_trial_there_is_nothing_to_draw(small):
-    with pytest.raises(ValueError, match="no trial has a complete run"):
-        tuning_figures(replace(small, ranking=small.ranking.iloc[:0]))
+def test_one_trial_has_no_ranking_and_nothing_that_mattered(assessed):
+    only_seeds = make_runs({"seed": range(9)}, lambda row: row["seed"])
+    for runs in (make_runs({}, lambda _: 0.5), only_seeds):
+        assert tuning_figures(make_tuning(assessed, runs)) == {}
+
+
+def test_trials_that_differ_in_no_setting_have_nothing_that_mattered(assessed):
+    tuning = replace(make_tuning(assessed, grid_of(3)), parameters=())
+    assert list(tuning_figures(tuning)) == ["performance_rankings", "top_models_timeseries"]
+
+
+def test_without_enough_runs_to_explain_there_is_no_panel_that_explains(assessed):
+    axes = tuning_figures(make_tuning(assessed, grid_of(3)))["recommendation"].axes
+    assert [each.get_title(loc="left") for each in axes] == [
+        "Runs in the order of their start",
+        "Settings of each trial, the best in blue",
+        "size",
+    ]
 
 
 def test_drawing_changes_neither_the_search_nor_settings(small):
@@ -403,13 +390,14 @@ def walked(assessed, folds):
     return replace(tuning, days=days, assessment=replace(assessment, blocks=blocks))
 
 
-def test_one_fold_has_no_figures_of_folds(assessed):
-    assert fold_figures(walked(assessed, 1)) == {}
+def test_one_fold_has_the_figures_of_a_run(assessed):
+    figures = chosen_figures(walked(assessed, 1))
+    assert list(figures) == ["timeseries_comparison", "actual_vs_predicted_scatter"]
 
 
 def test_the_borders_of_the_folds_are_marked_and_numbered(assessed):
     tuning = walked(assessed, 5)
-    figure = fold_figures(tuning)["joined_forecast"]
+    figure = chosen_figures(tuning)["joined_forecast"]
     upper, lower = figure.axes
     for axes in (upper, lower):
         borders = [each.get_xdata()[0] for each in axes.lines if each.get_linestyle() == ":"]
@@ -420,7 +408,7 @@ def test_the_borders_of_the_folds_are_marked_and_numbered(assessed):
 
 def test_skill_is_shown_by_block_and_by_year_over_what_a_coin_gets(assessed):
     tuning = walked(assessed, 5)
-    figure = fold_figures(tuning)["block_skill"]
+    figure = chosen_figures(tuning)["block_skill"]
     by_block, by_year, r2_by_block, r2_by_year = figure.axes
     blocks = tuning.assessment.blocks
     assert len(blocks) == 2
@@ -442,7 +430,7 @@ def test_skill_is_shown_by_block_and_by_year_over_what_a_coin_gets(assessed):
 def test_too_few_days_for_a_block_are_said_to_be(assessed):
     tuning = walked(assessed, 2)
     few = replace(tuning, assessment=replace(tuning.assessment, blocks=[]))
-    figure = fold_figures(few)["block_skill"]
+    figure = chosen_figures(few)["block_skill"]
     assert words(figure.axes[0]) == ["there are fewer days than one block has"]
     assert len(figure.axes[1].patches) == 2
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ironore_lightning.data.column_report import column_report
-from ironore_lightning.errors import ConfigError
+from ironore_lightning.errors import ConfigError, single_line
 from ironore_lightning.evaluation.distributions import Distribution
 from ironore_lightning.files import read_json, write_text
 from ironore_lightning.report.calibration import calibration_figures, draw_losses
@@ -15,7 +15,7 @@ from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.figures import draw_figures
 from ironore_lightning.report.page import Page, Section, Table, render_page
 from ironore_lightning.report.sections import assessment_sections, picture
-from ironore_lightning.report.style import default_style, write_figures
+from ironore_lightning.report.style import counted, default_style, write_figures
 from ironore_lightning.run_folder.layout import PAGE_FILE, PROVENANCE_FILE
 from ironore_lightning.run_folder.losses import read_losses
 from ironore_lightning.run_folder.overrides import read_overrides
@@ -32,7 +32,7 @@ def write_run_figures(result: RunResult) -> dict[str, str]:
 def run_figures(result: RunResult) -> dict[str, Figure]:
     """Return the figures of a run by name."""
     run, days = result.run, result.days
-    title = _title(result)
+    title = f"{_title(run)}, evidence {result.assessment.evidence.grade}"
     figures: dict[str, Figure] = draw_figures(result.forecasts.predictions, title=title)
     figures |= equity_figures(days, run.config.evaluation, title=title)
     figures |= calibration_figures(days, _distribution(run), title=title)
@@ -44,18 +44,18 @@ def run_figures(result: RunResult) -> dict[str, Figure]:
     return figures
 
 
-def _title(result: RunResult) -> str:
-    """Return run, series, model, seed and grade."""
-    run, config = result.run, result.run.config
+def _title(run: FittedRun) -> str:
+    """Return run, series, model and seed."""
+    config = run.config
     return (
-        f"{config.name}, run {run.folder.name}: {config.target.series} by {config.model.title}, "
-        f"seed {config.seed}, evidence {result.assessment.evidence.grade}"
+        f"{config.name}, run {single_line(run.folder.name)}: {config.target.series} by "
+        f"{config.model.title}, seed {config.seed}"
     )
 
 
 def _distribution(run: FittedRun) -> Distribution | None:
     """Return the predictive distribution of the test days; None from a point forecaster."""
-    is_test = (run.datamodule.outcomes["segment"] == "test").to_numpy(dtype=bool)
+    is_test = (run.datamodule.outcomes["segment"] == "test").to_list()
     return run.trained.forecaster.head.distribution(run.trained.outputs[is_test])
 
 
@@ -72,7 +72,7 @@ def write_run_page(result: RunResult, pictures: Mapping[str, str]) -> None:
     )
     after_forecast = 3
     page = Page(
-        title=_title(result),
+        title=_title(run),
         grade=assessment.evidence.grade,
         verdict=result.sentence,
         lines=[assessment.evidence.line],
@@ -119,30 +119,25 @@ def _training_section(result: RunResult, pictures: Mapping[str, str]) -> Section
 def _data_section(run: FittedRun) -> Section:
     """Return segments, columns, and how old their values are."""
     days = pd.DatetimeIndex(run.datamodule.features.index)
-    used = {feature.name for feature in run.config.features.names}
-    columns = [
-        {
-            **column_report(run.panel, str(name), days),
-            "use": "input" if name in used else "not read",
-        }
-        for name in run.panel.values
-    ]
-    frame = pd.DataFrame(columns)
-    frame.columns = pd.Index([name.replace("_", " ") for name in frame.columns])
-    segments = run.datamodule.table.rename(columns=lambda name: str(name).replace("_", " "))
+    names = dict.fromkeys(feature.name for feature in run.config.features.names)
+    columns = pd.DataFrame([column_report(run.panel, name, days) for name in names])
+    columns, segments = (
+        table.rename(columns=lambda name: str(name).replace("_", " "))
+        for table in (columns, run.datamodule.table)
+    )
     return Section(
         "Data and staleness",
         text=[
             f"{len(days)} rows from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}; the target is "
-            f"{run.config.target.series} ({run.config.target.kind}, "
-            f"{run.config.target.horizon} trading days ahead).",
+            f"{run.config.target.series} ({run.config.target.kind.replace('_', ' ')}, "
+            f"{counted(run.config.target.horizon, 'trading day')} ahead).",
         ],
         tables=[
             Table(segments, "Segments, in time order"),
             Table(
-                frame,
-                "Columns: days that repeat an earlier value, and the longest time without a new "
-                "one, in trading days",
+                columns,
+                "Columns that the model reads: days that repeat an earlier value, and the longest "
+                "time without a new one, in trading days",
                 {"minimum": 2, "maximum": 2},
             ),
         ],

@@ -29,6 +29,19 @@ CAPTIONS = {
 }
 """Of the figures, by file name without suffix."""
 
+QUESTIONS = {
+    "predictive_slope": ("predictive slope", "do returns rise with the forecast?"),
+    "rotation": ("rotation", "is it better than the same forecasts shifted in time?"),
+    "encompassing": ("encompassing", "does it add to ridge and autoregressions?"),
+    "diebold_mariano": ("Diebold-Mariano", "is its squared error smaller than that of zero?"),
+    "clark_west": ("Clark-West", "the same, apart from the noise of fitting?"),
+    "giacomini_white": ("Giacomini-White", "do errors differ from those of zero, foreseeably?"),
+    "pesaran_timmermann": ("Pesaran-Timmermann", "do the signs agree more than by chance?"),
+    "anatolyev_gerko": ("Anatolyev-Gerko", "does trading its sign earn more than by chance?"),
+    "binomial": ("binomial", "are there more hits than the better constant sign has?"),
+}
+"""Name of each test, and what it asks; the first three decide the grade."""
+
 FEW_MONTHS = 24
 """A longer table of monthly returns is folded away."""
 
@@ -165,7 +178,8 @@ def _test_section(assessment: Assessment) -> Section:
     """Return the tests of skill, and the intervals of what they are about."""
     tests = [
         {
-            "test": name.replace("_", " "),
+            "test": QUESTIONS[name][0],
+            "asks": QUESTIONS[name][1],
             "statistic": test.statistic,
             "p": test.p_value,
             "note": test.note,

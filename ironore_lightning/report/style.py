@@ -121,7 +121,8 @@ def counted(number: int, noun: str) -> str:
 
 def style_axes(axes: Axes, title: str, x_label: str, y_label: str) -> None:
     """Set the title, labels, frame and grid of a panel."""
-    axes.set_title(title, loc="left", fontsize=TITLE_SIZE, parse_math=False)
+    # A given height saves a search for room, a tenth of the time of a figure.
+    axes.set_title(title, loc="left", y=1.0, fontsize=TITLE_SIZE, parse_math=False)
     axes.set_xlabel(x_label, fontsize=TEXT_SIZE)
     axes.set_ylabel(y_label, fontsize=TEXT_SIZE)
     axes.tick_params(labelsize=TEXT_SIZE - 1)
@@ -273,8 +274,9 @@ def svg_text(figure: Figure) -> str:
     _lay_out(figure)
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "figure", "svg.fonttype": "path"}):
+        canvas = FigureCanvasSVG(figure)
         # Unlike `savefig`, this draws once; matplotlib has no annotation here.
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
+        canvas.print_svg(buffer, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 

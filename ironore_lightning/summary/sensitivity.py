@@ -34,8 +34,8 @@ def importance(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
 
     It is the permutation importance of a random forest on out-of-bag runs: half of the increase in
     squared error, over the variance between runs. If a trial has several seeds, the seed's share is
-    the variance between its runs. Shares overlap if parameters interact; where they sum to more
-    than 1, all are divided by their sum.
+    the variance between its runs. If parameters interact, their shares overlap; those of the
+    settings are then scaled down to what the seed leaves, so that no sum is above 1.
 
     Args:
         runs: One row per run: `state`, `objective`, `trial`, and a column for each parameter.
@@ -60,7 +60,10 @@ def importance(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
     if repeated:
         rows.append((SEED, *_seed_share(points)))
     table = pd.DataFrame(rows, columns=_COLUMNS)
-    table[["share", "spread"]] /= max(table["share"].sum(), 1.0)
+    is_seed = (table["parameter"] == SEED) & repeated
+    left, found = 1 - table["share"][is_seed].sum(), table["share"][~is_seed].sum()
+    if found > left:
+        table.loc[~is_seed, ["share", "spread"]] *= left / found
     return table.sort_values("share", ascending=False, kind="stable", ignore_index=True)
 
 
