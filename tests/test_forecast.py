@@ -54,7 +54,7 @@ def test_help_says_how_to_ask(capsys):
         main(["--help"], today=TODAY)
     assert ended.value.code == 0
     said = capsys.readouterr().out
-    assert said.startswith("usage: python -m ironore_lightning.forecast")
+    assert said.startswith("usage: ironore forecast")
     assert "newer files in place of the run's own" in said
 
 

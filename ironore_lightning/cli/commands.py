@@ -1,5 +1,6 @@
 """All commands, and the version that each of them tells."""
 
+import textwrap
 from pathlib import Path
 
 COMMANDS = {
@@ -9,14 +10,32 @@ COMMANDS = {
     "audit": "look for the future in the data, or in a run's forecasts",
     "forecast": "forecast the next day with finished runs",
     "evaluate": "say what a finished run is worth, also on newer days",
-    "compare": "compare two runs on the days that they share",
     "summarize": "say what many runs are worth together",
     "judge": "judge anybody's table of forecasts",
-    "export": "write a run's network for other programs",
 }
 """What each command does; `ironore NAME` is `python -m ironore_lightning.NAME`."""
 
 VERSION_FLAG = "--version"
+WIDTH = 80
+"""Columns that every help fits into."""
+
+
+def filled(text: str, first: str = "", rest: str = "") -> str:
+    """Return a paragraph in lines that fit a terminal, with the indents of the first and others."""
+    lines = textwrap.fill(
+        " ".join(text.split()),
+        WIDTH - 1,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+    )
+    return f"{lines}\n"
+
+
+def described(doc: str | None) -> str:
+    """Return the docstring of a command in lines that fit; indented examples stay as they are."""
+    paragraphs = (doc or "").strip("\n").split("\n\n")
+    return "\n".join(f"{text}\n" if text[:1] == " " else filled(text) for text in paragraphs)
 
 
 def commands_text() -> str:

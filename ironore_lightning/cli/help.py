@@ -1,17 +1,22 @@
 """The text of `--help`, without the seconds that Hydra, torch and pandas take."""
 
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ironore_lightning.cli.commands import VERSION_FLAG, commands_text, version_text
+from ironore_lightning.cli.commands import (
+    VERSION_FLAG,
+    commands_text,
+    described,
+    filled,
+    version_text,
+)
 from ironore_lightning.process.terminal import open_streams, print_safely
 from ironore_lightning.settings.folder import conf_folder
 
 Schema = Mapping[str, Any]
 
-WIDTH = 80
+INDENT = "    "
 
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 KINDS = {
@@ -55,8 +60,9 @@ def help_text(config_name: str, doc: str | None, arguments: Sequence[str]) -> st
     except Exception:  # whatever else stands there, somebody has asked for help
         values = quick_settings(config_name, [])
     return (
-        f"{doc}\nGroups (group=member); conf/GROUP/MEMBER.yaml holds a member's values:\n\n"
-        f"{_groups()}\nSettings (key=value); conf/README.md says more:\n\n"
+        f"{described(doc)}\n"
+        f"Groups (group=member); conf/GROUP/MEMBER.yaml holds a member's values:\n\n{_groups()}\n"
+        f"Settings (key=value); conf/README.md says more:\n\n"
         f"{''.join(_settings(config_name, values))}\n{commands_text()}"
     )
 
@@ -68,18 +74,8 @@ def _groups() -> str:
         for folder in folders
         if folder.name != "hydra"
     }
-    return "".join(_filled(f"{group}: {names}") for group, names in members.items())
-
-
-def _filled(text: str, indent: str = "") -> str:
-    lines = textwrap.fill(
-        " ".join(text.split()),
-        WIDTH - 1,
-        initial_indent=indent,
-        subsequent_indent=indent or "    ",
-        break_on_hyphens=False,
-    )
-    return f"{lines}\n"
+    lines = (filled(f"{group}: {names}", rest=INDENT) for group, names in members.items())
+    return "".join(lines)
 
 
 def _settings(config_name: str, values: Mapping[str, Any]) -> Iterator[str]:
@@ -88,12 +84,16 @@ def _settings(config_name: str, values: Mapping[str, Any]) -> Iterator[str]:
     from ironore_lightning.settings.experiment import Config
 
     for key, meaning in COMMAND_KEYS[config_name].items():
-        yield _filled(f"{key}={_text(values.get(key))}") + _filled(meaning, "    ")
+        yield _paragraph(f"{key}={_text(values.get(key))}", meaning)
     schema = Config.model_json_schema()
     for key, node, value in _leaves(schema, schema["$defs"], values, ""):
         given = key if key.count("*") else f"{key}={_text(value)}"
         meaning = f"{_allowed(node, schema['$defs'])}. {node.get('description', '')}"
-        yield _filled(given) + _filled(meaning, "    ")
+        yield _paragraph(given, meaning)
+
+
+def _paragraph(setting: str, meaning: str) -> str:
+    return filled(setting, rest=INDENT) + filled(meaning, INDENT, INDENT)
 
 
 def _leaves(

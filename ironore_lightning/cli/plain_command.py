@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from ironore_lightning.cli.commands import VERSION_FLAG, commands_text, described, version_text
 from ironore_lightning.errors import ConfigError, report_error, translate_error
 from ironore_lightning.process.interrupts import raise_on_interrupt
 from ironore_lightning.process.terminal import open_streams
@@ -21,10 +22,12 @@ class CommandParser(argparse.ArgumentParser):
     def __init__(self, name: str, doc: str | None) -> None:
         """Describe the command by its docstring."""
         super().__init__(
-            prog=f"python -m ironore_lightning.{name}",
-            description=doc,
+            prog=f"ironore {name}",
+            description=described(doc),
+            epilog=commands_text(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        self.add_argument(VERSION_FLAG, action="version", version=version_text())
 
     def parse_args(  # type: ignore[override]  # options go into a new namespace only
         self, arguments: Sequence[str] | None = None

@@ -50,7 +50,11 @@ class Config(Settings):
     """Folder below `outputs/`."""
     seed: int = Field(ge=0, lt=2**32)
     """Seeds the weights, the dropout and the order of the batches."""
-    monitor: Annotated[str, AfterValidator(require_validation_metric)]
+    monitor: Annotated[
+        str,
+        AfterValidator(require_validation_metric),
+        Field(json_schema_extra={"enum": list(MONITORS)}),
+    ]
     """What stops training, chooses the checkpoint and is a sweep's objective; lower is better."""
     logger: Loggers = Field(default=["tensorboard"])
     """Where curves, settings and scores go; runs of older versions have no such setting."""
