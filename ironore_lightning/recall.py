@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ironore_lightning.data.datamodule import WindowDataModule, build_datamodule
 from ironore_lightning.data.features import build_table
 from ironore_lightning.data.market_cache import Market, build_market
 from ironore_lightning.data.splits import Split
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.evaluation.forecasts import Forecasts
 from ironore_lightning.experiment import (
     close_run,
     evaluate_run,
@@ -126,9 +126,9 @@ def assess_on_days(
     run = FittedRun(config, folder, market.panel, datamodule, trained, predictions)
     forecasts = join_baselines(run)
     if first is not None:
-        forecasts = _from_day(record, forecasts, first)
-        datamodule.table = _with_test_days(datamodule.table, forecasts.predictions)
-    run = replace(run, predictions=forecasts.predictions)
+        run = _from_day(record, run, first)
+        forecasts = forecasts.since(pd.Timestamp(first))
+        run = replace(run, predictions=forecasts.predictions)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / PROVENANCE_FILE, provenance(market, datamodule))
     write_predictions(folder, run.predictions)
@@ -174,11 +174,11 @@ def _rows(days: pd.Series, span: Span) -> tuple[int, int]:
     return first, last
 
 
-def _from_day(record: RunRecord, forecasts: Forecasts, first: datetime.date) -> Forecasts:
-    """Return the forecasts from a day on.
+def _from_day(record: RunRecord, run: FittedRun, first: datetime.date) -> FittedRun:
+    """Return the run without the samples of the test segment before a day.
 
     Raises:
-        ConfigError: If there is none, or validation has seen that day.
+        ConfigError: If none is left, or validation has seen that day.
     """
     end = record.validation_span.last_date
     if first <= end:
@@ -186,18 +186,16 @@ def _from_day(record: RunRecord, forecasts: Forecasts, first: datetime.date) -> 
             f"--from {first}: the run has learnt from outcomes until {end}; "
             "only later days can be scored"
         )
-    newest = forecasts.predictions["date"].iloc[-1]
-    if pd.Timestamp(first) > newest:
+    module, trained = run.datamodule, run.trained
+    dates = module.target["date"].dropna()
+    if pd.Timestamp(first) > dates.iloc[-1]:
         raise ConfigError(
-            f"--from {first}: the newest outcome is of {newest:%Y-%m-%d}; name newer "
-            "files with --data-root"
+            f"--from {first}: the newest outcome is of {dates.iloc[-1]:%Y-%m-%d}; name newer files "
+            "with --data-root"
         )
-    return forecasts.since(pd.Timestamp(first))
-
-
-def _with_test_days(table: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of segments with the test days that are scored."""
-    dates = predictions.loc[predictions["segment"] == "test", "date"]
-    first, last = (f"{day:%Y-%m-%d}" for day in (dates.iloc[0], dates.iloc[-1]))
-    test = pd.DataFrame([("test", len(dates), len(dates), first, last)], columns=table.columns)
-    return pd.concat([table[table["segment"] != "test"], test], ignore_index=True)
+    start = max(int(dates.searchsorted(pd.Timestamp(first))), module.split.test.start)
+    split = replace(module.split, test=range(start, module.split.test.stop))
+    settings = run.config.dataset_settings
+    later = WindowDataModule(module.features, module.target, settings, split=split)
+    kept = torch.from_numpy(np.isin(module.origins, later.origins))
+    return replace(run, datamodule=later, trained=replace(trained, outputs=trained.outputs[kept]))
