@@ -125,13 +125,10 @@ def test_every_tag_is_closed_and_the_page_says_what_it_is(html):
 def test_the_verdict_comes_first_and_the_contents_lead_to_the_sections(html):
     page = Reader(html)
     titles = ["Off", "Scores", "Pictures", "Runs", "Notes", "More"]
-    assert (
-        page.texts[1:13]
-        == [
-            *("a search", "NONE", "There is no evidence.", "direction 51 %", "best of 4 trials"),
-            *("4 trials, 5 runs", *titles),
-        ]
-    )
+    assert page.texts[1:13] == [
+        *("a search", "NONE", "There is no evidence.", "direction 51 %", "best of 4 trials"),
+        *("4 trials, 5 runs", *titles),
+    ]
     anchors = [link["href"] for link in page.all("a") if link["href"].startswith("#")]
     assert anchors == [f"#{section['id']}" for section in page.all("section")]
     assert len(anchors) == len(titles)

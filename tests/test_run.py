@@ -178,7 +178,9 @@ def test_plots_are_pictures_of_a_readable_size(finished):
     for name in PLOTS:
         with Image.open(folder / f"{name}.png") as picture:
             assert picture.size == (1200, 700)
-        assert 'width="864pt" height="504pt"' in (folder / f"{name}.svg").read_text(encoding="utf-8")
+        assert 'width="864pt" height="504pt"' in (folder / f"{name}.svg").read_text(
+            encoding="utf-8"
+        )
 
 
 def test_tensorboard_holds_curves_scores_pictures_and_hyperparameters(finished):
