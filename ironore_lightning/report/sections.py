@@ -1,6 +1,7 @@
 """The sections of a page that tell what forecasts are worth: of a run, a summary or a file."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -204,7 +205,7 @@ def _test_section(assessment: Assessment) -> Section:
             f"That the best of all forecasters beats zero by luck has p {superior} (Hansen's SPA).",
         ],
         tables=[
-            _noted(Table(pd.DataFrame(tests), "Tests", {"statistic": 2, "p": 3})),
+            _filled(Table(pd.DataFrame(tests), "Tests", {"statistic": 2, "p": 3})),
             Table(
                 pd.DataFrame(resampled),
                 blocks,
@@ -296,7 +297,7 @@ def _interval_section(assessment: Assessment, pictures: Mapping[str, str]) -> Se
         "Intervals and calibration",
         pictures=picture(pictures, "calibration"),
         tables=[
-            _noted(Table(pd.DataFrame(intervals), "Intervals", decimals)),
+            _filled(Table(pd.DataFrame(intervals), "Intervals", decimals)),
             Table(
                 pd.DataFrame(density),
                 "Distributions; lower is better, and a CRPS that is not exact is left out",
@@ -306,11 +307,10 @@ def _interval_section(assessment: Assessment, pictures: Mapping[str, str]) -> Se
     )
 
 
-def _noted(table: Table) -> Table:
-    """Return a table without its column of notes if there is no note."""
-    if "note" in table.frame and not table.frame["note"].any():
-        return Table(table.frame.drop(columns="note"), table.caption, table.decimals)
-    return table
+def _filled(table: Table) -> Table:
+    """Return a table without the columns that say nothing in any row."""
+    says = table.frame.notna() & (table.frame != "")
+    return replace(table, frame=table.frame.loc[:, says.any()])
 
 
 def _range(low: float | None, high: float | None) -> str:

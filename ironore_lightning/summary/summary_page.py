@@ -168,7 +168,7 @@ def _chosen_sections(
                     ranking,
                     f"Trials by {summary.ranked_by} on validation, lower is better; spread is over "
                     "seeds",
-                    {"seconds": 1},
+                    {"validation": 5, "spread": 5, "seconds": 1},
                 )
             ],
         ),
@@ -181,12 +181,12 @@ def _chosen_sections(
 
 def _run_table(summary: Summary, runs: pd.DataFrame) -> Table:
     """Return all runs, with links to the pages of those that have one."""
-    first = ["run", *(name for name in runs if name != "run")]
-    shown = runs[first].dropna(axis="columns", how="all")
+    others = [name for name in runs if name not in ("run", "overrides")]
+    shown = runs[["run", *others, "overrides"]].dropna(axis="columns", how="all")
     links = {
         run.name: f"{quote(run.folder.relative_to(summary.folder).as_posix())}/{PAGE_FILE}"
         for run in summary.runs
         if (run.folder / PAGE_FILE).is_file()
     }
-    decimals = {"val_direction": 1, "seconds": 1}
+    decimals = {"validation": 5, "val_rmse": 4, "val_direction": 1, "val_r2_zero": 4, "seconds": 1}
     return Table(shown, "The best trial first, incomplete runs last", decimals, links)
