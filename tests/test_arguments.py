@@ -24,6 +24,11 @@ READ = {
     "data.root=[a": "data.root=[a",
     "data.root=${oc.env:RAW}": "data.root=${oc.env:RAW}",
     "~model +a=1": "~model +a=1",
+    "+experiment=debug ++seed=1": "experiment=debug ++seed=1",
+    "++hparams_search=original_grid +hydra/launcher=joblib": (
+        "hparams_search=original_grid hydra/launcher=joblib"
+    ),
+    "+data.prices.a=1 +data=sample": "+data.prices.a=1 data=sample",
 }
 
 

@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.settings.folder import conf_folder
 
 ROOT = "data.root"
 
@@ -21,7 +22,8 @@ WORDS = re.compile(r"[\w/.@%?+\-\x80-\U0010ffff]+(?: +[\w/.@%?+\-\x80-\U0010ffff
 def normalize_arguments(arguments: Sequence[str]) -> list[str]:
     """Put overrides last, quote non-ASCII words, and make a relative `data.root` absolute.
 
-    The run folder keeps the overrides, so that `resume=` finds the data from anywhere.
+    The run folder keeps the overrides, so that `resume=` finds the data from anywhere. A group has
+    a member already, so `+experiment=NAME`, as other templates want it, is `experiment=NAME`.
 
     Raises:
         ConfigError: If there is a flag that Hydra does not have.
@@ -30,6 +32,7 @@ def normalize_arguments(arguments: Sequence[str]) -> list[str]:
     flags = list(arguments)
     for override in overrides:
         flags.remove(override)
+    overrides = [_without_plus(override) for override in overrides]
     return [*flags, *(_absolute(_quoted_words(override)) for override in overrides)]
 
 
@@ -55,6 +58,12 @@ def quoted(text: str) -> str:
 
 def _refuse(message: str) -> NoReturn:
     raise ConfigError(f"{message}; settings are written key=value, and --help lists them")
+
+
+def _without_plus(override: str) -> str:
+    plain = override.lstrip("+")
+    is_group = (conf_folder() / plain.partition("=")[0]).is_dir()
+    return plain if is_group and "=" in plain else override
 
 
 def _quoted_words(override: str) -> str:

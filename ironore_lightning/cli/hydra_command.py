@@ -11,9 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -25,7 +23,6 @@ from ironore_lightning.errors import (
     IronOreError,
     RunPruned,
     closest,
-    exit_status,
     is_refused,
     missing_extra,
     report_error,
@@ -49,9 +46,14 @@ EXTRAS = {
 """Extra of this package that installs each launcher."""
 
 UNKNOWN_KEY = re.compile(r"Could not (override|delete from config\.) '(?P<key>[^']+)'")
-AMBIGUOUS = re.compile(
-    r"(Ambiguous value for argument|Sweep parameters) '(?P<override>.+?)'( requires| 1\.)"
-)
+KNOWN_LINES = {
+    re.compile(
+        r"(Ambiguous value for argument|Sweep parameters) '(?P<override>.+?)'( requires| 1\.)"
+    ): "{override}: several values make a multirun; add -m, or [] for a list",
+    re.compile(
+        r"An item is already at '(?P<key>[^']+)'"
+    ): "+{key}: this key exists; write it without the plus sign",
+}
 UNKNOWN_MEMBER = re.compile(
     r"Could not find '(?P<group>[^\s']+)/(?P<member>[^\s']*)' "
     r"Available options in '\S+': (?P<members>.*?)( Config search|$)"
@@ -136,15 +138,13 @@ def _translate_error(error: Exception) -> IronOreError:
 def run_job(job: Callable[[], Result]) -> Result:
     """Run one job of a command, and log each mistake in its input on one line.
 
-    In a multirun the error is raised to Hydra, which runs the other jobs first.
+    The error is raised to Hydra, which runs the other jobs of a multirun first.
     """
     try:
         return job()
     except IronOreError as error:
         _log(error)
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise
-        sys.exit(exit_status(error))
+        raise
 
 
 def run_one_of_many(job: Callable[[], float]) -> float:
@@ -192,8 +192,9 @@ def describe_hydra_error(error: Exception) -> str:
         return unknown_key(found["key"])
     if found := UNKNOWN_MEMBER.search(text):
         return _unknown_member(found["group"], found["member"], found["members"].split())
-    if found := AMBIGUOUS.search(text):
-        return f"{found['override']}: several values make a multirun; add -m, or [] for a list"
+    for pattern, line in KNOWN_LINES.items():
+        if found := pattern.search(text):
+            return line.format(**found.groupdict())
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: cannot be read as an override; quote spaces, brackets and ~, "

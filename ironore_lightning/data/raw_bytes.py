@@ -23,6 +23,13 @@ def source_path(settings: FileSettings, root: Path) -> Path:
     return root / settings.file
 
 
+def require_files(paths: Iterable[Path]) -> None:
+    """Raise `DataError` for the first file that is missing."""
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file{_missing_hint(path)}")
+
+
 def read_bytes(path: Path) -> bytes:
     """Read a whole file.
 

@@ -1,7 +1,7 @@
 """Settings of the data: sources, contracts, continuous futures, panel."""
 
 import datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -184,6 +184,15 @@ class DataSettings(Settings):
         if self.table is not None:
             return None
         return (*self.contracts, *(name for file in self.sources.values() for name in file.columns))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Paths of the raw files; none of the sample market, which may be yet to be simulated."""
+        if self.sample is not None or self.root is None:
+            return ()
+        tables = (*self.contracts.values(), *self.sources.values(), *filter(None, [self.table]))
+        names = [*(table.file for table in tables), *filter(None, [self.holidays])]
+        return tuple(Path(self.root, name) for name in names)
 
     def without_saving_sample(self) -> Self:
         """Return the same data, but do not save a sample market below `root`."""

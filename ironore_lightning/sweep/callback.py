@@ -4,27 +4,40 @@ Hydra swallows errors of a callback, so all of them leave by their exit status.
 """
 
 import logging
+import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ironore_lightning.errors import FAILED, ConfigError, IronOreError, machine_errors, report_error
+from ironore_lightning.errors import (
+    FAILED,
+    WRONG_INPUT,
+    ConfigError,
+    IronOreError,
+    exit_status,
+    machine_errors,
+    report_error,
+)
 from ironore_lightning.model.hardware import usable_cores
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.process.interrupts import raise_on_interrupt
 from ironore_lightning.process.terminal import quieten
 from ironore_lightning.run_folder.layout import (
+    LOCK_FILE,
+    STATUS_FILE,
     require_local_files,
     require_local_folders,
     require_usable_name,
 )
+from ironore_lightning.run_folder.lock import is_locked
 from ironore_lightning.settings.checking import require_right_settings, unresolved
 from ironore_lightning.settings.experiment import require_validation_metric
 from ironore_lightning.sweep.launcher import num_workers
@@ -33,7 +46,10 @@ log = logging.getLogger(__name__)
 
 
 class SingleRunCallback(Callback):
-    """Checks before a single run."""
+    """Checks before a single run, and the end of one that failed."""
+
+    made: Sequence[Path] = ()
+    """The run folder and those above it that this command makes, from the inside."""
 
     def on_run_start(self, config: DictConfig, **_: object) -> None:
         """Refuse wrong settings, and a folder whose files lead elsewhere."""
@@ -42,7 +58,30 @@ class SingleRunCallback(Callback):
             HydraConfig.instance().set_config(config)  # the folder's name may refer to it
             require_usable_name(Path(config.hydra.run.dir))
             require_local_files(Path(config.hydra.run.dir))
+            folder = Path(config.hydra.run.dir).absolute()
+        self.made = [path for path in (folder, *folder.parents) if not path.exists()]
         raise_on_interrupt()
+
+    def on_run_end(self, config: DictConfig, **kwargs: JobReturn) -> None:
+        """Exit with the status of a failed run; one that never began leaves no folder."""
+        job_return = kwargs["job_return"]
+        error = job_return._return_value  # the public one would print a line of Hydra's
+        if job_return.status == JobStatus.FAILED and isinstance(error, IronOreError):
+            if exit_status(error) == WRONG_INPUT and self.made:
+                log_file = OmegaConf.select(config, "hydra.job_logging.handlers.file.filename")
+                _remove_unless_begun(self.made, Path(str(log_file)).name)
+            sys.exit(report_error(error))
+
+
+def _remove_unless_begun(folders: Sequence[Path], log_name: str) -> None:
+    """Remove a run folder that holds settings, log and status only, and the empty ones above it."""
+    folder, *above = folders
+    with suppress(OSError):  # a folder above may hold other runs
+        names = {path.name for path in folder.iterdir()}
+        if names <= {".hydra", log_name, STATUS_FILE, LOCK_FILE} and not is_locked(folder):
+            shutil.rmtree(folder)
+            for path in above:
+                path.rmdir()
 
 
 class MultirunCallback(Callback):

@@ -88,12 +88,14 @@ class JobComposer:
 
 
 def require_right_jobs(jobs: Sequence[Sequence[str]], composer: JobComposer) -> None:
-    """Check the settings of every job before the first one starts.
+    """Check the settings of every job, and that its files are there, before the first one starts.
 
     Raises:
         ConfigError: With the mistakes of all jobs, each line once.
+        DataError: If a raw file is missing.
     """
     # Slow to import; --help and TAB completion must be quick.
+    from ironore_lightning.data.raw_bytes import require_files
     from ironore_lightning.model.hardware import require_one_process
     from ironore_lightning.settings.checking import to_config
     from ironore_lightning.settings.command_keys import command_keys
@@ -106,6 +108,7 @@ def require_right_jobs(jobs: Sequence[Sequence[str]], composer: JobComposer) -> 
         try:
             settings = to_config(composer.settings(job), besides=besides)
             require_one_process(settings.hardware)
+            require_files(settings.data.files)
         except ConfigError as error:
             mistakes |= dict.fromkeys(str(error).splitlines())
     if mistakes:

@@ -100,7 +100,7 @@ def run(command: Sequence[object]) -> None:
 def environment() -> dict[str, str]:
     """Return the variables of this process, less those that would lead to the checkout."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return {**ours, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+    return {**ours, "OMP_NUM_THREADS": "1"}
 
 
 def print_versions(python: Path) -> None:
