@@ -282,7 +282,7 @@ def test_two_processes_train_one_model_speak_once_and_end_and_go_on_together(tmp
     whole, stopped, said = (tmp_path / name for name in ("whole", "stopped", "said"))
     settings = ("model=bilstm_small", "training.max_epochs=15", "training.patience=15")
     cheap = "evaluation.bootstrap_repetitions=100"
-    command = ["train.py", *settings, "hardware.devices=2", cheap]
+    command = ["train.py", *settings, "hardware.devices=2", cheap, "logger=[csv,tensorboard]"]
     process = forks.run(*command, f"hydra.run.dir={whole}")
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("guessing reaches") == 1
@@ -310,6 +310,9 @@ def test_two_processes_train_one_model_speak_once_and_end_and_go_on_together(tmp
     # Dropout has drawn other numbers in each process.
     first, second = (folder / "predictions.csv" for folder in (whole, stopped))
     assert first.read_bytes() == second.read_bytes()
+    curves = pd.read_csv(whole / "metrics.csv")
+    assert list(curves["step"]) == [*range(1, 16), 15, 15]
+    pd.testing.assert_frame_equal(pd.read_csv(stopped / "metrics.csv"), curves)
 
 
 def test_a_loss_that_is_no_number_names_the_epoch_and_fails_the_run(run_command, tmp_path):
