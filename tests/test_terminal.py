@@ -91,7 +91,7 @@ def test_what_a_console_cannot_write_is_a_question_mark(
         print_safely("")
         assert run() == status
     said = (tmp_path / "said").read_text(encoding=encoding)
-    assert {"inspect": "'??': 1 filled", "summarize": "evidence"}[name] in said
+    assert {"inspect": "'??'       1      0", "summarize": "evidence"}[name] in said
 
 
 def test_a_log_loses_a_character_and_no_line(tmp_path):
