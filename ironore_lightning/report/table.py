@@ -110,7 +110,9 @@ def make_table(frame: pd.DataFrame, title: str = "", *, elsewhere: str = "") -> 
         title: A line above it.
         elsewhere: Where the whole table is, such as ``training.log``.
     """
-    columns = {str(name): [_cell(value) for value in column] for name, column in frame.items()}
+    columns = {
+        single_line(name): [_cell(value) for value in column] for name, column in frame.items()
+    }
     return Table(title, columns, elsewhere)
 
 
