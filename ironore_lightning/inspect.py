@@ -72,6 +72,7 @@ def _describe_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> 
         f"{file}: pickle, {len(months)} contracts from {months[0]} to {months[-1]}",
         f"months missing in between: {', '.join(str(month) for month in gaps) or 'none'}",
         f"prices: {spans['rows'].sum() - spans['missing'].sum()}, missing {spans['missing'].sum()}",
+        "",
         make_table(spans),
     ]
 

@@ -400,7 +400,7 @@ def test_a_console_that_is_not_utf_8_shows_the_verdict(train, monkeypatch, tmp_p
     assert (code, said) == (0, "")
     shown = (tmp_path / "said").read_text(encoding="latin-1")
     assert "? FAST" in shown
-    assert "guessing reaches" in shown.splitlines()[-1]
+    assert "guessing reaches" in shown.splitlines()[-2]
 
 
 # --- a kill while files are written ---------------------------------------------------------------

@@ -4,18 +4,26 @@ import contextlib
 import logging
 import os
 import pty
+import re
 import termios
 
 import forks
-import pytest
 
-from ironore_lightning.report.console import EMOJI, report_scores
-from ironore_lightning.report.epochs import silence_lightning
+from ironore_lightning.evaluation.trading import TradingResult
+from ironore_lightning.report.console import EMOJI, trading_table
+from ironore_lightning.report.epochs import HEADER, explain_words, silence_lightning
+
+STYLE = re.compile(r"\x1b\[[\d;]*m")
 
 
-def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(tmp_path):
+def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)
     master, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (40, 120))
+    termios.tcsetwinsize(terminal, (40, 80))
     command = ["train.py", "model=tiny", "training.max_epochs=3", "report.emoji=false"]
     name = os.ttyname(terminal)
     process = forks.start([*command, f"hydra.run.dir={tmp_path}"], out=name, err=name)
@@ -25,12 +33,20 @@ def test_a_person_at_a_terminal_sees_a_bar_whole_lines_and_no_emoji_if_so_set(tm
         while True:
             shown += os.read(master, 4096)
     assert forks.wait(process) == 0
-    text = shown.decode()
-    assert "0/3 [" in text
-    assert text.count("FAST") == 3
+    colourful = shown.decode()
+    assert "\x1b[32m" in colourful
+    text = STYLE.sub("", colourful)
+    assert " 0/3 " in text
+    assert " 3/3 " in text
+    assert text.count(" FAST") == 3 + 1  # and once where the words are explained
     assert not any(symbol in text for symbol in EMOJI.values())
     for line in text.replace("\r", "\n").splitlines():
-        assert not ("FAST" in line and "/3 [" in line), "a bar and a line share a row"
+        assert not ("FAST <" not in line and "FAST" in line and "/3 " in line), line
+    _, _, closing = text.partition("drawing ...\r\n\r\n")
+    lines = closing.splitlines()
+    assert 15 < len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].startswith("files: ") or len(str(tmp_path)) > 70
 
 
 def test_lightning_says_nothing_of_itself_but_may_warn(caplog):
@@ -44,20 +60,47 @@ def test_lightning_says_nothing_of_itself_but_may_warn(caplog):
     assert [record.message for record in caplog.records] == ["something is wrong"]
 
 
-@pytest.mark.parametrize("accuracy", [None, 52.5])
-def test_an_undefined_score_is_a_dash(caplog, accuracy):
-    from dataclasses import replace
+def test_the_words_of_the_epochs_are_explained_in_one_line_of_a_narrow_terminal(compose):
+    words = explain_words(compose().thresholds)
+    assert len(words) <= 80
+    assert "PLATEAU within 0.001" in words
+    assert "FAST <10, SLOW >30 s" in words
+    assert len(HEADER) < 60  # the words of an epoch take twenty more
 
-    import pandas as pd
 
-    from ironore_lightning.evaluation.days import ScoredDays
-    from ironore_lightning.evaluation.metrics import evaluate
+def test_every_figure_of_trading_stands_beside_its_own_cost():
+    def result(name, cost, *, delay=0):
+        share = cost + (100 if name == "sign" else 0) + (1000 if delay else 0)
+        return TradingResult(
+            name=name,
+            cost_bp=cost,
+            delay_days=delay,
+            num_periods=9,
+            num_days=9,
+            total_return=share + 0.1,
+            mean_day=None,
+            annual_return=None,
+            annual_volatility=None,
+            sharpe=share + 0.2,
+            sharpe_error=None,
+            max_drawdown=share + 0.3,
+            turnover=share + 0.4,
+            hit_rate=None,
+            profit_factor=None,
+            num_trades=int(share),
+        )
 
-    frame = pd.DataFrame({"actual": [1.0, -1.0], "forecast": [1.0, 1.0]})
-    scores = replace(evaluate(ScoredDays(frame, "log_return", 1)), direction_accuracy=accuracy)
-    with caplog.at_level(logging.INFO):
-        report_scores(scores)
-    (line,) = (
-        record.message for record in caplog.records if record.message.startswith("direction")
-    )
-    assert line.split()[2] == ("–" if accuracy is None else "52.5000")
+    given = [
+        result(name, cost, delay=delay)
+        for cost in (0.0, 5.0)
+        for name, delay in (("flat", 0), ("sign", 0), ("sign", 1))
+    ]
+    lines = str(trading_table(given)).splitlines()[2:]
+    assert [re.split(r"  +", line) for line in lines] == [
+        ["flat", "0", "0.10", "0.20", "–", "0.30", "0.400", "0"],
+        ["flat", "5", "5.10", "5.20", "–", "5.30", "5.400", "5"],
+        ["sign", "0", "100.10", "100.20", "–", "100.30", "100.400", "100"],
+        ["sign", "5", "105.10", "105.20", "–", "105.30", "105.400", "105"],
+        ["sign, one day later", "0", "1100.10", "1100.20", "–", "1100.30", "1100.400", "1100"],
+        ["sign, one day later", "5", "1105.10", "1105.20", "–", "1105.30", "1105.400", "1105"],
+    ]

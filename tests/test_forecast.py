@@ -66,11 +66,24 @@ def test_the_newest_row_is_forecast_and_written(run, capsys):
     bounds = said["bounds"]
     assert bounds["lower_90"] < bounds["lower_80"] < said["forecast"]
     assert said["forecast"] < bounds["upper_80"] < bounds["upper_90"]
-    line = capsys.readouterr().out
-    assert line.count("\n") == 1
-    assert "2025-08-14 (data to 2025-08-13)" in line
-    assert "Earned so far: direction" in line
-    assert "evidence" in line
+    lines = capsys.readouterr().out.splitlines()
+    shown = {line.rsplit(maxsplit=2)[0]: line.rsplit(maxsplit=2)[1:] for line in lines[1:6]}
+    assert shown == {
+        "forecast": [f"{said['forecast']:+.2f}", f"{said['price']:.2f}"],
+        **{
+            f"{percent} %, {side} bound": [
+                f"{bounds[f'{side}_{percent}']:+.2f}",
+                f"{said['price_bounds'][f'{side}_{percent}']:.2f}",
+            ]
+            for percent in (80, 90)
+            for side in ("lower", "upper")
+        },
+    }
+    assert lines[7].startswith("for the day    2025-08-14")
+    assert lines[8] == "newest row     2025-08-13, 0 trading days old"
+    assert lines[10].startswith("earned so far  direction")
+    assert "evidence" in lines[10]
+    assert len(lines) == 11
 
 
 def test_the_price_is_that_of_the_contract_that_is_held_then(run, market):
@@ -152,7 +165,7 @@ def test_a_month_end_without_known_holidays_is_warned_of(early, market, tmp_path
         "holidays are not known (data.holidays): if nobody trades on 2024-03-29, this is a "
         "forecast for 2024-04-01 and contract 2024-05"
     ]
-    assert "; holidays are not known. Earned" in describe(said)
+    assert "if that is no holiday (they are not known)" in "\n".join(map(str, describe(said)))
 
 
 def test_the_file_of_holidays_is_an_input_of_the_run(early):
@@ -245,7 +258,7 @@ def test_data_that_are_too_old_end_with_status_2_after_the_forecast(
     arguments = [str(run[0]), f"--output-dir={tmp_path}", *options]
     assert main(arguments, today=datetime.date.fromisoformat(today)) == status
     said = capsys.readouterr()
-    assert "2025-08-14 (data to 2025-08-13)" in said.out
+    assert "for the day    2025-08-14" in said.out
     written = json.loads((tmp_path / "forecast.json").read_text(encoding="utf-8"))
     assert (written["date"], len(written["warnings"])) == ("2025-08-14", 1)
     assert said.err.startswith("DataError: the newest row is 2025-08-13, ") == (status == 2)
@@ -372,9 +385,9 @@ def test_a_run_without_digests_of_its_training_rows_is_refused(run, tmp_path, ca
 def test_what_a_folder_says_is_printed_and_not_obeyed(edited, capsys):
     folder = edited({"evaluation.evidence.line": "\x1b[2Jevidence:\nSTRONG \u202e"})
     assert main([str(folder)], today=TODAY) == 0
-    line = capsys.readouterr().out
-    assert line.endswith("Earned so far: \\x1b[2Jevidence: STRONG \\u202e\n")
-    assert line.count("\n") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "earned so far  \\x1b[2Jevidence: STRONG \\u202e"
+    assert len(lines) == 11
 
 
 def test_a_run_has_one_voice(run, capsys):

@@ -46,15 +46,16 @@ def test_a_csv_is_summed_up_and_its_delimiter_is_called_a_guess(tmp_path, capsys
     assert told(capsys, tmp_path / "f.csv") == [
         "f.csv: csv, 4 rows, 3 columns",
         f"UTF-8 byte order mark: {'yes' if mark else 'no'}; delimiter: {delimiter!r} (a guess)",
-        "  'Date': 3 filled, 1 blank  '2/1/2024' .. '4/1/2024'",
-        "  'price': 2 filled, 2 blank  '1.5' .. '2.5'",
-        "  (no header): 0 filled, 4 blank",
+        "column       filled  blank  first and last",
+        "'Date'            3      1  '2/1/2024' .. '4/1/2024'",
+        "'price'           2      2  '1.5' .. '2.5'",
+        "(no header)       0      4",
     ]
 
 
 def test_a_csv_that_no_delimiter_fits_is_shown_as_one_column(tmp_path, capsys):
     (tmp_path / "f.txt").write_text("x\ny\n")
-    assert told(capsys, tmp_path / "f.txt")[2:] == ["  'x': 1 filled, 0 blank  'y' .. 'y'"]
+    assert told(capsys, tmp_path / "f.txt")[3:] == ["'x'          1      0  'y' .. 'y'"]
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "xlsx"])
@@ -63,9 +64,9 @@ def test_a_binary_table_is_summed_up(tmp_path, capsys, suffix):
     path = tmp_path / f"f.{suffix}"
     frame.to_parquet(path) if suffix == "parquet" else frame.to_excel(path, index=False)
     lines = told(capsys, path)
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert "3 rows, 2 columns" in lines[0]
-    assert lines[2] == "  'price': 2 filled, 1 blank  99.5 .. 98.5"
+    assert lines[3].split(maxsplit=3) == ["'price'", "2", "1", "99.5 .. 98.5"]
 
 
 def test_a_wrong_file_is_one_line_and_status_2(tmp_path, capsys):

@@ -175,7 +175,8 @@ def test_the_page_and_the_json_hold_the_verdict(judge, broker, tmp_path, caplog,
     assert written["evidence"]["grade"] == judgement.assessment.evidence.grade
     with caplog.at_level("INFO"):
         print_judgement(judgement, tmp_path)
-    assert caplog.messages[-1].endswith(judgement.sentence)
+    assert caplog.messages[-2] == judgement.sentence
+    assert caplog.messages[-1] == f"files: {tmp_path / 'judgement.html'}"
 
 
 # --- our own runs, and the market of the settings -------------------------------------------------

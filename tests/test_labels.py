@@ -84,12 +84,19 @@ def test_size_and_time_words(compose, count, seconds, complexity, training):
 def test_epoch_words(compose):
     thresholds = compose().thresholds
     assert [epoch_speed(time, thresholds) for time in (10, 30, 31)] == ["FAST", "MEDIUM", "SLOW"]
-    changes = (-0.0011, -0.001, 0.001, 0.0011)
-    assert [loss_trend(change, thresholds) for change in changes] == [
-        "IMPROVING",
-        "PLATEAU",
-        "PLATEAU",
-        "DECLINING",
+
+
+def test_a_loss_is_compared_with_the_best_so_far_and_not_with_the_epoch_before(compose):
+    thresholds = compose().thresholds
+    best, said = float("inf"), []
+    for loss in (2.0, 1.0, 1.5, 1.25, 1.0, 1.0009, 1.0011, 0.9999):
+        said.append(loss_trend(loss, best, thresholds))
+        best = min(best, loss)
+    assert said == [
+        *("IMPROVING", "IMPROVING"),
+        *("DECLINING", "DECLINING"),  # 1.25 is less than 1.5, and more than 1.0
+        *("PLATEAU", "PLATEAU"),
+        *("DECLINING", "IMPROVING"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -124,8 +125,9 @@ def test_the_same_command_completes_what_was_killed(hurt_sweep, make_sweep, one_
     (folder / "seed=3" / "checkpoints").unlink()
     process = make_sweep(folder, *TWO_WORKERS, "seed=0,2,1,3")
     assert process.stderr == ""
-    assert f"{folder / 'seed=2'} was interrupted and goes on from its last epoch" in process.stdout
-    assert f"{folder / 'seed=0'} has finished before; nothing is run again" in process.stdout
+    log = (folder / "seed=2" / "training.log").read_text(encoding="utf-8")
+    assert f"{folder / 'seed=2'} was interrupted and goes on from its last epoch" in log
+    assert re.search(r"/4 +\d\.\d{4} +before  seed=0\n", process.stdout)
     shutil.rmtree(folder / "seed=3")
     require_same_runs(folder, one_by_one, seeds=range(3), listed=["seed=3"])
 
@@ -138,10 +140,9 @@ def test_two_joblib_workers_leave_what_one_process_leaves(make_sweep, one_by_one
 def test_submitit_on_this_machine_leaves_what_one_process_leaves(make_sweep, one_by_one, tmp_path):
     process = make_sweep(tmp_path, "hydra/launcher=submitit_local", "seed=0,1")
     require_same_runs(tmp_path, one_by_one, seeds=range(2))
-    assert "guessing reaches" in process.stdout.splitlines()[-1]
-    outputs = sorted(tmp_path.glob(".submitit/*/*_log.out"))
-    assert len(outputs) == 2
-    said = [path.read_text(encoding="utf-8") for path in outputs]
+    assert "guessing reaches" in process.stdout.splitlines()[-2]
+    assert len(re.findall(r" [12]/2 +\d\.\d{4} ", process.stdout)) == 2
+    said = [(tmp_path / f"seed={seed}" / "training.log").read_text("utf-8") for seed in (0, 1)]
     assert all("best val/loss: " in text and "guessing reaches" not in text for text in said)
 
 
@@ -172,14 +173,16 @@ def test_a_search_by_two_workers_finishes_every_trial(make_sweep, tmp_path):
 )
 def test_joblib_starts_no_more_workers_than_jobs_and_cores(monkeypatch, wanted, num_jobs, workers):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
-    started = []
+    started, ended = [], []
 
     class Launcher(JoblibLauncher):
         def launch(self, job_overrides, initial_job_idx):
             started.append((self.joblib["n_jobs"], len(job_overrides), initial_job_idx))
+            return ["first", "second"]
 
-    launch(Launcher(n_jobs=wanted), [["seed=0"]] * num_jobs, first=4)
+    launch(Launcher(n_jobs=wanted), [["seed=0"]] * num_jobs, on_end=ended.append, first=4)
     assert started == [(workers, num_jobs, 4)]
+    assert ended == ["first", "second"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -89,8 +90,8 @@ def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
     folder, process = grid
     last = process.stdout.strip().splitlines()
     summary = read_json(folder / "summary.json")
-    assert last[-1] == summary["sentence"]
-    assert last[-2] == f"files: {folder / 'summary.html'}"
+    assert last[-2] == summary["sentence"]
+    assert last[-1] == f"files: {folder / 'summary.html'}"
     assert summary["counts"] == "8 runs: 4 complete, 4 failed"
     assert summary["chosen"]["trial"] in {"features=single", "features=prices"}
     assert summary["chosen"]["seeds"] == [0, 1]
@@ -111,8 +112,22 @@ def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
 
 
 def test_the_console_shows_of_each_run_its_validation_and_test_scores_only_of_the_chosen(grid):
-    _, process = grid
-    assert process.stdout.count("best val/loss: ") == process.stdout.count("files: ") - 1 == 4
+    folder, process = grid
+    lines = re.findall(r"^ +(\d)/8 +(\S+) +(\S.*?)  (.+)$", process.stdout, re.MULTILINE)
+    assert [number for number, *_ in lines] == [*"12345678"]
+    objectives = {name: f"{of['objective'] or 0:.4f}" for name, of in statuses(folder).items()}
+    for _, objective, seconds, settings in lines:
+        assert settings.split()[-1].startswith("window.sequence_length=")
+        if objective == "failed":
+            assert seconds == "DataError"
+        else:
+            assert objective == objectives[settings.replace(" ", ",")]
+            assert re.fullmatch(r"\d+\.\d s", seconds)
+    assert [objective for _, objective, *_ in lines].count("failed") == 4
+    assert "FAST" not in process.stdout
+    for name, status in statuses(folder).items():
+        log = (folder / name / "training.log").read_text(encoding="utf-8")
+        assert ("FAST" in log) == (status["state"] == "complete")
     assert process.stdout.count("guessing reaches") == 1
     assert "R2 (zero)" not in process.stdout
 
@@ -122,7 +137,7 @@ def test_the_same_command_repeats_nothing_that_is_finished(grid, run_command):
     before = statuses(folder)
     process = run_command(*GRID, f"hydra.sweep.dir={folder}")
     assert process.returncode == 2
-    assert process.stdout.count("has finished before; nothing is run again") == 4
+    assert len(re.findall(r"/8 +\d\.\d{4} +before  ", process.stdout)) == 4
     after = statuses(folder)
     kept = [name for name, status in before.items() if status["state"] == "complete"]
     assert len(kept) == 4
@@ -133,8 +148,7 @@ def test_the_same_command_repeats_nothing_that_is_finished(grid, run_command):
 def test_the_summary_can_be_asked_for_by_hand(grid, capsys):
     folder, _ = grid
     assert summary_command([str(folder)]) == 0
-    said = capsys.readouterr().out.strip()
-    assert said.endswith(read_json(folder / "summary.json")["sentence"])
+    assert read_json(folder / "summary.json")["sentence"] in capsys.readouterr().out.splitlines()
     for arguments, line in (
         ([], "ConfigError: the following arguments are required: FOLDER"),
         (["nowhere"], "ConfigError: nowhere: there is no"),
@@ -165,7 +179,8 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, compose):
     after = statuses(tmp_path)
     assert [status["state"] for status in after.values()] == ["complete"] * 2
     assert after["seed=0"] == cut_off["seed=0"]
-    assert "was interrupted and goes on from its last epoch" in again.stdout
+    log = (tmp_path / "seed=1" / "training.log").read_text(encoding="utf-8")
+    assert "was interrupted and goes on from its last epoch" in log
     assert read_json(tmp_path / "summary.json")["counts"] == "2 runs: 2 complete"
     whole = tmp_path / "whole"
     run_experiment(compose(*settings, "seed=1"), whole)

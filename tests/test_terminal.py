@@ -1,18 +1,32 @@
 """What commands print, where standard output is gone, full, or knows few characters."""
 
 import datetime
+import io
 import logging
+import re
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hydra import compose as compose_tree
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
+from rich.text import Text
 
 from ironore_lightning import forecast, inspect, summarize
 from ironore_lightning.errors import ConfigError, report_error
-from ironore_lightning.process.terminal import Console, Lines, open_streams, print_safely
+from ironore_lightning.process.terminal import (
+    LOG_ONLY,
+    Console,
+    Errors,
+    Lines,
+    RunLog,
+    open_streams,
+    print_safely,
+    short_path,
+)
+from ironore_lightning.report.table import make_table
 
 ROOT = Path(__file__).parents[1]
 TODAY = datetime.date(2026, 1, 2)
@@ -91,7 +105,7 @@ def test_what_a_console_cannot_write_is_a_question_mark(
         print_safely("")
         assert run() == status
     said = (tmp_path / "said").read_text(encoding=encoding)
-    assert {"inspect": "'??': 1 filled", "summarize": "evidence"}[name] in said
+    assert {"inspect": "'??'       1      0", "summarize": "evidence"}[name] in said
 
 
 def test_a_log_loses_a_character_and_no_line(tmp_path):
@@ -102,6 +116,99 @@ def test_a_log_loses_a_character_and_no_line(tmp_path):
 
 OBEYED = "a\x1b[2J\x9b31m\r\x00\u202eb\u2066\udce9"
 SHOWN = r"a\x1b[2J\x9b31m\r\x00\u202eb\u2066\udce9"
+
+
+class Terminal(io.StringIO):
+    """What is written to a terminal of forty columns."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return Terminal()
+
+
+def show(stream, *messages, **extra):
+    console = Console(stream)
+    console.setFormatter(Lines("%(message)s"))
+    for message in messages:
+        console.handle(logging.makeLogRecord({"msg": message, **extra}))
+    return stream.getvalue()
+
+
+def test_a_terminal_obeys_no_text_and_reads_no_markup_in_it(terminal):
+    markup = "[red]x[/red] :tada:"
+    assert show(terminal, f"{OBEYED}{markup}").replace("\n", "") == f"{SHOWN}{markup}"
+
+
+def test_a_terminal_obeys_neither_styled_text_nor_a_table(terminal):
+    hostile = "a\x1b[2J\x9b31m\u202eb"
+    shown = r"a\x1b[2J\x9b31m\u202eb"
+    assert show(terminal, Text(f"{hostile} [red]x[/red]")) == f"{shown} [red]x[/red]\n"
+    said = show(Terminal(), make_table(pd.DataFrame({hostile: [hostile]})))
+    assert re.sub(r"\x1b\[[01]m", "", said).split() == [shown, shown]
+
+
+def test_a_line_is_wrapped_between_words_and_a_path_is_left_whole(terminal):
+    path = f"files: {'/a' * 30}"
+    said = show(terminal, " ".join(["fourteen chars"] * 4), path)
+    assert said.splitlines() == [
+        "fourteen chars fourteen chars fourteen",
+        "chars fourteen chars",
+        path,
+    ]
+
+
+def test_colour_is_for_a_terminal_without_no_color_only(terminal, monkeypatch):
+    good = Text("good", style="green")
+    assert show(terminal, good) == "\x1b[32mgood\x1b[0m\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert show(io.StringIO(), good) == "good\n"
+    monkeypatch.delenv("FORCE_COLOR")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert show(Terminal(), good) == "good\n"
+
+
+def test_what_is_for_the_log_only_is_not_on_the_console(terminal, tmp_path):
+    assert show(terminal, "table", **LOG_ONLY) == ""
+    file = RunLog(tmp_path / "log")
+    file.handle(logging.makeLogRecord({"msg": "table", **LOG_ONLY}))
+    file.close()
+    assert (tmp_path / "log").read_text() == "table\n"
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, OSError(28, "No space left on device")])
+def test_a_terminal_that_is_gone_ends_no_run(terminal, monkeypatch, capsys, error):
+    def fail(_):
+        raise error
+
+    with Path("/dev/null").open("w", encoding="utf-8") as own:
+        terminal.fileno = own.fileno
+        monkeypatch.setattr(terminal, "write", fail)
+        assert show(terminal, "text") == ""
+    full = "warning: standard output: no space left on device\n"
+    assert capsys.readouterr().err == ("" if error is BrokenPipeError else full)
+
+
+def test_an_error_replaces_the_bar_on_its_line():
+    terminal = Terminal()
+    Errors(terminal).handle(logging.makeLogRecord({"msg": "wrong"}))
+    assert terminal.getvalue() == "\r\x1b[2Kwrong\n"
+    file = io.StringIO()
+    Errors(file).handle(logging.makeLogRecord({"msg": "wrong"}))
+    assert file.getvalue() == "wrong\n"
+
+
+def test_a_path_below_the_working_directory_is_short(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert short_path(tmp_path / "outputs" / "run") == "outputs/run"
+    assert short_path(Path("outputs")) == "outputs"
+    assert short_path(tmp_path.parent) == str(tmp_path.parent)
 
 
 def test_what_a_terminal_would_obey_is_shown(capsys):

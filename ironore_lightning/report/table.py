@@ -21,8 +21,8 @@ NARROWEST = 24
 GAP = 2
 """Characters between columns."""
 
-NUMBER = re.compile(r"[-+–]?(\d|$)")
-"""The beginning of a number, or the dash of one that is undefined."""
+NUMBER = re.compile(r"[-+–\d.,/%e]*")
+"""A number, a date, a range, or the dash of one that is undefined."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class Table:
         )
         widest = max(shown, key=self._width)
         for name in shown:
-            is_number = all(NUMBER.match(cell.plain) for cell in self.columns[name])
+            is_number = all(NUMBER.fullmatch(cell.plain) for cell in self.columns[name])
             table.add_column(
                 Text(name, style="bold"),
                 justify="right" if is_number else "left",
@@ -110,7 +110,9 @@ def make_table(frame: pd.DataFrame, title: str = "", *, elsewhere: str = "") -> 
         title: A line above it.
         elsewhere: Where the whole table is, such as ``training.log``.
     """
-    columns = {str(name): [_cell(value) for value in column] for name, column in frame.items()}
+    columns = {
+        single_line(name): [_cell(value) for value in column] for name, column in frame.items()
+    }
     return Table(title, columns, elsewhere)
 
 
