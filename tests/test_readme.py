@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -13,8 +14,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from ironore_lightning.cli.commands import COMMANDS as COMMANDS_OF_THE_PACKAGE
 from ironore_lightning.data.simulation import simulate_market, write_market
-from ironore_lightning.settings.checking import COMMAND_KEYS
+from ironore_lightning.settings.command_keys import COMMAND_KEYS
 from ironore_lightning.settings.data import SimulationSettings
 from ironore_lightning.settings.experiment import Config
 
@@ -97,6 +99,28 @@ def multirun_folder(follow, checkout):
     assert follow(command).returncode == 0
     (folder,) = checkout.glob("outputs/ironore/multirun_*")
     return folder
+
+
+def test_the_example_in_python_runs_as_it_is_written(tmp_path):
+    (example,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    out, err = tmp_path / "out.txt", tmp_path / "err.txt"
+    status = forks.wait(forks.start(["example.py"], out=out, err=err, cwd=tmp_path))
+    assert (status, err.read_text(encoding="utf-8")) == (0, "")
+    said = out.read_text(encoding="utf-8")
+    assert "epochs" in said
+    assert "Direction was right on" in said
+    assert (tmp_path / "equity.png").stat().st_size > 10_000
+    assert (tmp_path / "outputs" / "mine" / "report.html").exists()
+
+
+def test_every_command_and_extra_is_in_its_table():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = settings["project"]["optional-dependencies"]
+    for heading, known in (("command", COMMANDS_OF_THE_PACKAGE), ("extra", extras)):
+        table = README.partition(f"| {heading} | what it")[2].partition("\n\n")[0]
+        cells = " ".join(line.split("|")[1] for line in table.splitlines()[2:])
+        assert set(re.findall(r"`(\w+)`", cells)) == set(known)
 
 
 def test_the_commands_were_found():

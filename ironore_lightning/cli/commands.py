@@ -10,8 +10,10 @@ COMMANDS = {
     "audit": "look for the future in the data, or in a run's forecasts",
     "forecast": "forecast the next day with finished runs",
     "evaluate": "say what a finished run is worth, also on newer days",
+    "compare": "compare two runs or trials on the days that both forecast",
     "summarize": "say what many runs are worth together",
     "judge": "judge anybody's table of forecasts",
+    "export": "write a finished run as an ONNX file",
 }
 """What each command does; `ironore NAME` is `python -m ironore_lightning.NAME`."""
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ironore_lightning.compare.contenders import Comparison
 from ironore_lightning.evaluation.trading import BUY_AND_HOLD, SIGN, equity_curves, usual_cost
 from ironore_lightning.files import write_json, write_text
-from ironore_lightning.process.terminal import print_safely
+from ironore_lightning.process.terminal import print_parts, short_path
 from ironore_lightning.report.page import Page, Picture, Section, Table, render_page
 from ironore_lightning.report.style import (
     ACTUAL,
@@ -25,6 +25,7 @@ from ironore_lightning.report.style import (
     style_axes,
     svg_text,
 )
+from ironore_lightning.report.table import make_facts, make_table, number
 
 COLORS = {"A": FORECAST, "B": WRONG}
 
@@ -64,23 +65,22 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("B", comparison.second.name),
         ("shared test days", f"{duel.num_days}, {dates[0]:%Y-%m-%d} to {dates[-1]:%Y-%m-%d}"),
         ("same sign", f"on {100 * duel.same_sign:.0f} % of the days"),
-        ("correlation of the forecasts", _number(duel.correlation)),
-        ("Diebold-Mariano, two-sided p", _number(duel.diebold_mariano_p)),
-        ("Giacomini-White p", _number(duel.giacomini_white.p_value)),
+        ("correlation of the forecasts", number(duel.correlation)),
+        ("Diebold-Mariano, two-sided p", number(duel.diebold_mariano_p)),
+        ("Giacomini-White p", number(duel.giacomini_white.p_value)),
         ("looks at these days", ", ".join(looks) or "not counted"),
     ]
 
 
 def print_comparison(comparison: Comparison, folder: Path) -> None:
     """Print what is compared, the settings that differ, the scores, and what they say."""
-    width = max(len(label) for label, _ in facts(comparison))
-    lines = [f"{label:<{width}}  {value}" for label, value in facts(comparison)]
-    settings, scores = comparison.settings, score_frame(comparison)
-    tables = [scores.to_string(float_format="{:.4f}".format, na_rep="–")]
+    settings = comparison.settings.reset_index()
+    scores = score_frame(comparison).reset_index()
+    shown = [make_facts(facts(comparison)), "", make_table(scores)]
     if not settings.empty:
-        tables.insert(0, settings.to_string(max_colwidth=30))
-    said = "\n\n".join(["\n".join(lines), *tables, comparison.duel.sentence])
-    print_safely(f"{said}\nfiles: {folder / 'comparison.html'}\n")
+        shown += ["", make_table(settings, "settings that differ", elsewhere="comparison.html")]
+    where = short_path(folder / "comparison.html")
+    print_parts([*shown, "", comparison.duel.sentence, ADVICE, f"files: {where}"])
 
 
 @default_style
@@ -145,7 +145,3 @@ def draw_comparison(comparison: Comparison) -> Figure:
     style_axes(panels[-1], title, "date", "sum (%²)")
     date_axis(panels[-1], dates)
     return figure
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
