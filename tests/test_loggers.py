@@ -288,3 +288,12 @@ def test_a_table_of_curves_that_is_none_is_refused_in_a_line(content, tmp_path):
     with pytest.raises(ConfigError, match=r"metrics\.csv: holds no curves of a run") as caught:
         loggers._earlier_rows(path, None)
     assert len(caught.value.lines) == 1
+
+
+def test_tensorboard_stays_in_the_folder_that_an_older_run_has_for_it(compose, tmp_path):
+    (tmp_path / "tensorboard").mkdir()
+    with loggers.open_loggers(compose("model=tiny"), tmp_path, {"epoch": 0}) as (logger,):
+        logger.log_metrics({"val/loss": 1.0}, 2)
+    names = [path.name for path in (tmp_path / "tensorboard").glob("events.out.tfevents.*")]
+    assert len(names) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["tensorboard"]
