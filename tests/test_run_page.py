@@ -86,7 +86,7 @@ def test_the_numbers_are_those_of_the_results(result, page):
     assert shipments[2:4] == [str((inside > 0).sum()), str(int(inside.max()))]
 
 
-def test_what_a_stranger_wrote_is_text(result, tmp_path):
+def test_what_a_stranger_wrote_is_text(result):
     folder = result.run.folder
     before = {name: (folder / name).read_bytes() for name in ("provenance.json", "report.html")}
     made_of = json.loads(before["provenance.json"])

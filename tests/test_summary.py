@@ -585,6 +585,23 @@ def test_the_printed_ranking_and_the_page_show_no_test_score_of_a_trial_not_chos
     assert "test_rmse" not in page
 
 
+def test_the_page_leads_to_the_pages_of_the_runs_that_have_one(write_trial, noise):
+    folder = write_trial("0.1", 1.0, noise(0))
+    (folder / "0.1,seed=1" / "report.html").touch()
+    report(folder)
+    page = (folder / "summary.html").read_text(encoding="utf-8")
+    links = re.findall('<td.*?<a href="(.*?)">(.*?)</a>', page)
+    assert links == [("0.1%2Cseed%3D1/report.html", "0.1,seed=1")]
+
+
+def test_one_trial_has_its_own_pictures_and_no_ranking(write_trial, noise):
+    folder = write_trial("0.1", 1.0, noise(0))
+    report(folder)
+    assert {path.stem for path in (folder / "plots").glob("*.svg")} == {
+        *("timeseries_comparison", "actual_vs_predicted_scatter", "equity_curve", "calibration")
+    }
+
+
 def test_a_summary_is_written_again_as_the_folder_grows(write_trial, noise):
     folder = write_trial("0.1", 1.0, noise(0))
     assert report(folder).counts == "2 runs: 2 complete"

@@ -13,6 +13,7 @@ from ironore_lightning.evaluation.metrics import Scores
 from ironore_lightning.evaluation.trading import FLAT, ONE_DAY_LATER, TradingResult
 from ironore_lightning.report.equity import monthly_returns
 from ironore_lightning.report.page import Picture, Section, Table
+from ironore_lightning.report.style import counted
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
 CAPTIONS = {
@@ -180,9 +181,9 @@ def _test_section(assessment: Assessment) -> Section:
     tests = [
         {
             "test": QUESTIONS[name][0],
-            "asks": QUESTIONS[name][1],
             "statistic": test.statistic,
             "p": test.p_value,
+            "asks": QUESTIONS[name][1],
             "note": test.note,
         }
         for name, test in assessment.tests.items()
@@ -196,7 +197,7 @@ def _test_section(assessment: Assessment) -> Section:
             ("Sharpe ratio before costs", bootstrap.sharpe),
         )
     ]
-    blocks = f"Resampled in blocks of {bootstrap.block_length} days on average"
+    blocks = f"Resampled in blocks of {counted(bootstrap.block_length, 'day')} on average"
     superior = _number(assessment.superior_ability_p, 3)
     return Section(
         "Tests of skill",

@@ -54,7 +54,7 @@ def importance(runs: pd.DataFrame, parameters: Sequence[str]) -> pd.DataFrame:
     objective = points["objective"].to_numpy(dtype=np.float64)
     if len(points) < FEWEST_RUNS or np.ptp(objective) == 0:
         return pd.DataFrame({"parameter": [], "share": [], "spread": []}).astype({"parameter": str})
-    repeated = SEED in parameters and points["trial"].duplicated().any()
+    repeated = SEED in parameters and bool(points["trial"].duplicated().any())
     names = [name for name in parameters if name != FOLD and not (repeated and name == SEED)]
     rows = _forest_shares(points[names], objective) if names else []
     if repeated:
