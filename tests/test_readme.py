@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from ironore_lightning.data.simulation import simulate_market, write_market
-from ironore_lightning.settings.checking import COMMAND_KEYS
+from ironore_lightning.settings.command_keys import COMMAND_KEYS
 from ironore_lightning.settings.data import SimulationSettings
 from ironore_lightning.settings.experiment import Config
 
