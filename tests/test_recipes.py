@@ -27,7 +27,6 @@ def driver_lines():
 
 def test_a_driver_takes_two_lines_and_the_sample_market_has_it(driver_lines, tmp_path):
     in_data, in_features = driver_lines
-    shutil.copy(ROOT / "train.py", tmp_path)
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     original, everything = (tmp_path / "conf" / name for name in ("data", "features"))
     original, everything = original / "original.yaml", everything / "all.yaml"
@@ -37,7 +36,8 @@ def test_a_driver_takes_two_lines_and_the_sample_market_has_it(driver_lines, tmp
     original.write_text(group + columns + in_data + rest, encoding="utf-8")
     with everything.open("a", encoding="utf-8") as file:
         file.write(in_features)
-    command = [str(tmp_path / "train.py"), *QUICK, f"hydra.run.dir={tmp_path}/run"]
+    where = ["--config-path", str(tmp_path / "conf"), f"hydra.run.dir={tmp_path}/run"]
+    command = [str(ROOT / "train.py"), *QUICK, *where]
     files = {"out": tmp_path / "out", "err": tmp_path / "err"}
     status = forks.wait(forks.start(command, **files, cwd=tmp_path))
     assert (status, files["err"].read_text(encoding="utf-8")) == (0, "")
