@@ -44,8 +44,7 @@ def run_forked(
 ) -> list[Result | None]:
     """Do jobs in forked processes, each of which takes one after the other.
 
-    For a worker that is killed another one is started. If this process is killed, each worker ends
-    its job and then itself.
+    A worker that is killed is replaced. If this process is, each worker ends after its job.
 
     Args:
         work: Done in a worker; results are pickled.
@@ -60,7 +59,7 @@ def run_forked(
         Exception: What `work` raises first, or of pickling; the other workers are ended.
     """
     waiting, workers = list(range(len(jobs))), cast("Workers", {})
-    results: list[Any] = [None] * len(jobs)
+    results = cast("list[Any]", [None] * len(jobs))
     try:
         while waiting or workers:
             while waiting and len(workers) < num_workers:
@@ -69,8 +68,7 @@ def run_forked(
                 assert isinstance(connection, Connection)
                 process, number = workers[connection]
                 answer = _receive(connection)
-                if answer is not None:
-                    results[number] = _result(answer)
+                results[number] = None if answer is None else _result(answer)
                 on_end(number, results[number])
                 if answer is not None and waiting:
                     workers[connection] = process, waiting.pop(0)
