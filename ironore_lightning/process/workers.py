@@ -59,7 +59,7 @@ def run_forked(
         Exception: What `work` raises first, or of pickling; the other workers are ended.
     """
     waiting, workers = list(range(len(jobs))), cast("Workers", {})
-    results = cast("list[Any]", [None] * len(jobs))
+    results: list[Any] = [None] * len(jobs)
     try:
         while waiting or workers:
             while waiting and len(workers) < num_workers:
