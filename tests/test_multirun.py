@@ -179,8 +179,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path, compose):
     after = statuses(tmp_path)
     assert [status["state"] for status in after.values()] == ["complete"] * 2
     assert after["seed=0"] == cut_off["seed=0"]
-    log = (tmp_path / "seed=1" / "training.log").read_text(encoding="utf-8")
-    assert "was interrupted and goes on from its last epoch" in log
+    assert re.findall(r"  (seed=.*)\n", again.stdout) == ["seed=0", "seed=1 (resumed)"]
     assert read_json(tmp_path / "summary.json")["counts"] == "2 runs: 2 complete"
     whole = tmp_path / "whole"
     run_experiment(compose(*settings, "seed=1"), whole)

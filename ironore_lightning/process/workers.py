@@ -10,7 +10,7 @@ from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ironore_lightning.process.interrupts import INTERRUPTED
 
@@ -44,25 +44,22 @@ def run_forked(
 ) -> list[Result | None]:
     """Do jobs in forked processes, each of which takes one after the other.
 
-    A worker that is killed takes no other one down, and another one is started. If this process is
-    killed, each worker ends its job and then itself.
+    A worker that is killed is replaced. If this process is, each worker ends after its job.
 
     Args:
         work: Done in a worker; results are pickled.
         jobs: In the order in which they are begun.
         num_workers: Number of processes, at least one.
-        on_end: Called here with number and result of each job that has ended, in that order.
+        on_end: Called here with number and result of each job, as soon as it has ended.
 
     Returns:
         Results in the order of the jobs; None for a job whose worker was killed.
 
     Raises:
-        Exception: Whatever `work` raises first, or if a result cannot be pickled; the other
-            workers are ended.
+        Exception: What `work` raises first, or of pickling; the other workers are ended.
     """
-    waiting = list(range(len(jobs)))
+    waiting, workers = list(range(len(jobs))), cast("Workers", {})
     results: list[Any] = [None] * len(jobs)
-    workers: Workers = {}
     try:
         while waiting or workers:
             while waiting and len(workers) < num_workers:
@@ -71,8 +68,7 @@ def run_forked(
                 assert isinstance(connection, Connection)
                 process, number = workers[connection]
                 answer = _receive(connection)
-                if answer is not None:
-                    results[number] = _result(answer)
+                results[number] = None if answer is None else _result(answer)
                 on_end(number, results[number])
                 if answer is not None and waiting:
                     workers[connection] = process, waiting.pop(0)

@@ -49,7 +49,7 @@ class LocalLauncher(Launcher):
         Args:
             job_overrides: Of each job.
             initial_job_idx: Number of the first one.
-            on_end: Called in this process with the result of each job that has ended.
+            on_end: Called here with the result of each job that has ended.
 
         Raises:
             ConfigError: If several processes are wanted where they cannot be forked.
@@ -59,7 +59,11 @@ class LocalLauncher(Launcher):
         jobs = list(enumerate(job_overrides, initial_job_idx))
         workers = num_workers(self.n_jobs, len(jobs))
         if workers == 1:
-            return [self._run_here(job, on_end) for job in jobs]
+            results = []
+            for job in jobs:
+                results.append(self._run(job))
+                on_end(results[-1])
+            return results
         # Slow to import; --help and TAB completion must be quick.
         from ironore_lightning.process.workers import can_fork, run_forked
 
@@ -70,19 +74,14 @@ class LocalLauncher(Launcher):
             )
         with quick_imports():  # here, so that no worker does
             import ironore_lightning.experiment  # noqa: F401 - used by the workers
-        results: dict[int, JobReturn] = {}
+        ended: dict[int, JobReturn] = {}
 
         def end(position: int, result: JobReturn | None) -> None:
-            results[position] = self._killed(jobs[position]) if result is None else result
-            on_end(results[position])
+            ended[position] = result or self._killed(jobs[position])
+            on_end(ended[position])
 
         run_forked(self._run, jobs, num_workers=workers, on_end=end)
-        return [results[position] for position in range(len(jobs))]
-
-    def _run_here(self, job: Job, on_end: Callable[[JobReturn], None]) -> JobReturn:
-        result = self._run(job)
-        on_end(result)
-        return result
+        return [ended[position] for position in range(len(jobs))]
 
     def _run(self, job: Job) -> JobReturn:
         returned = run_job(

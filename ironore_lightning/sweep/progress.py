@@ -39,7 +39,8 @@ class SweepProgress:
         status = job_status(result)
         line = Text(f"{self.count:>4}/{self.total:<4} ", no_wrap=True, overflow="ellipsis")
         line.append(f"{self._outcome(status):>9}", style="red" if status.state == FAILED else "")
-        line.append(f" {self._time(status):>12}  {self._settings(result)}")
+        resumed = " (resumed)" if self._is_resumed(status) else ""
+        line.append(f" {self._time(status):>12}  {self._settings(result)}{resumed}")
         print_parts([line])
         if self.bar:
             self.bar.advance("")
@@ -57,10 +58,16 @@ class SweepProgress:
         """Return the seconds of a run, the kind of its error, or that an earlier sweep ran it."""
         if status.state == FAILED and status.error:
             return status.error.partition(":")[0]
-        ended = status.ended and datetime.datetime.fromisoformat(status.ended)
-        if ended and ended < self.started:
+        if self._is_earlier(status.ended):
             return "before"
         return "–" if status.seconds is None else f"{status.seconds:.1f} s"
+
+    def _is_resumed(self, status: Status) -> bool:
+        """Return whether an earlier sweep has started a run that this one ended."""
+        return self._is_earlier(status.started) and not self._is_earlier(status.ended)
+
+    def _is_earlier(self, moment: str | None) -> bool:
+        return moment is not None and datetime.datetime.fromisoformat(moment) < self.started
 
     def _settings(self, result: JobReturn) -> str:
         own = [line for line in result.overrides or () if line.partition("=")[0] in self.keys]
