@@ -17,10 +17,12 @@ The same as ironore train. A run leaves a folder; -m ends with a summary.
 
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.process.interrupts import exit_on_interrupt
+from ironore_lightning.process.terminal import print_safely
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+IS_FIRST_PROCESS = "LOCAL_RANK" not in os.environ
+"""Whether lightning has not started this process beside another one, which tells what it does."""
+
 
 def main() -> None:
     """Train as the command line says; torch and Hydra are imported once nobody asks for help."""
@@ -39,6 +44,8 @@ def main() -> None:
 
     if is_answered("config", __doc__):
         return
+    if sys.stdout.isatty() and IS_FIRST_PROCESS:
+        print_safely("reading the settings ...\n")  # Hydra takes a second
     with quick_imports():
         from ironore_lightning.cli.hydra_command import run_command
         from ironore_lightning.cli.resume import expand_resume
@@ -47,7 +54,7 @@ def main() -> None:
 
 def _train(composed: "DictConfig") -> float:
     """Run one experiment and return its objective, the best `monitor` on validation."""
-    if "LOCAL_RANK" not in os.environ:  # lightning's second process of a run says nothing
+    if IS_FIRST_PROCESS:
         log.info("%s on data=%s: importing torch ...", composed.model.network, composed.data.name)
     # Torch and lightning take seconds to import, which TAB completion does not have.
     from pathlib import Path
