@@ -59,11 +59,7 @@ class LocalLauncher(Launcher):
         jobs = list(enumerate(job_overrides, initial_job_idx))
         workers = num_workers(self.n_jobs, len(jobs))
         if workers == 1:
-            results = []
-            for job in jobs:
-                results.append(self._run(job))
-                on_end(results[-1])
-            return results
+            return [self._run(job, on_end) for job in jobs]
         # Slow to import; --help and TAB completion must be quick.
         from ironore_lightning.process.workers import can_fork, run_forked
 
@@ -83,7 +79,7 @@ class LocalLauncher(Launcher):
         run_forked(self._run, jobs, num_workers=workers, on_end=end)
         return [ended[position] for position in range(len(jobs))]
 
-    def _run(self, job: Job) -> JobReturn:
+    def _run(self, job: Job, on_end: Callable[[JobReturn], None] = lambda _: None) -> JobReturn:
         returned = run_job(
             hydra_context=self.hydra_context,
             task_function=self.task_function,
@@ -92,6 +88,7 @@ class LocalLauncher(Launcher):
             job_subdir_key="hydra.sweep.subdir",
         )
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        on_end(returned)
         return returned
 
     def _compose(self, job: Job) -> DictConfig:
@@ -116,10 +113,8 @@ class LocalLauncher(Launcher):
         report_error(error)
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.runtime.output_dir = str(folder)
-        returned = JobReturn(hydra_cfg=config, status=JobStatus.FAILED)
-        returned.return_value = error
-        returned.overrides = job[1]
-        return returned
+        failed = JobStatus.FAILED
+        return JobReturn(overrides=job[1], hydra_cfg=config, status=failed, _return_value=error)
 
 
 def num_workers(wanted: int, num_jobs: int) -> int:
