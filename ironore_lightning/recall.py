@@ -81,8 +81,9 @@ def _recall_network(record: RunRecord, datamodule: WindowDataModule) -> TrainedN
 
 def _agree(predictions: pd.DataFrame, again: pd.DataFrame, tolerance: float) -> bool:
     """Return whether two tables hold the same days, outcomes and forecasts."""
-    days = ["date", "segment"]
-    return again[days].equals(predictions[days]) and all(
+    # Values, for pandas 2 keeps dates in the unit that they were made in.
+    same_days = all(np.array_equal(again[name], predictions[name]) for name in ("date", "segment"))
+    return same_days and all(
         np.allclose(
             again[name], predictions[name], rtol=0, atol=tolerance * again[name].abs().max()
         )
