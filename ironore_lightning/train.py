@@ -44,7 +44,7 @@ def main() -> None:
 
     if is_answered("config", __doc__):
         return
-    if sys.stdout.isatty() and IS_FIRST_PROCESS:
+    if sys.stdout and sys.stdout.isatty() and IS_FIRST_PROCESS:
         print_safely("reading the settings ...\n")  # Hydra takes a second
     with quick_imports():
         from ironore_lightning.cli.hydra_command import run_command

@@ -138,7 +138,7 @@ def test_a_disk_that_is_full_is_one_line_and_with_room_the_run_goes_on(
     code, said = train(f"resume={tmp_path}")
     assert (code, said) == (0, "")
     assert state(tmp_path) == "complete"
-    assert len(require_whole(tmp_path)) == 11
+    assert len(require_whole(tmp_path)) == 12
     assert (tmp_path / "predictions.csv").read_bytes() == reference
     lines = (tmp_path / "training.log").read_text(encoding="utf-8").rpartition("epoch   train")[2]
     assert len(re.findall(r"(?:FAST|MEDIUM|SLOW)$", lines, re.MULTILINE)) == 2
@@ -400,7 +400,7 @@ def test_a_console_that_is_not_utf_8_shows_the_verdict(train, monkeypatch, tmp_p
     assert (code, said) == (0, "")
     shown = (tmp_path / "said").read_text(encoding="latin-1")
     assert "? FAST" in shown
-    assert "guessing reaches" in shown.splitlines()[-2]
+    assert "guessing reaches" in shown.splitlines()[-3]
 
 
 # --- a kill while files are written ---------------------------------------------------------------

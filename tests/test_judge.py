@@ -176,7 +176,7 @@ def test_the_page_and_the_json_hold_the_verdict(judge, broker, tmp_path, caplog,
     with caplog.at_level("INFO"):
         print_judgement(judgement, tmp_path)
     assert caplog.messages[-2] == judgement.sentence
-    assert caplog.messages[-1] == f"files: {tmp_path / 'judgement.html'}"
+    assert caplog.messages[-1] == f"page: {tmp_path / 'judgement.html'}"
 
 
 # --- our own runs, and the market of the settings -------------------------------------------------

@@ -91,7 +91,7 @@ def test_a_multirun_ends_with_table_page_pictures_and_verdict(grid):
     last = process.stdout.strip().splitlines()
     summary = read_json(folder / "summary.json")
     assert last[-2] == summary["sentence"]
-    assert last[-1] == f"files: {folder / 'summary.html'}"
+    assert last[-1] == f"page: {folder / 'summary.html'}"
     assert summary["counts"] == "8 runs: 4 complete, 4 failed"
     assert summary["chosen"]["trial"] in {"features=single", "features=prices"}
     assert summary["chosen"]["seeds"] == [0, 1]

@@ -555,7 +555,7 @@ def test_files_and_lines_say_the_same(write_trial, noise, capsys):
     folder = write_trial("0.2", 2.0, noise(1))
     summary = report(folder)
     printed = capsys.readouterr().out.strip().splitlines()
-    assert printed[-2:] == [summary.sentence, f"files: {folder / 'summary.html'}"]
+    assert printed[-2:] == [summary.sentence, f"page: {folder / 'summary.html'}"]
     written = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert written["sentence"] == summary.sentence
     assert written["chosen"]["trial"] == "dropout=0.1"

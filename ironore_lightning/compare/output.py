@@ -80,7 +80,7 @@ def print_comparison(comparison: Comparison, folder: Path) -> None:
     if not settings.empty:
         shown += ["", make_table(settings, "settings that differ", elsewhere="comparison.html")]
     where = short_path(folder / "comparison.html")
-    print_parts([*shown, "", comparison.duel.sentence, ADVICE, f"files: {where}"])
+    print_parts([*shown, "", comparison.duel.sentence, ADVICE, f"page: {where}"])
 
 
 @default_style

@@ -124,7 +124,7 @@ def report_verdict(
 def report_files(*paths: Path) -> None:
     """Print where files are, below the working directory without the way to it."""
     for path in paths:
-        log.info("files: %s", short_path(path))
+        log.info("%s: %s", "page" if path.suffix == ".html" else "files", short_path(path))
 
 
 def _with_symbols(

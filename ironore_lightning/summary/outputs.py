@@ -51,7 +51,7 @@ def report(folder: Path) -> Summary:
     summary = summarize(folder, looks=ledger_path(Path.cwd()))
     with machine_errors(folder):
         write_summary(summary)
-    print_parts(["", *summary_lines(summary), f"files: {short_path(folder / 'summary.html')}"])
+    print_parts(["", *summary_lines(summary), f"page: {short_path(folder / 'summary.html')}"])
     return summary
 
 
