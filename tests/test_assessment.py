@@ -26,7 +26,6 @@ from ironore_lightning.evaluation.significance import (
     pesaran_timmermann,
 )
 from ironore_lightning.evaluation.skill import encompassing, predictive_slope, rotation
-from ironore_lightning.report.console import report_assessment
 
 NUM_DAYS = 320
 BASELINES = ["zero", "expanding mean", "AR(1)", "ridge"]
@@ -147,21 +146,26 @@ def test_a_constant_in_a_rising_market_is_not_too_good_to_be_true(judge):
 
 def test_the_console_says_at_which_cost_a_return_stands(skilled, caplog):
     with caplog.at_level(logging.INFO):
-        report_assessment(skilled)
-    lines = [record.message for record in caplog.records]
-    header = lines.index(next(line for line in lines if "after 5 bp a turn" in line))
-    (shown,) = (line.split() for line in lines[header:] if line.split()[:1] == ["sign"])
-    (result,) = (
-        result
-        for result in skilled.trading
-        if (result.name, result.cost_bp, result.delay_days) == ("sign", 5, 0)
+        report_tables(skilled, ReportSettings(emoji=False, detail="full"))
+    (table,) = (record.message for record in caplog.records if "each cost" in record.message)
+    shown = [line.split() for line in table.splitlines() if line.split()[0] == "sign"]
+    results = [result for result in skilled.trading if result.name == "sign"]
+    at_once = sorted(
+        (result for result in results if not result.delay_days), key=lambda result: result.cost_bp
     )
-    assert shown[1:] == [
-        f"{result.num_days}",
-        f"{result.sharpe_error:.3f}",
-        f"{result.total_return:.3f}",
-        f"{result.max_drawdown:.3f}",
-        f"{result.turnover:.3f}",
+    assert len(at_once) == 4
+    assert shown[:4] == [
+        [
+            "sign",
+            f"{result.cost_bp:g}",
+            f"{result.total_return:.2f}",
+            f"{result.sharpe:.2f}",
+            f"{result.sharpe_error:.2f}",
+            f"{result.max_drawdown:.2f}",
+            f"{result.turnover:.3f}",
+            f"{result.num_trades}",
+        ]
+        for result in at_once
     ]
 
 

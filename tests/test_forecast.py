@@ -280,7 +280,7 @@ def test_a_row_from_the_future_is_refused(run):
         (["x", "--age=3"], "ConfigError: unrecognized arguments: --age=3; --help says what"),
         (["nowhere"], "ConfigError: nowhere is no finished run: there is no such folder"),
         ([__file__], f"ConfigError: {__file__} is no finished run: there is no such folder"),
-        (["x" * 300], f"MachineError: {'x' * 300}/.hydra: file name too long"),
+        (["x" * 300], f"MachineError: {'x' * 300}: file name too long"),
     ],
 )
 def test_wrong_arguments_end_with_a_line(capsys, arguments, line):

@@ -9,7 +9,8 @@ from lightning import Callback
 
 from ironore_lightning import experiment
 from ironore_lightning.errors import ConfigError, TrainingError
-from ironore_lightning.experiment import assess_run, fit_run, recall_run, run_experiment
+from ironore_lightning.experiment import assess_run, fit_run, run_experiment
+from ironore_lightning.recall import recall_run
 from ironore_lightning.report import loggers
 from ironore_lightning.run_folder.record import read_run
 

@@ -78,10 +78,10 @@ def test_a_quiet_run_writes_nothing_to_standard_error(finished):
 
 def test_the_console_ends_with_the_sentence_that_is_also_in_the_results(finished):
     folder, process = finished
-    last, files = process.stdout.strip().splitlines()[-2:]
+    last, page, files = process.stdout.strip().splitlines()[-3:]
     sentence = read_json(folder / "evaluation_results.json")["sentence"]
     assert last == sentence
-    assert files == f"files: {folder}"
+    assert (page, files) == (f"page: {folder / 'report.html'}", f"files: {folder}")
     assert "guessing reaches" in sentence
     assert sentence in (folder / "training.log").read_text(encoding="utf-8")
 
