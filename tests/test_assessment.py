@@ -26,6 +26,8 @@ from ironore_lightning.evaluation.significance import (
     pesaran_timmermann,
 )
 from ironore_lightning.evaluation.skill import encompassing, predictive_slope, rotation
+from ironore_lightning.report.console import report_tables
+from ironore_lightning.settings.evaluation import ReportSettings
 
 NUM_DAYS = 320
 BASELINES = ["zero", "expanding mean", "AR(1)", "ridge"]
