@@ -78,8 +78,10 @@ def train(
         DataError: If the data are.
         TrainingError: If a loss is NaN or infinite.
     """
-    lines = normalize_arguments(list(overrides))
-    composed = _compose(lines)
+    wrong = [callback for callback in callbacks if not isinstance(callback, Callback)]
+    if wrong:
+        raise ConfigError(f"callbacks: expected callbacks of Lightning, got {wrong[0]!r}")
+    composed = _compose(_lines(overrides))
     config = to_config(_without_hydra(composed))
     now = datetime.datetime.now(tz=datetime.UTC).astimezone()
     named = Path("outputs") / config.name / f"{now:%Y-%m-%d_%H-%M-%S-%f}"
@@ -185,7 +187,7 @@ def assess(
     Raises:
         DataError: If the table is damaged or does not fit the market, or too few days count.
     """
-    lines = normalize_arguments(list(overrides))
+    lines = _lines(overrides)
     keys = {line.lstrip("+~").partition("=")[0].partition(".")[0] for line in lines}
     day = None if trained_until is None else parse_day("trained_until", trained_until)
     with tempfile.TemporaryDirectory() as folder:
@@ -203,6 +205,20 @@ def assess(
 def figures(result: RunResult) -> dict[str, Figure]:
     """Return the figures of an assessed run by name, as matplotlib draws them."""
     return run_figures(result)
+
+
+def _lines(overrides: Sequence[str]) -> list[str]:
+    """Return overrides as the command line passes them on.
+
+    Raises:
+        ConfigError: If they are one text, or a flag is among them.
+    """
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides: expected a list of them, as in [{overrides!r}]")
+    flags = [line for line in overrides if line.startswith("-")]
+    if flags:
+        raise ConfigError(f"{flags[0]}: flags belong to the command line; python train.py has them")
+    return normalize_arguments(list(overrides))
 
 
 def _compose(lines: Sequence[str]) -> DictConfig:

@@ -117,6 +117,8 @@ def assess_on_days(
         DataError: If a row that the run was trained on has changed.
         MachineError: If the ledger or a file cannot be written.
     """
+    if first and last and first > last:
+        raise ConfigError(f"--from {first}: lies after --to {last}")
     config = record.settings.model_copy(update={"logger": []})  # they hold the run's own days
     set_up_process(config.hardware.on_cpu())
     market = build_market(config.data, config.target)
@@ -135,8 +137,18 @@ def assess_on_days(
     write_predictions(folder, run.predictions)
     write_tables(folder, forecasts)
     result = evaluate_run(run, forecasts, looks=looks)
+    result = replace(result, sentence=f"{result.sentence}{_overlap(record, result)}")
     close_run(result)
     return result
+
+
+def _overlap(record: RunRecord, result: RunResult) -> str:
+    """Return what a reader should know of days that the run itself was tested on."""
+    known = read_predictions(record.folder, record.settings.target.kind)
+    shared = result.days.dates.isin(known["date"][known["segment"] == "test"]).sum()
+    if not shared:
+        return ""
+    return f" {shared} of these {len(result.days)} days were test days of the run itself."
 
 
 def other_days_folder(run: Path, first: object, last: object) -> Path:
@@ -191,8 +203,8 @@ def _from_day(record: RunRecord, run: FittedRun, first: datetime.date) -> Fitted
     dates = module.target["date"].dropna()
     if pd.Timestamp(first) > dates.iloc[-1]:
         raise ConfigError(
-            f"--from {first}: the newest outcome is of {dates.iloc[-1]:%Y-%m-%d}; name newer files "
-            "with --data-root"
+            f"--from {first}: the newest outcome until --to is of {dates.iloc[-1]:%Y-%m-%d}; give "
+            "other days, or newer files with --data-root"
         )
     start = max(int(dates.searchsorted(pd.Timestamp(first))), module.split.test.start)
     split = replace(module.split, test=range(start, module.split.test.stop))

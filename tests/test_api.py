@@ -137,12 +137,16 @@ def test_mistakes_are_raised_in_one_line(tmp_path):
     cases = {
         ("seed=-1",): "seed: input should be greater than or equal to 0, got -1",
         ("modle=tiny",): "modle",
+        "seed=1": "overrides: expected a list of them, as in",
+        ("-m", "seed=0,1"): "-m: flags belong to the command line",
         ("experiment=walk_forward",): "these settings start many runs; python train.py does that",
     }
     for overrides, said in cases.items():
         with pytest.raises(ConfigError, match=said) as error:
             api.train(overrides, folder=tmp_path / "none")
         assert len(error.value.lines) == 1
+    with pytest.raises(ConfigError, match="callbacks: expected callbacks of Lightning, got 'x'"):
+        api.train(folder=tmp_path / "none", callbacks=["x"])
     with pytest.raises(DataError, match=r"frame.csv: .*origin"):
         api.assess(frame_of().drop(columns="origin"))
     assert list(tmp_path.iterdir()) == []

@@ -72,6 +72,7 @@ def test_days_of_newer_files_are_scored_and_the_run_stays_as_it_is(run, market, 
     assert {name for name in before if before[name] != after.get(name)} <= {".lock"}
     said = capsys.readouterr().out
     assert result["sentence"] in said
+    assert "test days of the run itself" not in said
     assert "44 test" in said
 
 
@@ -84,9 +85,12 @@ def test_its_own_test_days_get_its_own_verdict(make_run, overrides):
     own = rows_of(folder).query("segment == 'test'").index
     assert main([str(folder), "--from", own[0], "--to", own[-1]]) == 0
     again = folder / f"evaluation_{own[0]}_{own[-1]}"
-    assert read_json(again / "evaluation_results.json") == read_json(
-        folder / "evaluation_results.json"
+    known, found = (read_json(place / "evaluation_results.json") for place in (folder, again))
+    assert found.pop("sentence") == (
+        f"{known.pop('sentence')} {len(own)} of these {len(own)} days were test days of the run "
+        "itself."
     )
+    assert found == known
     for name in TABLES:
         assert (again / name).read_bytes() == (folder / name).read_bytes(), name
 
@@ -131,9 +135,10 @@ def test_a_restated_training_row_is_refused_by_name(run, market, tmp_path, capsy
     ("arguments", "said"),
     [
         (["--from=2024-12-02"], "the run has learnt from outcomes until 2024-12-04"),
-        (["--from=2026-01-02"], "the newest outcome is of 2025-05-30; name newer files"),
+        (["--from=2026-01-02"], "the newest outcome until --to is of 2025-05-30; give other days"),
         (["--to=2024-12-02"], "the data hold no outcome after it until 2024-12-02"),
         (["--from=02.06.2025"], "--from: a date is written YYYY-MM-DD, got 02.06.2025"),
+        (["--from=2025-05-20", "to=2025-05-19"], "--from 2025-05-20: lies after --to 2025-05-19"),
         (["form=2025-06-02"], "unrecognized arguments: form=2025-06-02"),
         (["--output-dir=x"], "name them with --from"),
     ],

@@ -1,6 +1,6 @@
 """The two that are compared, their shared days, and what is found on them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.summary.choice import scored_days
 from ironore_lightning.summary.ranking import ranked_trials
-from ironore_lightning.summary.runs import read_runs
+from ironore_lightning.summary.runs import RUN_KEYS, read_runs
 from ironore_lightning.summary.trials import join_runs
 
 NOT_COMPARED = {"name", "report"}
@@ -35,11 +35,13 @@ class Contender:
         name: Its folder, or the trial.
         config: Its settings; of a trial, those of its first run.
         days: Its test days.
+        num_runs: Runs whose forecasts these are.
     """
 
     name: str
     config: Config
     days: ScoredDays
+    num_runs: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ def read_contender(path: Path) -> Contender:
         raise ConfigError(f"{folder}: it has no trial {name!r}; its trials are: {known}")
     trial = trials[name]
     days = scored_days(join_runs(trial.runs), trial)
-    return Contender(f"{single_line(folder)}/{name}", trial.config, days)
+    return Contender(f"{single_line(folder)}/{name}", trial.config, days, len(trial.runs))
 
 
 def compare_contenders(
@@ -113,7 +115,7 @@ def compare_contenders(
         ours,
         theirs,
         duel(ours.days, theirs.days.forecast),
-        _differences(first.config, second.config),
+        _differences(first, second),
         (counted[0], counted[1]),
     )
 
@@ -122,7 +124,7 @@ def _on_days(contender: Contender, dates: pd.DatetimeIndex) -> Contender:
     rows = contender.days.frame
     kept = rows[rows["date"].isin(dates)].reset_index(drop=True)
     days = ScoredDays(kept, contender.days.kind, contender.days.horizon)
-    return Contender(contender.name, contender.config, days)
+    return replace(contender, days=days)
 
 
 def _require_same_outcomes(ours: Contender, theirs: Contender) -> None:
@@ -142,13 +144,20 @@ def _what(config: Config) -> str:
     return f"the {target.kind} of {target.series} over {target.horizon} day(s)"
 
 
-def _differences(first: Config, second: Config) -> pd.DataFrame:
-    """Return the settings that differ, by their dotted keys; a key of one only is a dash."""
+def _flat(config: Config) -> pd.Series:
+    """Return the settings of a run by their dotted keys."""
+    return pd.json_normalize(config.model_dump(mode="json", exclude=NOT_COMPARED)).iloc[0]
+
+
+def _differences(first: Contender, second: Contender) -> pd.DataFrame:
+    """Return the settings that differ, by their dotted keys; a key of one only is a dash.
+
+    Seed and fold are left out of a trial that has several.
+    """
     table = pd.DataFrame(
-        {
-            side: pd.json_normalize(config.model_dump(mode="json", exclude=NOT_COMPARED)).iloc[0]
-            for side, config in (("A", first), ("B", second))
-        }
+        {side: _flat(contender.config) for side, contender in (("A", first), ("B", second))}
     )
     text = table.where(table.notna(), "–").astype(str)
+    if max(first.num_runs, second.num_runs) > 1:
+        text = text.drop(index=[*RUN_KEYS], errors="ignore")
     return text[text["A"] != text["B"]].rename_axis("setting")

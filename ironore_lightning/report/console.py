@@ -160,10 +160,10 @@ def _score_table(assessment: Assessment, labels: Labels | None) -> Table:
     model, zero = assessment.scores, _scores_of(assessment, "zero")
     words = labels or Labels("", "", "", "", "")
     base_rate = f"{words.direction} (base rate {number(model.base_rate, 1)})".lstrip()
-    best, num_others = _best_baseline(assessment), len(assessment.table) - 2
+    best = _best_baseline(assessment)
     rows = [
         ("RMSE, %", "rmse", 3, words.error),
-        ("MAE, %", "mae", 3, f"* best of {num_others} by RMSE" if best else ""),
+        ("MAE, %", "mae", 3, "* best baseline by RMSE" if best else ""),
         ("R2 against zero", "r2_zero", 3, ""),
         ("direction, %", "direction_accuracy", 1, base_rate),
         ("correlation", "correlation", 3, words.correlation),
@@ -294,7 +294,10 @@ def _with_four_digits(value: object) -> object:
 def _baselines(assessment: Assessment) -> Table:
     table = as_table(assessment.table)
     scores = [row.scores for row in assessment.table]
-    table["hits"] = [f"{score.direction_hits}/{score.direction_days}" for score in scores]
+    table["hits"] = [
+        "–" if row.name == "zero" else f"{score.direction_hits}/{score.direction_days}"
+        for row, score in zip(assessment.table, scores, strict=True)
+    ]
     table["95 %"] = [
         f"{number(score.direction_low, 1)}-{number(score.direction_high, 1)}" for score in scores
     ]

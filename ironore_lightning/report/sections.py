@@ -127,7 +127,11 @@ def score_table(rows: Sequence[Row], *, name: str) -> Table:
             "MAE, %": [score.mae for score in scores],
             "R2 (zero)": [score.r2_zero for score in scores],
             "R2 (mean)": [score.r2_mean for score in scores],
-            "right": [f"{score.direction_hits}/{score.direction_days}" for score in scores],
+            # A forecast of zero has no sign.
+            "right": [
+                "–" if row.name == "zero" else f"{score.direction_hits}/{score.direction_days}"
+                for row, score in zip(rows, scores, strict=True)
+            ],
             "direction, %": [score.direction_accuracy for score in scores],
             "95 % from": [score.direction_low for score in scores],
             "to": [score.direction_high for score in scores],
@@ -173,7 +177,9 @@ def _block_table(assessment: Assessment) -> Table:
         for block in assessment.blocks
     ]
     decimals = {"direction, %": 1, "R2 (zero)": 4}
-    return Table(pd.DataFrame(rows), "Block by block", decimals)
+    rest = assessment.scores.num_days - sum(block.num_days for block in assessment.blocks)
+    remark = f"; the last {counted(rest, 'day')} fill no block" if rows and rest else ""
+    return Table(pd.DataFrame(rows), f"Block by block{remark}", decimals)
 
 
 def _test_section(assessment: Assessment) -> Section:
@@ -230,7 +236,8 @@ def _trading_section(
     return Section(
         "Paper trading after costs",
         text=[
-            "A cost is paid for each turn, which is a trade of the whole capital; a flip is two. "
+            "A cost is paid for each turn, which is a trade of the whole capital; a flip is two, "
+            "and so is a roll of the contract that is held. "
             f"The threshold strategy stays flat while the forecast is within "
             f"±{settings.trade_buffer:g} %."
         ],

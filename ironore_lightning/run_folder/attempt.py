@@ -102,7 +102,7 @@ class RunAttempt:
         self.has_started = True
         if self.status.is_resumable and self.status.settings == digest and checkpoint.exists():
             if not is_helper_process():
-                log.info("%s was interrupted and goes on from its last epoch", self.folder)
+                log.info("%s was interrupted and goes on from its last saved epoch", self.folder)
                 running = replace(self.status, state=RUNNING, ended=None, error=None)
                 self._write_status(replace(running, exit_status=None))
             return True

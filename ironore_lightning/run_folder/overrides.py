@@ -1,5 +1,6 @@
 """Read the command-line overrides that a run folder keeps."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ironore_lightning.errors import ConfigError
@@ -43,3 +44,11 @@ def read_overrides(folder: Path) -> list[str]:
     if kinds != in_a_list:
         raise ConfigError(f"{path}: holds no list of settings")
     return words
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Return the last part of each dotted key, or the whole key where two end alike."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return {
+        key: part if last.count(part) == 1 else key for key, part in zip(keys, last, strict=True)
+    }

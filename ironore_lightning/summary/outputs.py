@@ -92,7 +92,8 @@ def summary_lines(summary: Summary) -> list[str | Text | Table]:
         ranking = summary.ranking.head(LISTED_TRIALS)
         shown = ranking[["trial", "validation", "spread", "num_runs", "seconds"]]
         shown = shown.assign(seconds=[number(seconds, 1) for seconds in shown["seconds"]])
-        title = f"trials by {summary.ranked_by} on validation, lower is better:"
+        fold = " of the first fold" if ranking["num_folds"].max() > 1 else ""
+        title = f"trials by {summary.ranked_by} on validation{fold}, lower is better:"
         names = {"num_runs": "runs"}
         lines += ["", make_table(shown.rename(columns=names), title, elsewhere="summary.csv")]
         if len(summary.ranking) > LISTED_TRIALS:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.forecasts import conformal_bounds, mean_forecast
+from ironore_lightning.run_folder.overrides import short_names
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.summary.runs import RUN_KEYS, CompleteRun, Run, varying_keys
 
@@ -95,10 +96,9 @@ def gather_trials(runs: Sequence[Run]) -> list[Trial]:
 
 def trial_name(run: CompleteRun, keys: Sequence[str]) -> str:
     """Return a run's overrides of some keys as text, or else the name of its experiment."""
-    last = [key.rpartition(".")[2] for key in keys]
     parts = [
-        f"{part if last.count(part) == 1 else key}={_rounded(run.overrides[key])}"
-        for key, part in zip(keys, last, strict=True)
+        f"{name}={_rounded(run.overrides[key])}"
+        for key, name in short_names(keys).items()
         if key in run.overrides
     ]
     return ", ".join(parts) or run.config.name

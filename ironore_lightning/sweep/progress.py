@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from hydra.core.utils import JobReturn
 
 from ironore_lightning.process.terminal import open_bar, print_parts
+from ironore_lightning.run_folder.overrides import short_names
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, Status
 from ironore_lightning.sweep.sweeper import job_folder, job_status
 
@@ -24,7 +25,7 @@ class SweepProgress:
 
     def __init__(self, *, total: int, done: int, keys: Iterable[str], monitor: str) -> None:
         """Print the header, and open the bar."""
-        self.total, self.count, self.keys = total, done, set(keys)
+        self.total, self.count, self.names = total, done, short_names(sorted(keys))
         self.started = datetime.datetime.now(tz=datetime.UTC)
         runs = "1 run" if total == 1 else f"{total} runs"
         print_parts([f"{runs}; the epochs and reports of each are in its training.log"])
@@ -70,7 +71,8 @@ class SweepProgress:
         return moment is not None and datetime.datetime.fromisoformat(moment) < self.started
 
     def _settings(self, result: JobReturn) -> str:
-        own = [line for line in result.overrides or () if line.partition("=")[0] in self.keys]
+        pairs = (line.partition("=") for line in result.overrides or ())
+        own = [f"{self.names[key]}={value}" for key, _, value in pairs if key in self.names]
         return " ".join(own) or job_folder(result).name
 
 
