@@ -32,7 +32,7 @@ from ironore_lightning.cli.hydra_command import describe_hydra_error
 from ironore_lightning.errors import ConfigError, machine_errors
 from ironore_lightning.experiment import assess_run, run_experiment
 from ironore_lightning.files import write_text
-from ironore_lightning.forecast import NextDayForecast, forecast_next
+from ironore_lightning.forecast.next_day import NextDayForecast, forecast_next
 from ironore_lightning.judge.judgement import Judgement, judge_file
 from ironore_lightning.process.terminal import Lines, RunLog, printed
 from ironore_lightning.recall import assess_on_days, other_days_folder, recall_run

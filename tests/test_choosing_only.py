@@ -21,7 +21,7 @@ from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluate import main as evaluate_command
 from ironore_lightning.experiment import fit_run, run_experiment
 from ironore_lightning.files import write_json
-from ironore_lightning.forecast import _evidence
+from ironore_lightning.forecast.next_day import _evidence
 from ironore_lightning.judge.judgement import judge_run
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.summarize import main as summary_command

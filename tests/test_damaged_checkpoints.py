@@ -13,7 +13,7 @@ import torch
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.forecast import main as forecast
+from ironore_lightning.forecast.__main__ import main as forecast
 from ironore_lightning.model import checkpoints
 from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.model.training import read_resume_state

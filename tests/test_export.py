@@ -10,8 +10,8 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import stats
 
-from ironore_lightning import export
 from ironore_lightning.experiment import fit_run
+from ironore_lightning.export import __main__ as export
 
 RUNS = {
     "point": ("model.head=point",),

@@ -13,7 +13,8 @@ from small_market import cut_market
 from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.forecast import describe, forecast_next, main
+from ironore_lightning.forecast.__main__ import main
+from ironore_lightning.forecast.next_day import describe, forecast_next
 from ironore_lightning.run_folder.record import read_run
 
 TODAY = datetime.date(2025, 8, 14)

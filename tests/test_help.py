@@ -89,7 +89,8 @@ def test_the_settings_of_the_help_are_those_that_hydra_composes(name, overrides)
 def ironore(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["ironore", *arguments])
     for name in COMMANDS:  # another test may have imported them, and a command starts anew
-        monkeypatch.delitem(sys.modules, f"ironore_lightning.{name}", raising=False)
+        for module in (f"ironore_lightning.{name}", f"ironore_lightning.{name}.__main__"):
+            monkeypatch.delitem(sys.modules, module, raising=False)
     status = door.main()
     return status, *capsys.readouterr()
 

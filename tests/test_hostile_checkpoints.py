@@ -17,7 +17,7 @@ from torch import nn
 
 from ironore_lightning.cli.resume import expand_resume
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.forecast import main as forecast
+from ironore_lightning.forecast.__main__ import main as forecast
 from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.summarize import main as summarize
 

@@ -12,7 +12,7 @@ from ironore_lightning.audit.__main__ import audit_run
 from ironore_lightning.cli.resume import expand_resume
 from ironore_lightning.errors import ConfigError, MachineError
 from ironore_lightning.files import write_json
-from ironore_lightning.forecast import main as forecast
+from ironore_lightning.forecast.__main__ import main as forecast
 from ironore_lightning.run_folder.layout import OPENED, require_local_files, require_local_folders
 from ironore_lightning.summarize import main as summarize
 

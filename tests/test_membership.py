@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ironore_lightning.files import write_json
-from ironore_lightning.forecast import _evidence
+from ironore_lightning.forecast.next_day import _evidence
 from ironore_lightning.judge.judgement import judge_run
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.summary.membership import read_membership

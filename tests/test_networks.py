@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ironore_lightning.experiment import run_experiment
-from ironore_lightning.forecast import main as forecast
+from ironore_lightning.forecast.__main__ import main as forecast
 from ironore_lightning.model.bilstm import BiLSTM
 from ironore_lightning.model.nlinear import NLinear
 from ironore_lightning.model.shape import Shape

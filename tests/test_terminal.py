@@ -14,8 +14,9 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 from rich.text import Text
 
-from ironore_lightning import forecast, inspect, summarize
+from ironore_lightning import inspect, summarize
 from ironore_lightning.errors import ConfigError, report_error
+from ironore_lightning.forecast import __main__ as forecast
 from ironore_lightning.process.terminal import (
     LOG_ONLY,
     Console,

@@ -1,27 +1,20 @@
-"""Forecast the next trading day with finished runs.
+"""The forecast of the next trading day with finished runs."""
 
-The forecast of several runs is the mean of their networks. It is printed and written to
-`forecast.json`.
-"""
-
-import argparse
 import datetime
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ironore_lightning.cli.plain_command import CommandParser, run_plain
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.data.trading_days import Calendar
 from ironore_lightning.data.windows import WindowDataset
-from ironore_lightning.errors import ConfigError, DataError, machine_errors, single_line
+from ironore_lightning.errors import ConfigError, DataError, single_line
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.forecasts import (
     BOUNDS,
@@ -31,12 +24,9 @@ from ironore_lightning.evaluation.forecasts import (
 )
 from ironore_lightning.evaluation.intervals import COVERAGES
 from ironore_lightning.experiment import complete_forecasts
-from ironore_lightning.files import write_json
 from ironore_lightning.model.checkpoints import require_finite
 from ironore_lightning.model.hardware import cpu_precision
 from ironore_lightning.model.training import load_network
-from ironore_lightning.process.interrupts import run_interruptible
-from ironore_lightning.process.terminal import print_parts
 from ironore_lightning.recall import recall_run
 from ironore_lightning.report.table import Table, make_facts, make_table, number
 from ironore_lightning.run_folder.forecast_tables import (
@@ -46,12 +36,9 @@ from ironore_lightning.run_folder.forecast_tables import (
 )
 from ironore_lightning.run_folder.looks import count_look, ledger_path
 from ironore_lightning.run_folder.provenance import require_same_history
-from ironore_lightning.run_folder.record import RunRecord, read_run
+from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.summary.membership import member_evidence, read_membership
-
-MAX_AGE_DAYS = 5
-"""Default of `--max-age-days`: most trading days since the newest row, one week."""
 
 FURTHEST = 10.0
 """Distance from the training rows, in their spreads, beyond which a value has another unit."""
@@ -92,53 +79,6 @@ class NextDayForecast:
     runs: list[str]
     evidence: str
     warnings: list[str]
-
-
-def main(arguments: Sequence[str] | None = None, *, today: datetime.date | None = None) -> int:
-    """Forecast, print a table, write `forecast.json`, and return the exit status.
-
-    A forecast from old data is written and said like any other, since it is one; the status tells
-    whoever does not read the warning.
-    """
-    parser = CommandParser("forecast", __doc__)
-    parser.add_argument(
-        "runs", type=Path, nargs="+", metavar="RUN", help="folder of a finished run"
-    )
-    parser.add_argument("--data-root", metavar="DIR", help="newer files in place of the run's own")
-    parser.add_argument("--output-dir", type=Path, metavar="DIR", help="takes forecast.json")
-    parser.add_argument(
-        "--max-age-days",
-        type=int,
-        default=MAX_AGE_DAYS,
-        metavar="N",
-        help="trading days that the newest row may be old before the exit status is 2 "
-        "(%(default)s)",
-    )
-    today = today or datetime.datetime.now(tz=datetime.UTC).date()
-    return run_plain(parser, lambda options: _forecast(options, today), arguments)
-
-
-def _forecast(options: argparse.Namespace, today: datetime.date) -> None:
-    if len({run.resolve() for run in options.runs}) < len(options.runs):
-        raise ConfigError("a run is named twice, so it would count twice in the mean")
-    runs = [read_run(run, options.data_root) for run in options.runs]
-    next_day = forecast_next(runs, today=today)
-    folder = options.output_dir or runs[0].folder
-    with machine_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "forecast.json", asdict(next_day))
-    print_parts(describe(next_day))
-    if runs[0].settings.data.sample is None:  # the dates of a simulated market are fixed
-        _require_fresh(next_day, options.max_age_days)
-
-
-def _require_fresh(next_day: NextDayForecast, max_age_days: int) -> None:
-    if next_day.age_days > max_age_days:
-        raise DataError(
-            f"the newest row is {next_day.origin}, {next_day.age_days} trading days old, and "
-            f"--max-age-days is {max_age_days}; refresh the files (--data-root DIR reads others), "
-            f"or allow it with --max-age-days {next_day.age_days}"
-        )
 
 
 def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDayForecast:
@@ -399,7 +339,3 @@ def _require_same_units(run: RunRecord, features: pd.DataFrame, newest: np.ndarr
                 f"{name}: its newest value {value:g} ({features.index[-1]:%Y-%m-%d}) lies "
                 f"{abs(scaled):.0f} spreads from the training rows; has its unit changed?"
             )
-
-
-if __name__ == "__main__":
-    sys.exit(run_interruptible(main))

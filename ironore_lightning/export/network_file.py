@@ -1,38 +1,22 @@
-"""Write a finished run as one ONNX file, which forecasts without this package.
+"""Network and scaler of a finished run as one ONNX model."""
 
-RUN is the folder of a finished run. The file holds the network of its best epoch and its scaler: it
-takes windows of unscaled rows, `windows` of shape (N, days, columns) in double precision, and gives
-`forecast` of shape (N,) in per cent; from a network with a distribution also `standard_deviation`,
-`scale` and `degrees_of_freedom`, or `quantiles` of shape (N, 19). Its metadata name the columns in
-their order, the days of a window, what is forecast, and the grade that the run has earned.
-"""
-
-import argparse
 import json
 import logging
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
-from importlib.util import find_spec
 from io import StringIO
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ironore_lightning.cli.plain_command import CommandParser, run_plain
 from ironore_lightning.data.scaling import Scaler
-from ironore_lightning.errors import ConfigError, machine_errors, missing_extra
 from ironore_lightning.evaluation.distributions import LEVELS
-from ironore_lightning.files import write_bytes
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.training import load_network
-from ironore_lightning.process.interrupts import run_interruptible
-from ironore_lightning.process.terminal import print_safely
-from ironore_lightning.run_folder.record import RunRecord, read_run
+from ironore_lightning.run_folder.record import RunRecord
 
 PARAMETERS = {
     "point": (),
@@ -69,26 +53,6 @@ class RawForecaster(nn.Module):
         if self.head.kind == "quantile":
             return forecast, parameters
         return forecast, *parameters.unbind(dim=1)[1:]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Export a run, say where to, and return the exit status."""
-    parser = CommandParser("export", __doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="file to write (forecaster.onnx in RUN)"
-    )
-    return run_plain(parser, _export, arguments)
-
-
-def _export(options: argparse.Namespace) -> None:
-    if not (find_spec("onnx") and find_spec("onnxscript")):
-        raise ConfigError(f"export: {missing_extra('onnx', 'export')}")
-    run = read_run(options.run, None)
-    path = options.output or options.run / "forecaster.onnx"
-    with machine_errors(path):
-        write_bytes(path, to_onnx(run))
-    print_safely(f"{path}: windows of {run.settings.window.sequence_length} days\n")
 
 
 def to_onnx(run: RunRecord) -> bytes:
@@ -152,7 +116,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-if __name__ == "__main__":
-    sys.exit(run_interruptible(main))

@@ -1,0 +1,1 @@
+"""A finished run for programs without this package."""

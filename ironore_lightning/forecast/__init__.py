@@ -1,0 +1,1 @@
+"""The next trading day, forecast with finished runs."""
