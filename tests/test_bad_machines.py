@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_is_one_line_and_with_room_the_run_goes_on(
     assert state(tmp_path) == "complete"
     assert len(require_whole(tmp_path)) == 12
     assert (tmp_path / "predictions.csv").read_bytes() == reference
-    lines = (tmp_path / "training.log").read_text(encoding="utf-8").rpartition("epoch   train")[2]
+    lines = (tmp_path / "training.log").read_text(encoding="utf-8").rpartition("epoch  train")[2]
     assert len(re.findall(r"(?:FAST|MEDIUM|SLOW)$", lines, re.MULTILINE)) == 2
 
 
