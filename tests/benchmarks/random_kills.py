@@ -190,7 +190,7 @@ def content(folder: Path) -> dict[str, Any]:
     for tag in events.Tags()["scalars"]:
         found[f"curve {tag}"] = [(one.step, one.value) for one in events.Scalars(tag)]
     log = (folder / "training.log").read_text(encoding="utf-8")
-    lines = log.rpartition("epoch   train loss")[2].splitlines()  # since it last began anew
+    lines = log.rpartition("epoch  train loss")[2].splitlines()  # since it last began anew
     found["log"] = [match.groups() for match in map(EPOCH.search, lines) if match]
     found["verdicts in the log"] = log.count("guessing reaches")
     state = json.loads((folder / "status.json").read_text(encoding="utf-8"))
