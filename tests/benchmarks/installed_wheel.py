@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("model=tiny", "training.max_epochs=2", "evaluation.bootstrap_repetitions=100")
-EXTRAS = ("parquet", "excel", "search", "parallel")
+EXTRAS = ("parquet", "excel", "search", "parallel", "export")
 
 COMMANDS = {
     f"train {' '.join(QUICK)} data.root=raw hydra.run.dir=run": 0,
