@@ -132,7 +132,10 @@ def score_table(rows: Sequence[Row], *, name: str) -> Table:
                 "–" if row.name == "zero" else f"{score.direction_hits}/{score.direction_days}"
                 for row, score in zip(rows, scores, strict=True)
             ],
-            "direction, %": [score.direction_accuracy for score in scores],
+            "direction, %": [
+                None if row.name == "zero" else score.direction_accuracy
+                for row, score in zip(rows, scores, strict=True)
+            ],
             "95 % from": [score.direction_low for score in scores],
             "to": [score.direction_high for score in scores],
             "correlation": [score.correlation for score in scores],
