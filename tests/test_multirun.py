@@ -117,11 +117,13 @@ def test_the_console_shows_of_each_run_its_validation_and_test_scores_only_of_th
     assert [number for number, *_ in lines] == [*"12345678"]
     objectives = {name: f"{of['objective'] or 0:.4f}" for name, of in statuses(folder).items()}
     for _, objective, seconds, settings in lines:
-        assert settings.split()[-1].startswith("window.sequence_length=")
+        assert settings.split()[-1].startswith("sequence_length=")
         if objective == "failed":
             assert seconds == "DataError"
         else:
-            assert objective == objectives[settings.replace(" ", ",")]
+            assert (
+                objective == objectives[settings.replace(" ", ",").replace(",seq", ",window.seq")]
+            )
             assert re.fullmatch(r"\d+\.\d s", seconds)
     assert [objective for _, objective, *_ in lines].count("failed") == 4
     assert "FAST" not in process.stdout
