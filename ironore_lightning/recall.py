@@ -28,7 +28,7 @@ from ironore_lightning.run_folder.forecast_tables import (
     write_predictions,
     write_tables,
 )
-from ironore_lightning.run_folder.layout import PROVENANCE_FILE
+from ironore_lightning.run_folder.layout import PROVENANCE_FILE, require_local_files
 from ironore_lightning.run_folder.provenance import (
     provenance,
     require_same_history,
@@ -119,6 +119,7 @@ def assess_on_days(
     """
     if first and last and first > last:
         raise ConfigError(f"--from {first}: lies after --to {last}")
+    require_local_files(folder)
     config = record.settings.model_copy(update={"logger": []})  # they hold the run's own days
     set_up_process(config.hardware.on_cpu())
     market = build_market(config.data, config.target)
@@ -152,8 +153,15 @@ def _overlap(record: RunRecord, result: RunResult) -> str:
 
 
 def other_days_folder(run: Path, first: object, last: object) -> Path:
-    """Return where the files of other days go, unless somebody names another folder."""
-    return run / f"evaluation_{first or 'start'}_{last or 'end'}"
+    """Return where the files of other days go, unless somebody names another folder.
+
+    Raises:
+        ConfigError: If that leads out of the folder of the run, which may be a stranger's.
+    """
+    folder = run / f"evaluation_{first or 'start'}_{last or 'end'}"
+    if folder.is_symlink():
+        raise ConfigError(f"{folder}: is a link, where nothing is written; remove it")
+    return folder
 
 
 def _until(record: RunRecord, market: Market, last: datetime.date | None) -> WindowDataModule:

@@ -161,3 +161,16 @@ def test_other_days_are_a_look_at_these_days(run, market, tmp_path, monkeypatch)
         assert main([str(run), *arguments]) == 0
         numbers.append(read_json(folder / "evaluation_results.json")["evidence"]["look"])
     assert numbers == [1, 2, 1]
+
+
+def test_a_link_in_the_folder_of_a_stranger_is_not_followed(run, tmp_path, capsys):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    copy = shutil.copytree(run, tmp_path / "copy", ignore=lambda *_: {"evaluation_2025-05-06_end"})
+    (copy / "evaluation_2025-05-06_end").symlink_to(elsewhere)
+    assert main([str(copy), "--from=2025-05-06"]) == 2
+    (copy / "evaluation_2025-05-07_end").mkdir()
+    (copy / "evaluation_2025-05-07_end" / "plots").symlink_to(elsewhere)
+    assert main([str(copy), "--from=2025-05-07"]) == 2
+    assert capsys.readouterr().err.count(" is a link") == 2
+    assert list(elsewhere.iterdir()) == []
