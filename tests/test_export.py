@@ -12,6 +12,7 @@ from scipy import stats
 
 from ironore_lightning.experiment import fit_run
 from ironore_lightning.export import __main__ as export
+from ironore_lightning.export import network_file
 
 RUNS = {
     "point": ("model.head=point",),
@@ -107,7 +108,7 @@ def test_what_cannot_be_exported_is_one_line(
         monkeypatch.setattr(export, "find_spec", lambda _: None)
     elif change == "no folder":
         write_run(folder, ["model=tiny"], [0.0] * 9, [0.1] * 9, objective=1.0, borders=(3, 6))
-        monkeypatch.setattr(export, "to_onnx", lambda _: b"")
+        monkeypatch.setattr(network_file, "to_onnx", lambda _: b"")
     code = export.main([str(folder), "--output", str(tmp_path / "missing" / "x.onnx")])
     error = capsys.readouterr().err
     assert code == (1 if change == "no folder" else 2)
