@@ -130,9 +130,8 @@ def assess_on_days(
     run = FittedRun(config, folder, market.panel, datamodule, trained, predictions)
     forecasts = join_baselines(run)
     if first is not None:
-        run = _from_day(record, run, first)
         forecasts = forecasts.since(pd.Timestamp(first))
-        run = replace(run, predictions=forecasts.predictions)
+        run = replace(_from_day(record, run, first), predictions=forecasts.predictions)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / PROVENANCE_FILE, provenance(market, datamodule))
     write_predictions(folder, run.predictions)

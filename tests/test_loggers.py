@@ -64,9 +64,9 @@ def steps(client, run, name):
 
 def wandb_runs(folder):
     """The offline runs of a folder, oldest first, each as its records."""
-    runs = [
-        list(records(path)) for path in sorted(Path("outputs/wandb").glob("offline-run-*/*.wandb"))
-    ]
+    files = Path("outputs/wandb").glob("offline-run-*/*.wandb")
+    # Their names have whole seconds and a random part.
+    runs = [list(records(path)) for path in sorted(files, key=lambda path: path.stat().st_mtime_ns)]
     return [run for run in runs if opened(run).run_group == folder.name]
 
 
@@ -212,9 +212,7 @@ def test_epochs_after_the_checkpoint_are_logged_once(compose, in_a_folder_of_its
                 logger.log_metrics(values, step)
     assert list(pd.read_csv(folder / "metrics.csv")["step"]) == [1, 2, 3, 4]
     assert steps(*mlflow_run(folder), "val/loss") == [1, 2, 3, 4]
-    # Names of runs that begin in the same second have no order.
-    by_run = sorted(wandb_steps(run, "val/loss") for run in wandb_runs(folder))
-    assert by_run == [[1, 2, 3], [2, 3, 4]]
+    assert [wandb_steps(run, "val/loss") for run in wandb_runs(folder)] == [[1, 2, 3], [2, 3, 4]]
 
 
 # --- a run that is evaluated later ----------------------------------------------------------------
