@@ -12,12 +12,12 @@ from pathlib import Path
 import pandas as pd
 
 from ironore_lightning.cli.plain_command import CommandParser, run_plain
-from ironore_lightning.data.pickles import read_pickled_contracts
-from ironore_lightning.data.raw_bytes import listed, quoted, read_bytes
-from ironore_lightning.data.tables import MISSING_MARKS, as_text, read_raw_table
 from ironore_lightning.errors import DataError
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import print_parts
+from ironore_lightning.reading.pickles import read_pickled_contracts
+from ironore_lightning.reading.raw_bytes import listed, quoted, read_bytes
+from ironore_lightning.reading.tables import MISSING_MARKS, as_text, read_raw_table
 from ironore_lightning.report.table import Table, make_table
 
 _FORMATS = {

@@ -19,13 +19,13 @@ from ironore_lightning.data.column_report import column_report
 from ironore_lightning.data.features import build_table
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
-from ironore_lightning.data.trading_days import longest_step
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_csv, write_json
 from ironore_lightning.report.table import make_table
 from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.command_keys import command_keys
 from ironore_lightning.settings.experiment import Config
+from ironore_lightning.trading_calendar.trading_days import longest_step
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from damage import (
     with_price,
 )
 
-from ironore_lightning.data import raw_bytes as files
+from ironore_lightning.reading import raw_bytes as files
 
 GROUP, INDEX = "group.csv", "Raw_65and62_Index.csv"
 STOCK, SHIPS = "IOCJ Inventory.csv", "IOCJ Weekly Shipment.csv"

@@ -9,7 +9,11 @@ import yaml
 
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
-from ironore_lightning.data.simulation import SimulatedMarket, simulate_market, write_market
+from ironore_lightning.sample_market.simulation import (
+    SimulatedMarket,
+    simulate_market,
+    write_market,
+)
 from ironore_lightning.settings.data import (
     DataSettings,
     FuturesSettings,

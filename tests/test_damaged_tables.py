@@ -14,9 +14,9 @@ from small_market import (
     write_small_market,
 )
 
-from ironore_lightning.data import raw_bytes as files
-from ironore_lightning.data import workbooks
 from ironore_lightning.errors import DataError
+from ironore_lightning.reading import raw_bytes as files
+from ironore_lightning.reading import workbooks
 
 FILES = {"csv": "table.csv", "parquet": "table.parquet", "excel": "table.xlsx"}
 

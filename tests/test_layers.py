@@ -27,6 +27,8 @@ LAYERS = (
     {"errors"},
     {"files", "process"},
     {"settings"},
+    {"reading"},
+    {"sample_market", "trading_calendar"},
     {"data", "evaluation"},
     {"model"},
     {"run_folder"},
@@ -85,7 +87,7 @@ def test_imports_point_downwards():
 
 def test_a_module_of_an_unknown_room_stands_on_top():
     assert [layer(name) for name in ("errors", "data.panel", "cli.help", "audit.statistics")] == [
-        *(0, 3, 11, 12)
+        *(0, 5, 13, 14)
     ]
 
 

@@ -15,10 +15,10 @@ import pytest
 from numpy._core.numeric import _frombuffer
 from pandas.core.internals.managers import SingleBlockManager
 
-from ironore_lightning.data import pickles
-from ironore_lightning.data import raw_bytes as files
-from ironore_lightning.data.pickles import read_pickled_contracts
 from ironore_lightning.errors import DataError
+from ironore_lightning.reading import pickles
+from ironore_lightning.reading import raw_bytes as files
+from ironore_lightning.reading.pickles import read_pickled_contracts
 
 DATES = pd.DatetimeIndex(["2024-12-02", "2024-12-03", "2024-12-05"], name="Date")
 JANUARY, MARCH = pd.Period("2025-01", "M"), pd.Period("2025-03", "M")

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from ironore_lightning.data.raw_bytes import source_path
-from ironore_lightning.data.raw_files import read_contracts, read_source
-from ironore_lightning.data.tables import MISSING_MARKS
+from ironore_lightning.data.contract_tables import read_contracts
+from ironore_lightning.data.raw_files import read_source
 from ironore_lightning.errors import DataError
-from ironore_lightning.settings.data import ContractsSettings, SourceSettings
+from ironore_lightning.reading.raw_bytes import source_path
+from ironore_lightning.reading.tables import MISSING_MARKS
+from ironore_lightning.settings.data import ContractsSettings, FuturesSettings, SourceSettings
 
 LAYOUT = {
     "file": "f.csv",
@@ -18,6 +19,7 @@ LAYOUT = {
     "date_format": "%d/%m/%Y",
     "delimiter": ",",
 }
+FUTURES = FuturesSettings(month_offset=1, adjustment="ratio", bridge_days=0)
 DAILY = pd.bdate_range("2024-01-01", periods=10)
 
 
@@ -42,7 +44,7 @@ def source(folder, content, *columns, **changes):
 
 
 def contracts(folder, content, **changes):
-    settings = ContractsSettings(**LAYOUT | changes, unit="USD/t")
+    settings = ContractsSettings(**LAYOUT | changes, unit="USD/t", futures=FUTURES)
     return read_contracts("price", settings, write(folder, content))
 
 
@@ -357,7 +359,9 @@ def pickled(folder, curves):
         folder / "f.pkl",
     )
     layout = dict.fromkeys(("date_column", "date_format", "delimiter"))
-    settings = ContractsSettings(file="f.pkl", format="pickle", unit="USD/t", **layout)
+    settings = ContractsSettings(
+        file="f.pkl", format="pickle", unit="USD/t", futures=FUTURES, **layout
+    )
     return read_contracts("price", settings, folder)
 
 
@@ -484,7 +488,7 @@ def test_the_original_drivers_are_read(real_data, original, name, shape, first, 
     [("price_65_m1", (1740, 69), "2025-09"), ("price_62_m1", (2241, 81), "2026-09")],
 )
 def test_the_original_contracts_are_read(real_data, original, leg, shape, last):
-    settings = ContractsSettings(**original["contracts"][leg])
+    settings = ContractsSettings(**original["contracts"][leg], futures=FUTURES)
     frame = read_contracts(leg, settings, real_data)
     assert frame.shape == shape
     assert str(frame.columns[-1]) == last

@@ -15,8 +15,8 @@ import yaml
 from pydantic import BaseModel
 
 from ironore_lightning.cli.commands import COMMANDS as COMMANDS_OF_THE_PACKAGE
-from ironore_lightning.data.simulation import simulate_market, write_market
 from ironore_lightning.run_folder.layout import EVENT_FILES
+from ironore_lightning.sample_market.simulation import simulate_market, write_market
 from ironore_lightning.settings.command_keys import COMMAND_KEYS
 from ironore_lightning.settings.data import SimulationSettings
 from ironore_lightning.settings.experiment import Config

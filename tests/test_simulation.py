@@ -12,8 +12,12 @@ from hydra import compose as compose_settings
 from hydra import initialize_config_dir
 
 from ironore_lightning.data.raw_data import read_raw
-from ironore_lightning.data.simulation import SimulatedMarket, simulate_market, write_market
 from ironore_lightning.experiment import run_experiment
+from ironore_lightning.sample_market.simulation import (
+    SimulatedMarket,
+    simulate_market,
+    write_market,
+)
 from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.data import SimulationSettings
 

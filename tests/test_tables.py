@@ -9,11 +9,12 @@ import pytest
 from damage import unpacked
 from pyarrow import parquet
 
-from ironore_lightning.data import tables
-from ironore_lightning.data.raw_files import read_contracts, read_table
-from ironore_lightning.data.tables import parse_numbers, read_raw_table
+from ironore_lightning.data.contract_tables import read_contracts
+from ironore_lightning.data.raw_files import read_table
 from ironore_lightning.errors import DataError
-from ironore_lightning.settings.data import ContractsSettings, FileSettings
+from ironore_lightning.reading import tables
+from ironore_lightning.reading.tables import parse_numbers, read_raw_table
+from ironore_lightning.settings.data import ContractsSettings, FuturesSettings, TableSettings
 
 LAYOUT = {
     "file": "f.csv",
@@ -22,6 +23,7 @@ LAYOUT = {
     "date_format": "%d/%m/%Y",
     "delimiter": ",",
 }
+FUTURES = FuturesSettings(month_offset=1, adjustment="ratio", bridge_days=0)
 REAL_DATES = {"date_format": None, "delimiter": None}
 TWO_DAYS = pd.to_datetime(["2024-01-03", "2024-01-02"])
 BINARY = pytest.mark.parametrize("file_format", ["parquet", "excel"])
@@ -42,7 +44,7 @@ def whole_table(settings, folder):
 
 
 def table(folder, content, **changes):
-    return whole_table(FileSettings(**LAYOUT | changes), write(folder, content))
+    return whole_table(TableSettings(**LAYOUT | changes), write(folder, content))
 
 
 def refusal(read, *arguments, **changes):
@@ -62,7 +64,7 @@ def test_a_table_takes_every_named_column(tmp_path):
 
 def test_what_is_wrong_with_a_column_is_kept_for_whoever_asks_for_it(tmp_path):
     content = "Date,symbol,a,b,b,c,\n2/1/2024,FEF,1,2,3,,9\n3/1/2024,FEF,4,5,6,,\n"
-    frame, unusable = read_table(FileSettings(**LAYOUT), write(tmp_path, content))
+    frame, unusable = read_table(TableSettings(**LAYOUT), write(tmp_path, content))
     assert frame.to_dict("list") == {"a": [1.0, 4.0]}
     assert unusable == {
         "symbol": "f.csv: column 'symbol', line 2: 'FEF' is not a number, expected digits with a "
@@ -95,7 +97,7 @@ def store(folder, frame, file_format, **changes):
     else:
         frame.to_excel(path, index=False)
     layout = LAYOUT | REAL_DATES | {"file": path.name, "format": file_format}
-    return whole_table(FileSettings(**layout | changes), folder)
+    return whole_table(TableSettings(**layout | changes), folder)
 
 
 @BINARY
@@ -158,7 +160,9 @@ def test_a_month_that_a_spreadsheet_turned_into_a_date_is_a_contract(tmp_path):
     written = pd.DataFrame({"Date": TWO_DAYS, datetime.datetime(2025, 1, 1): [1.0, 2.0]})
     written.to_excel(tmp_path / "f.xlsx", index=False)
     layout = LAYOUT | REAL_DATES | {"file": "f.xlsx", "format": "excel"}
-    frame = read_contracts("price", ContractsSettings(**layout, unit="USD/t"), tmp_path)
+    frame = read_contracts(
+        "price", ContractsSettings(**layout, unit="USD/t", futures=FUTURES), tmp_path
+    )
     assert [str(month) for month in frame.columns] == ["2025-01"]
 
 
@@ -216,7 +220,7 @@ def test_timezones_infinities_and_stated_formats_of_real_dates_are_refused(tmp_p
 def test_a_broken_binary_file_is_one_line(tmp_path, file_format):
     layout = LAYOUT | REAL_DATES | {"format": file_format}
     write(tmp_path, "PK no such thing PAR1")
-    message = refusal(read_table, FileSettings(**layout), tmp_path)
+    message = refusal(read_table, TableSettings(**layout), tmp_path)
     assert "f.csv: is not a readable" in message
 
 
@@ -227,7 +231,7 @@ def test_a_missing_package_names_its_extra(tmp_path, monkeypatch, file_format, p
     monkeypatch.setitem(sys.modules, package, None)
     layout = LAYOUT | REAL_DATES | {"format": file_format}
     write(tmp_path, "x")
-    message = refusal(read_table, FileSettings(**layout), tmp_path)
+    message = refusal(read_table, TableSettings(**layout), tmp_path)
     assert f'pip install -e ".[{file_format}]"' in message
 
 
@@ -279,7 +283,7 @@ def write_book(folder, rows, *, first_hidden=False, **changes):
 
 def read_book(folder):
     layout = LAYOUT | REAL_DATES | {"file": "f.xlsx", "format": "excel"}
-    return whole_table(FileSettings(**layout), folder)
+    return whole_table(TableSettings(**layout), folder)
 
 
 FORMULA = [[TWO_DAYS[0], 1.0, 2.0], [TWO_DAYS[1], "=B2*3", 4.0]]

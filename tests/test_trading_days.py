@@ -6,8 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.data.trading_days import Calendar, read_holidays, trading_weekdays
 from ironore_lightning.errors import DataError
+from ironore_lightning.trading_calendar.trading_days import (
+    Calendar,
+    read_holidays,
+    trading_weekdays,
+)
 
 WEEKDAYS = np.array([True] * 5 + [False] * 2)
 EASTER = (datetime.date(2024, 3, 29),)

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 
 from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
-from ironore_lightning.data.raw_bytes import quoted
 from ironore_lightning.data.raw_data import RawData
-from ironore_lightning.data.trading_days import (
+from ironore_lightning.errors import ConfigError, DataError, closest
+from ironore_lightning.reading.raw_bytes import quoted
+from ironore_lightning.settings.data import DataSettings
+from ironore_lightning.settings.samples import TargetSettings
+from ironore_lightning.trading_calendar.trading_days import (
     Calendar,
     longest_step,
     require_trading_days,
     trading_weekdays,
 )
-from ironore_lightning.errors import ConfigError, DataError, closest
-from ironore_lightning.settings.data import DataSettings
-from ironore_lightning.settings.samples import TargetSettings
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _price_legs(raw: RawData, data: DataSettings) -> dict[str, ContinuousSeries]
     return {
         name: build_continuous(
             closes,
-            data.futures,
+            data.contracts[name].futures,
             name=f"{data.file_of(name)}: {name}",
             break_days=data.panel.breaks_of(name),
         )

@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.data.filler_drivers import write_neutral_drivers
-from ironore_lightning.data.raw_bytes import quoted, read_bytes, source_path
-from ironore_lightning.data.raw_files import read_contracts, read_source, read_table
-from ironore_lightning.data.simulation import simulate_market, write_market
-from ironore_lightning.data.trading_days import read_holidays
+from ironore_lightning.data.contract_tables import read_contracts
+from ironore_lightning.data.raw_files import read_source, read_table
 from ironore_lightning.errors import ConfigError, DataError
-from ironore_lightning.settings.data import DataSettings, FileSettings
+from ironore_lightning.reading.raw_bytes import quoted, read_bytes, source_path
+from ironore_lightning.sample_market.filler_drivers import write_neutral_drivers
+from ironore_lightning.sample_market.simulation import simulate_market, write_market
+from ironore_lightning.settings.data import DataSettings
+from ironore_lightning.settings.files import FileSettings
+from ironore_lightning.trading_calendar.trading_days import read_holidays
 
 LONGEST_GAP_DAYS = 45
 """Most days between two dates of a file of contracts or drivers, and from the last value of a

@@ -12,7 +12,6 @@ import torch
 from ironore_lightning.data.features import build_features, build_target
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
-from ironore_lightning.data.trading_days import Calendar
 from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import ConfigError, DataError, single_line
 from ironore_lightning.evaluation.assessment import assess
@@ -39,6 +38,7 @@ from ironore_lightning.run_folder.provenance import require_same_history
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.summary.membership import member_evidence, read_membership
+from ironore_lightning.trading_calendar.trading_days import Calendar
 
 FURTHEST = 10.0
 """Distance from the training rows, in their spreads, beyond which a value has another unit."""
@@ -229,7 +229,7 @@ def _price_base(
         return None, None
     if series not in panel.futures:
         return float(panel.values[series].iloc[-1]), None
-    month = date.to_period("M") + config.data.futures.month_offset
+    month = date.to_period("M") + config.data.contracts[config.target.series].futures.month_offset
     closes = raw.contracts[series]
     if month not in closes:
         return None, str(month)
@@ -303,7 +303,7 @@ def _holiday_warning(
     before, after = (calendar.ahead(pd.DatetimeIndex([date]), step)[0] for step in (-1, 1))
     if calendar.knows(date) or before.month == date.month == after.month:
         return []
-    month = after.to_period("M") + config.data.futures.month_offset
+    month = after.to_period("M") + config.data.contracts[config.target.series].futures.month_offset
     contract = f" and contract {month}" if has_month and after.month != date.month else ""
     return [
         f"holidays are not known (data.holidays): if nobody trades on {date:%Y-%m-%d}, this is a "

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.data.raw_bytes import listed, quoted, read_bytes
-from ironore_lightning.data.tables import (
+from ironore_lightning.errors import DataError, closest
+from ironore_lightning.evaluation.forecasts import BOUNDS
+from ironore_lightning.reading.raw_bytes import listed, quoted, read_bytes
+from ironore_lightning.reading.tables import (
     RawTable,
     parse_dates,
     parse_numbers,
     read_raw_table,
     require_headers,
 )
-from ironore_lightning.errors import DataError, closest
-from ironore_lightning.evaluation.forecasts import BOUNDS
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "excel", ".parquet": "parquet"}
 """Format of a file, by its suffix."""

@@ -8,7 +8,6 @@ import pandas as pd
 
 from ironore_lightning.data.features import build_table
 from ironore_lightning.data.market_cache import build_market
-from ironore_lightning.data.trading_days import require_trading_days
 from ironore_lightning.errors import DataError
 from ironore_lightning.evaluation.baselines import Samples, outcome_baselines, point_baselines
 from ironore_lightning.evaluation.days import ScoredDays
@@ -16,6 +15,7 @@ from ironore_lightning.evaluation.forecasts import BOUNDS
 from ironore_lightning.judge.forecast_file import ForecastFile, require_units
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.settings.samples import DateSplit, TargetSettings
+from ironore_lightning.trading_calendar.trading_days import require_trading_days
 
 FEWEST_DAYS = 20
 """Fewest days that can be assessed; the grade asks for more."""

@@ -1,56 +1,108 @@
 """Settings of the data: sources, contracts, continuous futures, panel."""
 
 import datetime
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from ironore_lightning.settings.base import Day, Settings
+from ironore_lightning.settings.files import TIME, BelowRoot, FileSettings, Texts
+
+ALL_MONTHS = tuple(range(1, 13))
+
+Months = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=12)], ...], Field(min_length=1, strict=False)
+]
 
 
-def _lies_below_the_root(file: str) -> str:
-    if PurePath(file).is_absolute() or ".." in PurePath(file).parts:
-        raise ValueError(f"must be a path below data.root, got {file!r}")
-    return file
+class FuturesSettings(Settings):
+    """How a continuous series is made of monthly contracts."""
 
-
-BelowRoot = Annotated[str, Field(min_length=1), AfterValidator(_lies_below_the_root)]
-"""A path of a file, below `data.root`."""
-
-
-class FileSettings(Settings):
-    """Where a raw file lies and how its dates are written."""
-
-    file: BelowRoot
-    """Path below `data.root`."""
-    format: Literal["csv", "pickle", "parquet", "excel"]
-    """`pickle`: a dict of monthly contracts; `parquet`, `excel`: with the extra of that name."""
-    date_column: str | None
-    """Header of the dates; null in a pickle, whose index holds them."""
-    date_format: str | None
-    """How a date is written, as `strptime` reads it; null where the file holds real dates."""
-    delimiter: str | None
-    """What separates the cells of a CSV; null in the other formats."""
+    roll: Literal["month_offset", "last_trading_day", "volume", "open_interest", "calendar"] = (
+        "month_offset"
+    )
+    """What decides the held contract: the month; its last trading day; the volume or open interest
+    of the close before; or a file of days."""
+    month_offset: int = Field(ge=1, le=12)
+    """With `month_offset`: in month M the contract of month M + offset is held, or the next one
+    that is listed."""
+    listed_months: Months = ALL_MONTHS
+    """Months of which there are contracts; others in the file are not read."""
+    days_before: int = Field(default=0, ge=0, le=60)
+    """With `last_trading_day`: trading days before it on whose close the contract is rolled."""
+    roll_file: BelowRoot | None = None
+    """CSV below `data.root` with the columns date (YYYY-MM-DD) and contract: with `calendar` the
+    first day on which each contract is held, with `last_trading_day` its last trading day."""
+    adjustment: Literal["ratio", "difference", "none"]
+    """What a roll does to the level: `ratio` keeps per-cent returns, `difference` price moves."""
+    bridge_days: int = Field(ge=0, le=10)
+    """Trading days in a row on which the held contract, or a leg of its roll, may lack a price."""
 
     @model_validator(mode="after")
-    def _csv_states_its_layout(self) -> Self:
-        if self.format == "csv" and not (self.date_format and self.delimiter):
-            raise ValueError("a csv needs date_format and delimiter")
-        if self.format != "pickle" and not self.date_column:
-            raise ValueError(f"a {self.format} file needs date_column")
+    def _rule_has_its_file(self) -> Self:
+        if self.roll == "calendar" and self.roll_file is None:
+            raise ValueError("roll: calendar needs roll_file, with the columns date and contract")
+        if self.days_before and (self.roll != "last_trading_day" or self.roll_file is None):
+            raise ValueError(
+                "days_before needs roll: last_trading_day and a roll_file with the last trading "
+                "day of each contract, as the prices do not tell it in advance"
+            )
         return self
 
 
 class ContractsSettings(FileSettings):
-    """A table of monthly futures contracts, one price leg of the panel.
-
-    A pickle holds a dict of monthly `pandas.Period` to a price series; any other format holds one
-    column for each contract month, headed YYYY-MM.
-    """
+    """Prices of monthly futures contracts, one price leg of the panel."""
 
     unit: str
     """Unit of the prices, for people."""
+    positive: bool = True
+    """Whether a price at or below zero is a mistake; false rules out per-cent returns."""
+    layout: Literal["wide", "long", "files", "month_numbers", "ranks"] = "wide"
+    """`wide`: a column a contract; `long`: a row a day and contract; `files`: a file a contract,
+    where `file` is a pattern such as fef/*.csv; `month_numbers`: columns 01 to 12, each the next
+    contract of that month; `ranks`: a column for the nearest contract, the next, and so on."""
+    contract_format: str = Field(default="%Y-%m", min_length=1)
+    """How a contract is written, as `strptime` reads it, such as I%y%m; {code} stands for the
+    letter of the month, F to Z, as in CL{code}%y."""
+    contract_column: str | None = None
+    """Of `long`: header of the contracts."""
+    price_column: str | None = None
+    """Of `long` and `files`: header of the prices."""
+    volume_column: str | None = None
+    """Of `long` and `files`: header of the volume, for `roll: volume`."""
+    open_interest_column: str | None = None
+    """Of `long` and `files`: header of the open interest, for `roll: open_interest`."""
+    ranked_columns: Texts = ()
+    """Of `ranks`: headers, the nearest contract first. Its roll_file says from which day on each
+    contract is the nearest."""
+    futures: FuturesSettings
+    """How this leg is rolled; what it leaves out is as in `data.futures`."""
+
+    @model_validator(mode="after")
+    def _layout_is_whole(self) -> Self:
+        if self.layout == "long" and not (self.contract_column and self.price_column):
+            raise ValueError("layout: long needs contract_column and price_column")
+        if self.layout == "files" and not (self.price_column and "*" in self.file):
+            raise ValueError("layout: files needs price_column, and a * in file")
+        if self.layout == "ranks" and not (self.ranked_columns and self.futures.roll_file):
+            raise ValueError(
+                "layout: ranks needs ranked_columns and futures.roll_file, the day from which on "
+                "each contract is the nearest; without it the prices jump at every roll, so read "
+                "the file below data.sources, as drivers"
+            )
+        measured = self.futures.roll in ("volume", "open_interest")
+        if measured and not getattr(self, f"{self.futures.roll}_column"):
+            raise ValueError(
+                f"futures.roll: {self.futures.roll} needs {self.futures.roll}_column, in a file of "
+                "layout: long or files"
+            )
+        if not self.positive and self.futures.adjustment == "ratio":
+            raise ValueError(
+                "positive: false needs futures.adjustment: difference (or none); a ratio of prices "
+                "at or below zero means nothing"
+            )
+        return self
 
 
 class ColumnSettings(Settings):
@@ -60,17 +112,33 @@ class ColumnSettings(Settings):
     """Unit of the values, for people."""
     positive: bool
     """Whether a value at or below zero is a mistake, as it is in a price or a stock."""
+    header: str | None = Field(default=None, min_length=1)
+    """Header in the file; null where it is the name of the driver."""
 
 
 class SourceSettings(FileSettings):
     """A file of drivers; spaces around its headers do not matter."""
 
-    frequency: Literal["daily", "weekly"]
+    frequency: Literal["daily", "weekly", "monthly", "quarterly"]
     """How often a value is new; dates spaced otherwise are refused as misread."""
     publication_lag_days: int = Field(ge=0, le=3650)
     """Calendar days from the date in the file to the evening on which the value can be read."""
     columns: dict[str, ColumnSettings] = Field(min_length=1)
-    """The drivers to read, by header."""
+    """The drivers to read, by name."""
+
+
+class TableSettings(FileSettings):
+    """One prepared table."""
+
+    contract_column: str | None = None
+    """Column that names the contract of each row; a return between two contracts is no move of the
+    market and is left out. Null where prices are of one contract, or adjusted."""
+
+    @model_validator(mode="after")
+    def _is_a_table(self) -> Self:
+        if self.format == "pickle":
+            raise ValueError("a table is a csv, parquet or excel file")
+        return self
 
 
 class PriceSettings(Settings):
@@ -81,7 +149,7 @@ class PriceSettings(Settings):
 
     kind: Literal["settlement", "last_trade", "assessment"] | None
     """What the value is: set by a clearing house, traded, or assessed by an agency."""
-    time: str | None = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    time: str | None = Field(pattern=TIME)
     """Time of day up to which the value has news, HH:MM, in one time zone for all series."""
 
 
@@ -92,17 +160,6 @@ class SimulationSettings(Settings):
     """Which market is drawn; independent of the training seed."""
     signal: float = Field(ge=0, lt=1)
     """Share of the next-day variance that yesterday's drivers explain; 0 is not predictable."""
-
-
-class FuturesSettings(Settings):
-    """How a continuous series is made of monthly contracts."""
-
-    month_offset: int = Field(ge=1, le=12)
-    """The contract held in month M is that of month M + offset."""
-    adjustment: Literal["ratio", "difference", "none"]
-    """What a roll does to the level: `ratio` keeps per-cent returns, `difference` price moves."""
-    bridge_days: int = Field(ge=0, le=10)
-    """Trading days in a row on which the held contract, or a leg of its roll, may lack a price."""
 
 
 class BreakDay(Settings):
@@ -145,7 +202,7 @@ class DataSettings(Settings):
     a name that is no column says nothing."""
     sample: SimulationSettings | None
     """The market to simulate; null for real files."""
-    table: FileSettings | None
+    table: TableSettings | None
     """One prepared table in place of contracts and sources."""
     futures: FuturesSettings
     """How a price leg becomes one continuous series."""
@@ -154,15 +211,36 @@ class DataSettings(Settings):
     holidays: BelowRoot | None
     """File below `data.root` with a date YYYY-MM-DD a line, on which nobody trades; with null,
     every future weekday counts as a trading day."""
+    exchange: str | None = None
+    """Code of an exchange, such as XSHG, whose holidays `exchange_calendars` knows; with the extra
+    `calendar`, in place of `holidays`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _legs_roll_as_the_market_does(cls, data: object) -> object:
+        """Complete the roll of each leg by that of `futures`."""
+        if not isinstance(data, dict) or not isinstance(data.get("contracts"), dict):
+            return data
+        futures = data.get("futures")
+        futures = futures.model_dump() if isinstance(futures, FuturesSettings) else futures
+        if not isinstance(futures, dict):
+            return data
+        contracts = {
+            name: {**leg, "futures": {**futures, **(leg.get("futures") or {})}}
+            if isinstance(leg, dict)
+            else leg
+            for name, leg in data["contracts"].items()
+        }
+        return {**data, "contracts": contracts}
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
         if self.table is not None and (self.contracts or self.sample):
             raise ValueError("a table stands in place of contracts, sources and sample")
-        if self.table is not None and self.table.format == "pickle":
-            raise ValueError("a table is a csv, parquet or excel file")
-        if self.table is None and not self.contracts:
-            raise ValueError("either contracts or a table is needed")
+        if self.table is None and not self.contracts and not self.sources:
+            raise ValueError("contracts, sources or a table are needed")
+        if self.holidays is not None and self.exchange is not None:
+            raise ValueError("holidays and exchange both name the holidays; leave one out")
         if self.sample is None and self.root is None:
             raise ValueError(
                 f"data.root is missing: data={self.name} needs the folder of its files, "

@@ -63,10 +63,20 @@ class TargetSettings(Settings):
 
     series: str
     """A column of the panel; for a price leg it is the return of the contract held."""
-    kind: Literal["log_return", "simple_return", "given"]
-    """`given` takes the column as it is: row t already holds what happens after t."""
+    kind: Literal["log_return", "simple_return", "change", "given"]
+    """`change` is in the unit of the series, for spreads and prices that may be negative; `given`
+    takes the column as it is: row t already holds what happens after t."""
     horizon: int = Field(ge=1, le=60)
     """Trading days from the last row read to the end of the return (H)."""
+    profit_series: str | None = None
+    """Of `change` and `given`: column of prices whose per-cent return over the same days is the
+    profit of trading; null leaves out trading."""
+
+    @model_validator(mode="after")
+    def _returns_are_their_own_profit(self) -> Self:
+        if self.profit_series is not None and self.kind not in ("change", "given"):
+            raise ValueError(f"profit_series: a {self.kind} is earned on its own series")
+        return self
 
 
 class RatioSplit(Settings):

@@ -95,8 +95,8 @@ def require_right_jobs(jobs: Sequence[Sequence[str]], composer: JobComposer) -> 
         DataError: If a raw file is missing.
     """
     # Slow to import; --help and TAB completion must be quick.
-    from ironore_lightning.data.raw_bytes import require_files
     from ironore_lightning.model.hardware import require_one_process
+    from ironore_lightning.reading.raw_bytes import require_files
     from ironore_lightning.settings.checking import to_config
     from ironore_lightning.settings.command_keys import command_keys
 

@@ -36,7 +36,6 @@ from threadpoolctl import threadpool_limits
 
 from ironore_lightning.data.datamodule import WindowDataModule
 from ironore_lightning.data.raw_data import RawData
-from ironore_lightning.data.simulation import SimulatedMarket, simulate_market
 from ironore_lightning.evaluation.assessment import collect_findings, skill_tests
 from ironore_lightning.evaluation.baselines import Samples, point_baselines
 from ironore_lightning.evaluation.comparison import Row, compare
@@ -52,6 +51,7 @@ from ironore_lightning.evaluation.significance import clopper_pearson
 from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.model.training import train
 from ironore_lightning.report.epochs import silence_lightning
+from ironore_lightning.sample_market.simulation import SimulatedMarket, simulate_market
 from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.data import SimulationSettings
 from ironore_lightning.settings.experiment import Config

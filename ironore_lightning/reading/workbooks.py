@@ -6,8 +6,8 @@ import warnings
 import zipfile
 from typing import Any
 
-from ironore_lightning.data.raw_bytes import one_line, quoted, require_few_cells
 from ironore_lightning.errors import DataError, missing_extra
+from ironore_lightning.reading.raw_bytes import one_line, quoted, require_few_cells
 
 MAX_UNPACKED_BYTES = 64 * 2**20
 """Most bytes of the parts of a workbook."""

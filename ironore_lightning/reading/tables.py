@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.data.raw_bytes import (
+from ironore_lightning.errors import DataError, closest, missing_extra
+from ironore_lightning.reading.raw_bytes import (
     MAX_BYTES,
     listed,
     one_line,
@@ -22,8 +23,7 @@ from ironore_lightning.data.raw_bytes import (
     read_bytes,
     require_few_cells,
 )
-from ironore_lightning.data.workbooks import read_sheet
-from ironore_lightning.errors import DataError, closest, missing_extra
+from ironore_lightning.reading.workbooks import read_sheet
 
 MAX_STORED_CELLS = 50_000_000
 """Most cells of a parquet file, whose numbers take eight bytes each."""

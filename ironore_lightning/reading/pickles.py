@@ -17,8 +17,8 @@ from typing import Any, Self, TypeGuard
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.data.raw_bytes import one_line, quoted, read_bytes
 from ironore_lightning.errors import DataError
+from ironore_lightning.reading.raw_bytes import one_line, quoted, read_bytes
 
 MAX_STEPS = 1_000_000
 """Most opcodes; ten years of daily curves take about twenty thousand."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ironore_lightning.errors import DataError, closest
-from ironore_lightning.settings.data import FileSettings
+from ironore_lightning.settings.files import FileSettings
 
 MAX_BYTES = 512 * 2**20
 """Largest file; ten years of daily curves take about 2 MB, a million rows of fourteen numbers

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ironore_lightning.data.simulation import FIRST_DAY_GROUP, LAST_DAY
+from ironore_lightning.sample_market.simulation import FIRST_DAY_GROUP, LAST_DAY
 from ironore_lightning.settings.data import SourceSettings
 
 FREQUENCIES = {"daily": "B", "weekly": "W-SUN"}

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ironore_lightning.data.raw_bytes import quoted, read_bytes
 from ironore_lightning.errors import DataError
+from ironore_lightning.reading.raw_bytes import quoted, read_bytes
 
 LONGEST_CLOSURE_DAYS = 14
 """Most calendar days between two trading days; no holiday is longer."""

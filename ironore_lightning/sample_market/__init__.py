@@ -1,0 +1,1 @@
+"""The simulated market, written as raw files."""

@@ -1,0 +1,1 @@
+"""Which days trade, how far rows lie apart, and which day comes next."""
