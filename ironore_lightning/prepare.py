@@ -57,6 +57,8 @@ def write_tables(config: Config, folder: Path) -> None:
     doubtful = doubtful_breaks(raw.contracts, panel.futures)
     for line in (*panel.bridging(_days(features)), *doubtful):
         log.warning(line)
+    for hole in panel.old_holes:
+        log.info("before the first row: %s", hole.message)
 
 
 def continuous_futures(panel: Panel) -> pd.DataFrame:
@@ -117,6 +119,7 @@ def data_report(
         "last_date": _date(days[-1]),
         "longest_return_days": longest_step(days),
         "bridged_days": panel.bridged_days(days),
+        "old_holes": [hole.message for hole in panel.old_holes],
         "columns": [
             {**column_report(panel, str(name), days), "missing": blanks.get(name, 0)}
             for name in panel.values

@@ -61,7 +61,19 @@ def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.Data
     elif complete.any():
         table = table.loc[complete.idxmax() :]
     _require_complete(table, complete)
+    _require_no_hole(panel, table, longest=max(feature.window or 1 for feature in features))
     return table
+
+
+def _require_no_hole(panel: Panel, table: pd.DataFrame, *, longest: int) -> None:
+    """Raise if the longest trailing window of the first row reaches back into a hole."""
+    first = max(int(panel.days.searchsorted(table.index[0])) - longest, 0)
+    for hole in panel.old_holes:
+        if hole.end > panel.days[first]:
+            raise DataError(
+                f"{hole.message}; data.panel.start={panel.start} is too early for a window of "
+                f"{longest} rows: begin later, or complete the file"
+            )
 
 
 def build_target(panel: Panel, settings: TargetSettings) -> pd.DataFrame:

@@ -50,6 +50,6 @@ def _read(key: _CacheKey) -> RawData:
 
 @lru_cache(maxsize=1)
 def _build(key: _CacheKey) -> Market:
-    files = key.data.model_dump_json(exclude={"futures", "panel"})
+    files = f"{key.data.panel.start} {key.data.model_dump_json(exclude={'futures', 'panel'})}"
     raw = _read(replace(key, text=files))
     return Market(raw, build_panel(raw, key.data, key.target))

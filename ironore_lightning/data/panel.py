@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
-from ironore_lightning.data.raw_data import RawData
+from ironore_lightning.data.raw_data import OldHole, RawData
 from ironore_lightning.errors import ConfigError, DataError, closest
 from ironore_lightning.reading.raw_bytes import quoted
 from ironore_lightning.settings.data import DataSettings
@@ -38,6 +38,7 @@ class Panel:
         start: First row that a model may use; None is the first complete one.
         holidays: Known days without trading.
         unusable: Why a column of a prepared table cannot be used, by header.
+        old_holes: Holes of the files before `start`.
     """
 
     values: pd.DataFrame
@@ -49,6 +50,7 @@ class Panel:
     holidays: Sequence[datetime.date] = ()
     unusable: Mapping[str, str] = field(default_factory=dict)
     left_out: pd.DataFrame = field(default_factory=pd.DataFrame)
+    old_holes: Sequence[OldHole] = ()
 
     @property
     def days(self) -> pd.DatetimeIndex:
@@ -119,7 +121,7 @@ def build_panel(
     drivers = _published(raw, data)
     key = "target.series" if data.table is None else f"{data.table.file}: target.series"
     _require_column(target.series, [*legs, *drivers], raw.unusable, key=key)
-    days, by_file = _shared_days(raw, legs, data)
+    days, by_file = _shared_days(raw, legs, data, target)
     if target.series in drivers:
         values, file = drivers[target.series]
         by_file[file] = pd.DatetimeIndex(values.index)
@@ -139,6 +141,7 @@ def build_panel(
         holidays=raw.holidays,
         unusable=raw.unusable,
         left_out=_between_rows(legs, days, "left_out"),
+        old_holes=raw.old_holes,
     )
 
 
@@ -158,11 +161,8 @@ def _published(raw: RawData, data: DataSettings) -> dict[str, tuple[pd.Series, s
     """Return the values of each driver by publication day, and its file."""
     published: dict[str, tuple[pd.Series, str]] = {}
     for name, frame in raw.sources.items():
-        lag = data.sources[name].publication_lag_days if name in data.sources else 0
         dates = pd.DatetimeIndex(frame.index)
-        by_publication = frame.set_axis(
-            dates + pd.Timedelta(days=lag if data.panel.as_published else 0), axis=0
-        )
+        by_publication = frame.set_axis(dates + _lag(name, data), axis=0)
         published |= {
             str(column): (by_publication[column].dropna(), data.file_of(name))
             for column in by_publication
@@ -170,14 +170,24 @@ def _published(raw: RawData, data: DataSettings) -> dict[str, tuple[pd.Series, s
     return published
 
 
+def _lag(name: str, data: DataSettings) -> pd.Timedelta:
+    """Return the time from the date in a file to its publication."""
+    source = data.sources.get(name)
+    is_late = source is not None and data.panel.as_published
+    return pd.Timedelta(days=source.publication_lag_days if source and is_late else 0)
+
+
 def _shared_days(
-    raw: RawData, legs: Mapping[str, ContinuousSeries], data: DataSettings
+    raw: RawData, legs: Mapping[str, ContinuousSeries], data: DataSettings, target: TargetSettings
 ) -> tuple[pd.DatetimeIndex, dict[str, pd.DatetimeIndex]]:
-    """Return the days that all legs (or the prepared table) share, and the days of each file."""
+    """Return the days that all legs share, or those of the target's file; and of each file."""
     calendars = {name: pd.DatetimeIndex(series.days.index) for name, series in legs.items()}
     if not legs:
-        filled = {name: table.dropna(how="all") for name, table in raw.sources.items()}
-        calendars = {name: pd.DatetimeIndex(table.index) for name, table in filled.items()}
+        calendars = {
+            name: pd.DatetimeIndex(table.dropna(how="all").index) + _lag(name, data)
+            for name, table in raw.sources.items()
+            if target.series in table
+        }
     by_file = {data.file_of(name): calendar for name, calendar in calendars.items()}
     days = functools.reduce(pd.DatetimeIndex.intersection, calendars.values())
     if days.empty:

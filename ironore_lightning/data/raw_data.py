@@ -21,12 +21,26 @@ from ironore_lightning.settings.data import DataSettings
 from ironore_lightning.settings.files import FileSettings
 from ironore_lightning.trading_calendar.trading_days import read_holidays
 
-LONGEST_GAP_DAYS = 45
-"""Most days between two dates of a file of contracts or drivers, and from the last value of a
-column to the newest of all files: a month and its publication."""
+LONGEST_GAP_DAYS = {"daily": 45, "weekly": 45, "monthly": 110, "quarterly": 220}
+"""Most days between two dates of a file, and from the last value of a column to the newest of all
+files, by frequency: a month, or two months or quarters, and their publication. Contracts and tables
+are daily here."""
 
 LONGEST_LEAD_DAYS = 31
 """Most days that the last date of a file may lie after those of all others."""
+
+
+@dataclass(frozen=True)
+class OldHole:
+    """A hole that is no mistake as long as no row needs what lies in it.
+
+    Attributes:
+        end: First day after it.
+        message: What is missing.
+    """
+
+    end: pd.Timestamp
+    message: str
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,7 @@ class RawData:
         digests: SHA-256 of each file that was read, by file name.
         holidays: Known weekdays without trading, past and future.
         unusable: Why a column of a prepared table cannot be used, by header.
+        old_holes: Holes that end before the first row of the panel.
     """
 
     contracts: Mapping[str, pd.DataFrame]
@@ -46,6 +61,7 @@ class RawData:
     digests: Mapping[str, str]
     holidays: Sequence[datetime.date] = ()
     unusable: Mapping[str, str] = field(default_factory=dict)
+    old_holes: Sequence[OldHole] = ()
 
 
 def read_raw(settings: DataSettings) -> RawData:
@@ -107,7 +123,7 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
         paths[settings.holidays] = root / settings.holidays
     digests = {file: hashlib.sha256(read_bytes(path)).hexdigest() for file, path in paths.items()}
     _require_no_stray_dates({**contracts, **sources}, settings)
-    _require_no_gap({**contracts, **sources}, settings)
+    old_holes = _old_holes({**contracts, **sources}, settings)
     late = _late_columns({**contracts, **sources}, settings)
     if late and settings.table is None:
         raise DataError(next(iter(late.values())))
@@ -116,7 +132,7 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
     if not contracts and all(frame.empty for frame in sources.values()):
         raise DataError(next(iter(unusable.values())))
     holidays = () if settings.holidays is None else read_holidays(root / settings.holidays)
-    return RawData(contracts, sources, digests, holidays, unusable)
+    return RawData(contracts, sources, digests, holidays, unusable, old_holes)
 
 
 def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
@@ -125,7 +141,9 @@ def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSe
         return
     *_, second, newest = sorted(frames, key=lambda name: frames[name].index[-1])
     day, before = frames[newest].index[-1], frames[second].index[-1]
-    if day - before > pd.Timedelta(days=LONGEST_LEAD_DAYS):
+    # A file of quarters ends a quarter before the others.
+    longest = max(LONGEST_LEAD_DAYS, *(_longest_gap(name, settings) // 2 for name in frames))
+    if (day - before).days > longest:
         raise DataError(
             f"{settings.file_of(newest)}: the last date of {newest}, {day.date()}, lies "
             f"{(day - before).days} days after that of every other file ({before.date()}, "
@@ -133,24 +151,40 @@ def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSe
         )
 
 
-def _require_no_gap(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
-    """Raise if a file has no value for long.
+def _old_holes(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> list[OldHole]:
+    """Return the holes of each file before the first row of the panel.
 
     A curve may be blank before its first contract is listed. The panel checks the days of a
     prepared table.
+
+    Raises:
+        DataError: If a file has no value for long after that row.
     """
+    start = settings.panel.start
+    holes = []
     for name in (*settings.contracts, *settings.sources):
-        frame = frames[name]
+        frame, longest = frames[name], _longest_gap(name, settings)
         is_curve = name in settings.contracts
         dates = pd.DatetimeIndex(frame.index if is_curve else frame.dropna(how="all").index)
         gaps = np.diff(dates.to_numpy()) // np.timedelta64(1, "D")
-        if gaps.max(initial=0) > LONGEST_GAP_DAYS:
-            widest = int(gaps.argmax())
-            raise DataError(
-                f"{settings.file_of(name)}: {name} has no value between {dates[widest].date()} and "
-                f"{dates[widest + 1].date()} ({gaps[widest]} days, {LONGEST_GAP_DAYS} are "
-                "allowed); rows are missing, or a date is wrong"
+        for row in np.flatnonzero(gaps > longest):
+            message = (
+                f"{settings.file_of(name)}: {name} has no value between {dates[row].date()} and "
+                f"{dates[row + 1].date()} ({gaps[row]} days, {longest} are allowed)"
             )
+            if start is None or dates[row + 1] > pd.Timestamp(start):
+                remedy = (
+                    f"complete the file, or begin later: data.panel.start={dates[row + 1].date()}"
+                )
+                raise DataError(f"{message}; {remedy}")
+            holes.append(OldHole(dates[row + 1], message))
+    return holes
+
+
+def _longest_gap(name: str, settings: DataSettings) -> int:
+    """Return the days that a file may have no value."""
+    source = settings.sources.get(name)
+    return LONGEST_GAP_DAYS["daily" if source is None else source.frequency]
 
 
 def _late_columns(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> dict[str, str]:
@@ -162,7 +196,7 @@ def _late_columns(frames: Mapping[str, pd.DataFrame], settings: DataSettings) ->
         "or leave it out"
         for name, frame in frames.items()
         for column, end in _last_values(name, frame).items()
-        if newest - end > pd.Timedelta(days=LONGEST_GAP_DAYS)
+        if (newest - end).days > _longest_gap(name, settings)
     }
 
 

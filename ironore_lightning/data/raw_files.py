@@ -23,7 +23,12 @@ from ironore_lightning.reading.tables import (
 from ironore_lightning.settings.data import SourceSettings, TableSettings
 from ironore_lightning.settings.files import FileSettings
 
-MEDIAN_SPACING_DAYS = {"daily": (1, 4), "weekly": (5, 10)}
+MEDIAN_SPACING_DAYS = {
+    "daily": (1, 4),
+    "weekly": (5, 10),
+    "monthly": (25, 35),
+    "quarterly": (80, 100),
+}
 """Least and most calendar days between dates (median), by frequency of the source."""
 
 _FEWEST_DATES = 8
@@ -46,12 +51,14 @@ def read_source(name: str, settings: SourceSettings, root: Path) -> pd.DataFrame
     """
     table = read_cells(settings, root)
     dates = read_dates(table, settings)
-    headers = [header.strip() for header in settings.columns]
-    frame = by_date(table, dates, {header: parse_numbers(table, header) for header in headers})
-    for header, column in settings.columns.items():
+    headers = settings.headers
+    frame = by_date(
+        table, dates, {driver: parse_numbers(table, header) for driver, header in headers.items()}
+    )
+    for driver, column in settings.columns.items():
         if column.positive:
-            advice = f"if that is right, set data.sources.{name}.columns.{header}.positive: false"
-            require_positive(table.file, frame[header.strip()], advice)
+            advice = f"if that is right, set data.sources.{name}.columns.{driver}.positive: false"
+            require_positive(table.file, frame[driver.strip()], advice)
     _require_values(table.file, frame)
     _require_spacing(table.file, frame, settings)
     return frame

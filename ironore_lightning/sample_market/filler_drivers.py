@@ -16,7 +16,7 @@ import pandas as pd
 from ironore_lightning.sample_market.simulation import FIRST_DAY_GROUP, LAST_DAY
 from ironore_lightning.settings.data import SourceSettings
 
-FREQUENCIES = {"daily": "B", "weekly": "W-SUN"}
+FREQUENCIES = {"daily": "B", "weekly": "W-SUN", "monthly": "MS", "quarterly": "QS"}
 
 
 def write_neutral_drivers(folder: Path, sources: Iterable[SourceSettings], *, seed: int) -> None:
@@ -36,7 +36,7 @@ def _add_columns(path: Path, source: SourceSettings, seed: int) -> None:
     """Add the missing columns to a CSV, with a value in every dated line."""
     header, *rows = csv.reader(path.read_text(encoding="utf-8-sig").splitlines())
     known = {cell.strip() for cell in header}
-    missing = [name for name in source.columns if name.strip() not in known]
+    missing = [name for name in source.headers.values() if name not in known]
     for name in missing:
         header.append(name)
         for row, cell in zip(rows, _cells(name, len(rows), seed), strict=True):
@@ -51,7 +51,7 @@ def _write_file(path: Path, source: SourceSettings, seed: int) -> None:
     days = pd.date_range(FIRST_DAY_GROUP, LAST_DAY, freq=FREQUENCIES[source.frequency])
     dates = days.strftime(source.date_format) if source.date_format else days
     table = pd.DataFrame({source.date_column: dates})
-    for name in source.columns:
+    for name in source.headers.values():
         table[name] = np.array(_cells(name, len(days), seed), dtype=np.float64)
     try:
         if source.format == "parquet":

@@ -126,6 +126,13 @@ class SourceSettings(FileSettings):
     columns: dict[str, ColumnSettings] = Field(min_length=1)
     """The drivers to read, by name."""
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Header in the file by name of the driver, both without spaces around them."""
+        return {
+            name.strip(): (column.header or name).strip() for name, column in self.columns.items()
+        }
+
 
 class TableSettings(FileSettings):
     """One prepared table."""
