@@ -9,7 +9,7 @@ from ironore_lightning.settings.folder import conf_folder
 
 Tree = dict[str, Any]
 
-CHOOSE_OTHERS = ("experiment", "hparams_search")
+CHOOSE_OTHERS = ("market", "experiment", "hparams_search")
 """Groups whose members choose members of other groups."""
 
 

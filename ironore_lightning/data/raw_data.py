@@ -167,17 +167,19 @@ def _old_holes(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> li
         is_curve = name in settings.contracts
         dates = pd.DatetimeIndex(frame.index if is_curve else frame.dropna(how="all").index)
         gaps = np.diff(dates.to_numpy()) // np.timedelta64(1, "D")
-        for row in np.flatnonzero(gaps > longest):
+        for begin, end, gap in zip(dates[:-1], dates[1:], gaps, strict=True):
+            if gap <= longest:
+                continue
             message = (
-                f"{settings.file_of(name)}: {name} has no value between {dates[row].date()} and "
-                f"{dates[row + 1].date()} ({gaps[row]} days, {longest} are allowed)"
+                f"{settings.file_of(name)}: {name} has no value between {begin.date()} and "
+                f"{end.date()} ({gap} days, {longest} are allowed)"
             )
-            if start is None or dates[row + 1] > pd.Timestamp(start):
-                remedy = (
-                    f"complete the file, or begin later: data.panel.start={dates[row + 1].date()}"
+            if start is None or end > pd.Timestamp(start):
+                raise DataError(
+                    f"{message}; rows are missing, or a date is wrong: complete the file, or begin "
+                    f"later with data.panel.start={end.date()}"
                 )
-                raise DataError(f"{message}; {remedy}")
-            holes.append(OldHole(dates[row + 1], message))
+            holes.append(OldHole(end, message))
     return holes
 
 

@@ -22,10 +22,23 @@ def require_right_settings(composed: DictConfig) -> None:
         composed: The whole tree, Hydra's own part with it. What that says of a job, which settings
             may refer to, is known when the job runs.
     """
+    _require_market_rules(composed)
     keys = [str(key) for key in composed if key != "hydra"]
     settings = OmegaConf.masked_copy(composed, keys)
     if "${hydra:" not in OmegaConf.to_yaml(settings):
         to_config(settings, besides=command_keys(composed.hydra.job.config_name))
+
+
+def _require_market_rules(composed: DictConfig) -> None:
+    """Raise if a group was chosen whose values a member of `market` sets, as it would not count."""
+    choices = composed.hydra.runtime.choices
+    market = choices.get("market")
+    for group in ("data", "features", "target") if market not in {None, "null"} else ():
+        if choices[group] != "own":
+            raise ConfigError(
+                f"{group}={choices[group]}: market={market} has its own {group}; leave one of them "
+                f"out, or set single keys of {group}, as python train.py --help lists them"
+            )
 
 
 def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:

@@ -245,7 +245,10 @@ class DataSettings(Settings):
         if self.table is not None and (self.contracts or self.sample):
             raise ValueError("a table stands in place of contracts, sources and sample")
         if self.table is None and not self.contracts and not self.sources:
-            raise ValueError("contracts, sources or a table are needed")
+            raise ValueError(
+                "contracts, sources or a table are needed: a member of conf/market describes them, "
+                "as conf/market/dce_iron_ore.yaml does"
+            )
         if self.holidays is not None and self.exchange is not None:
             raise ValueError("holidays and exchange both name the holidays; leave one out")
         if self.sample is None and self.root is None:

@@ -119,6 +119,12 @@ class Config(Settings):
             "features.names": [feature.name for feature in self.features.names],
             "target.series": [self.target.series],
         }
+        if not {*wanted["features.names"], self.target.series} & {*columns}:
+            raise ValueError(
+                f"features and target: data={self.data.name} has none of their columns, only "
+                f"{', '.join(columns)}; name those of this market in a member of conf/market, as "
+                "conf/market/dce_iron_ore.yaml does, and choose it with market=NAME"
+            )
         mistakes = []
         for key, names in wanted.items():
             unknown = [name for name in dict.fromkeys(names) if name not in columns]
