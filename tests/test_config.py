@@ -13,7 +13,11 @@ from ironore_lightning.settings.checking import to_config, unknown_key
 from ironore_lightning.settings.experiment import Config
 
 ROOT = Path(__file__).parents[1]
-MEMBERS = sorted(f"{path.parent.name}={path.stem}" for path in (ROOT / "conf").glob("*/*.yaml"))
+MEMBERS = sorted(
+    f"{path.parent.name}={path.stem}"
+    for path in (ROOT / "conf").glob("*/*.yaml")
+    if path.stem != "own"  # a member of `market` completes it
+)
 
 
 def mistakes(compose, *overrides):
@@ -76,6 +80,56 @@ def test_an_experiment_member_sets_no_leaf_and_loses_to_the_command_line(compose
     assert len(experiments) >= 6
     for path in experiments:
         assert set(OmegaConf.load(path)) <= {"defaults", "hydra"}, path
+
+
+def test_a_market_of_ones_own_brings_its_files_features_target_and_name(compose):
+    config = compose("market=dce_iron_ore", "data.root=somewhere")
+    assert (config.name, config.data.name) == ("dce_iron_ore", "dce_iron_ore")
+    assert config.data.columns == ("iron_ore", "port stocks")
+    assert [feature.name for feature in config.features.names] == ["iron_ore", "port stocks"]
+    assert config.target.series == "iron_ore"
+    leg = config.data.contracts["iron_ore"]
+    assert (leg.encoding, leg.thousands, leg.futures.listed_months) == ("gbk", ",", (1, 5, 9))
+    assert leg.futures.adjustment == "ratio"  # as in data.futures
+
+
+def test_a_market_and_experiments_go_together(compose):
+    config = compose("market=weekly_table", "data.root=x", "experiment=[walk_forward,debug]")
+    assert (config.name, config.split.method, config.model.hidden_size) == (
+        *("weekly_table", "walk_forward", 4),
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["data=own"], "data: contracts, sources or a table are needed: a member of conf/market "),
+        (["data=own", "data.root=x", "features=own"], "features.names: Missing mandatory value"),
+    ],
+)
+def test_a_market_that_is_not_whole_is_one_line(compose, overrides, line):
+    (message,) = mistakes(compose, *overrides)
+    assert message.startswith(line)
+
+
+def test_a_choice_that_a_market_would_hide_is_refused(train):
+    choices = ("market=weekly_table", "data.root=x", "features=prices")
+    status, said = train(*choices)
+    assert status == 2
+    assert said.startswith("ConfigError: features=prices: market=weekly_table has its own features")
+
+
+def test_a_market_without_the_twelve_drivers_is_one_line_that_says_what_to_write(compose):
+    config = compose("market=dce_iron_ore", "data.root=x").model_dump(mode="json")
+    default = compose().model_dump(mode="json")
+    config |= {"features": default["features"], "target": default["target"]}
+    with pytest.raises(ConfigError) as caught:
+        to_config(OmegaConf.create(config))
+    assert str(caught.value) == (
+        "features and target: data=dce_iron_ore has none of their columns, only iron_ore, port "
+        "stocks; name those of this market in a member of conf/market, as "
+        "conf/market/dce_iron_ore.yaml does, and choose it with market=NAME"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The text of `--help`, without the seconds that Hydra, torch and pandas take."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -133,7 +134,8 @@ def _allowed(node: Schema, known: Schema) -> str:
     if "$ref" in node:
         return f"{{{', '.join(_chosen(node, known, None)['properties'])}}}"
     if "enum" in node or "const" in node:
-        return " | ".join(map(str, node.get("enum", [node.get("const")])))
+        values = [str(value) for value in node.get("enum", [node.get("const")])]
+        return " | ".join(value if re.search(r"\w", value) else f'"{value}"' for value in values)
     if node.get("type") == "array":
         return f"list of {_allowed(node['items'], known)}"
     if node.get("type") == "entries":
