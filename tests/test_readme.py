@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 import forks
+import pandas as pd
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -33,7 +34,8 @@ READMES = {
     )
 }
 README = READMES["README.md"]
-BLOCKS = re.findall(r"^```\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+BLOCKS = [text for language, text in FENCED if not language]
 COMMANDS = [
     line
     for block in BLOCKS
@@ -61,11 +63,26 @@ def shortened(command):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A folder to start commands in, with `../raw` beside it in the layout of the real files."""
+    """A folder to start commands in, with `../raw` and `../dce` beside it."""
     top = tmp_path_factory.mktemp("newcomer")
-    write_market(simulate_market(SimulationSettings(seed=0, signal=0.0)), top / "raw")
+    market = simulate_market(SimulationSettings(seed=0, signal=0.0))
+    write_market(market, top / "raw")
+    write_dce_market(market, top / "dce")
     (top / "checkout").mkdir()
     return top / "checkout"
+
+
+def write_dce_market(market, folder):
+    """Write contracts of January, May and September in GBK, and weekly stocks."""
+    folder.mkdir()
+    curve = market.closes_65
+    listed = [month for month in curve if month.month in (1, 5, 9)]
+    prices = (8 * curve[listed]).map(lambda price: "" if pd.isna(price) else f"{price:,.1f}")
+    prices.columns = [f"I{month:%y%m}" for month in listed]
+    prices.rename_axis("日期").to_csv(folder / "iron_ore.csv", encoding="gbk")
+    weeks = pd.date_range(curve.index[0], curve.index[-1], freq="W-FRI", name="date")
+    stocks = pd.DataFrame({"port stocks": range(1000, 1000 + len(weeks))}, index=weeks)
+    stocks.to_csv(folder / "port_stocks.csv")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +121,7 @@ def multirun_folder(follow, checkout):
 
 
 def test_the_example_in_python_runs_as_it_is_written(tmp_path):
-    (example,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (example,) = [text for language, text in FENCED if language == "python"]
     (tmp_path / "example.py").write_text(example, encoding="utf-8")
     out, err = tmp_path / "out.txt", tmp_path / "err.txt"
     status = forks.wait(forks.start(["example.py"], out=out, err=err, cwd=tmp_path))
@@ -114,6 +131,13 @@ def test_the_example_in_python_runs_as_it_is_written(tmp_path):
     assert "Direction was right on" in said
     assert (tmp_path / "equity.png").stat().st_size > 10_000
     assert (tmp_path / "outputs" / "mine" / "report.html").exists()
+
+
+def test_the_market_of_the_readme_is_the_one_in_conf():
+    (example,) = [text for language, text in FENCED if language == "yaml"]
+    written = (ROOT / "conf" / "market" / "dce_iron_ore.yaml").read_text(encoding="utf-8")
+    lines = [line for line in written.splitlines() if not re.match("# (?!@)", line)]
+    assert example.splitlines() == lines
 
 
 def test_every_command_and_extra_is_in_its_table():
