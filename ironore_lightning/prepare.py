@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
@@ -130,7 +131,7 @@ def data_report(
                     "roll_day": _date(day),
                     "from_month": str(roll.from_month),
                     "to_month": str(roll.to_month),
-                    "ratio": roll.ratio,
+                    "ratio": roll.ratio if np.isfinite(roll.ratio) else None,
                     "difference": roll.difference,
                 }
                 for day, roll in zip(_days(series.rolls), series.rolls.itertuples(), strict=True)
@@ -154,7 +155,7 @@ def _print_report(report: dict[str, Any]) -> None:
     names = {"first_value": "first day", "longest_staleness": "stalest, days"}
     log.info(make_table(columns.rename(columns=names), elsewhere="data_report.json"))
     for name, rolls in report["rolls"].items():
-        ratios = [roll["ratio"] for roll in rolls]
+        ratios = [roll["ratio"] for roll in rolls if roll["ratio"] is not None]
         spread = f", ratios {min(ratios):.4f} to {max(ratios):.4f}" if ratios else ""
         log.info("%s: %d rolls%s", name, len(rolls), spread)
 

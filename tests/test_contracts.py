@@ -494,3 +494,39 @@ def test_a_curve_of_years_is_built_in_a_blink(real_contracts, leg):
         build(real_contracts[leg])
         seconds.append(time.perf_counter() - started)
     assert min(seconds) < 0.2
+
+
+# --- prices at or below zero ----------------------------------------------------------------------
+
+NEGATIVE = [60, -2, -4, 10, 15, 15.5, 17]  # of 2024-03; 2024-04 as in the table above
+CHANGES = [NAN, 4, -4 - (-2), 10 - (-4), 15 - 10, 190 - 200, 228 - 190]
+LEVELS = [100, 104, -4 + 106, 10 + 106, 15 + 106, 190 - 79, 228 - 79]
+"""Rolled on 31 January at -2 - 104 = -106 and on 29 February at 200 - 15 = 185: -106 + 185 = 79."""
+
+
+@pytest.mark.parametrize("adjustment", ["difference", "none"])
+def test_negative_prices_have_changes_within_one_contract_and_no_returns(adjustment):
+    futures = settings(adjustment)
+    series = build_continuous(curve(c2024_03=NEGATIVE), futures, name="leg", positive=False)
+    assert series.days["log_return"].isna().all()
+    assert_column(series, "raw_price", [100, 104, -4, 10, 15, 190, 228])
+    assert_column(series, "change", CHANGES)
+    expected = LEVELS if adjustment == "difference" else [100, 104, -4, 10, 15, 190, 228]
+    assert_column(series, "level", expected)
+    assert series.rolls["ratio"].isna().all()
+    assert list(series.rolls["difference"]) == [-106, 185]
+
+
+def test_the_change_of_a_break_day_is_left_out():
+    day = "2024-02-28"
+    series = build(break_days=[day], adjustment="difference")
+    assert_column(series, "change", [NAN, 4, 132.6 - 130, 0, 125 - 120, 190 - 200, 228 - 190])
+    assert series.days["left_out_change"].tolist() == [0, 0, 0, 120 - 132.6, 0, 0, 0]
+
+
+def test_a_bridged_roll_carries_the_change_over_by_the_difference_of_the_roll_day():
+    # 2024-03 has no price on 31 January: rolled on the 30th at 130 - 100 = 30, so on 1 February it
+    # has moved from 104 + 30.
+    closes = curve(c2024_03=[130, NAN, 132.6, 120, 125, 125.5, 127])
+    series = build(closes, bridge_days=1)
+    assert_column(series, "change", [NAN, 4, 132.6 - 134, 120 - 132.6, 5, 190 - 200, 228 - 190])

@@ -44,13 +44,14 @@ def panel_of(
     start=None,
     break_days=None,
     target=None,
+    **leg_settings,
 ):
     sources = sources or {}
     legs = legs or {"leg": curve()}
     data = DataSettings(
         name="hand",
         root=".",
-        contracts={name: {**FILE, "unit": "USD/t"} for name in legs},
+        contracts={name: {**FILE, "unit": "USD/t", **leg_settings} for name in legs},
         sources={
             name: {
                 **FILE,
@@ -76,6 +77,25 @@ def assert_joined(panel, values, staleness, column="driver"):
     assert len(panel.days) == len(values) == len(staleness)
     np.testing.assert_array_equal(panel.values[column], values)
     np.testing.assert_array_equal(panel.staleness[column], staleness)
+
+
+def test_a_leg_whose_prices_may_be_negative_has_changes_and_no_per_cent_return():
+    legs = {
+        "a": curve([100, 102, -37, -30, 1, 2, 3, 4]),
+        "b": curve(PRICES[1:], DAYS[[0, *range(2, 8)]]),
+    }
+    negative = {"positive": False, "futures": {"adjustment": "difference"}}
+    panel = panel_of(legs=legs, **negative)
+    # Tuesday is no day of b, so Wednesday's change of a is -37 - 100, over both days.
+    np.testing.assert_array_equal(panel.changes["a"], [NAN, -137, 7, 31, 1, 1, 1])
+    assert panel.log_returns["a"].isna().all()
+    changes = FeaturesSettings(names=[{"name": "a", "transform": "change"}]).names
+    np.testing.assert_array_equal(
+        build_features(panel, changes)["a change"], [-137, 7, 31, 1, 1, 1]
+    )
+    returns = FeaturesSettings(names=[{"name": "a", "transform": "log_return"}]).names
+    with pytest.raises(ConfigError, match=r"a has no per-cent return.*take transform: change"):
+        build_features(panel, returns)
 
 
 # --- sources --------------------------------------------------------------------------------------

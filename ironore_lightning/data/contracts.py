@@ -7,7 +7,7 @@ the newer contract.
 
 import datetime
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,8 +38,10 @@ class ContinuousSeries:
             level anchored at the newest contract, which every later roll changes; `level`, the
             same anchored at the oldest contract, which no later roll changes;
             `log_return`, of the held contract since the row before, within one contract (NaN in
-            the first row, 0 on a break day); `is_break`, whether a change of specification makes
-            that return; `left_out`, the return of a break day, otherwise 0.
+            the first row, 0 on a break day, NaN everywhere if prices may be negative); `change`,
+            the same in the unit of the prices; `is_break`, whether a change of specification makes
+            that return; `left_out` and `left_out_change`, the return and the change of a break
+            day, otherwise 0.
         rolls: One row per roll, by roll day: `from_month`, `to_month`, `ratio` (newer price over
             older) and `difference` (newer price less older) on that day.
         bridged: Trading days on which the held contract has no price; the next return spans them.
@@ -85,6 +87,7 @@ def build_continuous(
     *,
     name: str,
     break_days: Sequence[datetime.date] = (),
+    positive: bool = True,
 ) -> ContinuousSeries:
     """Return a curve as one series: one contract held per month, rolled and adjusted.
 
@@ -94,6 +97,7 @@ def build_continuous(
         settings: Offset, adjustment, and how many days may be bridged.
         name: Name of the series, for messages.
         break_days: Days whose return is a change of specification, which adjusted levels leave out.
+        positive: Whether all prices are above zero; if not, there are changes and no returns.
 
     Raises:
         DataError: Naming contract and date, if the held contract lacks a price for more trading
@@ -108,24 +112,27 @@ def build_continuous(
         raise DataError(f"{gap}; complete the file or {advice}") from None
     rows = np.arange(len(holding.index))
     price = holding.price(rows, holding.spell)
-    base = _base_price(holding, price, ratio=newer / older)
+    rolls = _roll_table(holding, roll_rows, older=older, newer=newer, positive=positive)
+    ratio, difference = (rolls[name].to_numpy() for name in ("ratio", "difference"))
+    base = _base_price(holding, price, lambda older_price: older_price * ratio)
+    change = price - _base_price(holding, price, lambda older_price: older_price + difference)
     is_break = _break_rows(holding.index, break_days, name=name)
-    log_return = np.log(price / base)
-    left_out = np.where(is_break, log_return, 0.0)
-    log_return[is_break] = 0.0
-
+    growth = price / base if positive else np.full(len(rows), np.nan)
+    log_return = np.log(growth)
+    breaks = np.where(is_break, growth, 1.0), np.where(is_break, change, 0.0)
     days = pd.DataFrame(
         {
             "raw_price": price,
             "contract_month": holding.months[holding.column],
-            **_adjust(holding, price, base, (older, newer), is_break, settings.adjustment),
-            "log_return": log_return,
+            **_adjust(holding, price, rolls, breaks, settings.adjustment),
+            "log_return": np.where(is_break, 0.0, log_return),
+            "change": np.where(is_break, 0.0, change),
             "is_break": is_break,
-            "left_out": left_out,
+            "left_out": np.where(is_break, log_return, 0.0),
+            "left_out_change": np.where(is_break, change, 0.0),
         },
         index=holding.index,
     )
-    rolls = _roll_table(holding, roll_rows, older=older, newer=newer)
     advice = _other_month(closes, settings) if len(holding.bridged) else ""
     return ContinuousSeries(days=days, rolls=rolls, bridged=holding.bridged, advice=advice)
 
@@ -235,30 +242,33 @@ def _roll_prices(
 
 
 def _roll_table(
-    holding: _Holding, roll_rows: Integers, *, older: Floats, newer: Floats
+    holding: _Holding, roll_rows: Integers, *, older: Floats, newer: Floats, positive: bool
 ) -> pd.DataFrame:
     held = holding.months[holding.column[holding.starts]]
     return pd.DataFrame(
         {
             "from_month": held[:-1],
             "to_month": held[1:],
-            "ratio": newer / older,
+            "ratio": newer / older if positive else np.nan,
             "difference": newer - older,
         },
         index=holding.index[roll_rows],
     )
 
 
-def _base_price(holding: _Holding, price: Floats, *, ratio: Floats) -> Floats:
+def _base_price(
+    holding: _Holding, price: Floats, carried_over: Callable[[Floats], Floats]
+) -> Floats:
     """Return the held contract's price one row earlier, NaN in the first row.
 
-    If the newer contract of a bridged roll has no price there, it is that of the older one times
-    the ratio of the roll day. Used at every roll, this would round returns of zero away from zero.
+    If the newer contract of a bridged roll has no price there, it is that of the older one,
+    `carried_over` by the ratio or difference of the roll day. Used at every roll, this would round
+    returns of zero away from zero.
     """
     base = np.concatenate([[np.nan], price[:-1]])
     rolled = holding.starts[1:]
     newer = holding.price(rolled - 1, holding.spell[rolled])
-    base[rolled] = np.where(np.isfinite(newer), newer, base[rolled] * ratio)
+    base[rolled] = np.where(np.isfinite(newer), newer, carried_over(base[rolled]))
     return base
 
 
@@ -277,28 +287,30 @@ def _break_rows(
 def _adjust(
     holding: _Holding,
     price: Floats,
-    base: Floats,
-    legs: tuple[Floats, Floats],
-    is_break: npt.NDArray[np.bool_],
+    rolls: pd.DataFrame,
+    breaks: tuple[Floats, Floats],
     adjustment: str,
 ) -> dict[str, Floats]:
     """Return `adjusted_price` and `level`, without the jumps at rolls and break days.
+
+    Args:
+        holding: The held contract.
+        price: Its price, shape (T,).
+        rolls: Ratios and differences of the rolls.
+        breaks: Growth factor and change of each break day, 1 and 0 on all others, shape (T,).
+        adjustment: What is kept at a roll.
 
     References:
         Backward cumulative adjustment: factor(older) = factor(newer) x newer / older price on the
         roll day; "Panama" adjustment adds their difference instead.
     """
-    older, newer = legs
+    growth, change = (steps.copy() for steps in breaks)
     if adjustment == "none":
         return {"adjusted_price": price, "level": price}
     if adjustment == "difference":
-        steps = np.zeros(len(price))
-        steps[holding.starts[1:]] = newer - older
-        steps[is_break] += (price - base)[is_break]
-        shift = np.cumsum(steps)
+        change[holding.starts[1:]] += rolls["difference"].to_numpy()
+        shift = np.cumsum(change)
         return {"adjusted_price": price + (shift[-1] - shift), "level": price - shift}
-    steps = np.ones(len(price))
-    steps[holding.starts[1:]] = newer / older
-    steps[is_break] *= (price / base)[is_break]
-    factor = np.cumprod(steps)
+    growth[holding.starts[1:]] *= rolls["ratio"].to_numpy()
+    factor = np.cumprod(growth)
     return {"adjusted_price": price * (factor[-1] / factor), "level": price / factor}

@@ -138,6 +138,7 @@ def _rolls_after(panel: Panel, series: str) -> pd.Series:
 def _transform(panel: Panel, feature: FeatureSettings) -> pd.Series:
     values = panel.values[feature.name]
     if feature.transform == "log_return":
+        _require_returns(panel, feature.name)
         _require_positive(values)
         return _log_return(panel, feature.name)
     if feature.transform == "change":
@@ -148,6 +149,15 @@ def _transform(panel: Panel, feature: FeatureSettings) -> pd.Series:
         assert feature.window is not None  # FeatureSettings require it
         return _trailing_zscore(values, feature.window)
     return values
+
+
+def _require_returns(panel: Panel, name: str) -> None:
+    """Raise if the prices of a leg may be negative, so that it has changes and no returns."""
+    if name in panel.log_returns and panel.log_returns[name].isna().all():
+        raise ConfigError(
+            f"features.names: {name} has no per-cent return, as its prices may be at or below zero "
+            f"(data.contracts.{name}.positive: false); take transform: change"
+        )
 
 
 def _require_positive(values: pd.Series) -> None:

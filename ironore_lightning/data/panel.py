@@ -34,6 +34,8 @@ class Panel:
             (T, legs), as a fraction; within one contract.
         breaks: Whether that return is a change of specification, shape (T, legs).
         left_out: The return of a break day, which `log_returns` leave out, shape (T, legs).
+        changes: As `log_returns`, in the unit of the prices, which may be negative.
+        left_out_changes: The change of a break day, which `changes` leave out, shape (T, legs).
         futures: The continuous series behind the price legs.
         start: First row that a model may use; None is the first complete one.
         holidays: Known days without trading.
@@ -51,6 +53,8 @@ class Panel:
     unusable: Mapping[str, str] = field(default_factory=dict)
     left_out: pd.DataFrame = field(default_factory=pd.DataFrame)
     old_holes: Sequence[OldHole] = ()
+    changes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    left_out_changes: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def days(self) -> pd.DatetimeIndex:
@@ -142,6 +146,8 @@ def build_panel(
         unusable=raw.unusable,
         left_out=_between_rows(legs, days, "left_out"),
         old_holes=raw.old_holes,
+        changes=_between_rows(legs, days, "change"),
+        left_out_changes=_between_rows(legs, days, "left_out_change"),
     )
 
 
@@ -152,6 +158,7 @@ def _price_legs(raw: RawData, data: DataSettings) -> dict[str, ContinuousSeries]
             data.contracts[name].futures,
             name=f"{data.file_of(name)}: {name}",
             break_days=data.panel.breaks_of(name),
+            positive=data.contracts[name].positive,
         )
         for name, closes in raw.contracts.items()
     }
