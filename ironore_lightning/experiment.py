@@ -265,6 +265,7 @@ def evaluate_run(run: FittedRun, forecasts: Forecasts, *, looks: Path | None) ->
     labels = label(
         evaluate(days),
         config.thresholds,
+        is_return=days.is_return,
         num_parameters=run.facts.num_parameters,
         training_seconds=run.facts.seconds,
     )

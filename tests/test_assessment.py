@@ -234,7 +234,7 @@ def test_a_given_target_has_no_price_to_trade(judge):
     found = judge(*make_market(skill=0.2), kind="given")
     assert found.trading == []
     assert found.scores.mape is None
-    assert found.bootstrap.sharpe.note == "undefined: the target has no price"
+    assert found.bootstrap.sharpe.note == "undefined: nobody says what a position earns"
     as_json(found)
 
 

@@ -20,9 +20,13 @@ def scores_with(hits, days=100):
     )
 
 
-def words(thresholds, scores, *, num_parameters=1, training_seconds=1.0):
+def words(thresholds, scores, *, is_return=True, num_parameters=1, training_seconds=1.0):
     return label(
-        scores, thresholds, num_parameters=num_parameters, training_seconds=training_seconds
+        scores,
+        thresholds,
+        is_return=is_return,
+        num_parameters=num_parameters,
+        training_seconds=training_seconds,
     )
 
 

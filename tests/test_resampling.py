@@ -119,7 +119,12 @@ def test_few_periods_of_many_days_have_no_interval_of_the_sharpe_ratio():
 def test_what_has_no_price_has_no_sharpe_ratio():
     forecast, actual = luck(0, 2, 60)
     found = bootstrap_intervals(forecast, actual, None, horizon=1, coverage=0.95, reps=50, seed=0)
-    assert astuple(found.sharpe) == (None, None, None, "undefined: the target has no price")
+    assert astuple(found.sharpe) == (
+        None,
+        None,
+        None,
+        "undefined: nobody says what a position earns",
+    )
     assert found.rmse_ratio.low is not None
 
 

@@ -453,7 +453,7 @@ def test_few_trials_have_a_coarse_probability_of_overfitting():
 
 def test_a_target_without_a_price_has_no_sharpe_ratio():
     found = discount(*trials(8, num_trials=10), kind="given")
-    assert found.notes == ("Sharpe ratios undefined: the target has no price",)
+    assert found.notes == ("Sharpe ratios undefined: nobody says what a position earns",)
     sharpes = (found.sharpe, found.expected_best_sharpe, found.deflated_sharpe)
     assert sharpes == (None, None, None)
     assert (found.effective_trials, found.minimum_track_record_days) == (None, None)

@@ -37,7 +37,7 @@ def write(folder, content, file="f.csv"):
 
 def whole_table(settings, folder):
     """Read a table as whoever asks for every column of it."""
-    frame, unusable = read_table(settings, folder)
+    frame, unusable, _ = read_table(settings, folder)
     for reason in unusable.values():
         raise DataError(reason)
     return frame
@@ -64,7 +64,7 @@ def test_a_table_takes_every_named_column(tmp_path):
 
 def test_what_is_wrong_with_a_column_is_kept_for_whoever_asks_for_it(tmp_path):
     content = "Date,symbol,a,b,b,c,\n2/1/2024,FEF,1,2,3,,9\n3/1/2024,FEF,4,5,6,,\n"
-    frame, unusable = read_table(TableSettings(**LAYOUT), write(tmp_path, content))
+    frame, unusable, _ = read_table(TableSettings(**LAYOUT), write(tmp_path, content))
     assert frame.to_dict("list") == {"a": [1.0, 4.0]}
     assert unusable == {
         "symbol": "f.csv: column 'symbol', line 2: 'FEF' is not a number, expected digits with a "

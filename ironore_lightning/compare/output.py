@@ -37,11 +37,12 @@ ADVICE = (
 
 def score_frame(comparison: Comparison) -> pd.DataFrame:
     """Return the scores of A, B and a forecast of zero, a row each."""
+    unit = comparison.first.days.unit
     rows = [
         {
             "forecaster": name,
-            "RMSE, %": scores.rmse,
-            "MAE, %": scores.mae,
+            f"RMSE, {unit}": scores.rmse,
+            f"MAE, {unit}": scores.mae,
             "R2 (zero)": scores.r2_zero,
             "right": f"{scores.direction_hits}/{scores.direction_days}",
             "direction, %": scores.direction_accuracy,
@@ -123,9 +124,9 @@ def draw_comparison(comparison: Comparison) -> Figure:
     days = first.days
     dates = days.dates.to_numpy(dtype="datetime64[D]")
     figure = open_figure(dates, f"A: {first.name}; B: {second.name}")
-    num_panels = 2 if days.has_price else 1
+    num_panels = 2 if days.has_profit else 1
     panels = figure.subplots(num_panels, 1, sharex=True, squeeze=False)[:, 0]
-    if days.has_price:
+    if days.has_profit:
         settings = first.config.evaluation
         cost = usual_cost(settings.costs_bp)
         for name, side in (("A", first), ("B", second)):
@@ -142,6 +143,6 @@ def draw_comparison(comparison: Comparison) -> Figure:
     )
     panels[-1].axhline(0, color=REFERENCE, linewidth=0.8)
     title = "Squared errors of B minus those of A, summed: A is closer where it rises"
-    style_axes(panels[-1], title, "date", "sum (%²)")
+    style_axes(panels[-1], title, "date", f"sum ({days.unit}²)")
     date_axis(panels[-1], dates)
     return figure

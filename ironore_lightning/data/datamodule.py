@@ -36,8 +36,9 @@ class WindowDataModule(LightningDataModule):
 
     Args:
         features: Shape (T, F), one row per trading day, without gaps.
-        target: By origin, shape (T, 3): `date` of the outcome, `value` in per cent, `is_roll`; and
-            `with_breaks` where the series has break days, see `build_table`.
+        target: By origin, shape (T, 3): `date` of the outcome, `value`, `is_roll`; perhaps
+            `profit`, see `build_target`; and `with_breaks` where the series has break days, see
+            `build_table`.
         settings: Split, scaling, windows and batches.
         split: Rows of each segment; None to cut them by the settings.
     """
@@ -81,16 +82,12 @@ class WindowDataModule(LightningDataModule):
 
     @property
     def outcomes(self) -> pd.DataFrame:
-        """Return one row per sample: `date`, `segment`, `actual`, `is_roll`."""
-        rows = self.target.iloc[self.origins]
-        return pd.DataFrame(
-            {
-                "date": rows["date"].to_numpy(),
-                "segment": np.repeat(list(self.datasets), self.table["samples"]),
-                "actual": rows["value"].to_numpy(np.float64),
-                "is_roll": rows["is_roll"].to_numpy(),
-            }
-        )
+        """Return one row per sample: `date`, `segment`, `actual`, `is_roll`, perhaps `profit`."""
+        rows = self.target.iloc[self.origins].drop(columns="with_breaks", errors="ignore")
+        segment = np.repeat(list(self.datasets), self.table["samples"])
+        named = rows.rename(columns={"value": "actual"}).reset_index(drop=True)
+        named.insert(1, "segment", segment)
+        return named
 
     def windows(self, rows: npt.NDArray[np.intp] | None = None) -> npt.NDArray[np.float32]:
         """Return a copy of the scaled windows that end at `rows`, or of every sample, (N, L, F)."""
@@ -133,12 +130,9 @@ def _left_out_rows(target: pd.DataFrame, test: range, length: int) -> npt.NDArra
 def outcomes_with_breaks(module: WindowDataModule) -> pd.DataFrame:
     """Return the outcomes with the rows left out, in time order; the index is the row."""
     lost = module.target.iloc[module.left_out]
-    more = lost[["date", "is_roll"]].assign(segment="test", actual=lost["with_breaks"])
-    rows = [
-        module.outcomes.set_axis(module.origins, axis=0),
-        more.set_axis(module.left_out, axis=0),
-    ]
-    return pd.concat(rows)[["date", "segment", "actual", "is_roll"]].sort_index()
+    known = module.outcomes.set_axis(module.origins, axis=0)
+    more = lost.assign(segment="test", actual=lost["with_breaks"]).set_axis(module.left_out, axis=0)
+    return pd.concat([known, more[known.columns]]).sort_index()
 
 
 def _load_ordered(dataset: WindowDataset) -> DataLoader[Batch]:

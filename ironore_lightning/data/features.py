@@ -19,8 +19,8 @@ def build_table(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return features, shape (T, F), and the target of the same rows.
 
-    Where the series has break days, the target has one more column: `with_breaks`, the return in
-    per cent as if a break of the specification were a move of the market.
+    Where the series has break days, the target has one more column: `with_breaks`, the outcome as
+    if a break of the specification were a move of the market.
 
     Raises:
         ConfigError: If the settings do not fit the panel.
@@ -29,7 +29,7 @@ def build_table(
     """
     table = build_features(panel, features)
     outcomes = build_target(panel, target).loc[table.index]
-    if target.series in panel.breaks and panel.breaks[target.series].any():
+    if _breaks(panel, target).any():
         outcomes["with_breaks"] = _outcome(panel, target, with_breaks=True).loc[table.index]
     require_no_target_leak(table, outcomes)
     return table, outcomes
@@ -77,12 +77,14 @@ def _require_no_hole(panel: Panel, table: pd.DataFrame, *, longest: int) -> None
 
 
 def build_target(panel: Panel, settings: TargetSettings) -> pd.DataFrame:
-    """Return the target of every row of the panel: the return over the next `horizon` days.
+    """Return the target of every row of the panel: what happens over the next `horizon` days.
 
     Returns:
-        By origin, shape (T, 3): `date`, the day on which the return ends (NaT in the last rows);
-        `value`, the return in per cent, NaN where it is not known yet or where a break of the
-        specification lies inside; `is_roll`, whether the contract changes at the origin's close.
+        By origin, shape (T, 3): `date`, the day on which the outcome is complete (NaT in the last
+        rows); `value`, the outcome in `unit_name`, NaN where it, or what is earned on it, is not
+        known yet or where a break of the specification lies inside; `is_roll`, whether the contract
+        changes at the origin's close. With a `profit_series` also `profit`, its simple return over
+        the same days, per cent, as if a break were a move of the market.
 
     Raises:
         ConfigError: If there is no such series.
@@ -90,13 +92,27 @@ def build_target(panel: Panel, settings: TargetSettings) -> pd.DataFrame:
     """
     panel.require_column(settings.series, key="target.series")
     value = _outcome(panel, settings)
-    return pd.DataFrame(
-        {
-            "date": _outcome_days(panel, value, settings.horizon),
-            "value": value,
-            "is_roll": _rolls_after(panel, settings.series),
-        }
+    table = {
+        "date": _outcome_days(panel, value, settings.horizon),
+        "value": value,
+        "is_roll": _rolls_after(panel, settings.profit_series or settings.series),
+    }
+    if settings.profit_series is not None:
+        table["profit"] = _profit(panel, settings)
+    return pd.DataFrame(table)
+
+
+def _profit(panel: Panel, settings: TargetSettings) -> pd.Series:
+    """Return what a long position in the profit series earns over the days of each outcome."""
+    name = settings.profit_series
+    assert name is not None
+    panel.require_column(name, key="target.profit_series")
+    if name not in panel.futures:
+        _require_positive(panel.values[name], "name another target.profit_series")
+    earned = settings.model_copy(
+        update={"series": name, "kind": "simple_return", "profit_series": None}
     )
+    return _outcome(panel, earned, with_breaks=True)
 
 
 def _outcome_days(panel: Panel, value: pd.Series, horizon: int) -> pd.Series:
@@ -107,26 +123,69 @@ def _outcome_days(panel: Panel, value: pd.Series, horizon: int) -> pd.Series:
 
 
 def _outcome(panel: Panel, settings: TargetSettings, *, with_breaks: bool = False) -> pd.Series:
-    # A filled-forward value is the target of another day.
-    observed = panel.values[settings.series].where(panel.staleness[settings.series] == 0)
-    if settings.kind == "given":
-        return observed
+    """Return by row what happens after it; NaN where its profit is asked for and not known."""
+    outcome = _move_ahead(panel, settings, with_breaks=with_breaks)
+    if settings.profit_series is not None:
+        outcome = outcome.where(_profit(panel, settings).notna())
+    if with_breaks:
+        return outcome
     ahead = range(1, settings.horizon + 1)
-    if settings.series in panel.log_returns:
-        daily = 100 * panel.log_returns[settings.series]
-        daily = daily + 100 * panel.left_out[settings.series] if with_breaks else daily
-    else:
-        _require_positive(observed)
-        daily = 100 * np.log(observed).diff()
+    breaks = _breaks(panel, settings).astype(float)
+    return outcome.mask(sum((breaks.shift(-days) for days in ahead), start=0.0 * breaks) > 0)
+
+
+def _move_ahead(panel: Panel, settings: TargetSettings, *, with_breaks: bool) -> pd.Series:
+    """Return by row what the series does over the next days, in the unit of the outcome."""
+    daily = _daily_moves(panel, settings, with_breaks=with_breaks)
+    if settings.kind == "given":
+        return daily
+    ahead = range(1, settings.horizon + 1)
     outcome = sum((daily.shift(-days) for days in ahead), start=0.0 * daily.fillna(0.0))
-    if settings.series in panel.breaks and not with_breaks:
-        breaks = panel.breaks[settings.series].astype(float)
-        outcome = outcome.mask(sum((breaks.shift(-days) for days in ahead), start=0.0 * breaks) > 0)
     return np.expm1(outcome / 100) * 100 if settings.kind == "simple_return" else outcome
 
 
+def _daily_moves(panel: Panel, settings: TargetSettings, *, with_breaks: bool) -> pd.Series:
+    """Return change or log return (per cent) since the row before, or the given target itself."""
+    series = settings.series
+    # A filled-forward value is the target of another day.
+    observed = panel.values[series].where(panel.staleness[series] == 0)
+    if settings.kind == "given":
+        return observed
+    if settings.kind == "change":
+        if series not in panel.changes:
+            return observed.diff()
+        daily = panel.changes[series]
+        return daily + panel.left_out_changes[series] if with_breaks else daily
+    if series not in panel.futures:
+        _require_positive(observed, "take its change, with target.kind=change")
+    if series not in panel.log_returns:
+        own: pd.Series = 100 * np.log(observed).diff()
+        return own
+    daily = 100 * panel.log_returns[series]
+    return daily + 100 * panel.left_out[series] if with_breaks else daily
+
+
+def _breaks(panel: Panel, settings: TargetSettings) -> pd.Series:
+    """Return by row whether the move since the row before is none of the market's.
+
+    A break of the profit series is one, too.
+    """
+    names = [name for name in (settings.series, settings.profit_series) if name in panel.breaks]
+    return panel.breaks[names].any(axis=1)
+
+
+def _is_of_table(panel: Panel, series: str) -> bool:
+    """Return whether a prepared table names the contracts of a series."""
+    return series in panel.changes and series not in panel.futures
+
+
 def _rolls_after(panel: Panel, series: str) -> pd.Series:
-    """Return by row whether the next row's return is of a newer contract."""
+    """Return by row whether the next row's return is of a newer contract.
+
+    A prepared table has no price of the newer contract before its first row, so its roll is there.
+    """
+    if _is_of_table(panel, series):
+        return panel.breaks[series]
     if series not in panel.futures:
         return pd.Series(data=False, index=panel.days)
     month = panel.futures[series].days["contract_month"].reindex(panel.days)
@@ -139,10 +198,11 @@ def _transform(panel: Panel, feature: FeatureSettings) -> pd.Series:
     values = panel.values[feature.name]
     if feature.transform == "log_return":
         _require_returns(panel, feature.name)
-        _require_positive(values)
+        _require_positive(values, "take its change, or data.futures.adjustment=ratio for a price")
         return _log_return(panel, feature.name)
     if feature.transform == "change":
-        return values.diff()
+        is_moved = _is_of_table(panel, feature.name)
+        return panel.changes[feature.name] if is_moved else values.diff()
     if feature.transform == "staleness":
         return panel.staleness[feature.name]
     if feature.transform == "zscore":
@@ -160,14 +220,14 @@ def _require_returns(panel: Panel, name: str) -> None:
         )
 
 
-def _require_positive(values: pd.Series) -> None:
+def _require_positive(values: pd.Series, remedy: str) -> None:
     """Raise if a value is not positive, such as a difference-adjusted price."""
     wrong = values[values <= 0]
     if len(wrong):
         day = pd.DatetimeIndex(wrong.index)[0].date()
         raise DataError(
             f"{values.name}: a return needs positive values, but it is {wrong.iloc[0]:g} on {day}; "
-            "take its change, or data.futures.adjustment=ratio for a price"
+            f"{remedy}"
         )
 
 
@@ -198,17 +258,20 @@ def _cut_at(table: pd.DataFrame, start: datetime.date) -> pd.DataFrame:
 
 
 def require_no_target_leak(features: pd.DataFrame, target: pd.DataFrame) -> None:
-    """Raise `LeakageError` if a feature is the target itself."""
-    known = target["value"].notna()
-    target_values = target.loc[known, "value"].to_numpy()
-    for name in features:
-        read = features[name].to_numpy()[known.to_numpy()]
-        share = np.isclose(read, target_values, rtol=1e-6, atol=1e-9).mean()
-        if share > SAME_SHARE:
-            raise LeakageError(
-                f"features.names: {name} equals the target on {100 * share:.0f} % of the rows: "
-                "the model would read the answer"
-            )
+    """Raise `LeakageError` if a feature is the target itself, or what is earned on it."""
+    known = target["value"].notna().to_numpy()
+    for answer, words in (("value", "the target"), ("profit", "the profit of the target")):
+        if answer not in target:
+            continue
+        answers = target[answer].to_numpy()[known]
+        for name in features:
+            read = features[name].to_numpy()[known]
+            share = np.isclose(read, answers, rtol=1e-6, atol=1e-9).mean()
+            if share > SAME_SHARE:
+                raise LeakageError(
+                    f"features.names: {name} equals {words} on {100 * share:.0f} % of the rows: "
+                    "the model would read the answer"
+                )
 
 
 def _require_complete(table: pd.DataFrame, complete: pd.Series) -> None:

@@ -3,7 +3,7 @@
 import datetime
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,9 @@ from ironore_lightning.trading_calendar.trading_days import (
 @dataclass(frozen=True)
 class Panel:
     """The data known on each trading day; rows before `start` are for transforms only.
+
+    In a prepared table that names its contracts, the target's series is like a price leg whose
+    contract changes are break days; what is left out on them is not known.
 
     Attributes:
         values: Drivers, shape (T, F), NaN before a column's first value. A price leg is its level
@@ -125,6 +128,9 @@ def build_panel(
     drivers = _published(raw, data)
     key = "target.series" if data.table is None else f"{data.table.file}: target.series"
     _require_column(target.series, [*legs, *drivers], raw.unusable, key=key)
+    if target.profit_series is not None:
+        key = key.replace("series", "profit_series")
+        _require_column(target.profit_series, [*legs, *drivers], raw.unusable, key=key)
     days, by_file = _shared_days(raw, legs, data, target)
     if target.series in drivers:
         values, file = drivers[target.series]
@@ -135,7 +141,7 @@ def build_panel(
     joined = [_join(driver, days) for driver in drivers.values()]
     levels = [series.days["level"].reindex(days).rename(name) for name, series in legs.items()]
     fresh = [pd.Series(0.0, index=days, name=name) for name in legs]
-    return Panel(
+    panel = Panel(
         values=pd.concat([*levels, *(values for values, _ in joined)], axis=1),
         staleness=pd.concat([*fresh, *(staleness for _, staleness in joined)], axis=1),
         log_returns=_between_rows(legs, days, "log_return"),
@@ -148,6 +154,31 @@ def build_panel(
         old_holes=raw.old_holes,
         changes=_between_rows(legs, days, "change"),
         left_out_changes=_between_rows(legs, days, "left_out_change"),
+    )
+    return panel if raw.held is None else _within_contracts(panel, raw.held, target)
+
+
+def _within_contracts(panel: Panel, held: pd.Series, target: TargetSettings) -> Panel:
+    """Return the panel of a table with the moves of the target's series within one contract.
+
+    Args:
+        panel: Without price legs.
+        held: The contract of each row of the table.
+        target: Its series, unless it is given, and the one that profits are earned on.
+    """
+    series = {target.profit_series, None if target.kind == "given" else target.series}
+    prices = panel.values[sorted(filter(None, series))]
+    prices = prices.where(panel.staleness[prices.columns] == 0)
+    contract = held.reindex(panel.days, method="ffill")
+    rolled = contract.ne(contract.shift(fill_value=contract.iloc[0])).to_numpy()
+    unknown = (0.0 * prices.fillna(0.0)).mask(rolled[:, None])
+    return replace(
+        panel,
+        log_returns=prices.where(prices > 0).apply(np.log).diff().mask(rolled[:, None], 0.0),
+        changes=prices.diff().mask(rolled[:, None], 0.0),
+        breaks=pd.DataFrame(dict.fromkeys(prices, rolled), index=panel.days),
+        left_out=unknown,
+        left_out_changes=unknown,
     )
 
 

@@ -49,7 +49,7 @@ def build_clues(
     known = panel.values.index.isin(datamodule.training_rows.index)
     names = {feature.name: None for feature in settings.features if feature.name != target.series}
     own = _last_move(panel, target)[known]
-    moves = {name: _move(panel, name) for name in names}
+    moves = {name: _move(panel, name, target) for name in names}
     alike = {name: move[known].corr(own) for name, move in moves.items() if move[known].std() > 0}
     clues = {}
     for name in sorted(alike, key=lambda name: -abs(alike[name]))[:MOST_DRIVERS]:
@@ -80,9 +80,10 @@ def _label(name: str, prices: Mapping[str, PriceSettings]) -> str:
     return f"{name} ({' '.join(facts)})" if facts else name
 
 
-def _move(panel: Panel, name: str) -> pd.Series:
-    """Return what a series has moved since the row before."""
-    return panel.log_returns[name] if name in panel.log_returns else panel.values[name].diff()
+def _move(panel: Panel, name: str, target: TargetSettings) -> pd.Series:
+    """Return what a series has moved since the row before; a price leg, as the target does."""
+    within = panel.changes if target.kind == "change" else panel.log_returns
+    return within[name] if name in within else panel.values[name].diff()
 
 
 def _last_move(panel: Panel, target: TargetSettings) -> pd.Series:

@@ -54,6 +54,7 @@ class RawData:
         holidays: Known weekdays without trading, past and future.
         unusable: Why a column of a prepared table cannot be used, by header.
         old_holes: Holes that end before the first row of the panel.
+        held: The contract of each row of a prepared table, see `PreparedTable`.
     """
 
     contracts: Mapping[str, pd.DataFrame]
@@ -62,6 +63,7 @@ class RawData:
     holidays: Sequence[datetime.date] = ()
     unusable: Mapping[str, str] = field(default_factory=dict)
     old_holes: Sequence[OldHole] = ()
+    held: pd.Series | None = None
 
 
 def read_raw(settings: DataSettings) -> RawData:
@@ -109,9 +111,10 @@ def _is_copy(path: Path, original: Path) -> bool:
 def _read_folder(settings: DataSettings, root: Path) -> RawData:
     files: list[FileSettings] = [*settings.contracts.values(), *settings.sources.values()]
     unusable: dict[str, str] = {}
+    held = None
     if settings.table is not None:
         files = [settings.table]
-        table, unusable = read_table(settings.table, root)
+        table, unusable, held = read_table(settings.table, root)
         sources = {"table": table}
     else:
         sources = {
@@ -132,7 +135,7 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
     if not contracts and all(frame.empty for frame in sources.values()):
         raise DataError(next(iter(unusable.values())))
     holidays = () if settings.holidays is None else read_holidays(root / settings.holidays)
-    return RawData(contracts, sources, digests, holidays, unusable, old_holes)
+    return RawData(contracts, sources, digests, holidays, unusable, old_holes, held)
 
 
 def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:

@@ -6,6 +6,7 @@ row or date. Dates are datetime64[us], the default of pandas 3.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -64,18 +65,31 @@ def read_source(name: str, settings: SourceSettings, root: Path) -> pd.DataFrame
     return frame
 
 
-def read_table(settings: TableSettings, root: Path) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read one prepared table, whose columns need not all be numbers.
+class PreparedTable(NamedTuple):
+    """One prepared table.
 
-    Returns:
-        Float64, shape (T, columns), in the order of the file, NaN where a cell is blank; over an
-        ascending unique DatetimeIndex `date`. And why each other column cannot be used, by header.
+    Attributes:
+        frame: Float64, shape (T, columns), in the order of the file, NaN where a cell is blank;
+            over an ascending unique DatetimeIndex `date`.
+        unusable: Why each other column cannot be used, by header.
+        held: The contract of each row as text, shape (T,), a blank being that of the row before;
+            None without a column that names it.
+    """
+
+    frame: pd.DataFrame
+    unusable: dict[str, str]
+    held: pd.Series | None
+
+
+def read_table(settings: TableSettings, root: Path) -> PreparedTable:
+    """Read one prepared table, whose columns need not all be numbers.
 
     Raises:
         DataError: If the file does not fit the settings.
     """
     table = read_cells(settings, root)
-    headers = named_headers(table, settings)
+    contract = (settings.contract_column or "").strip()
+    headers = [header for header in named_headers(table, settings) if header != contract]
     dates = read_dates(table, settings)
     values: dict[str, NDArray[np.float64]] = {}
     wrong: dict[str, str] = {}
@@ -87,7 +101,15 @@ def read_table(settings: TableSettings, root: Path) -> tuple[pd.DataFrame, dict[
     frame = by_date(table, dates, values)
     for header in frame.columns[frame.isna().all()]:
         wrong[header] = f"{table.file}: no value in column {quoted(header)}; fill it"
-    return frame.dropna(axis=1, how="all"), wrong
+    held = _held(table.column(contract), dates) if contract else None
+    return PreparedTable(frame.dropna(axis=1, how="all"), wrong, held)
+
+
+def _held(cells: pd.Series, dates: pd.Series) -> pd.Series:
+    """Return the contract of each date, in time order; a blank is that of the date before."""
+    text = cells.astype(object).map(lambda cell: "" if pd.isna(cell) else str(cell).strip())
+    dated = text.set_axis(pd.DatetimeIndex(dates), axis=0)[dates.notna().to_numpy()].sort_index()
+    return dated.mask(dated == "").ffill().fillna("")
 
 
 def read_cells(settings: FileSettings, root: Path) -> RawTable:

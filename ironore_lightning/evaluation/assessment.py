@@ -44,6 +44,11 @@ from ironore_lightning.evaluation.trading import SIGN, TradingResult, gross_prof
 from ironore_lightning.settings.evaluation import EvaluationSettings
 
 MODEL = "model"
+NOT_TRADED = (
+    "Trading is left out, as nobody says what a position earns; target.profit_series names the "
+    "prices that it is earned on."
+)
+"""What a verdict says of a target that is no return."""
 CONFIDENCE_SET_LEVEL = 0.10
 """A forecaster is in the model confidence set if its p-value is above this."""
 
@@ -80,10 +85,11 @@ class Assessment:
         superior_ability_p: Hansen's SPA p-value of the best forecaster against zero.
         intervals: Scores of the 80 % and 90 % intervals.
         density: Mean pinball loss and CRPS by distribution; a CRPS that is not exact is None.
-        trading: Results of the strategies; empty for a target without a price.
+        trading: Results of the strategies; empty where nobody knows what they earn.
         blocks: Skill by block of days.
         evidence: The grade.
         tradability: Why the skill may not be tradable; empty if nothing says so.
+        unit: Of outcomes and forecasts, for people.
     """
 
     scores: Scores
@@ -98,12 +104,14 @@ class Assessment:
     blocks: list[Block]
     evidence: Evidence
     tradability: list[Alarm]
+    unit: str = "%"
 
     @property
     def verdict(self) -> str:
         """The verdict in words: direction, grade, and whether the skill may not be tradable."""
         words = f"{direction_sentence(self.scores)} {self.evidence.sentence}"
-        return words + alarm_sentence(self.tradability, self.evidence.grade)
+        words += alarm_sentence(self.tradability, self.evidence.grade)
+        return words if self.trading else f"{words} {NOT_TRADED}"
 
 
 def assess(
@@ -154,6 +162,7 @@ def assess(
         blocks=skill_blocks(days.frame, settings.block_days),
         evidence=grade_findings(findings, settings, label=label, discount=discount, look=look),
         tradability=find_alarms(days),
+        unit=days.unit,
     )
 
 
@@ -260,7 +269,7 @@ def _bootstrap(days: ScoredDays, settings: EvaluationSettings) -> BootstrapInter
     return bootstrap_intervals(
         days.forecast,
         days.actual,
-        gross_profit(days) if days.has_price else None,
+        gross_profit(days) if days.has_profit else None,
         horizon=days.horizon,
         coverage=COVERAGE,
         reps=settings.bootstrap_repetitions,
@@ -306,6 +315,6 @@ def _density_means(density: pd.DataFrame) -> dict[str, dict[str, float | None]]:
 
 
 def _trading(days: ScoredDays, settings: EvaluationSettings) -> list[TradingResult]:
-    if not days.has_price:
+    if not days.has_profit:
         return []
     return trading_table(days, buffer=settings.trade_buffer, costs_bp=settings.costs_bp)

@@ -6,8 +6,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ironore_lightning.settings.samples import TargetSettings
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+
+OUTCOME_WORDS = {
+    "log_return": "return",
+    "simple_return": "return",
+    "change": "change",
+    "given": "outcome",
+}
+"""What an outcome is called, by `target.kind`."""
 
 
 def hits(forecast: Floats, actual: Floats) -> Flags:
@@ -24,20 +34,23 @@ class ScoredDays:
     """Forecasts and outcomes of some days.
 
     Attributes:
-        frame: One row per day in time order: `date` of the outcome, `actual` and `forecast` (per
-            cent), `is_roll` (the contract changes at the close of the origin) and, to score
-            intervals, their bounds `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent, NaN
-            where unknown).
-        kind: `target.kind`: how a price follows from a return; a `given` target has no price.
+        frame: One row per day in time order: `date` of the outcome, `actual` and `forecast` (in
+            `unit`), `is_roll` (the contract changes at the close of the origin) and, to score
+            intervals, their bounds `lower_80`, `upper_80`, `lower_90`, `upper_90` (NaN where
+            unknown). Where the outcome is no return, perhaps `profit`: the simple return, per cent,
+            that a position earns on `target.profit_series` over the same days.
+        kind: `target.kind`: how a price follows from a return; nothing else has a price.
         horizon: Days ahead that a forecast reaches.
         clues: Of the same days, what may explain skill that nobody can trade, see `tradability`;
             None if nothing is known.
+        unit: Of outcomes and forecasts, for people.
     """
 
     frame: pd.DataFrame
     kind: str
     horizon: int
     clues: pd.DataFrame | None = None
+    unit: str = "%"
 
     def __len__(self) -> int:
         """Count the days (N)."""
@@ -45,12 +58,12 @@ class ScoredDays:
 
     @property
     def actual(self) -> Floats:
-        """Outcomes, shape (N,), per cent."""
+        """Outcomes, shape (N,), in `unit`."""
         return self.frame["actual"].to_numpy(np.float64)
 
     @property
     def forecast(self) -> Floats:
-        """Forecasts, shape (N,), per cent."""
+        """Forecasts, shape (N,), in `unit`."""
         return self.frame["forecast"].to_numpy(np.float64)
 
     @property
@@ -64,10 +77,35 @@ class ScoredDays:
         return pd.DatetimeIndex(self.frame["date"])
 
     @property
-    def has_price(self) -> bool:
-        """Whether the target has a price, which can be traded and rebuilt."""
-        return self.kind != "given"
+    def is_return(self) -> bool:
+        """Whether outcomes are returns, from which a price can be rebuilt."""
+        return self.word == "return"
+
+    @property
+    def word(self) -> str:
+        """What an outcome is called: a return, a change or just an outcome."""
+        return OUTCOME_WORDS[self.kind]
+
+    @property
+    def has_profit(self) -> bool:
+        """Whether it is known what a position earns."""
+        return self.is_return or "profit" in self.frame
+
+    @property
+    def earned(self) -> Floats:
+        """Returns that a long position earns, of the kind `earned_kind`, shape (N,), per cent."""
+        return self.actual if self.is_return else self.frame["profit"].to_numpy(np.float64)
+
+    @property
+    def earned_kind(self) -> str:
+        """Kind of the returns that a position earns: `log_return` or `simple_return`."""
+        return self.kind if self.is_return else "simple_return"
 
     def with_forecast(self, forecast: Floats) -> "ScoredDays":
-        """Return the same days with another forecast, shape (N,), per cent."""
+        """Return the same days with another forecast, shape (N,), in `unit`."""
         return replace(self, frame=self.frame.assign(forecast=forecast))
+
+
+def scored_days(frame: pd.DataFrame, target: TargetSettings) -> ScoredDays:
+    """Return the days of a frame, whose forecasts are of a target."""
+    return ScoredDays(frame, target.kind, target.horizon, unit=target.unit_name)

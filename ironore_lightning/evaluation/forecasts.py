@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
-from ironore_lightning.evaluation.days import Floats, ScoredDays
+from ironore_lightning.evaluation.days import Floats, ScoredDays, scored_days
 from ironore_lightning.evaluation.distributions import (
     LEVELS,
     Distribution,
@@ -37,8 +37,9 @@ class Forecasts:
 
     Attributes:
         predictions: One row per sample in time order: `date` of the outcome, `segment`, `actual`,
-            `forecast`, `lower_80`, `upper_80`, `lower_90`, `upper_90` (per cent; bounds on the test
-            segment only) and `is_roll`, whether the contract changes at the close of the origin.
+            `forecast`, `lower_80`, `upper_80`, `lower_90`, `upper_90` (in the unit of the target;
+            bounds on the test segment only), `is_roll`, whether the contract changes at the close
+            of the origin, and perhaps `profit`, see `ScoredDays`.
         baselines: Forecasts of the test rows, per cent, one column per baseline.
         density: Losses of the test rows, one column per score and distribution: `pinball`, the
             mean over 19 levels, and `crps`, NaN where only quantiles are known. A model
@@ -75,7 +76,7 @@ class Forecasts:
 def days_of(predictions: pd.DataFrame, segment: str, target: TargetSettings) -> ScoredDays:
     """Return the days of a segment."""
     rows = predictions[predictions["segment"] == segment]
-    return ScoredDays(rows.reset_index(drop=True), target.kind, target.horizon)
+    return scored_days(rows.reset_index(drop=True), target)
 
 
 def build_predictions(
@@ -90,7 +91,7 @@ def build_predictions(
 
     Args:
         outcomes: One row per sample in time order, N of them: `date`, `segment`, `actual`,
-            `is_roll`.
+            `is_roll`, perhaps `profit`.
         forecast: Point forecasts of the network, shape (N,), per cent.
         distribution: Predictive distribution of each test day; None from a point forecaster.
         settings: Adaptation of the intervals.
@@ -99,9 +100,8 @@ def build_predictions(
     predictions = outcomes[["date", "segment", "actual"]].assign(forecast=forecast)
     val, test = _with_volatility(predictions, horizon)
     bounds = _bounds(val, test, distribution, settings.adaptation, horizon=horizon)
-    predictions = predictions.join(bounds)
-    predictions["is_roll"] = outcomes["is_roll"].to_numpy()
-    return predictions
+    rest = outcomes.drop(columns=["date", "segment", "actual"])
+    return predictions.join(bounds).join(rest)
 
 
 def build_forecasts(

@@ -14,7 +14,7 @@ class Labels:
         complexity: SIMPLE, MODERATE or COMPLEX, by trainable parameters.
         training: QUICK, MODERATE or LENGTHY, by seconds of fitting.
         direction: EXCELLENT, GOOD, FAIR or POOR, by direction accuracy beyond the base rate.
-        error: LOW, MODERATE or HIGH, by RMSE.
+        error: LOW, MODERATE or HIGH, by RMSE; blank unless it is in per cent of return.
         correlation: STRONG, MODERATE or WEAK.
     """
 
@@ -29,10 +29,19 @@ def label(
     scores: Scores,
     thresholds: ThresholdSettings,
     *,
+    is_return: bool,
     num_parameters: int,
     training_seconds: float,
 ) -> Labels:
-    """Return the labels of scores; an undefined score gets the lowest."""
+    """Return the labels of scores; an undefined score gets the lowest.
+
+    Args:
+        scores: Of the test days.
+        thresholds: Limits of the labels.
+        is_return: Whether the errors are in per cent of return, as their limits are.
+        num_parameters: Trainable parameters.
+        training_seconds: Of the fit.
+    """
     correlation = scores.correlation or 0.0
     return Labels(
         complexity=_rank(
@@ -50,7 +59,9 @@ def label(
             scores.rmse,
             (thresholds.low_rmse, thresholds.moderate_rmse),
             ("LOW", "MODERATE", "HIGH"),
-        ),
+        )
+        if is_return
+        else "",
         correlation=_rank(
             -correlation,
             (-thresholds.strong_correlation, -thresholds.moderate_correlation),

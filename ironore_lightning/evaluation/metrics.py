@@ -25,8 +25,8 @@ class Scores:
 
     Attributes:
         num_days: Days scored (N).
-        rmse: Root mean squared error, per cent of return.
-        mae: Mean absolute error, per cent of return.
+        rmse: Root mean squared error, per cent of return or the unit of another outcome.
+        mae: Mean absolute error, in the same unit.
         zero_rmse: RMSE of the zero forecast, which is the volatility of the market.
         zero_mae: MAE of the zero forecast.
         rmse_ratio: `rmse` over `zero_rmse`; below 1 beats zero.
@@ -82,7 +82,7 @@ class Scores:
 
 
 def evaluate(days: ScoredDays, *, mean: Floats | None = None) -> Scores:
-    """Return the scores of forecasts; without a price, MAPE is None.
+    """Return the scores of forecasts; unless outcomes are returns, MAPE is None.
 
     Args:
         days: Forecasts and outcomes.
@@ -110,8 +110,8 @@ def evaluate(days: ScoredDays, *, mean: Floats | None = None) -> Scores:
         **_direction(days),
         correlation=correlation(forecast, actual),
         rank_correlation=correlation(rankdata(forecast), rankdata(actual)),
-        mape=_price_mape(forecast, actual, kind=kind) if days.has_price else None,
-        naive_mape=_price_mape(zero, actual, kind=kind) if days.has_price else None,
+        mape=_price_mape(forecast, actual, kind=kind) if days.is_return else None,
+        naive_mape=_price_mape(zero, actual, kind=kind) if days.is_return else None,
     )
 
 

@@ -108,7 +108,7 @@ def bootstrap_intervals(
         forecast: Shape (N,), per cent.
         actual: Shape (N,), per cent.
         profit: Of the sign strategy before costs in non-overlapping periods of `horizon` days,
-            shape (P,), per cent; None if the target has no price.
+            shape (P,), per cent; None if nobody says what it earns.
         horizon: Days ahead that a forecast reaches.
         coverage: Nominal coverage, between 0 and 1.
         reps: Number of resamples.
@@ -124,7 +124,7 @@ def bootstrap_intervals(
     intervals = partial(_score_intervals, coverage=coverage, reps=reps, seed=seed)
     accuracy, ratio = intervals(_scores, forecast, actual, block=block, unit="days")
     if profit is None:
-        unknown = Interval(None, None, None, "undefined: the target has no price")
+        unknown = Interval(None, None, None, "undefined: nobody says what a position earns")
         return BootstrapIntervals(accuracy, ratio, unknown, block)
     annual = partial(_annual_sharpe, horizon=horizon)
     # All days show the serial dependence better than the fewer periods do.

@@ -301,7 +301,7 @@ def discount_for_search(
 
 def _timing_profits(trials: _Trials) -> dict[str, Floats]:
     """Return the profits of every trial's timing; empty without a price."""
-    if not trials.days.has_price:
+    if not trials.days.has_profit:
         return {}
     return {
         name: timing_profit(trials.days.with_forecast(forecast))
@@ -311,7 +311,7 @@ def _timing_profits(trials: _Trials) -> dict[str, Floats]:
 
 def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
     if not profits:
-        return _Deflation(notes=("Sharpe ratios undefined: the target has no price",))
+        return _Deflation(notes=("Sharpe ratios undefined: nobody says what a position earns",))
     profit = profits[trials.chosen]
     if len(profit) < MIN_PERIODS:
         return _Deflation(notes=(f"Sharpe ratios undefined: fewer than {MIN_PERIODS} profits",))

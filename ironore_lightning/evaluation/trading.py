@@ -194,9 +194,9 @@ def daily_profit(position: Floats, actual: Floats, is_roll: Flags, *, terms: Ter
 
 def gross_profit(days: ScoredDays) -> Floats:
     """Return the profit of the sign strategy in each period before costs, shape (P,), per cent."""
-    terms = Terms(days.kind, cost_bp=0.0, delay_days=0, horizon=days.horizon)
+    terms = Terms(days.earned_kind, cost_bp=0.0, delay_days=0, horizon=days.horizon)
     position = positions(days.forecast, buffer=0.0, terms=terms)
-    return daily_profit(position, days.actual, days.is_roll, terms=terms)
+    return daily_profit(position, days.earned, days.is_roll, terms=terms)
 
 
 def timing_profit(days: ScoredDays) -> Floats:
@@ -204,10 +204,10 @@ def timing_profit(days: ScoredDays) -> Floats:
 
     Its mean is the covariance of position and return, so a market's drift earns nothing.
     """
-    terms = Terms(days.kind, cost_bp=0.0, delay_days=0, horizon=days.horizon)
+    terms = Terms(days.earned_kind, cost_bp=0.0, delay_days=0, horizon=days.horizon)
     position = positions(days.forecast, buffer=0.0, terms=terms)
     held, market = (
-        daily_profit(turned, days.actual, days.is_roll, terms=terms)
+        daily_profit(turned, days.earned, days.is_roll, terms=terms)
         for turned in (position, np.ones_like(position))
     )
     average = position.sum() / max(len(position), 1)
@@ -264,7 +264,7 @@ def trading_table(
     """Return the results of every strategy at every cost, at once and one day later.
 
     Args:
-        days: Of a target with a price; only every `horizon`-th of them is traded.
+        days: Of a target with a profit; only every `horizon`-th of them is traded.
         buffer: Size, per cent, that a forecast must exceed for the threshold strategy.
         costs_bp: Costs of one turn, basis points.
 
@@ -273,7 +273,7 @@ def trading_table(
         later.
     """
     return [
-        trading_result(name, position, days.actual, days.is_roll, terms=terms)
+        trading_result(name, position, days.earned, days.is_roll, terms=terms)
         for cost_bp in costs_bp
         for name, terms, position in _strategies(days, buffer=buffer, cost_bp=cost_bp)
     ]
@@ -283,7 +283,7 @@ def equity_curves(days: ScoredDays, *, buffer: float, cost_bp: float) -> pd.Data
     """Return the capital over time of every strategy of `trading_table` at one cost.
 
     Args:
-        days: Of a target with a price. Within a period of several days the capital is that
+        days: Of a target with a profit. Within a period of several days the capital is that
             before it.
         buffer: Size, per cent, that a forecast must exceed for the threshold strategy.
         cost_bp: Cost of one turn, basis points.
@@ -294,7 +294,7 @@ def equity_curves(days: ScoredDays, *, buffer: float, cost_bp: float) -> pd.Data
     """
     curves = {}
     for name, terms, position in _strategies(days, buffer=buffer, cost_bp=cost_bp):
-        profit = daily_profit(position, days.actual, days.is_roll, terms=terms)
+        profit = daily_profit(position, days.earned, days.is_roll, terms=terms)
         is_complete = np.zeros(len(days), dtype=np.intp)
         is_complete[terms.traded] = 1
         path = np.concatenate([[START_CAPITAL], capital(profit)])
@@ -349,7 +349,7 @@ def sharpe_error(sharpe: float, *, skewness: float, kurtosis: float, num_periods
 
 def _strategies(days: ScoredDays, *, buffer: float, cost_bp: float) -> list[_Strategy]:
     forecast = days.forecast
-    at_once, later = (Terms(days.kind, cost_bp, delay, days.horizon) for delay in (0, 1))
+    at_once, later = (Terms(days.earned_kind, cost_bp, delay, days.horizon) for delay in (0, 1))
     num_periods = len(forecast[at_once.traded])
     return [
         _Strategy(BUY_AND_HOLD, at_once, np.ones(num_periods)),

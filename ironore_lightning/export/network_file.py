@@ -95,7 +95,7 @@ def _metadata(run: RunRecord, columns: Sequence[str]) -> dict[str, str]:
         "target": target.series,
         "kind": target.kind,
         "horizon": str(target.horizon),
-        "unit": "per cent",
+        "unit": "per cent" if target.is_return else target.unit_name,
         "trained_until": f"{run.training_rows.last_date:%Y-%m-%d}",
         "evidence": run.evidence or "not assessed",
         "ironore_lightning": version("ironore_lightning"),

@@ -15,6 +15,7 @@ from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import ConfigError, DataError, single_line
 from ironore_lightning.evaluation.assessment import assess
+from ironore_lightning.evaluation.days import OUTCOME_WORDS
 from ironore_lightning.evaluation.forecasts import (
     BOUNDS,
     conformal_bounds,
@@ -54,8 +55,8 @@ class NextDayForecast:
         origin: Newest row that was read.
         age_days: Trading days after it that have passed.
         series: What is forecast.
-        forecast: Return, per cent.
-        bounds: `lower_80`, `upper_80`, `lower_90`, `upper_90`, per cent; None where unknown.
+        forecast: In `unit`.
+        bounds: `lower_80`, `upper_80`, `lower_90`, `upper_90`, in `unit`; None where unknown.
         price: Where the forecast puts the price; None for a target without one.
         price_bounds: The bounds as prices.
         contract_month: Contract of that price.
@@ -63,6 +64,8 @@ class NextDayForecast:
         runs: Folders of the networks.
         evidence: The grade that they had earned, in one line.
         warnings: What a reader should know first.
+        unit: Of forecast and bounds: per cent of return, or that of another outcome.
+        word: What the outcome is called.
     """
 
     date: str
@@ -79,6 +82,8 @@ class NextDayForecast:
     runs: list[str]
     evidence: str
     warnings: list[str]
+    unit: str
+    word: str
 
 
 def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDayForecast:
@@ -127,6 +132,8 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
             *_age_warning(origin, panel.calendar, today),
             *_holiday_warning(date, panel.calendar, config, has_month=month is not None),
         ],
+        unit=config.target.unit_name,
+        word=OUTCOME_WORDS[config.target.kind],
     )
 
 
@@ -170,6 +177,7 @@ def predict_rows(run: RunRecord, panel: Panel) -> pd.DataFrame:
 def describe(next_day: NextDayForecast) -> list[str | Table]:
     """Return the warnings, the forecast as a table, and what to know beside it."""
     has_price = next_day.price is not None
+    measure = f"{next_day.word}, {next_day.unit}"
     where = f", price of {next_day.contract_month}" if next_day.contract_month else ""
     rows = [("forecast", f"{next_day.forecast:+.2f}", number(next_day.price, 2))]
     for coverage in COVERAGES:
@@ -179,7 +187,7 @@ def describe(next_day: NextDayForecast) -> list[str | Table]:
                 bounds[f"{side}_{name}"] for bounds in (next_day.bounds, next_day.price_bounds)
             )
             rows.append((f"{name} %, {words}", number(change, 2, sign="+"), number(price, 2)))
-    frame = pd.DataFrame(rows, columns=[f"{next_day.series}{where}", "return, %", "price"])
+    frame = pd.DataFrame(rows, columns=[f"{next_day.series}{where}", measure, "price"])
     oldest = max(next_day.staleness, key=lambda name: next_day.staleness[name])
     holidays = "" if next_day.holidays_known else ", if that is no holiday (they are not known)"
     facts = [
@@ -240,6 +248,8 @@ def _price_base(
 def _to_price(change: float | None, base: float | None, kind: str) -> float | None:
     if change is None or base is None:
         return None
+    if kind == "change":
+        return base + change
     growth = np.exp(change / 100) if kind == "log_return" else 1 + change / 100
     return float(base * growth)
 

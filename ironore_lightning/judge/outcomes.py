@@ -10,7 +10,7 @@ from ironore_lightning.data.features import build_table
 from ironore_lightning.data.market_cache import build_market
 from ironore_lightning.errors import DataError
 from ironore_lightning.evaluation.baselines import Samples, outcome_baselines, point_baselines
-from ironore_lightning.evaluation.days import ScoredDays
+from ironore_lightning.evaluation.days import ScoredDays, scored_days
 from ironore_lightning.evaluation.forecasts import BOUNDS
 from ironore_lightning.judge.forecast_file import ForecastFile, require_units
 from ironore_lightning.settings.experiment import Config
@@ -63,7 +63,7 @@ def take_from_file(
     require_trading_days(dates, {file.name: dates})
     _require_horizon(file, target.horizon)
     _require_every_origin(file)
-    if target.kind != "given":
+    if target.is_return:
         require_units(file.name, rows)
     counted = _counted(file, rows, trained_until)
     baselines = outcome_baselines(rows["actual"].to_numpy(np.float64), horizon=target.horizon)
@@ -90,7 +90,7 @@ def take_from_market(
     panel = build_market(config.data, config.target).panel
     features, target = build_table(panel, config.features.names, config.target)
     rows = _with_outcomes(file, target)
-    if config.target.kind != "given":
+    if config.target.is_return:
         require_units(file.name, rows)
     counted = _counted(file, rows, trained_until)
     scored = _scored(rows[counted], config.target)
@@ -135,8 +135,9 @@ def _notes(
 
 
 def _scored(rows: pd.DataFrame, target: TargetSettings) -> ScoredDays:
-    frame = _numbered(rows[["date", "actual", "forecast", *BOUNDS, "is_roll"]])
-    return ScoredDays(frame, target.kind, target.horizon)
+    profit = [name for name in ("profit",) if name in rows]
+    frame = _numbered(rows[["date", "actual", "forecast", *BOUNDS, "is_roll", *profit]])
+    return scored_days(frame, target)
 
 
 def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
@@ -178,13 +179,11 @@ def _with_outcomes(file: ForecastFile, target: pd.DataFrame) -> pd.DataFrame:
         DataError: If a day is none of the market, is left out, or has another origin or outcome.
     """
     dated = target[target["date"].notna()]
-    market = pd.DataFrame(
-        {
-            "value": dated["value"].to_numpy(),
-            "is_roll": dated["is_roll"].to_numpy(),
-            "newest": pd.DatetimeIndex(dated.index),
-        },
-        index=pd.DatetimeIndex(dated["date"]),
+    market = (
+        dated.drop(columns="with_breaks", errors="ignore")
+        .assign(newest=dated.index)
+        .set_index(pd.DatetimeIndex(dated["date"]))
+        .drop(columns="date")
     )
     rows = file.rows[file.rows["date"] <= market.index[-1]]
     if rows.empty:
@@ -205,7 +204,8 @@ def _with_outcomes(file: ForecastFile, target: pd.DataFrame) -> pd.DataFrame:
     known = market.loc[rows["date"]].reset_index(drop=True)
     rows = _numbered(rows)
     _require_same(file, rows, known)
-    judged: pd.DataFrame = rows.assign(actual=known["value"], is_roll=known["is_roll"])
+    outcomes = known.drop(columns="newest").rename(columns={"value": "actual"})
+    judged: pd.DataFrame = rows.assign(**outcomes)
     return judged[judged["actual"].notna()]
 
 

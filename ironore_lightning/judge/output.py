@@ -26,7 +26,9 @@ def write_judgement(judgement: Judgement, folder: Path) -> None:
         f"{config.name}: forecasts of {config.target.series} in "
         f"{single_line(judgement.file.name)}, evidence {grade}"
     )
-    figures = draw_figures(days.frame.assign(segment="test"), title=title)
+    figures = draw_figures(
+        days.frame.assign(segment="test"), title=title, word=days.word, unit=days.unit
+    )
     figures |= equity_figures(days, config.evaluation, title=title)
     figures |= calibration_figures(days, None, title=title)
     write_json(

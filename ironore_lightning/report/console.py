@@ -162,8 +162,8 @@ def _score_table(assessment: Assessment, labels: Labels | None) -> Table:
     base_rate = f"{words.direction} (base rate {number(model.base_rate, 1)})".lstrip()
     best = _best_baseline(assessment)
     rows = [
-        ("RMSE, %", "rmse", 3, words.error),
-        ("MAE, %", "mae", 3, "* best baseline by RMSE" if best else ""),
+        (f"RMSE, {assessment.unit}", "rmse", 3, words.error),
+        (f"MAE, {assessment.unit}", "mae", 3, "* best baseline by RMSE" if best else ""),
         ("R2 against zero", "r2_zero", 3, ""),
         ("direction, %", "direction_accuracy", 1, base_rate),
         ("correlation", "correlation", 3, words.correlation),
@@ -253,9 +253,8 @@ def report_tables(assessment: Assessment, report: ReportSettings) -> None:
         report: Whether the console shows these tables, too.
     """
     extra = None if report.detail == "full" else LOG_ONLY
-    scores = assessment.scores
     tables = [
-        _against_zero(scores),
+        _against_zero(assessment),
         _baselines(assessment),
         _tests(assessment),
         _intervals(assessment),
@@ -271,11 +270,12 @@ def report_tables(assessment: Assessment, report: ReportSettings) -> None:
     log.info(assessment.evidence.line, extra=extra)
 
 
-def _against_zero(scores: Scores) -> Table:
+def _against_zero(assessment: Assessment) -> Table:
+    scores, unit = assessment.scores, assessment.unit
     frame = pd.DataFrame(
         [
-            ("RMSE, %", scores.rmse, scores.zero_rmse),
-            ("MAE, %", scores.mae, scores.zero_mae),
+            (f"RMSE, {unit}", scores.rmse, scores.zero_rmse),
+            (f"MAE, {unit}", scores.mae, scores.zero_mae),
             ("direction, %", scores.direction_accuracy, None),
             ("R2 (test mean)", scores.r2, None),
             ("R2 (zero)", scores.r2_zero, 0.0),

@@ -53,7 +53,7 @@ _PALEST = 0.6
 def equity_figures(
     days: ScoredDays, settings: EvaluationSettings, *, title: str
 ) -> dict[str, Figure]:
-    """Return the figure of the strategies' capital, if the target has a price.
+    """Return the figure of the strategies' capital, if it is known what they earn.
 
     Args:
         days: Forecasts and outcomes.
@@ -61,9 +61,9 @@ def equity_figures(
         title: Name of the run, printed above the figure.
 
     Returns:
-        The figure by its file name without suffix, ``equity_curve``; empty without a price.
+        The figure by its file name without suffix, ``equity_curve``; empty otherwise.
     """
-    if not days.has_price:
+    if not days.has_profit:
         return {}
     costs = sorted({*settings.costs_bp})
     usual = usual_cost(costs)
@@ -76,7 +76,7 @@ def monthly_returns(days: ScoredDays, settings: EvaluationSettings) -> pd.DataFr
     """Return what each strategy earned in each calendar month, per cent of the capital before it.
 
     Args:
-        days: Of a target with a price.
+        days: Of a target with a profit.
         settings: Costs, and the buffer of the threshold strategy.
 
     Returns:

@@ -4,7 +4,7 @@ Every figure has a panel with forecast and actual on one scale, which shows how 
 beside returns.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -67,19 +67,23 @@ class _Days:
 
     Attributes:
         day: Of the outcome, shape (N,).
-        actual: Shape (N,), per cent.
-        forecast: Shape (N,), per cent.
-        intervals: With bounds of shape (N,), per cent.
+        actual: Shape (N,), in `unit`.
+        forecast: Shape (N,), in `unit`.
+        intervals: With bounds of shape (N,), in `unit`.
+        word: What an outcome is called, such as `return`.
+        unit: Of outcomes and forecasts.
     """
 
     day: Dates
     actual: Values
     forecast: Values
     intervals: tuple[_Interval, ...]
+    word: str = "return"
+    unit: str = "%"
 
     @cached_property
     def residual(self) -> Values:
-        """Actual minus forecast, shape (N,), per cent."""
+        """Actual minus forecast, shape (N,), in `unit`."""
         return self.actual - self.forecast
 
     @cached_property
@@ -94,15 +98,18 @@ class _Days:
         return hits(self.forecast, self.actual)
 
 
-def draw_figures(predictions: pd.DataFrame, *, title: str) -> dict[str, Figure]:
+def draw_figures(
+    predictions: pd.DataFrame, *, title: str, word: str = "return", unit: str = "%"
+) -> dict[str, Figure]:
     """Return the four figures of the test segment.
 
     Args:
         predictions: One row per forecast with the columns ``date`` (day the forecast is for),
-            ``segment`` (train, val or test), ``actual`` and ``forecast`` (per cent return), and
-            optionally ``lower_80``, ``upper_80``, ``lower_90``, ``upper_90`` (per cent, NaN on days
-            without).
+            ``segment`` (train, val or test), ``actual`` and ``forecast``, and optionally
+            ``lower_80``, ``upper_80``, ``lower_90``, ``upper_90`` (NaN on days without).
         title: Name of the run, printed above every figure.
+        word: What an outcome is called.
+        unit: Of outcomes and forecasts.
 
     Returns:
         Figures by file name without its suffix.
@@ -110,7 +117,7 @@ def draw_figures(predictions: pd.DataFrame, *, title: str) -> dict[str, Figure]:
     Raises:
         ValueError: If there is no test row, a value of one is missing, or any is infinite.
     """
-    days = _test_days(predictions)
+    days = replace(_test_days(predictions), word=word, unit=unit)
     return {
         "actual_vs_predicted_scatter": _draw_scatter(days, title),
         "timeseries_comparison": _draw_timeseries(days, title),
@@ -128,7 +135,7 @@ def _test_days(predictions: pd.DataFrame) -> _Days:
     if not (np.isfinite(actual).all() and np.isfinite(forecast).all()):
         raise ValueError("actual and forecast of the test rows must be finite, got NaN or infinity")
     day = rows["date"].to_numpy(dtype="datetime64[D]")
-    return _Days(day=day, actual=actual, forecast=forecast, intervals=_intervals(rows))
+    return _Days(day, actual, forecast, _intervals(rows))
 
 
 def _intervals(rows: pd.DataFrame) -> tuple[_Interval, ...]:
@@ -158,12 +165,13 @@ def _draw_scatter(days: _Days, title: str) -> Figure:
     ratio = limit / forecast_limit
     stretch = f"stretched {ratio:.3g} times" if ratio > 1 else "not stretched"
     panels = (
-        (same_scale, limit, "Forecasts against actual returns on one scale", ""),
+        (same_scale, limit, f"Forecasts against actual {days.word}s on one scale", ""),
         (stretched, forecast_limit, f"The same days, forecast axis {stretch}", f", {stretch}"),
     )
     for axes, height, heading, remark in panels:
         _draw_quadrants(axes, days, limit, height)
-        style_axes(axes, heading, "actual return (%)", f"forecast return (%){remark}")
+        measure = f"{days.word} ({days.unit})"
+        style_axes(axes, heading, f"actual {measure}", f"forecast {measure}{remark}")
     note(same_scale, _direction_text(days), corner=_emptier_corner(days, limit / 2))
     legend_below(figure, same_scale, num_columns=5)
     return figure
@@ -177,7 +185,7 @@ def _emptier_corner(days: _Days, limit: float) -> Corner:
 
 
 def _draw_quadrants(axes: Axes, days: _Days, width: float, height: float) -> None:
-    """Draw all days on axes that reach ``width`` and ``height``, per cent, on either side."""
+    """Draw all days on axes that reach ``width`` and ``height`` on either side."""
     for sign, label in ((1.0, "quadrants of the right sign"), (-1.0, "_lower left")):
         axes.fill_between(
             [0, sign * width], 0, sign * height, color=RIGHT, alpha=0.10, linewidth=0, label=label
@@ -231,7 +239,8 @@ def _draw_timeseries(days: _Days, title: str) -> Figure:
     draw_stems(upper, days.day, days.actual, color=ACTUAL, label="actual")
     draw_line(upper, days.day, days.forecast, color=FORECAST, label="forecast")
     _draw_intervals(upper, days)
-    style_axes(upper, "Actual return and forecast of each day on one scale", "", "return (%)")
+    heading = f"Actual {days.word} and forecast of each day on one scale"
+    style_axes(upper, heading, "", f"{days.word} ({days.unit})")
     _draw_running_hits(lower, days)
     legend_above(upper, num_columns=2)
     legend_above(lower)
@@ -281,15 +290,16 @@ def _draw_residuals(days: _Days, title: str) -> Figure:
     figure = open_figure(days.day, title)
     (over_time, histogram), (correlogram, quantiles) = figure.subplots(2, 2)
     draw_stems(over_time, days.day, days.residual, color=ACTUAL, label="residual", total_width=200)
-    style_axes(over_time, "Residuals (actual minus forecast) over time", "date", "residual (%)")
+    measure = f"residual ({days.unit})"
+    style_axes(over_time, "Residuals (actual minus forecast) over time", "date", measure)
     date_axis(over_time, days.day)
-    _draw_residual_histogram(histogram, days.residual)
+    _draw_residual_histogram(histogram, days.residual, days.unit)
     _draw_correlogram(correlogram, days.residual)
-    _draw_normal_quantiles(quantiles, days.residual)
+    _draw_normal_quantiles(quantiles, days.residual, measure)
     return figure
 
 
-def _draw_residual_histogram(axes: Axes, residual: Values) -> None:
+def _draw_residual_histogram(axes: Axes, residual: Values, unit: str) -> None:
     edges = _bin_edges(residual)
     counts, _ = np.histogram(residual, edges)
     axes.stairs(counts, edges, fill=True, color=ACTUAL, alpha=0.6, label="residuals")
@@ -299,13 +309,12 @@ def _draw_residual_histogram(axes: Axes, residual: Values) -> None:
         # Times days and bin width: the expected days in each bin.
         expected = len(residual) * (edges[1] - edges[0]) * norm.pdf(grid, mean, spread)
         axes.plot(grid, expected, color=WRONG, linewidth=1.8, label="normal")
-    style_axes(
-        axes, "Residuals against a normal curve of equal mean and sd", "residual (%)", "days"
-    )
+    heading = "Residuals against a normal curve of equal mean and sd"
+    style_axes(axes, heading, f"residual ({unit})", "days")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, HEADROOM * axes.get_ylim()[1])
     legend_inside(axes, "upper right")
-    note(axes, f"mean {mean:+.3g} %\nsd {spread:.3g} %")
+    note(axes, f"mean {mean:+.3g} {unit}\nsd {spread:.3g} {unit}")
 
 
 def _draw_correlogram(axes: Axes, residual: Values) -> None:
@@ -328,13 +337,13 @@ def _draw_correlogram(axes: Axes, residual: Values) -> None:
     legend_inside(axes, "upper right")
 
 
-def _draw_normal_quantiles(axes: Axes, residual: Values) -> None:
+def _draw_normal_quantiles(axes: Axes, residual: Values, measure: str) -> None:
     normal, ordered = probplot(residual, fit=False)
     expected = _mean(residual) + _spread(residual) * normal
     axes.plot(normal, expected, "--", color=REFERENCE, linewidth=1.2, label="normal")
     axes.plot(normal, ordered, "o", color=ACTUAL, markersize=3.5, label="residuals")
     title = "Sorted residuals against normal quantiles (Q-Q)"
-    style_axes(axes, title, "standard normal quantile", "residual (%)")
+    style_axes(axes, title, "standard normal quantile", measure)
     legend_inside(axes, "upper left")
 
 
@@ -350,21 +359,21 @@ def _draw_distribution(days: _Days, title: str) -> Figure:
         counts, _ = np.histogram(values, edges)
         axes.stairs(counts, edges, fill=True, color=color, alpha=0.4, label=name)
         axes.stairs(counts, edges, color=color, linewidth=1.8)
-        note(axes, _distribution_text(name, values), corner=corner)
+        note(axes, _distribution_text(name, values, days.unit), corner=corner)
     axes.axvline(0, color=REFERENCE, linewidth=0.8)
-    heading = "How often each return occurred and was forecast, same bins and one scale"
-    style_axes(axes, heading, "return (%)", "days in the bin")
+    heading = f"How often each {days.word} occurred and was forecast, same bins and one scale"
+    style_axes(axes, heading, f"{days.word} ({days.unit})", "days in the bin")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, HEADROOM * axes.get_ylim()[1])
     legend_above(axes)
     return figure
 
 
-def _distribution_text(name: str, values: Values) -> str:
+def _distribution_text(name: str, values: Values, unit: str) -> str:
     """Return the note on mean, standard deviation and signs of one series."""
     up, down = int((values > 0).sum()), int((values < 0).sum())
     return (
-        f"{name}: mean {_mean(values):+.3g} %, sd {_spread(values):.3g} %\n"
+        f"{name}: mean {_mean(values):+.3g} {unit}, sd {_spread(values):.3g} {unit}\n"
         f"up: {_share(up, len(values))}\n"
         f"down: {down}, zero: {len(values) - up - down}"
     )

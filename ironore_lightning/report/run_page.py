@@ -33,7 +33,9 @@ def run_figures(result: RunResult) -> dict[str, Figure]:
     """Return the figures of a run by name."""
     run, days = result.run, result.days
     title = f"{_title(run)}, evidence {result.assessment.evidence.grade}"
-    figures: dict[str, Figure] = draw_figures(result.forecasts.predictions, title=title)
+    figures: dict[str, Figure] = draw_figures(
+        result.forecasts.predictions, title=title, word=days.word, unit=days.unit
+    )
     figures |= equity_figures(days, run.config.evaluation, title=title)
     figures |= calibration_figures(days, _distribution(run), title=title)
     losses = read_losses(run.folder)
@@ -94,7 +96,8 @@ def _training_section(result: RunResult, pictures: Mapping[str, str]) -> Section
     run, labels = result.run, result.labels
     facts, monitor = run.facts, run.config.monitor
     ended = "patience ended it" if facts.stopped_early else "it ran to its last epoch"
-    scores = run.validation
+    scores, unit = run.validation, result.days.unit
+    error = f"error {labels.error}, " if labels.error else ""
     losses = read_losses(run.folder)
     table = Table(losses, "Losses by epoch", {"learning_rate": 6}, is_folded=True)
     return Section(
@@ -103,11 +106,14 @@ def _training_section(result: RunResult, pictures: Mapping[str, str]) -> Section
             ("model", f"{run.config.model.title}, {facts.num_parameters:,} parameters"),
             ("epochs", f"{facts.num_epochs} in {facts.seconds:.1f} s; {ended}"),
             ("epoch kept", f"{facts.best_epoch}, with {monitor} {facts.best_score:.4f}"),
-            ("RMSE on validation", f"{scores.rmse:.4f} %; that of zero {scores.zero_rmse:.4f} %"),
+            (
+                "RMSE on validation",
+                f"{scores.rmse:.4f} {unit}; that of zero {scores.zero_rmse:.4f} {unit}",
+            ),
             (
                 "in the original system's words",
                 f"{labels.complexity}, {labels.training}; "
-                f"direction {labels.direction}, error {labels.error}, "
+                f"direction {labels.direction}, {error}"
                 f"correlation {labels.correlation}",
             ),
         ],

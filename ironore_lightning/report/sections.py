@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from ironore_lightning.evaluation.assessment import Assessment
+from ironore_lightning.evaluation.assessment import NOT_TRADED, Assessment
 from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.evidence import GRADES, MEANINGS, Evidence
@@ -79,7 +79,7 @@ def assessment_sections(
         grade_section(assessment.evidence),
         Section(
             "Scores beside the baselines",
-            tables=[score_table(assessment.table, name=name)],
+            tables=[score_table(assessment.table, name=name, unit=assessment.unit)],
             text=[_kept_text(assessment)],
         ),
         Section(
@@ -117,14 +117,15 @@ def grade_section(evidence: Evidence) -> Section:
     return Section("What the grade means", text=text, tables=[table])
 
 
-def score_table(rows: Sequence[Row], *, name: str) -> Table:
+def score_table(rows: Sequence[Row], *, name: str, unit: str) -> Table:
     """Return the scores of the first row, which is called `name`, and of the baselines."""
     scores = [row.scores for row in rows]
+    rmse, mae = f"RMSE, {unit}", f"MAE, {unit}"
     frame = pd.DataFrame(
         {
             "forecaster": [name, *(row.name for row in rows[1:])],
-            "RMSE, %": [score.rmse for score in scores],
-            "MAE, %": [score.mae for score in scores],
+            rmse: [score.rmse for score in scores],
+            mae: [score.mae for score in scores],
             "R2 (zero)": [score.r2_zero for score in scores],
             "R2 (mean)": [score.r2_mean for score in scores],
             # A forecast of zero has no sign.
@@ -142,7 +143,7 @@ def score_table(rows: Sequence[Row], *, name: str) -> Table:
             "Clark-West p": [row.clark_west_p for row in rows],
         }
     )
-    decimals = dict.fromkeys(("RMSE, %", "MAE, %", "R2 (zero)", "R2 (mean)"), 4)
+    decimals = dict.fromkeys((rmse, mae, "R2 (zero)", "R2 (mean)"), 4)
     decimals |= dict.fromkeys(("direction, %", "95 % from", "to"), 1)
     decimals |= dict.fromkeys(("correlation", "Clark-West p"), 3)
     return Table(frame, f"{scores[0].num_days} test days", decimals)
@@ -234,7 +235,7 @@ def _trading_section(
 ) -> Section:
     """Return the strategies, each result at its own cost, and their monthly returns."""
     if not assessment.trading:
-        return Section("Paper trading after costs")
+        return Section("Paper trading after costs", text=[NOT_TRADED])
     months = monthly_returns(days, settings)
     return Section(
         "Paper trading after costs",
@@ -242,7 +243,7 @@ def _trading_section(
             "A cost is paid for each turn, which is a trade of the whole capital; a flip is two, "
             "and so is a roll of the contract that is held. "
             f"The threshold strategy stays flat while the forecast is within "
-            f"±{settings.trade_buffer:g} %."
+            f"±{settings.trade_buffer:g} {days.unit}."
         ],
         pictures=picture(pictures, "equity_curve"),
         tables=[
@@ -284,14 +285,18 @@ def _trading_table(results: Sequence[TradingResult]) -> Table:
 
 def _interval_section(assessment: Assessment, pictures: Mapping[str, str]) -> Section:
     """Return how well intervals and distributions fit."""
+    unit = assessment.unit
+    width, winkler, pinball, crps = (
+        f"{score}, {unit}" for score in ("mean width", "Winkler score", "pinball loss", "CRPS")
+    )
     intervals = [
         {
             "interval": f"{100 * found.coverage_nominal:.0f} %",
             "covered, %": None if found.coverage is None else 100 * found.coverage,
             "missed days": found.misses,
             "days": found.num_days,
-            "mean width, %": found.mean_width,
-            "Winkler score, %": found.winkler,
+            width: found.mean_width,
+            winkler: found.winkler,
             "p of misses": found.binomial_p,
             "p of independence": found.independence_p,
             "note": found.note,
@@ -299,10 +304,10 @@ def _interval_section(assessment: Assessment, pictures: Mapping[str, str]) -> Se
         for found in assessment.intervals
     ]
     density = [
-        {"distribution": name, "pinball loss, %": losses["pinball"], "CRPS, %": losses["crps"]}
+        {"distribution": name, pinball: losses["pinball"], crps: losses["crps"]}
         for name, losses in assessment.density.items()
     ]
-    decimals = {"covered, %": 1, "mean width, %": 3, "Winkler score, %": 3}
+    decimals = {"covered, %": 1, width: 3, winkler: 3}
     decimals |= {"p of misses": 3, "p of independence": 3}
     return Section(
         "Intervals and calibration",
@@ -312,7 +317,7 @@ def _interval_section(assessment: Assessment, pictures: Mapping[str, str]) -> Se
             Table(
                 pd.DataFrame(density),
                 "Distributions; lower is better, and a CRPS that is not exact is left out",
-                {"pinball loss, %": 4, "CRPS, %": 4},
+                {pinball: 4, crps: 4},
             ),
         ],
     )

@@ -18,7 +18,7 @@ from ironore_lightning.files import read_bytes, short_reason, write_csv
 TABLES = ("baselines", "density", "price_clues")
 """Tables that an assessment needs beside `predictions.csv`."""
 
-LARGEST = {"log_return": 1e4, "simple_return": 1e6, "given": 1e38}
+LARGEST = {"log_return": 1e4, "simple_return": 1e6, "change": 1e38, "given": 1e38}
 """Largest absolute value of a forecast table, by `target.kind`; beyond it, prices or float32
 overflow."""
 
@@ -87,11 +87,12 @@ def read_predictions(folder: Path, kind: str) -> pd.DataFrame:
         ConfigError: If the file is missing, or is no table of such a run.
     """
     with _table(folder / "predictions.csv", kind) as table:
-        _require_whole(table[["actual", "forecast"]])
+        profit = [name for name in ("profit",) if name in table]
+        _require_whole(table[["actual", "forecast", *profit]])
         place = table["segment"].map({name: number for number, name in enumerate(SEGMENTS)})
         if not place.is_monotonic_increasing or place.nunique() != len(SEGMENTS):
             raise ValueError("its segments are not train, val and test")
-        return table[["date", "segment", "actual", "forecast", *BOUNDS, "is_roll"]]
+        return table[["date", "segment", "actual", "forecast", *BOUNDS, "is_roll", *profit]]
 
 
 @contextmanager

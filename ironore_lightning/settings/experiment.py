@@ -1,6 +1,6 @@
 """All settings of one experiment, and the rules between them."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -96,6 +96,18 @@ class Config(Settings):
             sequence_length=self.window.sequence_length,
         )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _target_has_the_unit_of_its_series(cls, settings: object) -> object:
+        """Complete the unit of an outcome that is no return by that of its series."""
+        if not isinstance(settings, dict) or not isinstance(settings.get("target"), dict):
+            return settings
+        target, data = settings["target"], settings.get("data")
+        unit = _unit_of(data, target.get("series")) if isinstance(data, dict) else None
+        if unit is None or target.get("unit") or target.get("kind") not in ("change", "given"):
+            return settings
+        return {**settings, "target": {**target, "unit": unit}}
+
     @model_validator(mode="after")
     def _target_is_not_a_feature(self) -> Self:
         names = [feature.name for feature in self.features.names]
@@ -103,6 +115,22 @@ class Config(Settings):
             raise ValueError(
                 f"features.names holds {self.target.series!r}, the given target: "
                 "the model would read the answer"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _returns_are_of_positive_prices(self) -> Self:
+        target, legs = self.target, self.data.contracts
+        negative = [name for name, leg in legs.items() if not leg.positive]
+        if target.is_return and target.series in negative:
+            raise ValueError(
+                f"target.kind={target.kind}: {target.series} has no per-cent return, as "
+                f"data.contracts.{target.series}.positive is false; set target.kind=change"
+            )
+        if target.profit_series in negative:
+            raise ValueError(
+                f"target.profit_series: {target.profit_series} has no per-cent return, as "
+                f"data.contracts.{target.profit_series}.positive is false; name another series"
             )
         return self
 
@@ -118,6 +146,7 @@ class Config(Settings):
         wanted = {
             "features.names": [feature.name for feature in self.features.names],
             "target.series": [self.target.series],
+            "target.profit_series": [*filter(None, [self.target.profit_series])],
         }
         if not {*wanted["features.names"], self.target.series} & {*columns}:
             raise ValueError(
@@ -137,3 +166,16 @@ class Config(Settings):
                 "\n".join([*mistakes[:-1], f"{mistakes[-1]}; columns are: {', '.join(columns)}"])
             )
         return self
+
+
+def _unit_of(data: dict[str, Any], series: object) -> str | None:
+    """Return the unit of a price leg or driver in settings that are yet to be checked."""
+    columns = [data.get("contracts")]
+    sources = data.get("sources")
+    for source in sources.values() if isinstance(sources, dict) else ():
+        columns.append(source.get("columns") if isinstance(source, dict) else None)
+    for known in columns:
+        column = known.get(series) if isinstance(known, dict) else None
+        if isinstance(column, dict) and isinstance(column.get("unit"), str):
+            return str(column["unit"])
+    return None

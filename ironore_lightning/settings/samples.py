@@ -58,14 +58,21 @@ class FeaturesSettings(Settings):
         return names
 
 
+UNKNOWN_UNIT = "points"
+"""Unit of an outcome that is no return, where nobody says it."""
+
+
 class TargetSettings(Settings):
-    """What is forecast: the return of `series` over the next `horizon` days, in per cent."""
+    """What is forecast: what `series` does over the next `horizon` days."""
 
     series: str
     """A column of the panel; for a price leg it is the return of the contract held."""
     kind: Literal["log_return", "simple_return", "change", "given"]
-    """`change` is in the unit of the series, for spreads and prices that may be negative; `given`
-    takes the column as it is: row t already holds what happens after t."""
+    """Returns are in per cent; `change` is in the unit of the series, for spreads and prices that
+    may be negative; `given` takes the column as it is: row t already holds what happens after t."""
+    unit: str | None = Field(default=None, min_length=1)
+    """Of `change` and `given`: unit of the outcome, for people; null takes that of the series below
+    `data.contracts` or `data.sources`."""
     horizon: int = Field(ge=1, le=60)
     """Trading days from the last row read to the end of the return (H)."""
     profit_series: str | None = None
@@ -74,9 +81,21 @@ class TargetSettings(Settings):
 
     @model_validator(mode="after")
     def _returns_are_their_own_profit(self) -> Self:
-        if self.profit_series is not None and self.kind not in ("change", "given"):
+        if self.profit_series is not None and self.is_return:
             raise ValueError(f"profit_series: a {self.kind} is earned on its own series")
+        if self.unit is not None and self.is_return:
+            raise ValueError(f"unit: a {self.kind} is in per cent")
         return self
+
+    @property
+    def is_return(self) -> bool:
+        """Whether outcomes are returns in per cent, which a position in the series earns."""
+        return self.kind in ("log_return", "simple_return")
+
+    @property
+    def unit_name(self) -> str:
+        """Unit of outcomes and forecasts, for people."""
+        return "%" if self.is_return else self.unit or UNKNOWN_UNIT
 
 
 class RatioSplit(Settings):

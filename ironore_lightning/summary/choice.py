@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ironore_lightning.errors import ConfigError, machine_errors
+from ironore_lightning.evaluation import days as evaluation_days
 from ironore_lightning.evaluation.assessment import Assessment, Block, assess, skill_years
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.forecasts import Forecasts
@@ -91,7 +92,7 @@ def assess_choice(
 
 def scored_days(joined: Joined, trial: Trial) -> ScoredDays:
     """Return the joined test days with the trial's kind of target and horizon."""
-    return ScoredDays(joined.days, trial.config.target.kind, trial.config.target.horizon)
+    return evaluation_days.scored_days(joined.days, trial.config.target)
 
 
 def _needs_tables(run: CompleteRun, trial: Trial) -> bool:

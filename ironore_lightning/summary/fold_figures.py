@@ -50,7 +50,9 @@ def chosen_figures(tuning: Tuning) -> dict[str, Figure]:
     Returns:
         Figures by file name without suffix; those of folds for several only.
     """
-    drawn = draw_figures(tuning.days, title=tuning.title)
+    drawn = draw_figures(
+        tuning.days, title=tuning.title, word=tuning.word, unit=tuning.assessment.unit
+    )
     over_time, scatter = "timeseries_comparison", "actual_vs_predicted_scatter"
     figures = {over_time: drawn[over_time]}
     if tuning.num_folds > 1:

@@ -138,7 +138,7 @@ def discount_lines(choice: Choice) -> list[tuple[str, str]]:
             (
                 f"its {len(choice.seeds)} seeds alone, mean and standard deviation",
                 f"direction {accuracy.mean():.1f} ± {accuracy.std():.1f} %, "
-                f"RMSE {rmse.mean():.4f} ± {rmse.std():.4f} %",
+                f"RMSE {rmse.mean():.4f} ± {rmse.std():.4f} {choice.assessment.unit}",
             )
         )
     return lines

@@ -62,6 +62,7 @@ def _tuning(summary: Summary, choice: Choice) -> Tuning:
         assessment=choice.assessment,
         num_folds=len(choice.trial.folds),
         horizon=config.target.horizon,
+        word=scored_days(choice.joined, choice.trial).word,
     )
 
 

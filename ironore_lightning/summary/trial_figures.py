@@ -78,12 +78,13 @@ class Tuning:
         runs: One row per run in the order of their start: `number`, `state` (complete or pruned),
             `objective` (may be NaN), `trial`, and a column for each of `parameters`.
         parameters: Dotted names of the settings that vary over the runs.
-        series: `date`, `actual`, then the forecasts of up to five trials, best first, per cent.
+        series: `date`, `actual`, then the forecasts of up to five trials, best first.
         days: Its joined test days: `date`, `actual`, `forecast`, `lower_80`, `upper_80`,
-            `lower_90`, `upper_90` (per cent), `is_roll`, `segment` (test) and `fold`.
+            `lower_90`, `upper_90`, `is_roll`, `segment` (test) and `fold`.
         assessment: Of `days`.
         num_folds: Folds that were joined.
         horizon: Days ahead that a forecast reaches.
+        word: What an outcome is called.
     """
 
     title: str
@@ -96,6 +97,7 @@ class Tuning:
     assessment: Assessment
     num_folds: int
     horizon: int
+    word: str = "return"
 
 
 def tuning_figures(tuning: Tuning) -> dict[str, Figure]:
@@ -351,12 +353,13 @@ def _draw_series(tuning: Tuning) -> Figure:
     draw_stems(top, day, series["actual"].to_numpy(np.float64), color=ACTUAL, label="actual")
     draw_stems(top, day, forecasts[:, 0], color=FORECAST, label="forecast of the chosen trial")
     title = f"{counted(len(day), 'test day')}, actual and forecast on one scale"
-    style_axes(top, title, "", "return (%)")
+    unit = tuning.assessment.unit
+    style_axes(top, title, "", f"{tuning.word} ({unit})")
     legend_above(top, num_columns=2)
     reach = 1.1 * float(np.nanmax(np.abs(forecasts))) or 1.0
     for rank, axes in enumerate(strips):
         draw_stems(axes, day, forecasts[:, rank], color=FORECAST, label=names[rank])
-        style_axes(axes, "", "", "%")
+        style_axes(axes, "", "", unit)
         text = f"{rank + 1}. {shorten(names[rank], 100)}{_correlation_text(forecasts, rank)}"
         axes.set_title(text, loc="left", fontsize=SMALL_SIZE, parse_math=False)
         axes.set_ylim(-reach, reach)
