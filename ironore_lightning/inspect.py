@@ -5,9 +5,11 @@ The exit status is 2, with one line, if the file cannot be read.
 
 import codecs
 import csv
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -15,12 +17,16 @@ from ironore_lightning.cli.plain_command import CommandParser, run_plain
 from ironore_lightning.errors import DataError
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import print_parts
-from ironore_lightning.reading.pickles import read_pickled_contracts
+from ironore_lightning.reading.cells import as_text
+from ironore_lightning.reading.pickles import read_held
 from ironore_lightning.reading.raw_bytes import listed, quoted, read_bytes
-from ironore_lightning.reading.tables import MISSING_MARKS, as_text, read_raw_table
+from ironore_lightning.reading.tables import read_raw_table
 from ironore_lightning.report.table import Table, make_table
+from ironore_lightning.settings.files import FileSettings
 
-_FORMATS = {
+Format = Literal["csv", "pickle", "parquet", "excel"]
+
+_FORMATS: dict[str, Format] = {
     ".pkl": "pickle",
     ".pickle": "pickle",
     ".csv": "csv",
@@ -49,11 +55,17 @@ def describe(path: Path) -> list[str | Table]:
     if file_format is None:
         raise DataError(f"{path.name}: expected a file ending in {', '.join(_FORMATS)}")
     if file_format == "pickle":
-        return _describe_contracts(path.name, read_pickled_contracts(path))
+        held = read_held(path.name, read_bytes(path))
+        if isinstance(held, dict) and all(map(_is_month, held)):
+            return _describe_contracts(path.name, held)
     return _describe_table(path, file_format)
 
 
-def _describe_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> list[str | Table]:
+def _is_month(header: str) -> bool:
+    return re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", header) is not None
+
+
+def _describe_contracts(file: str, contracts: Mapping[str, pd.Series]) -> list[str | Table]:
     """Return a summary and one row per contract."""
     months = pd.PeriodIndex(list(contracts), freq="M")
     gaps = pd.period_range(months[0], months[-1], freq="M").difference(months)
@@ -77,11 +89,18 @@ def _describe_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> 
     ]
 
 
-def _describe_table(path: Path, file_format: str) -> list[str | Table]:
+def _describe_table(path: Path, file_format: Format) -> list[str | Table]:
     """Return a summary and one row per column."""
     raw = read_bytes(path)
     delimiter = _guess_delimiter(raw) if file_format == "csv" else None
-    table = read_raw_table(path, file_format=file_format, delimiter=delimiter)
+    settings = FileSettings(
+        file=path.name,
+        format=file_format,
+        date_column=None,
+        date_format="%Y-%m-%d" if file_format == "csv" else None,
+        delimiter=delimiter,
+    )
+    table = read_raw_table(path, settings)
     lines = [f"{path.name}: {file_format}, {len(table.cells)} rows, {len(table.headers)} columns"]
     if delimiter is not None:
         mark = "yes" if raw.startswith(codecs.BOM_UTF8) else "no"
@@ -89,7 +108,7 @@ def _describe_table(path: Path, file_format: str) -> list[str | Table]:
     rows = []
     for position, header in enumerate(table.headers):
         cells = table.cells.iloc[:, position]
-        blank = as_text(path.name, cells).isin(MISSING_MARKS)
+        blank = table.is_blank(as_text(path.name, cells))
         filled = cells[~blank]
         ends = "" if filled.empty else f"{quoted(filled.iloc[0])} .. {quoted(filled.iloc[-1])}"
         name = listed([header]) if header else "(no header)"

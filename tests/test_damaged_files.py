@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from damage import (
     in_bytes,
@@ -118,6 +119,11 @@ HARMLESS = {
     "powers of ten": in_every_cell(INDEX, 1, lambda cell: cell and f"+{float(cell) * 100!r}e-2"),
     "dashes for blanks": in_every_cell(GROUP, 3, lambda cell: cell or "-"),
     "NaN for blanks": in_every_cell(GROUP, 3, lambda cell: cell or "NaN"),
+    "text as months": in_curves(
+        LEG_65, lambda curves: {str(month): one for month, one in curves.items()}
+    ),
+    "a frame of months": in_curves(LEG_65, pd.DataFrame),
+    "a frame of texts": in_curves(LEG_65, lambda curves: pd.DataFrame(curves).rename(columns=str)),
     "contracts turned round": in_curves(LEG_65, lambda curves: dict(reversed(curves.items()))),
     "days turned round": in_contract(LEG_65, JUNE, lambda prices: prices[::-1]),
     "an old pickle": in_bytes(LEG_65, lambda raw: pickle.dumps(pickle.loads(raw), protocol=2)),
@@ -184,7 +190,7 @@ COMMANDS = {
     "a gap in the contracts": PICKLES["a contract ends early"],
     "a hostile pickle": (
         lambda folder: in_curves(LEG_65, lambda _: {JUNE: Hostile(folder / "marker")})(folder),
-        f"{LEG_65}: refuses to load {os.system.__module__}.system: only a dict",
+        f"{LEG_65}: refuses to load {os.system.__module__}.system: only a DataFrame",
     ),
 }
 

@@ -190,7 +190,7 @@ TABLES = {
             "table.xlsx",
             unpacked(lambda parts: {name: parts[name] for name in parts if name != SHEET}),
         ),
-        "there is no sheet that is not hidden",
+        "there is no sheet of cells",
     ),
     ("excel", "broken markup"): (
         in_bytes("table.xlsx", unpacked(lambda parts: parts | {SHEET: parts[SHEET][:-40]})),

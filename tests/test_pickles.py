@@ -18,10 +18,15 @@ from pandas.core.internals.managers import SingleBlockManager
 from ironore_lightning.errors import DataError
 from ironore_lightning.reading import pickles
 from ironore_lightning.reading import raw_bytes as files
-from ironore_lightning.reading.pickles import read_pickled_contracts
+from ironore_lightning.reading.pickles import read_held
 
 DATES = pd.DatetimeIndex(["2024-12-02", "2024-12-03", "2024-12-05"], name="Date")
 JANUARY, MARCH = pd.Period("2025-01", "M"), pd.Period("2025-03", "M")
+JAN, MAR = "2025-01", "2025-03"
+
+
+def read_curves(path):
+    return read_held(path.name, files.read_bytes(path))
 
 
 def curve(month=JANUARY, dates=DATES):
@@ -41,36 +46,36 @@ def write_pickle(tmp_path):
 
 def refusal(path):
     with pytest.raises(DataError) as caught:
-        read_pickled_contracts(path)
+        read_curves(path)
     message = str(caught.value)
     assert message.startswith("curve.pkl: ")
     assert "\n" not in message
-    assert len(message) < 400
+    assert len(message) < 500
     return message
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_what_pandas_writes_is_read_back(write_pickle, protocol):
-    read = read_pickled_contracts(write_pickle(curve(MARCH) | curve(JANUARY), protocol))
-    assert list(read) == [JANUARY, MARCH]
-    np.testing.assert_array_equal(read[MARCH].to_numpy(), [101.5, np.nan, 99.0])
-    assert list(read[MARCH].index) == list(DATES)
-    assert read[MARCH].index.name == "date"
-    assert read[MARCH].dtype == np.float64
+    read = read_curves(write_pickle(curve(MARCH) | curve(JANUARY), protocol))
+    assert list(read) == [JAN, MAR]
+    np.testing.assert_array_equal(read[MAR].to_numpy(), [101.5, np.nan, 99.0])
+    assert list(read[MAR].index) == list(DATES)
+    assert read[MAR].index.name == "date"
+    assert read[MAR].dtype == np.float64
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("frequency", ["D", "B", "W-FRI"])
 def test_dates_of_any_unit_and_frequency_are_read(write_pickle, unit, frequency):
     dates = pd.date_range("2024-12-06", periods=3, freq=frequency).as_unit(unit)
-    read = read_pickled_contracts(write_pickle(curve(dates=dates)))
-    assert list(read[JANUARY].index) == list(dates)
+    read = read_curves(write_pickle(curve(dates=dates)))
+    assert list(read[JAN].index) == list(dates)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int64", "int32", ">f8"])
 def test_numbers_of_other_widths_become_float64(write_pickle, dtype):
     prices = pd.Series(np.array([100, 101, 102], dtype=dtype), index=DATES)
-    read = read_pickled_contracts(write_pickle({JANUARY: prices}))[JANUARY]
+    read = read_curves(write_pickle({JANUARY: prices}))[JAN]
     assert read.dtype == np.float64
     assert read.tolist() == [100.0, 101.0, 102.0]
 
@@ -90,20 +95,20 @@ def test_names_are_read_from_where_older_versions_keep_them(write_pickle, name, 
     raw = pickle.dumps(curve(), protocol=2)
     older = module + b"\n" + name.split(b"\n")[1]
     assert (b"c" + name in raw) or (b"c" + older in raw)
-    read = read_pickled_contracts(write_pickle(raw.replace(b"c" + name, b"c" + older)))
-    assert read[JANUARY].iloc[0] == 101.5
+    read = read_curves(write_pickle(raw.replace(b"c" + name, b"c" + older)))
+    assert read[JAN].iloc[0] == 101.5
 
 
 def test_columns_of_a_frame_that_share_their_dates_are_read(write_pickle):
     frame = pd.DataFrame({JANUARY: [1.0, 2.0, 3.0], MARCH: [4.0, 5.0, 6.0]}, index=DATES)
-    read = read_pickled_contracts(write_pickle({month: frame[month] for month in frame.columns}))
-    assert read[JANUARY].tolist() == [1.0, 2.0, 3.0]
-    assert read[MARCH].tolist() == [4.0, 5.0, 6.0]
+    read = read_curves(write_pickle({month: frame[month] for month in frame.columns}))
+    assert read[JAN].tolist() == [1.0, 2.0, 3.0]
+    assert read[MAR].tolist() == [4.0, 5.0, 6.0]
 
 
 def test_contracts_before_1970_keep_their_month(write_pickle):
     month = pd.Period("1969-11", "M")
-    assert list(read_pickled_contracts(write_pickle(curve(month)))) == [month]
+    assert list(read_curves(write_pickle(curve(month)))) == ["1969-11"]
 
 
 @pytest.mark.parametrize(
@@ -111,13 +116,13 @@ def test_contracts_before_1970_keep_their_month(write_pickle):
     [("Raw_M65F_DSP.pkl", 69, "2025-09"), ("Raw_FEF_Close.pkl", 81, "2026-09")],
 )
 def test_the_original_pickles_are_read_as_pandas_reads_them(real_data, file, num_contracts, last):
-    read = read_pickled_contracts(real_data / file)
+    read = read_curves(real_data / file)
     trusted = pd.read_pickle(real_data / file)
     assert len(read) == len(trusted) == num_contracts
-    assert str(list(read)[-1]) == last
+    assert list(read)[-1] == last
     for month, prices in read.items():
-        assert list(prices.index) == list(trusted[month].index)
-        np.testing.assert_array_equal(prices.to_numpy(), trusted[month].to_numpy())
+        assert list(prices.index) == list(trusted[pd.Period(month)].index)
+        np.testing.assert_array_equal(prices.to_numpy(), trusted[pd.Period(month)].to_numpy())
 
 
 # --- hostile pickles ------------------------------------------------------------------------------
@@ -397,7 +402,7 @@ CRAFTED = {
     "half a number": (crafted(array(raw=b"\0" * 23)), "not laid out"),
     "too few": (crafted(array(b"\0" * 16, shape=(2,))), "has 2 prices for 3 dates"),
     "list of prices": (crafted([1.0, 2.0, 3.0]), "are a list"),
-    "list of dates": (crafted(array(), index=[1, 2, 3]), "dates are kept in a list"),
+    "list of dates": (crafted(array(), index=[1, 2, 3]), "are no DatetimeIndex"),
     "nested ordinal": (
         crafted(array(), key=Calls(pd.Period, None, pd.offsets.MonthEnd(), laughs())),
         "not laid out",
@@ -416,7 +421,7 @@ def test_an_odd_value_in_the_place_of_a_plain_one_is_refused_at_once(write_pickl
     if part:
         assert part in refusal(path)
     else:
-        assert read_pickled_contracts(path)[JANUARY].tolist() == [0.0, 0.0, 0.0]
+        assert read_curves(path)[JAN].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_contracts_that_share_their_bytes_cannot_grow_beyond_the_file(write_pickle):
@@ -432,7 +437,7 @@ def test_contracts_that_share_their_bytes_cannot_grow_beyond_the_file(write_pick
 WRONG = {
     "list": ([1, 2], "holds a list"),
     "empty dict": ({}, "holds an empty dict"),
-    "text keys": ({"2025-01": curve()[JANUARY]}, "a key is a str"),
+    "number as key": ({1.5: curve()[JANUARY]}, "a key is neither a text nor an object"),
     "quarters": (curve(pd.Period("2025Q1", "Q")), "refuses to load"),
     "three months": (curve(pd.Period("2025-01", "3M")), "another length than a month"),
     "far month": (curve(pd.Period("9999-01", "M")), "outside 1900 to 2199"),
@@ -441,10 +446,13 @@ WRONG = {
         "contract 2025-01 has a date outside 1900 to 2199",
     ),
     "numbers as prices": ({JANUARY: 1.5}, "contract 2025-01 is a float"),
-    "text prices": ({JANUARY: pd.Series(["a"] * 3, index=DATES, dtype=object)}, "type 'O8'"),
-    "no dates": ({JANUARY: pd.Series([1.0, 2.0])}, "refuses to load pandas."),
+    "text prices": (
+        {JANUARY: pd.Series(["a"] * 3, index=DATES, dtype=object)},
+        "the prices of contract 2025-01 are no numbers",
+    ),
+    "no dates": ({JANUARY: pd.Series([1.0, 2.0])}, "contract 2025-01 are no DatetimeIndex"),
     "timezone": (curve(dates=DATES.tz_localize("UTC")), "dates have a timezone"),
-    "frame": (pd.DataFrame({"a": [1.0]}, index=DATES[:1]), "refuses to load pandas."),
+    "series": (curve()[JANUARY], "holds a Series"),
 }
 
 
@@ -453,7 +461,7 @@ def test_another_structure_is_refused_and_says_what_is_read(write_pickle, case):
     content, part = WRONG[case]
     message = refusal(write_pickle(content))
     assert part in message
-    assert "only a dict of monthly pandas.Period" in message
+    assert "only a DataFrame, or a dict of price Series by contract" in message
 
 
 def test_a_contract_that_is_there_twice_is_refused(write_pickle):
@@ -486,7 +494,7 @@ def test_no_changed_byte_ends_in_another_error(write_pickle):
         changed = bytearray(whole)
         changed[position] = generator.integers(256)
         try:
-            read_pickled_contracts(write_pickle(bytes(changed)))
+            read_curves(write_pickle(bytes(changed)))
             outcomes["read"] += 1
         except DataError:
             outcomes["refused"] += 1
@@ -496,6 +504,6 @@ def test_no_changed_byte_ends_in_another_error(write_pickle):
 def test_an_empty_or_missing_pickle_or_a_folder_is_a_line(tmp_path, write_pickle):
     assert "is empty (no bytes)" in refusal(write_pickle(b""))
     with pytest.raises(DataError, match=r"none\.pkl: there is no such file"):
-        read_pickled_contracts(tmp_path / "none.pkl")
+        read_curves(tmp_path / "none.pkl")
     with pytest.raises(DataError, match="is a folder"):
-        read_pickled_contracts(tmp_path)
+        read_curves(tmp_path)

@@ -8,8 +8,8 @@ import yaml
 from ironore_lightning.data.contract_tables import read_contracts
 from ironore_lightning.data.raw_files import read_source
 from ironore_lightning.errors import DataError
+from ironore_lightning.reading.cells import MISSING_MARKS
 from ironore_lightning.reading.raw_bytes import source_path
-from ironore_lightning.reading.tables import MISSING_MARKS
 from ironore_lightning.settings.data import ContractsSettings, FuturesSettings, SourceSettings
 
 LAYOUT = {
@@ -78,6 +78,7 @@ def test_a_source_is_ascending_float64_in_the_order_of_the_settings(tmp_path):
     "content",
     [
         "\ufeffDate,a\n2/1/2024,1.5\n",
+        "\n  \nDate,a\n2/1/2024,1.5\n",
         "Date,a\r\n2/1/2024,1.5\r\n",
         "Date,a,\n2/1/2024,1.5 ,\n",
         " Date , a \n 2/1/2024 , 1.5 \n",
@@ -89,6 +90,7 @@ def test_a_source_is_ascending_float64_in_the_order_of_the_settings(tmp_path):
     ],
     ids=[
         "byte order mark",
+        "blank first lines",
         "windows lines",
         "unnamed column",
         "spaces",
@@ -166,10 +168,13 @@ WRONG_SOURCE = {
     "byte order mark only": ("\ufeff", {}, ["only blank lines"]),
     "header only": ("Date,a\n", {}, ["a header and no row"]),
     "blank rows only": ("Date,a\n,\n,\n", {}, ["every row is blank"]),
-    "blank first line": ("\nDate,a\n2/1/2024,1\n", {}, ["line 1 is blank"]),
-    "commas in the first line": (",,\nDate,a,\n", {}, ["line 1 is blank"]),
+    "commas in the first line": (
+        ",,\nDate,a,\n",
+        {},
+        ["line 1 is blank", "if it is in row 2, set skiprows: 1"],
+    ),
     "latin-1": (b"Date,a\n2/1/2024,\xe9\n", {}, ["line 2 is not UTF-8", "0xe9"]),
-    "utf-16": ("Date,a\n2/1/2024,1\n".encode("utf-16"), {}, ["not UTF-8", "save it as UTF-8"]),
+    "utf-16": ("Date,a\n2/1/2024,1\n".encode("utf-16"), {}, ["not UTF-8", "set encoding: utf-16"]),
     "utf-16 unmarked": ("Date,a\n".encode("utf-16-le"), {}, ["line 1 holds a zero byte", "UTF-8"]),
     "missing column": (
         "Date,Port stock,b\n2/1/2024,1,2\n",
@@ -216,7 +221,7 @@ WRONG_SOURCE = {
         {"date_format": "%d/%m/%Y %H:%M"},
         ["line 2", "has a time of day"],
     ),
-    "timezone": ("Date,a\n2/1/2024,1\n", {"date_format": "%d/%m/%Y%z"}, ["date_format"]),
+    "timezone": ("Date,a\n2/1/2024,1\n", {"date_format": "%d/%m/%Y%z"}, ["%Y%z'"]),
     "guessed format": ("Date,a\n2/1/2024,1\n", {"date_format": "mixed"}, ["'mixed'", "spell"]),
     "unknown format": ("Date,a\n2/1/2024,1\n", {"date_format": "%Q"}, ["'%Q'"]),
     "value without date": (
@@ -248,7 +253,6 @@ WRONG_SOURCE = {
         {"columns": ("a", "b")},
         ["no value in column 'b'"],
     ),
-    "pickle": ("", {"format": "pickle"}, ["f.csv"]),
 }
 
 
@@ -260,11 +264,6 @@ def test_a_mistake_in_a_source_is_one_line_that_says_where(tmp_path, case):
     message = refusal(source, tmp_path, content, *columns, **others)
     assert message.startswith("f.csv: ")
     assert [part for part in parts if part not in message] == []
-
-
-def test_a_source_cannot_be_a_pickle(tmp_path):
-    message = refusal(source, tmp_path, "x", format="pickle")
-    assert "expected csv, parquet or excel" in message
 
 
 def test_a_missing_file_names_its_neighbour_and_a_missing_folder_itself(tmp_path):

@@ -12,8 +12,9 @@ from pyarrow import parquet
 from ironore_lightning.data.contract_tables import read_contracts
 from ironore_lightning.data.raw_files import read_table
 from ironore_lightning.errors import DataError
-from ironore_lightning.reading import tables
-from ironore_lightning.reading.tables import parse_numbers, read_raw_table
+from ironore_lightning.reading import parquet as parquet_reader
+from ironore_lightning.reading.cells import parse_numbers
+from ironore_lightning.reading.tables import read_raw_table
 from ironore_lightning.settings.data import ContractsSettings, FuturesSettings, TableSettings
 
 LAYOUT = {
@@ -45,6 +46,11 @@ def whole_table(settings, folder):
 
 def table(folder, content, **changes):
     return whole_table(TableSettings(**LAYOUT | changes), write(folder, content))
+
+
+def raw_table(folder, file, file_format, **changes):
+    layout = LAYOUT | REAL_DATES | {"file": file, "format": file_format}
+    return read_raw_table(folder / file, TableSettings(**layout | changes))
 
 
 def refusal(read, *arguments, **changes):
@@ -281,9 +287,9 @@ def write_book(folder, rows, *, first_hidden=False, **changes):
     (folder / "f.xlsx").write_bytes(unpacked(change)(raw))
 
 
-def read_book(folder):
+def read_book(folder, **changes):
     layout = LAYOUT | REAL_DATES | {"file": "f.xlsx", "format": "excel"}
-    return whole_table(TableSettings(**layout), folder)
+    return whole_table(TableSettings(**layout | changes), folder)
 
 
 FORMULA = [[TWO_DAYS[0], 1.0, 2.0], [TWO_DAYS[1], "=B2*3", 4.0]]
@@ -320,7 +326,7 @@ def test_a_formula_with_a_value_is_that_value(tmp_path, value, read):
 def test_a_formula_that_fills_a_range_is_missed_in_each_of_its_columns(tmp_path):
     filling = openpyxl.worksheet.formula.ArrayFormula("B2:C3", "=F2:G3*1")
     write_book(tmp_path, [[TWO_DAYS[0], filling, None], [TWO_DAYS[1], None, None]])
-    table = read_raw_table(tmp_path / "f.xlsx", file_format="excel", delimiter=None)
+    table = raw_table(tmp_path, "f.xlsx", "excel")
     assert [number for number in range(3) if number in table.unreadable] == [1, 2]
     for header in ("a", "b"):
         assert f"column '{header}': the formula in 'Sheet!B2' was" in refusal(table.column, header)
@@ -328,16 +334,23 @@ def test_a_formula_that_fills_a_range_is_missed_in_each_of_its_columns(tmp_path)
 
 def test_the_formulas_of_a_column_that_is_not_asked_for_do_not_matter(tmp_path):
     write_book(tmp_path, FORMULA)
-    table = read_raw_table(tmp_path / "f.xlsx", file_format="excel", delimiter=None)
+    table = raw_table(tmp_path, "f.xlsx", "excel")
     assert parse_numbers(table, "b").tolist() == [2.0, 4.0]
 
 
-def test_a_hidden_sheet_is_not_the_first(tmp_path):
+def test_the_sheet_is_named_where_there_are_several_or_it_is_hidden(tmp_path):
     write_book(tmp_path, [[TWO_DAYS[0], 1.0, 2.0]], first_hidden=True)
-    assert read_book(tmp_path).to_numpy().tolist() == [[1.0, 2.0]]
+    advice = "f.xlsx: set sheet_name, as its sheets are 'old', 'Sheet' (hidden: 'old')"
+    assert refusal(read_book, tmp_path) == advice
+    assert read_book(tmp_path, sheet_name="Sheet").to_numpy().tolist() == [[1.0, 2.0]]
+    assert read_book(tmp_path, sheet_name="old").to_numpy().tolist() == [[-1.0, -1.0]]
+    message = refusal(read_book, tmp_path, sheet_name="sheet")
+    assert "there is no sheet 'sheet'; did you mean 'Sheet'?; its sheets are 'old', 'S" in message
     state = (b'state="visible"', b'state="hidden"')
     write_book(tmp_path, [[TWO_DAYS[0], 1.0, 2.0]], book=state)
-    assert "f.xlsx: there is no sheet that is not hidden" in refusal(read_book, tmp_path)
+    assert "f.xlsx: set sheet_name, as its sheets are 'Sheet' (hidden" in refusal(
+        read_book, tmp_path
+    )
 
 
 # --- bombs ----------------------------------------------------------------------------------------
@@ -350,7 +363,7 @@ def test_a_text_that_many_cells_of_a_parquet_file_share_is_counted_before_it_is_
     columns = {"Date": dates, "a": pa.array([1.0] * num_rows), "b": shared}
     parquet.write_table(pa.table(columns), tmp_path / "f.parquet", store_schema=False)
     assert (tmp_path / "f.parquet").stat().st_size < 400_000
-    table = read_raw_table(tmp_path / "f.parquet", file_format="parquet", delimiter=None)
+    table = raw_table(tmp_path, "f.parquet", "parquet")
     assert parse_numbers(table, "a").tolist() == [1.0] * num_rows
     message = refusal(parse_numbers, table, "b")
     assert message == "f.parquet: a column of 8000000000 characters, may have 67108864"
@@ -362,7 +375,7 @@ def test_a_text_that_many_cells_of_a_workbook_share_is_counted_before_it_is_spel
     rows = [[day, 1.0, 0] for day in pd.date_range("2000-01-01", periods=100)]
     shares = (b't="n"><v>0</v>', b't="s"><v>0</v>')
     write_book(tmp_path, rows, sheet=shares, types=(b"</Types>", types))
-    table = read_raw_table(tmp_path / "f.xlsx", file_format="excel", delimiter=None)
+    table = raw_table(tmp_path, "f.xlsx", "excel")
     assert parse_numbers(table, "a").tolist() == [1.0] * 100
     message = refusal(parse_numbers, table, "b")
     assert message == "f.xlsx: a column of 104857600 characters, may have 67108864"
@@ -370,9 +383,9 @@ def test_a_text_that_many_cells_of_a_workbook_share_is_counted_before_it_is_spel
 
 def test_values_of_a_parquet_file_are_counted_as_they_are_unpacked(tmp_path, monkeypatch):
     whole = pd.DataFrame({"Date": TWO_DAYS, "a": [1.0, 2.0]})
-    monkeypatch.setattr(tables, "MAX_BYTES", 34)
+    monkeypatch.setattr(parquet_reader, "MAX_BYTES", 34)
     assert len(store(tmp_path, whole, "parquet")) == 2
-    monkeypatch.setattr(tables, "MAX_BYTES", 33)
+    monkeypatch.setattr(parquet_reader, "MAX_BYTES", 33)
     message = refusal(store, tmp_path, whole, "parquet")
     assert message == "f.parquet: unpacks to 34 bytes or more, may have 33"
 
@@ -392,7 +405,7 @@ def test_cells_that_hold_more_than_one_value_are_not_unpacked(tmp_path, values, 
     written = pa.table({"Date": pa.array(TWO_DAYS), "odd": odd, "a": pa.array([1.0, 2.0])})
     parquet.write_table(written, tmp_path / "f.parquet", compression="zstd")
     assert (tmp_path / "f.parquet").stat().st_size < 3000
-    table = read_raw_table(tmp_path / "f.parquet", file_format="parquet", delimiter=None)
+    table = raw_table(tmp_path, "f.parquet", "parquet")
     assert parse_numbers(table, "a").tolist() == [1.0, 2.0]
     message = refusal(parse_numbers, table, "odd")
     assert message == f"f.parquet: column 'odd': holds {kind}, expected numbers, text or dates"

@@ -1,7 +1,6 @@
 """Cells to prices of monthly contracts."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +11,13 @@ from ironore_lightning.data.raw_files import (
     by_date,
     named_headers,
     read_cells,
-    read_dates,
     require_positive,
 )
 from ironore_lightning.errors import DataError
-from ironore_lightning.reading.pickles import read_pickled_contracts
+from ironore_lightning.reading.cells import RawTable, parse_numbers
+from ironore_lightning.reading.dates import parse_dates
 from ironore_lightning.reading.raw_bytes import listed, source_path
-from ironore_lightning.reading.tables import RawTable, parse_numbers
 from ironore_lightning.settings.data import ContractsSettings
-from ironore_lightning.settings.files import FileSettings
 
 LARGEST_FACTOR = 10
 """Largest ratio of a price to the one before or beside it; beyond it, a decimal point is lost."""
@@ -47,15 +44,12 @@ def read_contracts(name: str, settings: ContractsSettings, root: Path) -> pd.Dat
             another contract's of the day.
     """
     path = source_path(settings, root)
-    if settings.format == "pickle":
-        frame = _join_contracts(path.name, read_pickled_contracts(path))
-    else:
-        table = read_cells(settings, root)
-        headers = _contract_headers(table, settings)
-        dates = read_dates(table, settings)
-        frame = by_date(table, dates, {header: parse_numbers(table, header) for header in headers})
-        frame.columns = pd.PeriodIndex(frame.columns, freq="M")
-        frame = frame.sort_index(axis=1)
+    table = read_cells(settings, root)
+    headers = _contract_headers(table)
+    dates = parse_dates(table)
+    frame = by_date(table, dates, {header: parse_numbers(table, header) for header in headers})
+    frame.columns = pd.PeriodIndex(frame.columns, freq="M")
+    frame = frame.sort_index(axis=1)
     for month in frame.columns:
         require_positive(path.name, frame[month], f"a price of {name} must be above zero")
         _require_expired(path.name, frame[month])
@@ -67,32 +61,14 @@ def read_contracts(name: str, settings: ContractsSettings, root: Path) -> pd.Dat
     return frame
 
 
-def _contract_headers(table: RawTable, settings: FileSettings) -> list[str]:
+def _contract_headers(table: RawTable) -> list[str]:
     """Return the headers of contract months; those without a digit are notes and skipped."""
-    headers = [header for header in named_headers(table, settings) if any(map(str.isdigit, header))]
+    headers = [header for header in named_headers(table) if any(map(str.isdigit, header))]
     wrong = [header for header in headers if not _MONTH.fullmatch(header)]
     if wrong or not headers:
-        names = listed(wrong or named_headers(table, settings))
+        names = listed(wrong or named_headers(table))
         raise DataError(f"{table.file}: not headed by a contract month YYYY-MM: {names}")
     return headers
-
-
-def _join_contracts(file: str, contracts: Mapping[pd.Period, pd.Series]) -> pd.DataFrame:
-    """Return unpickled contracts as one table, after checking their dates and prices."""
-    for month, prices in contracts.items():
-        dates = pd.DatetimeIndex(prices.index)
-        if dates.hasnans:
-            raise DataError(f"{file}: column {month}: a price without a date")
-        for wrong, problem in (
-            (dates != dates.normalize(), "has a time of day, expected one price a day"),
-            (dates.duplicated(), "is there twice"),
-            (np.isinf(prices.to_numpy()), "has an infinite price"),
-        ):
-            if wrong.any():
-                raise DataError(f"{file}: column {month}: {dates[int(wrong.argmax())]} {problem}")
-    frame = pd.concat(dict(contracts), axis=1, sort=True)
-    frame.columns = pd.PeriodIndex(list(contracts), freq="M")
-    return frame.rename_axis(index="date")
 
 
 def _require_expired(file: str, prices: pd.Series) -> None:

@@ -13,14 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ironore_lightning.errors import DataError
+from ironore_lightning.reading.cells import RawTable, parse_numbers
+from ironore_lightning.reading.dates import parse_dates
 from ironore_lightning.reading.raw_bytes import listed, quoted, source_path
-from ironore_lightning.reading.tables import (
-    RawTable,
-    parse_dates,
-    parse_numbers,
-    read_raw_table,
-    require_headers,
-)
+from ironore_lightning.reading.tables import read_raw_table, require_headers
 from ironore_lightning.settings.data import SourceSettings, TableSettings
 from ironore_lightning.settings.files import FileSettings
 
@@ -51,7 +47,7 @@ def read_source(name: str, settings: SourceSettings, root: Path) -> pd.DataFrame
         DataError: If the file does not fit the settings.
     """
     table = read_cells(settings, root)
-    dates = read_dates(table, settings)
+    dates = parse_dates(table)
     headers = settings.headers
     frame = by_date(
         table, dates, {driver: parse_numbers(table, header) for driver, header in headers.items()}
@@ -89,8 +85,8 @@ def read_table(settings: TableSettings, root: Path) -> PreparedTable:
     """
     table = read_cells(settings, root)
     contract = (settings.contract_column or "").strip()
-    headers = [header for header in named_headers(table, settings) if header != contract]
-    dates = read_dates(table, settings)
+    headers = [header for header in named_headers(table) if header != contract]
+    dates = parse_dates(table)
     values: dict[str, NDArray[np.float64]] = {}
     wrong: dict[str, str] = {}
     for header in headers:
@@ -114,26 +110,18 @@ def _held(cells: pd.Series, dates: pd.Series) -> pd.Series:
 
 def read_cells(settings: FileSettings, root: Path) -> RawTable:
     """Read the cells and check their headers."""
-    table = read_raw_table(
-        source_path(settings, root), file_format=settings.format, delimiter=settings.delimiter
-    )
+    table = read_raw_table(source_path(settings, root), settings)
     require_headers(table)
     return table
 
 
-def named_headers(table: RawTable, settings: FileSettings) -> list[str]:
+def named_headers(table: RawTable) -> list[str]:
     """Return the headers of all columns but the date."""
-    date_column = (settings.date_column or "").strip()
-    table.column(date_column)
-    headers = [header for header in table.headers if header and header != date_column]
+    dates = table.date_number
+    headers = [header for number, header in enumerate(table.headers) if header and number != dates]
     if not headers:
         raise DataError(f"{table.file}: there is no column besides the date")
     return headers
-
-
-def read_dates(table: RawTable, settings: FileSettings) -> pd.Series:
-    """Return the dates of a table, NaT where the cell is blank."""
-    return parse_dates(table, settings.date_column or "", settings.date_format)
 
 
 def by_date(

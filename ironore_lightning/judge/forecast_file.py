@@ -1,23 +1,27 @@
 """Read a file of anybody's forecasts, and check what can be checked without a market."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from ironore_lightning.errors import DataError, closest
 from ironore_lightning.evaluation.forecasts import BOUNDS
+from ironore_lightning.reading.cells import RawTable, parse_numbers
+from ironore_lightning.reading.dates import parse_dates
 from ironore_lightning.reading.raw_bytes import listed, quoted, read_bytes
-from ironore_lightning.reading.tables import (
-    RawTable,
-    parse_dates,
-    parse_numbers,
-    read_raw_table,
-    require_headers,
-)
+from ironore_lightning.reading.tables import read_raw_table, require_headers
+from ironore_lightning.settings.files import FileSettings
 
-FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "excel", ".parquet": "parquet"}
+FORMATS: dict[str, Literal["csv", "excel", "parquet"]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".xlsx": "excel",
+    ".parquet": "parquet",
+}
 """Format of a file, by its suffix."""
 
 PICKLES = {".pkl", ".pickle", ".p"}
@@ -123,8 +127,14 @@ def _read_table(path: Path) -> RawTable:
     if suffix not in FORMATS:
         known = ", ".join(FORMATS)
         raise DataError(f"{path.name}: {quoted(suffix)} is no table; expected one of {known}")
-    delimiter = _delimiter(path) if FORMATS[suffix] == "csv" else None
-    table = read_raw_table(path, file_format=FORMATS[suffix], delimiter=delimiter)
+    settings = FileSettings(
+        file=path.name,
+        format=FORMATS[suffix],
+        date_column=ORIGIN,
+        date_format=DATE_FORMAT,
+        delimiter=_delimiter(path) if FORMATS[suffix] == "csv" else None,
+    )
+    table = read_raw_table(path, settings)
     require_headers(table)
     _require_columns(table)
     if len(table.cells) > MOST_DAYS:
@@ -157,8 +167,7 @@ def _require_columns(table: RawTable) -> None:
 def _parse(table: RawTable) -> pd.DataFrame:
     """Return the columns that are known, without blank rows; the index numbers the file's rows."""
     columns: dict[str, object] = {
-        name: parse_dates(table, name, _date_format(table, name)).to_numpy()
-        for name in (ORIGIN, DATE)
+        name: parse_dates(_with_format_of(table, name), name).to_numpy() for name in (ORIGIN, DATE)
     }
     for name in (FORECAST, *OPTIONAL):
         has_column = name in table.headers
@@ -173,11 +182,13 @@ def _parse(table: RawTable) -> pd.DataFrame:
     return rows
 
 
-def _date_format(table: RawTable, name: str) -> str | None:
-    """Return the format of dates written as text; None where the file holds real dates."""
+def _with_format_of(table: RawTable, name: str) -> RawTable:
+    """Return the table as one whose dates are as those of a column: text, or real dates."""
     cells = table.column(name)
     is_text = cells.dtype == object and cells.map(lambda cell: isinstance(cell, str)).any()
-    return DATE_FORMAT if is_text or isinstance(cells.dtype, pd.StringDtype) else None
+    date_format = DATE_FORMAT if is_text or isinstance(cells.dtype, pd.StringDtype) else None
+    settings = table.settings.model_copy(update={"date_format": date_format})
+    return replace(table, settings=settings)
 
 
 def _require_time_order(table: RawTable, rows: pd.DataFrame) -> None:

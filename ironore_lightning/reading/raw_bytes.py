@@ -1,6 +1,9 @@
 """Read raw files within limits, and quote their content in messages."""
 
+import gzip
+import io
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -53,6 +56,24 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: there is no such file{_missing_hint(path)}") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {one_line(error)}") from error
+
+
+def unpacked(file: str, raw: bytes) -> bytes:
+    """Return what is in a gzip file; other bytes as they are, judged by the name of the file.
+
+    Raises:
+        DataError: If it is no whole gzip file, or holds more than `MAX_BYTES`.
+    """
+    if not file.lower().endswith(".gz"):
+        return raw
+    try:
+        with gzip.open(io.BytesIO(raw)) as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file}: is not a whole gzip file: {one_line(error)}") from None
+    if len(content) > MAX_BYTES:
+        raise DataError(f"{file}: unpacks to {len(content)} bytes or more, may have {MAX_BYTES}")
+    return content
 
 
 def require_few_cells(file: str, num_cells: int, *, at_most: int = MAX_CELLS) -> None:

@@ -141,12 +141,6 @@ class TableSettings(FileSettings):
     """Column that names the contract of each row; a return between two contracts is no move of the
     market and is left out. Null where prices are of one contract, or adjusted."""
 
-    @model_validator(mode="after")
-    def _is_a_table(self) -> Self:
-        if self.format == "pickle":
-            raise ValueError("a table is a csv, parquet or excel file")
-        return self
-
 
 class PriceSettings(Settings):
     """How the values of a series are struck, and when; null is unknown.
