@@ -123,8 +123,7 @@ def compare_contenders(
 def _on_days(contender: Contender, dates: pd.DatetimeIndex) -> Contender:
     rows = contender.days.frame
     kept = rows[rows["date"].isin(dates)].reset_index(drop=True)
-    days = ScoredDays(kept, contender.days.kind, contender.days.horizon)
-    return replace(contender, days=days)
+    return replace(contender, days=replace(contender.days, frame=kept))
 
 
 def _require_same_outcomes(ours: Contender, theirs: Contender) -> None:

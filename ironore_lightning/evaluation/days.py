@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ironore_lightning.trading_calendar.rhythm import DAILY, Rhythm
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -30,6 +32,7 @@ class ScoredDays:
             where unknown).
         kind: `target.kind`: how a price follows from a return; a `given` target has no price.
         horizon: Days ahead that a forecast reaches.
+        rhythm: Of the rows; what is called a day is a week or month of a weekly or monthly market.
         clues: Of the same days, what may explain skill that nobody can trade, see `tradability`;
             None if nothing is known.
     """
@@ -38,6 +41,7 @@ class ScoredDays:
     kind: str
     horizon: int
     clues: pd.DataFrame | None = None
+    rhythm: Rhythm = DAILY
 
     def __len__(self) -> int:
         """Count the days (N)."""
