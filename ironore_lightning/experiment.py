@@ -278,7 +278,8 @@ def evaluate_run(run: FittedRun, forecasts: Forecasts, *, looks: Path | None) ->
         look=look,
     )
     left_out = assess_left_out(forecasts, config.target, config.evaluation, look=look)
-    sentence = " ".join([assessment.verdict, *([left_out.sentence] if left_out else [])])
+    said = [assessment.verdict, *([left_out.sentence] if left_out else [])]
+    sentence = days.rhythm.words(" ".join(said))
     return RunResult(run, forecasts, assessment, labels, sentence, left_out)
 
 

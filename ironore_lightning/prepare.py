@@ -26,7 +26,7 @@ from ironore_lightning.report.table import make_table
 from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.command_keys import command_keys
 from ironore_lightning.settings.experiment import Config
-from ironore_lightning.trading_calendar.trading_days import longest_step
+from ironore_lightning.trading_calendar.rhythm import longest_step
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def write_tables(config: Config, folder: Path) -> None:
     write_json(folder / "data_report.json", report)
     _print_report(report)
     doubtful = doubtful_breaks(raw.contracts, panel.futures)
-    for line in (*panel.bridging(_days(features)), *doubtful):
+    for line in (*panel.doubts, *panel.bridging(_days(features)), *doubtful):
         log.warning(line)
     for hole in panel.old_holes:
         log.info("before the first row: %s", hole.message)
@@ -118,6 +118,7 @@ def data_report(
         "rows_with_target": int(target["value"].notna().sum()),
         "first_date": _date(days[0]),
         "last_date": _date(days[-1]),
+        "rhythm": panel.rhythm.sentence,
         "longest_return_days": longest_step(days),
         "bridged_days": panel.bridged_days(days),
         "old_holes": [hole.message for hole in panel.old_holes],
@@ -143,11 +144,12 @@ def data_report(
 
 def _print_report(report: dict[str, Any]) -> None:
     log.info(
-        "%d rows, %d of them with a target, from %s to %s",
+        "%d rows, %d of them with a target, from %s to %s; %s",
         report["rows"],
         report["rows_with_target"],
         report["first_date"],
         report["last_date"],
+        report["rhythm"],
     )
     columns = pd.DataFrame(report["columns"])
     for name in ("minimum", "maximum"):

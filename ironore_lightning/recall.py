@@ -148,7 +148,8 @@ def _overlap(record: RunRecord, result: RunResult) -> str:
     shared = result.days.dates.isin(known["date"][known["segment"] == "test"]).sum()
     if not shared:
         return ""
-    return f" {shared} of these {len(result.days)} days were test days of the run itself."
+    said = f" {shared} of these {len(result.days)} days were test days of the run itself."
+    return result.days.rhythm.words(said)
 
 
 def other_days_folder(run: Path, first: object, last: object) -> Path:

@@ -407,7 +407,11 @@ TABLES = {
         in_column("date", 4, "2024-01-08 17:00"),
         "'2024-01-08 17:00' is not a date written as",
     ),
-    "weekly": (lambda table: table[::5], "rows are 7 days apart"),
+    "a week's days": (
+        lambda table: table[::5],
+        "most forecasts reach 0 weeks from origin to date, and target.horizon is 1; correct them",
+    ),
+    "every third day": (lambda table: table[::3], "rows are 3 days apart"),
     "a month is missing": (
         lambda table: table.drop(index=range(60, 82)),
         "there is no trading day between",

@@ -1,6 +1,7 @@
 """Joining legs and sources: as-of their publication, worked out by hand and day by day."""
 
 import datetime
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.settings.data import DataSettings, FuturesSettings, PanelSettings
 from ironore_lightning.settings.samples import FeaturesSettings, TargetSettings
+from ironore_lightning.trading_calendar.holidays import Holidays
 
 NAN = np.nan
 FUTURES = FuturesSettings(month_offset=1, adjustment="ratio", bridge_days=0)
@@ -334,21 +336,18 @@ def test_an_unknown_target_is_named_before_its_days_are_judged():
 
 
 NO_TRADING_DAYS = {
-    "weeks": (
-        pd.date_range("2008-01-04", periods=900, freq="7D"),
-        "f: rows are 7 days apart (median from 2008-01-04 to 2008-05-30), but must be trading days",
+    "quarters": (
+        pd.date_range("2008-01-31", periods=90, freq="QE"),
+        "f: rows are 92 days apart (median from 2008-06-30 to 2013-09-30), but all must be trading "
+        "days, weeks or months; no other is supported",
     ),
-    "months": (
-        pd.date_range("2008-01-31", periods=90, freq="ME"),
-        "f: rows are 31 days apart (median from 2008-01-31 to 2009-10-31), but must be trading",
+    "fortnights": (
+        pd.date_range("2008-01-04", periods=90, freq="14D"),
+        "f: rows are 14 days apart",
     ),
     "every other day": (
         pd.bdate_range("2024-01-08", periods=90)[::2],
         "f: rows are 2 days apart",
-    ),
-    "three weeks": (
-        pd.date_range("2024-01-08", periods=3, freq="7D"),
-        "f: rows are 7 days apart (median from 2024-01-08 to 2024-01-22)",
     ),
     "weeks, and days later": (
         pd.date_range("2020-01-03", "2020-12-25", freq="7D").union(
@@ -356,9 +355,25 @@ NO_TRADING_DAYS = {
         ),
         "f: rows are 7 days apart (median from 2020-01-03 to 2020-05-29)",
     ),
+    "weeks, and months before": (
+        pd.date_range("2010-01-31", periods=40, freq="ME").union(
+            pd.date_range("2013-05-03", periods=300, freq="7D")
+        ),
+        "f: rows are 31 days apart (median from 2010-01-31 to 2011-10-31), but all must be trading "
+        "days, weeks or months; leave out those that are spaced otherwise",
+    ),
     "weeks with a mistyped year": (
         pd.date_range("2024-01-05", periods=90, freq="7D").insert(90, pd.Timestamp("2062-01-03")),
-        "f: rows are 7 days apart",
+        "f: there is no week between 2025-09-19 and 2062-01-03 (13255 days, 28 are allowed)",
+    ),
+    "weeks without a year": (
+        pd.date_range("2020-01-03", periods=300, freq="7D").delete(range(100, 152)),
+        "f: there is no week between 2021-11-26 and 2022-12-02 (371 days, 28 are allowed); rows "
+        "are missing, or a date is wrong",
+    ),
+    "months with a mistyped year": (
+        pd.date_range("2008-01-31", periods=90, freq="ME").insert(90, pd.Timestamp("2051-07-31")),
+        "f: there is no month between 2015-06-30 and 2051-07-31",
     ),
     "days with a mistyped year": (
         pd.bdate_range("2024-01-08", periods=90).insert(90, pd.Timestamp("2062-01-03")),
@@ -368,10 +383,10 @@ NO_TRADING_DAYS = {
         pd.bdate_range("2020-01-01", "2024-01-01").drop(pd.bdate_range("2022-01-01", "2022-12-31")),
         "f: there is no trading day between 2021-12-31 and 2023-01-02 (367 days, 14 are allowed)",
     ),
-    "every day of the calendar": (
+    "weekends that repeat Friday's price": (
         pd.date_range("2024-01-08", periods=90),
-        "f: rows lie on 7 days of the week, but must be trading days, five a week; blank the "
-        "target's series where nobody traded",
+        "f: 'price' never moves on a Saturday; blank it on days on which nobody trades, or leave "
+        "these rows out",
     ),
 }
 
@@ -379,14 +394,16 @@ NO_TRADING_DAYS = {
 @pytest.mark.parametrize(("days", "said"), NO_TRADING_DAYS.values(), ids=NO_TRADING_DAYS)
 def test_rows_that_are_no_trading_days_are_refused_in_a_line(days, said):
     with pytest.raises(DataError) as caught:
-        table_panel({"price": [1.0] * len(days)}, days, target_of("price"))
+        table_panel({"price": np.minimum(days.day_of_week, 4)}, days, target_of("price"))
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
 
 
 def test_a_price_on_a_holiday_is_refused_by_name():
     days = pd.bdate_range("2024-01-08", periods=10)
-    raw = RawData({}, {"table": pd.DataFrame({"price": 1.0}, days)}, {}, (days[3].date(),))
+    holidays = Holidays.of_years([days[3].date()])
+    table = {"table": pd.DataFrame({"price": 1.0}, days)}
+    raw = RawData({}, table, {}, holidays)
     with pytest.raises(DataError) as caught:
         build_panel(
             raw,
@@ -398,10 +415,80 @@ def test_a_price_on_a_holiday_is_refused_by_name():
     )
 
 
-def test_weekly_contracts_are_refused_as_a_weekly_table_is():
+def test_a_price_on_a_holiday_of_an_exchange_is_counted_in_a_warning():
+    # Friday 29 March 2024 is a holiday of XSES; its derivatives may trade.
+    days = pd.bdate_range("2024-03-18", "2024-04-05")
+    holidays = Holidays((datetime.date(2024, 3, 29),), datetime.date(2024, 4, 8))
+    raw = RawData({}, {"table": pd.DataFrame({"price": 1.0}, days)}, {}, holidays)
+    data = TABLE.model_copy(update={"exchange": "XSES"})
+    said = "price has a price on 1 days without a session of XSES, the last on 2024-03-29"
+    assert build_panel(raw, data, target_of("price")).doubts == [said]
+    ended = replace(raw, holidays=replace(holidays, until=datetime.date(2024, 4, 5)))
+    assert build_panel(ended, data, target_of("price")).doubts == [
+        said,
+        "exchange_calendars knows XSES until 2024-04-05 only; every later weekday counts as a "
+        "trading day",
+    ]
+
+
+def test_known_holidays_explain_a_long_closure():
+    days = pd.bdate_range("2023-01-02", periods=60)
+    closed = days[20:34]  # 30 January to 16 February: 18 days without a row
+    rows = pd.DataFrame({"price": 1.0}, days.drop(closed))
+    all_but_one, every = (Holidays.of_years(list(part.date)) for part in (closed[1:], closed))
+    data = TABLE.model_copy(update={"holidays": "holidays.txt"})
+    assert (
+        len(build_panel(RawData({}, {"t": rows}, {}, every), data, target_of("price")).days) == 46
+    )
+    with pytest.raises(DataError, match=r"no trading day between 2023-01-27 and 2023-02-17 \(21 d"):
+        build_panel(RawData({}, {"t": rows}, {}, all_but_one), data, target_of("price"))
+
+
+RHYTHMS = {
+    "days": (pd.bdate_range("2020-01-01", periods=300), "daily rows, 252 a year"),
+    "six days a week": (
+        pd.bdate_range("2020-01-01", periods=300, freq="C", weekmask="Mon Tue Wed Thu Fri Sat"),
+        "daily rows, six a week, 302 a year",
+    ),
+    "every day": (pd.date_range("2020-01-01", periods=300), "daily rows, seven a week, 365 a year"),
+    "weeks": (pd.date_range("2008-01-04", periods=900, freq="7D"), "weekly rows, 52 a year"),
+    "three weeks": (pd.date_range("2024-01-08", periods=3, freq="7D"), "weekly rows, 52 a year"),
+    "weeks, three of them without trading": (
+        pd.date_range("2008-01-04", periods=300, freq="7D").delete([100, 101, 102]),
+        "weekly rows, 52 a year",
+    ),
+    "month ends": (pd.date_range("2008-01-31", periods=90, freq="ME"), "monthly rows, 12 a year"),
+    "last trading days": (
+        pd.date_range("2008-01-31", periods=90, freq="BME").delete(50),
+        "monthly rows, 12 a year",
+    ),
+}
+
+
+@pytest.mark.parametrize(("days", "said"), RHYTHMS.values(), ids=RHYTHMS)
+def test_the_rhythm_is_found_from_the_dates(days, said):
+    panel = table_panel({"price": np.arange(1.0, 1 + len(days))}, days, target_of("price"))
+    assert panel.rhythm.sentence == said
+    assert list(panel.days) == list(days)
+
+
+def test_weekly_contracts_make_weekly_rows():
     days = pd.date_range("2024-01-01", "2024-01-31", freq="7D")
-    with pytest.raises(DataError, match=r"^f: rows are 7 days apart"):
-        panel_of(legs={"leg": curve([100.0] * len(days), days)})
+    panel = panel_of(legs={"leg": curve([100.0] * len(days), days)})
+    assert panel.rhythm.noun == "week"
+
+
+WEEKS = pd.date_range("2024-01-05", "2024-02-02", freq="7D")
+
+
+@pytest.mark.parametrize("kind", ["log_return", "given"])
+def test_a_weekly_target_among_daily_drivers_has_weekly_rows(kind):
+    days = pd.bdate_range("2024-01-05", "2024-02-02")
+    price = pd.Series(np.arange(1.0, 6.0), WEEKS).reindex(days)
+    panel = table_panel({"price": price, "driver": np.arange(21.0)}, days, target_of("price", kind))
+    assert list(panel.days) == list(WEEKS)
+    assert panel.rhythm.noun == "week"
+    assert_joined(panel, [0, 5, 10, 15, 20], [0] * 5)
 
 
 MARKETS = {

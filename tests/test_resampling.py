@@ -6,9 +6,11 @@ from math import sqrt
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from degenerate_days import BY_DEGENERATION, exactly, luck, require_finite_or_explained
 
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.resampling import (
     MIN_BOOTSTRAP_DAYS,
     block_length,
@@ -34,7 +36,8 @@ def test_the_block_length_agrees_with_the_published_example():
 @BY_DEGENERATION
 def test_intervals_of_degenerate_days_are_none_with_a_reason(forecast, actual, benchmark):
     profit = np.sign(forecast) * actual
-    found = bootstrap_intervals(forecast, actual, profit, horizon=1, coverage=0.95, reps=50, seed=0)
+    days = days_of(forecast, actual)
+    found = bootstrap_intervals(days, profit, coverage=0.95, reps=50, seed=0)
     for interval in (found.direction_accuracy, found.rmse_ratio, found.sharpe):
         numbers = [interval.estimate, interval.low, interval.high]
         require_finite_or_explained(numbers, interval.note)
@@ -45,6 +48,10 @@ def test_intervals_of_degenerate_days_are_none_with_a_reason(forecast, actual, b
     require_finite_or_explained([best.p_value], best.note)
 
 
+def days_of(forecast, actual, horizon=1):
+    return ScoredDays(pd.DataFrame({"forecast": forecast, "actual": actual}), "given", horizon)
+
+
 def draw_intervals(*, seed, num_days=1000, horizon=1):
     return resample(*luck(0, 2, num_days), horizon=horizon, seed=seed)
 
@@ -52,8 +59,8 @@ def draw_intervals(*, seed, num_days=1000, horizon=1):
 def resample(forecast, actual, *, horizon=1, seed=0):
     """Resample days, and what their signs earn where every `horizon`-th is traded."""
     profit = (np.sign(forecast) * actual)[::horizon]
-    options = {"horizon": horizon, "coverage": 0.95, "reps": 500, "seed": seed}
-    return bootstrap_intervals(forecast, actual, profit, **options)
+    days = days_of(forecast, actual, horizon)
+    return bootstrap_intervals(days, profit, coverage=0.95, reps=500, seed=seed)
 
 
 def test_on_independent_days_the_bootstrap_is_as_wide_as_theory_says():
@@ -118,7 +125,8 @@ def test_few_periods_of_many_days_have_no_interval_of_the_sharpe_ratio():
 
 def test_what_has_no_price_has_no_sharpe_ratio():
     forecast, actual = luck(0, 2, 60)
-    found = bootstrap_intervals(forecast, actual, None, horizon=1, coverage=0.95, reps=50, seed=0)
+    days = days_of(forecast, actual)
+    found = bootstrap_intervals(days, None, coverage=0.95, reps=50, seed=0)
     assert astuple(found.sharpe) == (
         None,
         None,

@@ -22,6 +22,7 @@ from ironore_lightning.report.style import (
     draw_line,
     legend_above,
     open_figure,
+    said_in,
     style_axes,
     svg_text,
 )
@@ -75,13 +76,14 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
 
 def print_comparison(comparison: Comparison, folder: Path) -> None:
     """Print what is compared, the settings that differ, the scores, and what they say."""
-    settings = comparison.settings.reset_index()
+    settings, rhythm = comparison.settings.reset_index(), comparison.first.days.rhythm
     scores = score_frame(comparison).reset_index()
-    shown = [make_facts(facts(comparison)), "", make_table(scores)]
+    shown = [make_facts(facts(comparison)).said_in(rhythm), "", make_table(scores)]
     if not settings.empty:
         shown += ["", make_table(settings, "settings that differ", elsewhere="comparison.html")]
     where = short_path(folder / "comparison.html")
-    print_parts([*shown, "", comparison.duel.sentence, ADVICE, f"page: {where}"])
+    words = [rhythm.words(comparison.duel.sentence), rhythm.words(ADVICE)]
+    print_parts([*shown, "", *words, f"page: {where}"])
 
 
 @default_style
@@ -96,16 +98,19 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
         **asdict(comparison.duel),
     }
     write_json(folder / "comparison.json", record)
-    figure = draw_comparison(comparison)
+    rhythm = comparison.first.days.rhythm
+    figure = said_in({"comparison": draw_comparison(comparison)}, rhythm)["comparison"]
     page = Page(
         title=f"{comparison.first.name} and {comparison.second.name}",
         grade="",
-        verdict=comparison.duel.sentence,
+        verdict=rhythm.words(comparison.duel.sentence),
         lines=[],
-        remark=ADVICE,
+        remark=rhythm.words(ADVICE),
         sections=[
-            Section("What is compared", facts=facts(comparison)),
-            Section("Scores", tables=[Table(score_frame(comparison), "On the shared days")]),
+            Section("What is compared", facts=facts(comparison)).said_in(rhythm),
+            Section(
+                "Scores", tables=[Table(score_frame(comparison), "On the shared days")]
+            ).said_in(rhythm),
             Section("Both curves", pictures=[Picture("Capital and errors", svg_text(figure))]),
             Section("Settings that differ", tables=[Table(comparison.settings, "Of A and of B")]),
         ],

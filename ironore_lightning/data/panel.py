@@ -14,12 +14,18 @@ from ironore_lightning.errors import ConfigError, DataError, closest
 from ironore_lightning.reading.raw_bytes import quoted
 from ironore_lightning.settings.data import DataSettings
 from ironore_lightning.settings.samples import TargetSettings
-from ironore_lightning.trading_calendar.trading_days import (
-    Calendar,
+from ironore_lightning.trading_calendar.holidays import Holidays
+from ironore_lightning.trading_calendar.rhythm import (
+    DAILY,
+    Rhythm,
     longest_step,
-    require_trading_days,
+    require_rhythm,
     trading_weekdays,
 )
+from ironore_lightning.trading_calendar.trading_days import Calendar
+
+UNCHANGED_SHARE = 0.9
+"""Share of the rows of a weekday with the value of the row before, above which nobody trades."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,9 @@ class Panel:
         left_out_changes: The change of a break day, which `changes` leave out, shape (T, legs).
         futures: The continuous series behind the price legs.
         start: First row that a model may use; None is the first complete one.
+        rhythm: How far the rows lie apart.
         holidays: Known days without trading.
+        doubts: What is strange about the days, each in a line.
         unusable: Why a column of a prepared table cannot be used, by header.
         old_holes: Holes of the files before `start`.
     """
@@ -52,7 +60,9 @@ class Panel:
     breaks: pd.DataFrame
     futures: Mapping[str, ContinuousSeries]
     start: datetime.date | None
-    holidays: Sequence[datetime.date] = ()
+    rhythm: Rhythm = DAILY
+    holidays: Holidays = field(default_factory=Holidays)
+    doubts: Sequence[str] = ()
     unusable: Mapping[str, str] = field(default_factory=dict)
     left_out: pd.DataFrame = field(default_factory=pd.DataFrame)
     old_holes: Sequence[OldHole] = ()
@@ -66,8 +76,8 @@ class Panel:
 
     @property
     def calendar(self) -> Calendar:
-        """Future trading days."""
-        return Calendar(trading_weekdays(self.days), self.holidays)
+        """Future trading days, weeks or months."""
+        return Calendar(self.days, self.rhythm, self.holidays)
 
     def bridged_days(self, days: pd.DatetimeIndex) -> dict[str, int]:
         """Return the number of bridged days from the first to the last of `days`, by price leg."""
@@ -122,7 +132,7 @@ def build_panel(
     Raises:
         ConfigError: If there is no such series.
         DataError: If a leg cannot be made continuous, the legs share no day, rows are missing or
-            no trading days, or a column has no value on any day.
+            spaced otherwise, or a column has no value on any day.
     """
     legs = _price_legs(raw, data)
     drivers = _published(raw, data)
@@ -136,8 +146,10 @@ def build_panel(
         values, file = drivers[target.series]
         by_file[file] = pd.DatetimeIndex(values.index)
         days = _days_of_target(drivers[target.series], days, target)
-    require_trading_days(days, by_file)
-    _require_no_holiday(days, raw.holidays, f"{data.holidays}: {target.series}")
+    rhythm = require_rhythm(days, by_file, raw.holidays)
+    if target.series in drivers:
+        _require_moves(drivers[target.series], days, rhythm)
+    doubts = _holiday_doubts(days, rhythm, raw.holidays, data, target)
     joined = [_join(driver, days) for driver in drivers.values()]
     levels = [series.days["level"].reindex(days).rename(name) for name, series in legs.items()]
     fresh = [pd.Series(0.0, index=days, name=name) for name in legs]
@@ -148,7 +160,9 @@ def build_panel(
         breaks=_between_rows(legs, days, "is_break") > 0,
         futures=legs,
         start=data.panel.start,
+        rhythm=rhythm,
         holidays=raw.holidays,
+        doubts=doubts,
         unusable=raw.unusable,
         left_out=_between_rows(legs, days, "left_out"),
         old_holes=raw.old_holes,
@@ -249,15 +263,49 @@ def _days_of_target(
     return days[is_new]
 
 
-def _require_no_holiday(
-    days: pd.DatetimeIndex, holidays: Sequence[datetime.date], series: str
-) -> None:
-    traded = days[days.isin(pd.DatetimeIndex(list(holidays)))]
-    if len(traded):
+def _require_moves(driver: tuple[pd.Series, str], days: pd.DatetimeIndex, rhythm: Rhythm) -> None:
+    """Raise if a series has more than five days a week, but only repeats values on some."""
+    if rhythm.noun != "day" or rhythm.days_a_week == DAILY.days_a_week:
+        return
+    values, file = driver
+    repeats = values.reindex(days).diff().eq(0).groupby(days.day_name()).mean()
+    if repeats.max() > UNCHANGED_SHARE:
         raise DataError(
-            f"{series} has a price on the holiday {traded[0].date()}; "
-            "is it a file of another market?"
+            f"{file}: {quoted(values.name)} never moves on a {repeats.idxmax()}; blank it on days "
+            "on which nobody trades, or leave these rows out"
         )
+
+
+def _holiday_doubts(
+    days: pd.DatetimeIndex,
+    rhythm: Rhythm,
+    holidays: Holidays,
+    data: DataSettings,
+    target: TargetSettings,
+) -> list[str]:
+    """Return warnings of prices on the holidays of an exchange, and of unknown sessions to come.
+
+    Raises:
+        DataError: If there is a price on a holiday of a file.
+    """
+    traded = days[days.isin(pd.DatetimeIndex(list(holidays.days)))]
+    doubts = []
+    if len(traded) and rhythm.noun == "day":
+        if data.exchange is None:
+            raise DataError(
+                f"{data.holidays}: {target.series} has a price on the holiday {traded[0].date()}; "
+                "is it a file of another market?"
+            )
+        doubts.append(
+            f"{target.series} has a price on {len(traded)} days without a session of "
+            f"{data.exchange}, the last on {traded[-1].date()}"
+        )
+    if data.exchange is not None and not holidays.knows(days[-1] + pd.Timedelta(days=1)):
+        doubts.append(
+            f"exchange_calendars knows {data.exchange} until {holidays.until} only; every later "
+            "weekday counts as a trading day"
+        )
+    return doubts
 
 
 def _join(driver: tuple[pd.Series, str], days: pd.DatetimeIndex) -> tuple[pd.Series, pd.Series]:

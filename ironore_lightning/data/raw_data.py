@@ -1,6 +1,5 @@
 """Read and check all raw files, before they are joined."""
 
-import datetime
 import hashlib
 import shutil
 import tempfile
@@ -19,7 +18,11 @@ from ironore_lightning.sample_market.filler_drivers import write_neutral_drivers
 from ironore_lightning.sample_market.simulation import simulate_market, write_market
 from ironore_lightning.settings.data import DataSettings
 from ironore_lightning.settings.files import FileSettings
-from ironore_lightning.trading_calendar.trading_days import read_holidays
+from ironore_lightning.trading_calendar.holidays import (
+    Holidays,
+    exchange_holidays,
+    read_holidays,
+)
 
 LONGEST_GAP_DAYS = {"daily": 45, "weekly": 45, "monthly": 110, "quarterly": 220}
 """Most days between two dates of a file, and from the last value of a column to the newest of all
@@ -51,7 +54,7 @@ class RawData:
         contracts: Futures curves by leg, each (T, C) with monthly Period columns.
         sources: Drivers by source, each (T, columns), dated as in the file.
         digests: SHA-256 of each file that was read, by file name.
-        holidays: Known weekdays without trading, past and future.
+        holidays: Known days without trading, past and future.
         unusable: Why a column of a prepared table cannot be used, by header.
         old_holes: Holes that end before the first row of the panel.
         held: The contract of each row of a prepared table, see `PreparedTable`.
@@ -60,7 +63,7 @@ class RawData:
     contracts: Mapping[str, pd.DataFrame]
     sources: Mapping[str, pd.DataFrame]
     digests: Mapping[str, str]
-    holidays: Sequence[datetime.date] = ()
+    holidays: Holidays = field(default_factory=Holidays)
     unusable: Mapping[str, str] = field(default_factory=dict)
     old_holes: Sequence[OldHole] = ()
     held: pd.Series | None = None
@@ -134,8 +137,14 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
     sources = {name: frame.drop(columns=list(late)) for name, frame in sources.items()}
     if not contracts and all(frame.empty for frame in sources.values()):
         raise DataError(next(iter(unusable.values())))
-    holidays = () if settings.holidays is None else read_holidays(root / settings.holidays)
+    holidays = _holidays(settings, root)
     return RawData(contracts, sources, digests, holidays, unusable, old_holes, held)
+
+
+def _holidays(settings: DataSettings, root: Path) -> Holidays:
+    if settings.exchange is not None:
+        return exchange_holidays(settings.exchange)
+    return Holidays() if settings.holidays is None else read_holidays(root / settings.holidays)
 
 
 def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:

@@ -42,6 +42,7 @@ from ironore_lightning.evaluation.skill import encompassing, predictive_slope, r
 from ironore_lightning.evaluation.tradability import Alarm, alarm_sentence, find_alarms
 from ironore_lightning.evaluation.trading import SIGN, TradingResult, gross_profit, trading_table
 from ironore_lightning.settings.evaluation import EvaluationSettings
+from ironore_lightning.trading_calendar.rhythm import Rhythm
 
 MODEL = "model"
 NOT_TRADED = (
@@ -90,6 +91,7 @@ class Assessment:
         evidence: The grade.
         tradability: Why the skill may not be tradable; empty if nothing says so.
         unit: Of outcomes and forecasts, for people.
+        rhythm: Of the days, which all numbers of days count: weeks of a weekly market.
     """
 
     scores: Scores
@@ -104,6 +106,7 @@ class Assessment:
     blocks: list[Block]
     evidence: Evidence
     tradability: list[Alarm]
+    rhythm: Rhythm
     unit: str = "%"
 
     @property
@@ -111,7 +114,7 @@ class Assessment:
         """The verdict in words: direction, grade, and whether the skill may not be tradable."""
         words = f"{direction_sentence(self.scores)} {self.evidence.sentence}"
         words += alarm_sentence(self.tradability, self.evidence.grade)
-        return words if self.trading else f"{words} {NOT_TRADED}"
+        return self.rhythm.words(words if self.trading else f"{words} {NOT_TRADED}")
 
 
 def assess(
@@ -137,15 +140,16 @@ def assess(
         look: Number of this look at these days; None if looks are not counted.
     """
     forecast, actual = days.forecast, days.actual
-    forecasts = {MODEL: forecast}
-    forecasts |= {str(name): baseline.to_numpy() for name, baseline in baselines.items()}
+    others = {str(name): baseline.to_numpy() for name, baseline in baselines.items()}
+    forecasts = {MODEL: forecast, **others}
     table = compare(days, forecasts)
-    rivals = {name: forecasts[name] for name in RIVALS if name in forecasts}
+    rivals = {name: others[name] for name in RIVALS if name in others}
     tests = skill_tests(forecast, actual, rivals, horizon=days.horizon)
     confidence_set, superior_p = _compare_all(days, forecasts, settings)
     trading = _trading(days, settings)
-    after_costs = net_sharpe(trading, settings.strong_cost_bp)
-    findings = collect_findings(days, table, tests, after_costs=after_costs)
+    findings = collect_findings(
+        days, table, tests, after_costs=net_sharpe(trading, settings.strong_cost_bp)
+    )
     return Assessment(
         scores=table[0].scores,
         table=table,
@@ -162,6 +166,7 @@ def assess(
         blocks=skill_blocks(days.frame, settings.block_days),
         evidence=grade_findings(findings, settings, label=label, discount=discount, look=look),
         tradability=find_alarms(days),
+        rhythm=days.rhythm,
         unit=days.unit,
     )
 
@@ -267,10 +272,8 @@ def net_sharpe(results: Sequence[TradingResult], cost_bp: float) -> float | None
 
 def _bootstrap(days: ScoredDays, settings: EvaluationSettings) -> BootstrapIntervals:
     return bootstrap_intervals(
-        days.forecast,
-        days.actual,
+        days,
         gross_profit(days) if days.has_profit else None,
-        horizon=days.horizon,
         coverage=COVERAGE,
         reps=settings.bootstrap_repetitions,
         seed=settings.bootstrap_seed,

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ironore_lightning.settings.samples import TargetSettings
+from ironore_lightning.trading_calendar.rhythm import DAILY, Rhythm
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -41,6 +42,7 @@ class ScoredDays:
             that a position earns on `target.profit_series` over the same days.
         kind: `target.kind`: how a price follows from a return; nothing else has a price.
         horizon: Days ahead that a forecast reaches.
+        rhythm: Of the rows; what is called a day is a week or month of a weekly or monthly market.
         clues: Of the same days, what may explain skill that nobody can trade, see `tradability`;
             None if nothing is known.
         unit: Of outcomes and forecasts, for people.
@@ -51,6 +53,7 @@ class ScoredDays:
     horizon: int
     clues: pd.DataFrame | None = None
     unit: str = "%"
+    rhythm: Rhythm = DAILY
 
     def __len__(self) -> int:
         """Count the days (N)."""
@@ -106,6 +109,6 @@ class ScoredDays:
         return replace(self, frame=self.frame.assign(forecast=forecast))
 
 
-def scored_days(frame: pd.DataFrame, target: TargetSettings) -> ScoredDays:
+def scored_days(frame: pd.DataFrame, target: TargetSettings, rhythm: Rhythm) -> ScoredDays:
     """Return the days of a frame, whose forecasts are of a target."""
-    return ScoredDays(frame, target.kind, target.horizon, unit=target.unit_name)
+    return ScoredDays(frame, target.kind, target.horizon, unit=target.unit_name, rhythm=rhythm)

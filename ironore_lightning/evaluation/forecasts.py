@@ -26,6 +26,7 @@ from ironore_lightning.evaluation.intervals import (
 )
 from ironore_lightning.settings.evaluation import EvaluationSettings
 from ironore_lightning.settings.samples import TargetSettings
+from ironore_lightning.trading_calendar.rhythm import find_rhythm
 
 BOUNDS = tuple(f"{side}_{round(100 * share)}" for share in COVERAGES for side in ("lower", "upper"))
 """Columns of the intervals."""
@@ -76,7 +77,9 @@ class Forecasts:
 def days_of(predictions: pd.DataFrame, segment: str, target: TargetSettings) -> ScoredDays:
     """Return the days of a segment."""
     rows = predictions[predictions["segment"] == segment]
-    return scored_days(rows.reset_index(drop=True), target)
+    rhythm = find_rhythm(pd.DatetimeIndex(predictions["date"]))
+    rows = rows.reset_index(drop=True)
+    return scored_days(rows, target, rhythm)
 
 
 def build_predictions(

@@ -13,9 +13,9 @@ from math import ceil, isfinite, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from ironore_lightning.evaluation.days import hits
+from ironore_lightning.evaluation.days import ScoredDays, hits
 from ironore_lightning.evaluation.significance import Interval, is_constant
-from ironore_lightning.evaluation.trading import TRADING_DAYS, moments
+from ironore_lightning.evaluation.trading import moments
 
 MIN_BOOTSTRAP_DAYS = 50
 """Fewest days, or profits, that make enough blocks for a bootstrap."""
@@ -93,23 +93,14 @@ def block_length(series: Floats, *, horizon: int) -> int:
 
 
 def bootstrap_intervals(
-    forecast: Floats,
-    actual: Floats,
-    profit: Floats | None,
-    *,
-    horizon: int,
-    coverage: float,
-    reps: int,
-    seed: int,
+    days: ScoredDays, profit: Floats | None, *, coverage: float, reps: int, seed: int
 ) -> BootstrapIntervals:
     """Return equal-tailed intervals of the scores by the stationary bootstrap.
 
     Args:
-        forecast: Shape (N,), per cent.
-        actual: Shape (N,), per cent.
+        days: Forecasts and outcomes, N of them.
         profit: Of the sign strategy before costs in non-overlapping periods of `horizon` days,
             shape (P,), per cent; None if nobody says what it earns.
-        horizon: Days ahead that a forecast reaches.
         coverage: Nominal coverage, between 0 and 1.
         reps: Number of resamples.
         seed: Of the resamples.
@@ -118,6 +109,7 @@ def bootstrap_intervals(
         Politis & Romano (1994), "The stationary bootstrap", Journal of the American Statistical
         Association 89(428).
     """
+    forecast, actual, horizon = days.forecast, days.actual, days.horizon
     is_hit, gain = hits(forecast, actual), actual**2 - (actual - forecast) ** 2
     sign_return = np.sign(forecast) * actual
     block = block_length(np.column_stack([is_hit, sign_return, gain]), horizon=horizon)
@@ -126,7 +118,7 @@ def bootstrap_intervals(
     if profit is None:
         unknown = Interval(None, None, None, "undefined: nobody says what a position earns")
         return BootstrapIntervals(accuracy, ratio, unknown, block)
-    annual = partial(_annual_sharpe, horizon=horizon)
+    annual = partial(_annual_sharpe, periods_per_year=days.rhythm.per_year / horizon)
     # All days show the serial dependence better than the fewer periods do.
     (sharpe,) = intervals(annual, profit, block=ceil(block / horizon), unit="profits")
     return BootstrapIntervals(accuracy, ratio, sharpe, block)
@@ -213,9 +205,9 @@ def _scores(forecast: Floats, actual: Floats) -> Floats:
     return np.array([accuracy, np.sqrt(ratio)])
 
 
-def _annual_sharpe(profit: Floats, *, horizon: int) -> Floats:
+def _annual_sharpe(profit: Floats, *, periods_per_year: float) -> Floats:
     period = moments(profit)
-    return np.array([sqrt(TRADING_DAYS / horizon) * period.sharpe if period else np.nan])
+    return np.array([sqrt(periods_per_year) * period.sharpe if period else np.nan])
 
 
 def _score_intervals(

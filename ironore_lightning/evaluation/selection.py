@@ -16,7 +16,7 @@ from scipy.stats import norm
 from ironore_lightning.evaluation.days import Flags, Floats, ScoredDays
 from ironore_lightning.evaluation.significance import ROUNDING
 from ironore_lightning.evaluation.skill import chosen_rotation
-from ironore_lightning.evaluation.trading import TRADING_DAYS, moments, sharpe_error, timing_profit
+from ironore_lightning.evaluation.trading import moments, sharpe_error, timing_profit
 
 EULER_MASCHERONI = 0.5772156649015329
 
@@ -321,16 +321,16 @@ def _deflation(trials: _Trials, profits: Mapping[str, Floats]) -> _Deflation:
     variance = float(np.var(sharpes, ddof=1)) if len(sharpes) > 1 else 0.0
     # Correlated trials vary little; using their effective number would correct for that twice.
     benchmark = expected_best_sharpe(variance=variance, num_trials=trials.num_trials)
-    deflation = _deflated_sharpe(profit, benchmark, trials.days.horizon)
+    deflation = _deflated_sharpe(profit, benchmark, trials.days)
     if deflation.sharpe is not None and len(sharpes) == 1 < trials.num_trials:
         note = "deflated Sharpe ratio too high: one trial's Sharpe ratio has no variance"
         deflation = deflation._replace(notes=(*deflation.notes, note))
     return deflation._replace(effective_trials=effective)
 
 
-def _deflated_sharpe(profit: Floats, benchmark: float, horizon: int) -> _Deflation:
+def _deflated_sharpe(profit: Floats, benchmark: float, days: ScoredDays) -> _Deflation:
     """Compare profits, shape (P,), with a benchmark Sharpe ratio of one period."""
-    annual = sqrt(TRADING_DAYS / horizon)
+    annual = sqrt(days.rhythm.per_year / days.horizon)
     period = moments(profit)
     if period is None:
         note = "Sharpe ratio undefined: the profit of the chosen trial never changes"
@@ -347,7 +347,7 @@ def _deflated_sharpe(profit: Floats, benchmark: float, horizon: int) -> _Deflati
         sharpe=annual * period.sharpe,
         expected_best_sharpe=annual * benchmark,
         deflated_sharpe=probability,
-        minimum_track_record_days=None if periods is None else ceil(periods) * horizon,
+        minimum_track_record_days=None if periods is None else ceil(periods) * days.horizon,
         notes=tuple(notes),
     )
 

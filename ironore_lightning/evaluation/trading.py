@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ironore_lightning.errors import DataError
 from ironore_lightning.evaluation.days import Flags, Floats, ScoredDays, hits
 from ironore_lightning.evaluation.significance import is_constant
+from ironore_lightning.trading_calendar.rhythm import DAILY
 
 Integers = NDArray[np.intp]
 
@@ -27,9 +28,6 @@ ONE_DAY_LATER = ", one day later"
 """Suffix of the strategies executed one day later in the equity curves."""
 
 START_CAPITAL = 100.0
-
-TRADING_DAYS = 252
-"""Days per year, to annualise a Sharpe ratio."""
 
 USUAL_COST_BP = 5.0
 """Cost of a turn, basis points, for what is shown at one cost only."""
@@ -47,16 +45,28 @@ class Terms:
         cost_bp: Cost of one turn, which is a change of the position by the capital, basis points.
         delay_days: Days from the forecast's close to the close at which it is traded.
         horizon: Days ahead that a forecast reaches.
+        days_per_year: To annualise; weeks or months of a weekly or monthly market.
     """
 
     kind: str
     cost_bp: float
     delay_days: int
     horizon: int
+    days_per_year: int = DAILY.per_year
+
+    @classmethod
+    def of(cls, days: ScoredDays, *, cost_bp: float, delay_days: int) -> "Terms":
+        """Return the terms of trading some days."""
+        return cls(days.earned_kind, cost_bp, delay_days, days.horizon, days.rhythm.per_year)
 
     def __post_init__(self) -> None:
         """Require a target with a price."""
         assert self.kind in {"log_return", "simple_return"}
+
+    @property
+    def periods_per_year(self) -> float:
+        """Profits in a year."""
+        return self.days_per_year / self.horizon
 
     @property
     def traded(self) -> slice:
@@ -76,7 +86,7 @@ class TradingResult:
         num_days: Days that they last together.
         total_return: Compounded, per cent of the starting capital; -100 is a total loss.
         mean_day: Mean profit per day, per cent of the day's capital.
-        annual_return: `mean_day` times 252, not compounded, per cent.
+        annual_return: `mean_day` times the days per year, not compounded, per cent.
         annual_volatility: Standard deviation of the profits (divisor n - 1) over a year, per cent.
         sharpe: `annual_return` over `annual_volatility`; futures have no riskless rate to subtract.
         sharpe_error: Standard error of `sharpe`, see `sharpe_error`. It assumes independent days,
@@ -194,7 +204,7 @@ def daily_profit(position: Floats, actual: Floats, is_roll: Flags, *, terms: Ter
 
 def gross_profit(days: ScoredDays) -> Floats:
     """Return the profit of the sign strategy in each period before costs, shape (P,), per cent."""
-    terms = Terms(days.earned_kind, cost_bp=0.0, delay_days=0, horizon=days.horizon)
+    terms = Terms.of(days, cost_bp=0.0, delay_days=0)
     position = positions(days.forecast, buffer=0.0, terms=terms)
     return daily_profit(position, days.earned, days.is_roll, terms=terms)
 
@@ -204,7 +214,7 @@ def timing_profit(days: ScoredDays) -> Floats:
 
     Its mean is the covariance of position and return, so a market's drift earns nothing.
     """
-    terms = Terms(days.earned_kind, cost_bp=0.0, delay_days=0, horizon=days.horizon)
+    terms = Terms.of(days, cost_bp=0.0, delay_days=0)
     position = positions(days.forecast, buffer=0.0, terms=terms)
     held, market = (
         daily_profit(turned, days.earned, days.is_roll, terms=terms)
@@ -237,7 +247,7 @@ def trading_result(
     num_periods = len(profit)
     num_days = num_periods * terms.horizon
     path = capital(profit)
-    sharpe, error = _sharpe(profit, terms.horizon)
+    sharpe, error = _sharpe(profit, terms.periods_per_year)
     return TradingResult(
         name=name,
         cost_bp=terms.cost_bp,
@@ -246,8 +256,8 @@ def trading_result(
         num_days=num_days,
         total_return=float(path[-1] - START_CAPITAL) if num_days else 0.0,
         mean_day=float(profit.sum()) / num_days if num_days else None,
-        annual_return=TRADING_DAYS * float(profit.sum()) / num_days if num_days else None,
-        annual_volatility=_annual_volatility(profit, terms.horizon),
+        annual_return=terms.days_per_year * float(profit.sum()) / num_days if num_days else None,
+        annual_volatility=_annual_volatility(profit, terms.periods_per_year),
         sharpe=sharpe,
         sharpe_error=error,
         max_drawdown=float(drawdown(path).max(initial=0.0)),
@@ -349,7 +359,7 @@ def sharpe_error(sharpe: float, *, skewness: float, kurtosis: float, num_periods
 
 def _strategies(days: ScoredDays, *, buffer: float, cost_bp: float) -> list[_Strategy]:
     forecast = days.forecast
-    at_once, later = (Terms(days.earned_kind, cost_bp, delay, days.horizon) for delay in (0, 1))
+    at_once, later = (Terms.of(days, cost_bp=cost_bp, delay_days=delay) for delay in (0, 1))
     num_periods = len(forecast[at_once.traded])
     return [
         _Strategy(BUY_AND_HOLD, at_once, np.ones(num_periods)),
@@ -399,20 +409,20 @@ def _turns(position: Floats, is_roll: Flags, rows: Integers, horizon: int) -> Fl
     return turns
 
 
-def _annual_volatility(profit: Floats, horizon: int) -> float | None:
+def _annual_volatility(profit: Floats, periods_per_year: float) -> float | None:
     if len(profit) <= 1:
         return None
     spread = 0.0 if is_constant(profit) else float(profit.std(ddof=1))
-    return math.sqrt(TRADING_DAYS / horizon) * spread
+    return math.sqrt(periods_per_year) * spread
 
 
-def _sharpe(profit: Floats, horizon: int) -> tuple[float | None, float | None]:
+def _sharpe(profit: Floats, periods_per_year: float) -> tuple[float | None, float | None]:
     """Return the annual Sharpe ratio and its standard error, or None if profits are constant."""
     period = moments(profit)
     if period is None:
         return None, None
     error = sharpe_error(**period._asdict(), num_periods=len(profit))
-    annual = math.sqrt(TRADING_DAYS / horizon)
+    annual = math.sqrt(periods_per_year)
     return annual * period.sharpe, annual * error
 
 

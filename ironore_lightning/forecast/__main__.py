@@ -71,7 +71,7 @@ def _forecast(options: argparse.Namespace, today: datetime.date) -> None:
 def _require_fresh(next_day: "NextDayForecast", max_age_days: int) -> None:
     if next_day.age_days > max_age_days:
         raise DataError(
-            f"the newest row is {next_day.origin}, {next_day.age_days} trading days old, and "
+            f"the newest row is {next_day.origin}, {next_day.age}, and "
             f"--max-age-days is {max_age_days}; refresh the files (--data-root DIR reads others), "
             f"or allow it with --max-age-days {next_day.age_days}"
         )

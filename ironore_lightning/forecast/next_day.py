@@ -28,6 +28,7 @@ from ironore_lightning.model.checkpoints import require_finite
 from ironore_lightning.model.hardware import cpu_precision
 from ironore_lightning.model.training import load_network
 from ironore_lightning.recall import recall_run
+from ironore_lightning.report.style import counted
 from ironore_lightning.report.table import Table, make_facts, make_table, number
 from ironore_lightning.run_folder.forecast_tables import (
     has_tables,
@@ -39,6 +40,7 @@ from ironore_lightning.run_folder.provenance import require_same_history
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.summary.membership import member_evidence, read_membership
+from ironore_lightning.trading_calendar.rhythm import DAILY
 from ironore_lightning.trading_calendar.trading_days import Calendar
 
 FURTHEST = 10.0
@@ -66,6 +68,7 @@ class NextDayForecast:
         warnings: What a reader should know first.
         unit: Of forecast and bounds: per cent of return, or that of another outcome.
         word: What the outcome is called.
+        noun: What a row is: a day, week or month; ages and staleness count them.
     """
 
     date: str
@@ -84,6 +87,12 @@ class NextDayForecast:
     warnings: list[str]
     unit: str
     word: str
+    noun: str
+
+    @property
+    def age(self) -> str:
+        """How old the newest row is, in words."""
+        return age_of(self.age_days, self.noun)
 
 
 def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDayForecast:
@@ -129,11 +138,13 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
         runs=[str(run.folder) for run in runs],
         evidence=_evidence(runs),
         warnings=[
+            *panel.doubts,
             *_age_warning(origin, panel.calendar, today),
             *_holiday_warning(date, panel.calendar, config, has_month=month is not None),
         ],
         unit=config.target.unit_name,
         word=OUTCOME_WORDS[config.target.kind],
+        noun=panel.rhythm.noun,
     )
 
 
@@ -191,9 +202,9 @@ def describe(next_day: NextDayForecast) -> list[str | Table]:
     oldest = max(next_day.staleness, key=lambda name: next_day.staleness[name])
     holidays = "" if next_day.holidays_known else ", if that is no holiday (they are not known)"
     facts = [
-        ("for the day", f"{next_day.date}{holidays}"),
-        ("newest row", f"{next_day.origin}, {next_day.age_days} trading days old"),
-        ("oldest driver", f"{oldest}, {next_day.staleness[oldest]} trading days old"),
+        (f"for the {next_day.noun}", f"{next_day.date}{holidays}"),
+        ("newest row", f"{next_day.origin}, {next_day.age}"),
+        ("oldest driver", f"{oldest}, {age_of(next_day.staleness[oldest], next_day.noun)}"),
         ("earned so far", next_day.evidence),
     ]
     return [
@@ -300,10 +311,19 @@ def _age_warning(origin: pd.Timestamp, calendar: Calendar, today: datetime.date)
     missed = calendar.between(origin, today)
     if missed <= 0:
         return []
+    rhythm = calendar.rhythm
+    rows = "weekday" if rhythm == DAILY else rhythm.noun
     return [
-        f"the newest row is {origin:%Y-%m-%d}, {missed} weekday(s) before the last one that has "
-        f"closed by {today}; this is a forecast for the day after it"
+        f"the newest row is {origin:%Y-%m-%d}, {missed} {rows}(s) before the last one that has "
+        f"closed by {today}; this is a forecast for the {rhythm.noun} after it"
     ]
+
+
+def age_of(rows: int, noun: str) -> str:
+    """Return how old something is, counted in rows: 3 trading days old, 1 week old."""
+    if noun == DAILY.noun:
+        return f"{rows} trading days old"
+    return f"{counted(rows, noun)} old"
 
 
 def _holiday_warning(
@@ -311,10 +331,13 @@ def _holiday_warning(
 ) -> list[str]:
     """Return a warning at a month's end, where an unknown holiday may change the contract."""
     before, after = (calendar.ahead(pd.DatetimeIndex([date]), step)[0] for step in (-1, 1))
-    if calendar.knows(date) or before.month == date.month == after.month:
+    is_within = before.month == date.month == after.month
+    if calendar.rhythm.noun != "day" or calendar.knows(date) or is_within:
         return []
-    month = after.to_period("M") + config.data.contracts[config.target.series].futures.month_offset
-    contract = f" and contract {month}" if has_month and after.month != date.month else ""
+    contract = ""
+    if has_month and after.month != date.month:
+        offset = config.data.contracts[config.target.series].futures.month_offset
+        contract = f" and contract {after.to_period('M') + offset}"
     return [
         f"holidays are not known (data.holidays): if nobody trades on {date:%Y-%m-%d}, this is a "
         f"forecast for {after:%Y-%m-%d}{contract}"

@@ -15,7 +15,8 @@ from ironore_lightning.evaluation.forecasts import BOUNDS
 from ironore_lightning.judge.forecast_file import ForecastFile, require_units
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.settings.samples import DateSplit, TargetSettings
-from ironore_lightning.trading_calendar.trading_days import require_trading_days
+from ironore_lightning.trading_calendar.holidays import Holidays
+from ironore_lightning.trading_calendar.rhythm import DAILY, Rhythm, require_rhythm, rows_apart
 
 FEWEST_DAYS = 20
 """Fewest days that can be assessed; the grade asks for more."""
@@ -60,19 +61,20 @@ def take_from_file(
     """
     rows = file.rows[file.rows["actual"].notna()].assign(is_roll=False)
     dates = pd.DatetimeIndex(rows["date"])
-    require_trading_days(dates, {file.name: dates})
-    _require_horizon(file, target.horizon)
+    rhythm = require_rhythm(dates, {file.name: dates}, Holidays())
+    _require_horizon(file, target.horizon, rhythm)
     _require_every_origin(file)
     if target.is_return:
         require_units(file.name, rows)
     counted = _counted(file, rows, trained_until)
     baselines = outcome_baselines(rows["actual"].to_numpy(np.float64), horizon=target.horizon)
     notes = (
-        *_notes(file, rows, counted, trained_until),
+        *_notes(file, rows, counted, trained_until, rhythm),
         "outcomes are the file's own: without a market (data=...) boosting and NLinear are not "
         "among the baselines, and rolls cost nothing",
     )
-    return JudgedDays(_scored(rows[counted], target), _numbered(baselines[counted]), notes)
+    scored = _scored(rows[counted], target, rhythm)
+    return JudgedDays(scored, _numbered(baselines[counted]), notes)
 
 
 def take_from_market(
@@ -86,16 +88,16 @@ def take_from_market(
         DataError: If the days or outcomes of the file are not those of the market, or too few days
             are left.
     """
-    _require_horizon(file, config.target.horizon)
     panel = build_market(config.data, config.target).panel
+    _require_horizon(file, config.target.horizon, panel.rhythm)
     features, target = build_table(panel, config.features.names, config.target)
     rows = _with_outcomes(file, target)
     if config.target.is_return:
         require_units(file.name, rows)
     counted = _counted(file, rows, trained_until)
-    scored = _scored(rows[counted], config.target)
+    scored = _scored(rows[counted], config.target, panel.rhythm)
     baselines = _market_baselines(file, features, target, config, scored.dates)
-    return JudgedDays(scored, baselines, _notes(file, rows, counted, trained_until))
+    return JudgedDays(scored, baselines, _notes(file, rows, counted, trained_until, panel.rhythm))
 
 
 def _counted(
@@ -122,6 +124,7 @@ def _notes(
     rows: pd.DataFrame,
     counted: np.ndarray,
     trained_until: datetime.date | None,
+    rhythm: Rhythm,
 ) -> tuple[str, ...]:
     """Return notes on days that do not count and columns that are not read."""
     notes = [UNDECLARED] if trained_until is None else []
@@ -131,29 +134,31 @@ def _notes(
         notes.append(f"{unknown} days do not count: their outcome is not known")
     if file.not_read:
         notes.append(f"columns that are not read: {', '.join(file.not_read[:10])}")
-    return tuple(notes)
+    return tuple(rhythm.words(note) for note in notes)
 
 
-def _scored(rows: pd.DataFrame, target: TargetSettings) -> ScoredDays:
+def _scored(rows: pd.DataFrame, target: TargetSettings, rhythm: Rhythm) -> ScoredDays:
     profit = [name for name in ("profit",) if name in rows]
     frame = _numbered(rows[["date", "actual", "forecast", *BOUNDS, "is_roll", *profit]])
-    return scored_days(frame, target)
+    return scored_days(frame, target, rhythm)
 
 
 def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def _require_horizon(file: ForecastFile, horizon: int) -> None:
-    """Raise unless most forecasts reach as many weekdays ahead as the target does."""
-    origins, dates = (
-        file.rows[name].to_numpy().astype("datetime64[D]") for name in ("origin", "date")
-    )
-    ahead = float(np.median(np.busday_count(origins, dates)))
+def _require_horizon(file: ForecastFile, horizon: int, rhythm: Rhythm) -> None:
+    """Raise unless most forecasts reach as many rows ahead as the target does."""
+    origins, dates = (pd.DatetimeIndex(file.rows[name]) for name in ("origin", "date"))
+    ahead = float(np.median(rows_apart(origins, dates, rhythm)))
     if ahead != horizon:
+        unit = "weekdays" if rhythm == DAILY else f"{rhythm.noun}s"
+        remedy = (
+            f"set target.horizon={ahead:.0f}, or correct them" if ahead >= 1 else "correct them"
+        )
         raise DataError(
-            f"{file.name}: most forecasts reach {ahead:g} weekdays from origin to date, and "
-            f"target.horizon is {horizon}; set target.horizon={max(ahead, 1):.0f}, or correct them"
+            f"{file.name}: most forecasts reach {ahead:g} {unit} from origin to date, and "
+            f"target.horizon is {horizon}; {remedy}"
         )
 
 

@@ -13,7 +13,7 @@ from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.figures import draw_figures
 from ironore_lightning.report.page import Page, Section, render_page
 from ironore_lightning.report.sections import assessment_sections
-from ironore_lightning.report.style import default_style, svg_text
+from ironore_lightning.report.style import default_style, said_in, svg_text
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ def write_judgement(judgement: Judgement, folder: Path) -> None:
     )
     figures |= equity_figures(days, config.evaluation, title=title)
     figures |= calibration_figures(days, None, title=title)
+    figures = said_in(figures, days.rhythm)
     write_json(
         folder / "judgement.json",
         {
@@ -72,4 +73,5 @@ def print_judgement(judgement: Judgement, folder: Path) -> None:
 
 def _days_line(judgement: Judgement) -> str:
     dates = judgement.days.dates
-    return f"{len(dates)} days from {dates[0]:%Y-%m-%d} to {dates[-1]:%Y-%m-%d}"
+    noun = judgement.days.rhythm.noun
+    return f"{len(dates)} {noun}s from {dates[0]:%Y-%m-%d} to {dates[-1]:%Y-%m-%d}"

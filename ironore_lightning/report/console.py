@@ -25,6 +25,7 @@ from ironore_lightning.process.terminal import LOG_ONLY, short_path
 from ironore_lightning.report.table import Table, make_facts, make_table, number
 from ironore_lightning.run_folder.lock import is_helper_process
 from ironore_lightning.settings.evaluation import ReportSettings
+from ironore_lightning.trading_calendar.rhythm import DAILY
 
 if TYPE_CHECKING:  # they import lightning, which the verdict on a file does not need
     from ironore_lightning.data.datamodule import WindowDataModule
@@ -71,8 +72,14 @@ def report_step(what: str) -> None:
 def report_market(market: "Market", datamodule: "WindowDataModule") -> None:
     """Print rows, samples and dates of each segment; warn of what is doubtful in the data."""
     log.info(make_table(datamodule.table))
+    if market.panel.rhythm != DAILY:
+        log.info("rhythm: %s", market.panel.rhythm.sentence)
     bridging = market.panel.bridging(pd.DatetimeIndex(datamodule.features.index))
-    for line in (*bridging, *doubtful_breaks(market.raw.contracts, market.panel.futures)):
+    for line in (
+        *market.panel.doubts,
+        *bridging,
+        *doubtful_breaks(market.raw.contracts, market.panel.futures),
+    ):
         log.warning(line)
     training = datamodule.training_rows
     constant = [str(name) for name in training.columns[(training == training.iloc[0]).all()]]
@@ -97,7 +104,8 @@ def report_result(result: "RunResult") -> None:
     run, report = result.run, result.run.config.report
     report_tables(result.assessment, report)
     log.info("")
-    log.info(make_facts(_with_symbols(_run_facts(result), report)))
+    facts = make_facts(_with_symbols(_run_facts(result), report))
+    log.info(facts.said_in(result.days.rhythm))
     report_verdict(result.assessment, result.sentence, report, labels=result.labels)
     page = run.folder / "report.html"
     report_files(*([page] if page.exists() else []), run.folder)
@@ -115,7 +123,7 @@ def report_verdict(
         labels: The original system's words for the scores; None without a run.
     """
     log.info("")
-    log.info(_score_table(assessment, labels))
+    log.info(_score_table(assessment, labels).said_in(assessment.rhythm))
     log.info("")
     log.info(make_facts(_with_symbols(_outcome_facts(assessment), report)))
     log.info(sentence)
@@ -264,7 +272,7 @@ def report_tables(assessment: Assessment, report: ReportSettings) -> None:
     for table in tables:
         if table.columns and any(table.columns.values()):
             log.info("", extra=extra)
-            log.info(table, extra=extra)
+            log.info(table.said_in(assessment.rhythm), extra=extra)
     kept = ", ".join(assessment.confidence_set.kept)
     log.info("cannot be told from the best by squared error: %s", kept, extra=extra)
     log.info(assessment.evidence.line, extra=extra)

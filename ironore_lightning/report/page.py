@@ -3,12 +3,14 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+
+from ironore_lightning.trading_calendar.rhythm import Rhythm
 
 STATES = ("complete", "pruned", "failed", "running")
 """Values of a column named status that have their own colour."""
@@ -48,6 +50,16 @@ class Table:
     links: Mapping[str, str] = field(default_factory=dict)
     is_folded: bool = False
 
+    def said_in(self, rhythm: Rhythm) -> "Table":
+        """Return the table, which is written for trading days, in the words of a rhythm."""
+
+        def say(value: object) -> object:
+            return rhythm.words(value) if isinstance(value, str) else value
+
+        decimals = {rhythm.words(name): places for name, places in self.decimals.items()}
+        frame = self.frame.rename(columns=say).map(say)
+        return replace(self, frame=frame, caption=rhythm.words(self.caption), decimals=decimals)
+
 
 @dataclass(frozen=True, eq=False)
 class Section:
@@ -68,6 +80,18 @@ class Section:
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     points: Sequence[str] = ()
+
+    def said_in(self, rhythm: Rhythm) -> "Section":
+        """Return the section, which is written for trading days, in the words of a rhythm."""
+        say = rhythm.words
+        return Section(
+            say(self.title),
+            text=[*map(say, self.text)],
+            facts=[(say(label), say(value)) for label, value in self.facts],
+            pictures=[replace(picture, caption=say(picture.caption)) for picture in self.pictures],
+            tables=[table.said_in(rhythm) for table in self.tables],
+            points=[*map(say, self.points)],
+        )
 
     @property
     def is_empty(self) -> bool:

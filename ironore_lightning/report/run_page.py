@@ -15,7 +15,7 @@ from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.figures import draw_figures
 from ironore_lightning.report.page import Page, Section, Table, render_page
 from ironore_lightning.report.sections import assessment_sections, picture
-from ironore_lightning.report.style import counted, default_style, write_figures
+from ironore_lightning.report.style import counted, default_style, said_in, write_figures
 from ironore_lightning.run_folder.layout import PAGE_FILE, PROVENANCE_FILE
 from ironore_lightning.run_folder.losses import read_losses
 from ironore_lightning.run_folder.overrides import read_overrides
@@ -43,7 +43,7 @@ def run_figures(result: RunResult) -> dict[str, Figure]:
         figures["losses"] = draw_losses(
             losses, best_epoch=run.facts.best_epoch, monitor=run.config.monitor, title=title
         )
-    return figures
+    return said_in(figures, days.rhythm)
 
 
 def _title(run: FittedRun) -> str:
@@ -78,13 +78,14 @@ def write_run_page(result: RunResult, pictures: Mapping[str, str]) -> None:
         grade=assessment.evidence.grade,
         verdict=result.sentence,
         lines=[assessment.evidence.line],
-        remark=f"{len(days)} test days, {days.dates[0]:%Y-%m-%d} to {days.dates[-1]:%Y-%m-%d}; "
+        remark=f"{len(days)} {days.rhythm.words('test days')}, "
+        f"{days.dates[0]:%Y-%m-%d} to {days.dates[-1]:%Y-%m-%d}; "
         f"data={run.config.data.name}",
         sections=[
             *sections[:after_forecast],
             _training_section(result, pictures),
             *sections[after_forecast:],
-            _data_section(run),
+            _data_section(run).said_in(days.rhythm),
             _settings_section(run),
             _provenance_section(run),
         ],
@@ -147,7 +148,7 @@ def _data_section(run: FittedRun) -> Section:
                 {"minimum": 2, "maximum": 2},
             ),
         ],
-        points=run.panel.bridging(days),
+        points=[*run.panel.doubts, *run.panel.bridging(days)],
     )
 
 

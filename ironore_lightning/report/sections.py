@@ -75,7 +75,7 @@ def assessment_sections(
         pictures: SVG texts by file name without suffix; missing ones are left out.
         name: What the forecaster is called beside the baselines.
     """
-    return [
+    sections = [
         grade_section(assessment.evidence),
         Section(
             "Scores beside the baselines",
@@ -100,6 +100,7 @@ def assessment_sections(
             pictures=picture(pictures, "residuals_analysis", "distribution_comparison"),
         ),
     ]
+    return [section.said_in(days.rhythm) for section in sections]
 
 
 def grade_section(evidence: Evidence) -> Section:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ironore_lightning.files import write_bytes, write_text
+from ironore_lightning.trading_calendar.rhythm import Rhythm
 
 Values = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
@@ -248,6 +249,15 @@ def legend_below(figure: Figure, axes: Axes, *, num_columns: int) -> None:
         fontsize=TEXT_SIZE,
         frameon=False,
     )
+
+
+def said_in(figures: Mapping[str, Figure], rhythm: Rhythm) -> dict[str, Figure]:
+    """Return figures, whose texts are written for trading days, in the words of a rhythm."""
+    for figure in figures.values():
+        for text in figure.findobj(Text):
+            assert isinstance(text, Text)
+            text.set_text(rhythm.words(text.get_text()))
+    return dict(figures)
 
 
 def write_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ironore_lightning.errors import single_line
+from ironore_lightning.trading_calendar.rhythm import Rhythm
 
 WHOLE = 10_000
 """Width, characters, of a file."""
@@ -42,6 +43,14 @@ class Table:
     columns: dict[str, list[Text]]
     elsewhere: str = ""
     has_names: bool = True
+
+    def said_in(self, rhythm: Rhythm) -> "Table":
+        """Return the table, which is written for trading days, in the words of a rhythm."""
+        columns = {
+            rhythm.words(name): [Text(rhythm.words(cell.plain), style=cell.style) for cell in cells]
+            for name, cells in self.columns.items()
+        }
+        return replace(self, title=rhythm.words(self.title), columns=columns)
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions

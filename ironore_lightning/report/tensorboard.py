@@ -126,8 +126,8 @@ def run_card(run: FittedRun, result: RunResult | None) -> str:
         [
             *said,
             _table([["segment", "first day", "last day", "samples"], *days]),
-            f"The model reads {config.window.sequence_length} days of {names}, and forecasts "
-            f"{config.target.series}.",
+            f"The model reads {config.window.sequence_length} {run.panel.rhythm.noun}s of {names}, "
+            f"and forecasts {config.target.series}.",
             _table([["setting", "value"], *settings]),
         ]
     )

@@ -21,6 +21,7 @@ from ironore_lightning.run_folder.forecast_tables import has_tables, read_foreca
 from ironore_lightning.run_folder.looks import count_look
 from ironore_lightning.summary.runs import CompleteRun
 from ironore_lightning.summary.trials import Joined, Trial, join_runs
+from ironore_lightning.trading_calendar.rhythm import find_rhythm
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +87,15 @@ def assess_choice(
         discount,
         by_seed,
         skill_years(joined.days),
-        tuple(filter(None, left_out)),
+        tuple(days.rhythm.words(sentence) for sentence in left_out if sentence),
     )
 
 
 def scored_days(joined: Joined, trial: Trial) -> ScoredDays:
-    """Return the joined test days with the trial's kind of target and horizon."""
-    return evaluation_days.scored_days(joined.days, trial.config.target)
+    """Return the joined test days with the trial's kind of target, horizon and rhythm."""
+    target = trial.config.target
+    rhythm = find_rhythm(pd.DatetimeIndex(trial.runs[0].predictions["date"]))
+    return evaluation_days.scored_days(joined.days, target, rhythm)
 
 
 def _needs_tables(run: CompleteRun, trial: Trial) -> bool:

@@ -101,7 +101,8 @@ def summary_lines(summary: Summary) -> list[str | Text | Table]:
     if summary.choice is not None:
         evidence = summary.choice.assessment.evidence
         lines += ["", f"chosen by validation: {summary.choice.trial.name}"]
-        lines += [f"{label}: {value}" for label, value in discount_lines(summary.choice)]
+        say = summary.choice.assessment.rhythm.words
+        lines += [say(f"{label}: {value}") for label, value in discount_lines(summary.choice)]
         lines += [""]
         line = Text(evidence.line)
         line.highlight_words([evidence.grade], GRADE_STYLES[evidence.grade])

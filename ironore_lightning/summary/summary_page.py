@@ -13,7 +13,7 @@ from ironore_lightning.report.calibration import calibration_figures
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.page import Page, Picture, Section, Table
 from ironore_lightning.report.sections import assessment_sections
-from ironore_lightning.report.style import counted
+from ironore_lightning.report.style import counted, said_in
 from ironore_lightning.run_folder.layout import PAGE_FILE
 from ironore_lightning.run_folder.status import COMPLETE, PRUNED
 from ironore_lightning.summary.choice import Choice, scored_days
@@ -37,12 +37,13 @@ def summary_figures(summary: Summary, choice: Choice) -> dict[str, Figure]:
     """Return the figures of the chosen trial, and those of a search if there was one."""
     tuning = _tuning(summary, choice)
     days, settings = scored_days(choice.joined, choice.trial), choice.trial.config.evaluation
-    return {
+    figures = {
         **chosen_figures(tuning),
         **equity_figures(days, settings, title=tuning.title),
         **calibration_figures(days, None, title=tuning.title),
         **tuning_figures(tuning),
     }
+    return said_in(figures, days.rhythm)
 
 
 def _tuning(summary: Summary, choice: Choice) -> Tuning:
@@ -153,13 +154,17 @@ def _chosen_sections(
     meaning, *sections = assessment_sections(
         choice.assessment, days, settings, pictures, name="the chosen trial"
     )
-    search = [Picture(CAPTIONS[name], pictures[name]) for name in CAPTIONS if name in pictures]
+    search = [
+        Picture(days.rhythm.words(caption), pictures[name])
+        for name, caption in CAPTIONS.items()
+        if name in pictures
+    ]
     keys = varying_keys(summary.runs)
     is_search = len(summary.ranking) > 1 and bool(searched_settings(keys))
     ranking = summary.ranking.rename(columns=lambda name: str(name).replace("_", " "))
     return [
         meaning,
-        Section("What the search takes off", facts=discount),
+        Section("What the search takes off", facts=discount).said_in(days.rhythm),
         *sections,
         Section(
             "The search",

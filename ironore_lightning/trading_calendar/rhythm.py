@@ -1,0 +1,190 @@
+"""The rhythm of the rows: trading days, weeks or months, found from their dates."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ironore_lightning.errors import DataError
+from ironore_lightning.trading_calendar.holidays import Holidays, as_dates
+
+STRETCH = 21
+"""Steps between rows, a month of days, whose median must be that of the rhythm."""
+
+DAY_WORDS = re.compile(
+    r"(?<![\w-])(?<!calendar )(?:(trading )?(day)(s?)|(daily))(?![\w-])", re.IGNORECASE
+)
+"""A trading day in a text; no calendar days, and no part of a key or option."""
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How far rows lie apart.
+
+    Attributes:
+        noun: What a row is: a day, week or month.
+        adverb: How often there is one.
+        per_year: Rows in a year, to annualise.
+        longest_gap: Most calendar days between two rows.
+        days_a_week: Days of the week on which there are rows.
+    """
+
+    noun: str
+    adverb: str
+    per_year: int
+    longest_gap: int
+    days_a_week: int = 5
+
+    @property
+    def sentence(self) -> str:
+        """The rhythm in words, with what annual figures count."""
+        weekdays = {5: "", 7: ", seven a week"}.get(self.days_a_week, ", six a week")
+        return f"{self.adverb} rows{weekdays}, {self.per_year} a year"
+
+    def words(self, text: str) -> str:
+        """Return a text that is written for trading days in the words of this rhythm."""
+        return text if self.noun == "day" else DAY_WORDS.sub(self._replace, text)
+
+    def _replace(self, match: re.Match[str]) -> str:
+        said = self.adverb if match[4] else f"{self.noun}{match[3]}"
+        return said.capitalize() if match[0][0].isupper() else said
+
+
+LONGEST_CLOSURE_DAYS = 14
+"""Most calendar days between two trading days; no holiday is longer."""
+
+DAILY = Rhythm("day", "daily", 252, LONGEST_CLOSURE_DAYS)
+SIX_DAYS = Rhythm("day", "daily", 302, LONGEST_CLOSURE_DAYS, days_a_week=6)
+"""A sixth day a week: 252 * 6 / 5."""
+EVERY_DAY = Rhythm("day", "daily", 365, LONGEST_CLOSURE_DAYS, days_a_week=7)
+WEEKLY = Rhythm("week", "weekly", 52, 28)
+MONTHLY = Rhythm("month", "monthly", 12, 75)
+
+
+def find_rhythm(days: pd.DatetimeIndex) -> Rhythm:
+    """Return the rhythm of dates, ascending; for one that is none of ours, that of trading days.
+
+    Dates that `require_rhythm` accepts have the same rhythm in every stretch of some weeks.
+    """
+    if len(days) <= 1:
+        return DAILY
+    apart = np.median(_steps(days))
+    if np.median(_weekday_steps(days)) <= 1 or apart < WEEK[0]:
+        open_days = int(trading_weekdays(days).sum())
+        by_days = {rhythm.days_a_week: rhythm for rhythm in (SIX_DAYS, EVERY_DAY)}
+        return by_days.get(open_days, DAILY)
+    return WEEKLY if apart <= WEEK[1] else MONTHLY
+
+
+WEEK, MONTH = (6, 8), (27, 33)
+"""Least and most calendar days between rows (median)."""
+
+
+def require_rhythm(
+    days: pd.DatetimeIndex, by_file: Mapping[str, pd.DatetimeIndex], holidays: Holidays
+) -> Rhythm:
+    """Return the rhythm of the rows.
+
+    Args:
+        days: Of the rows, ascending.
+        by_file: Days of each file behind them.
+        holidays: They explain a longer gap between days.
+
+    Raises:
+        DataError: If rows are no trading days, weeks or months, if a part of them is spaced
+            otherwise, or if rows are missing.
+    """
+    rhythm = find_rhythm(days)
+    _require_same_spacing(days, ", ".join(by_file), rhythm)
+    _require_no_gap(days, by_file, rhythm, holidays)
+    return rhythm
+
+
+def _require_same_spacing(days: pd.DatetimeIndex, files: str, rhythm: Rhythm) -> None:
+    """Raise if the median step of any stretch is not that of the rhythm."""
+    is_daily = rhythm.noun == "day"
+    steps = _weekday_steps(days) if is_daily else _steps(days)
+    width = min(STRETCH, len(steps))
+    medians = pd.Series(steps).rolling(max(width, 1)).median().to_numpy()
+    low, high = (0, 1) if is_daily else WEEK if rhythm == WEEKLY else MONTH
+    wrong = np.flatnonzero((medians < low) | (medians > high))
+    if not len(wrong):
+        return
+    first = int(wrong[np.abs(medians[wrong] - high).argmax()]) + 1
+    stretch = days[first - width : first + 1]
+    is_all = len(wrong) == len(medians) - width + 1
+    remedy = "no other is supported" if is_all else "leave out those that are spaced otherwise"
+    raise DataError(
+        f"{files}: rows are {np.median(_steps(stretch)):g} days apart (median from "
+        f"{stretch[0].date()} to {stretch[-1].date()}), but all must be trading days, weeks or "
+        f"months; {remedy}"
+    )
+
+
+def _require_no_gap(
+    days: pd.DatetimeIndex,
+    by_file: Mapping[str, pd.DatetimeIndex],
+    rhythm: Rhythm,
+    holidays: Holidays,
+) -> None:
+    """Raise if rows are missing for longer than any holiday."""
+    gaps = _steps(days)
+    if rhythm.noun == "day":
+        unexplained = np.busday_count(
+            as_dates(days[:-1] + pd.Timedelta(days=1)),
+            as_dates(days[1:]),
+            trading_weekdays(days),
+            as_dates(holidays.days),
+        )
+        gaps = np.where(unexplained > 0, gaps, 0)
+    if gaps.max(initial=0) <= rhythm.longest_gap:
+        return
+    widest = int(np.argmax(gaps))
+    before, after = days[widest], days[widest + 1]
+    files = [file for file, own in by_file.items() if not ((own > before) & (own < after)).any()]
+    raise DataError(
+        f"{', '.join(files or by_file)}: there is no {rhythm.words('trading day')} between "
+        f"{before.date()} and {after.date()} ({gaps[widest]:.0f} days, {rhythm.longest_gap} are "
+        "allowed); rows are missing, or a date is wrong"
+    )
+
+
+def longest_step(days: pd.DatetimeIndex) -> int:
+    """Return the most calendar days from a row to the next one."""
+    return int(_steps(days).max(initial=0))
+
+
+def rows_apart(
+    first: pd.DatetimeIndex, last: pd.DatetimeIndex, rhythm: Rhythm
+) -> NDArray[np.int64]:
+    """Return the rows from each of `first` to each of `last`, if none is left out by a holiday."""
+    start, end = as_dates(first), as_dates(last)
+    if rhythm.noun == "month":
+        months = end.astype("datetime64[M]") - start.astype("datetime64[M]")
+        return np.asarray(months.astype(np.int64))
+    if rhythm.noun == "week":
+        return np.rint((end - start) / np.timedelta64(7, "D")).astype(np.int64)
+    return np.asarray(np.busday_count(start, end, trading_weekdays(last)))
+
+
+def trading_weekdays(days: pd.DatetimeIndex) -> NDArray[np.bool_]:
+    """Return whether there is trading on each day of the week, shape (7,), Monday first.
+
+    Rare sessions on another day do not count; with few rows, Monday to Friday do.
+    """
+    rows = np.bincount(days.day_of_week, minlength=7)
+    rows[:5] += 1
+    return np.asarray(rows > rows.max() / 5)
+
+
+def _steps(days: pd.DatetimeIndex) -> NDArray[np.float64]:
+    """Return the calendar days from each row to the next one."""
+    return np.asarray(np.diff(days.to_numpy()) / np.timedelta64(1, "D"), dtype=np.float64)
+
+
+def _weekday_steps(days: pd.DatetimeIndex) -> NDArray[np.int64]:
+    """Return the weekdays, Monday to Friday, from each row to the next one."""
+    return np.asarray(np.busday_count(as_dates(days[:-1]), as_dates(days[1:])), dtype=np.int64)
