@@ -411,7 +411,7 @@ TABLES = {
         lambda table: table[::5],
         "most forecasts reach 0 weeks from origin to date, and target.horizon is 1; correct them",
     ),
-    "every third day": (lambda table: table[::3], "rows are 3 days apart"),
+    "fortnights": (lambda table: table[::10], "rows are 14 days apart"),
     "a month is missing": (
         lambda table: table.drop(index=range(60, 82)),
         "there is no trading day between",

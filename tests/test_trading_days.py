@@ -116,6 +116,10 @@ def test_the_holidays_of_a_year_are_known_if_the_file_reaches_it():
     assert calendar().knows(pd.Timestamp("2024-12-24"))
     assert not calendar().knows(pd.Timestamp("2025-01-02"))
     assert not calendar(holidays=UNKNOWN).knows(pd.Timestamp("2024-01-02"))
+    # Nothing moves the date of a week, or of a market that is always open.
+    assert calendar("Fridays", UNKNOWN).knows(pd.Timestamp("2024-03-29"))
+    assert calendar("every day", UNKNOWN).knows(pd.Timestamp("2024-03-29"))
+    assert not calendar("last trading days", UNKNOWN).knows(pd.Timestamp("2024-03-29"))
 
 
 def test_a_file_of_holidays_has_a_date_a_line(tmp_path):

@@ -139,17 +139,15 @@ def assess(
         discount: Correction for all trials of a multirun; None for a single run.
         look: Number of this look at these days; None if looks are not counted.
     """
-    forecast, actual = days.forecast, days.actual
     others = {str(name): baseline.to_numpy() for name, baseline in baselines.items()}
-    forecasts = {MODEL: forecast, **others}
+    forecasts = {MODEL: days.forecast, **others}
     table = compare(days, forecasts)
     rivals = {name: others[name] for name in RIVALS if name in others}
-    tests = skill_tests(forecast, actual, rivals, horizon=days.horizon)
+    tests = skill_tests(days.forecast, days.actual, rivals, horizon=days.horizon)
     confidence_set, superior_p = _compare_all(days, forecasts, settings)
     trading = _trading(days, settings)
-    findings = collect_findings(
-        days, table, tests, after_costs=net_sharpe(trading, settings.strong_cost_bp)
-    )
+    after_costs = net_sharpe(trading, settings.strong_cost_bp)
+    findings = collect_findings(days, table, tests, after_costs=after_costs)
     return Assessment(
         scores=table[0].scores,
         table=table,

@@ -15,9 +15,10 @@ STRETCH = 21
 """Steps between rows, a month of days, whose median must be that of the rhythm."""
 
 DAY_WORDS = re.compile(
-    r"(?<![\w-])(?<!calendar )(?:(trading )?(day)(s?)|(daily))(?![\w-])", re.IGNORECASE
+    r"(?<![\w-])(?<!calendar )(?<!in the )(?:(trading )?(day)(s?)|(daily))(?![\w-]|\.\w)",
+    re.IGNORECASE,
 )
-"""A trading day in a text; no calendar days, and no part of a key or option."""
+"""A trading day in a text; no calendar days, no time in the day, no part of a key or file."""
 
 
 @dataclass(frozen=True)

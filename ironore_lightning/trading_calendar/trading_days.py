@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ironore_lightning.trading_calendar.holidays import Holidays, as_dates
-from ironore_lightning.trading_calendar.rhythm import Rhythm, trading_weekdays
+from ironore_lightning.trading_calendar.rhythm import EVERY_DAY, WEEKLY, Rhythm, trading_weekdays
 
 Dates = NDArray[np.datetime64]
 MONDAY = 4
@@ -52,7 +52,8 @@ class Calendar:
 
     def knows(self, day: pd.Timestamp) -> bool:
         """Return whether no unknown holiday can move a row from a day."""
-        return self.rhythm.noun == "week" or self.holidays.knows(day)
+        never_moves = self.rhythm in (WEEKLY, EVERY_DAY)
+        return never_moves or self.holidays.knows(day)
 
     def _days_ahead(self, days: Dates, horizon: Steps) -> Dates:
         return np.busday_offset(
