@@ -367,7 +367,7 @@ PICKLES = {
     ),
     "text as prices": (
         in_contract(LEG_65, JUNE, lambda prices: prices.astype(str).astype(object)),
-        "the prices of contract 2025-06 are of type 'O8'",
+        "the prices of contract 2025-06 are no numbers",
     ),
     "prices without dates": (
         in_contract(LEG_65, JUNE, lambda prices: prices.reset_index(drop=True)),

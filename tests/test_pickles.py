@@ -16,8 +16,8 @@ from numpy._core.numeric import _frombuffer
 from pandas.core.internals.managers import SingleBlockManager
 
 from ironore_lightning.errors import DataError
-from ironore_lightning.reading import pickles
 from ironore_lightning.reading import raw_bytes as files
+from ironore_lightning.reading import unpickling
 from ironore_lightning.reading.pickles import read_held
 
 DATES = pd.DatetimeIndex(["2024-12-02", "2024-12-03", "2024-12-05"], name="Date")
@@ -287,9 +287,9 @@ TRICKS = {
 @pytest.mark.parametrize("case", TRICKS)
 def test_an_admitted_name_is_worth_nothing_to_an_attacker(write_pickle, case):
     assert list(pickletools.genops(TRICKS[case]))
-    before = (pd.Series.__init__, dict(vars(pickles._StandIn)))
+    before = (pd.Series.__init__, dict(vars(unpickling.StandIn)))
     refusal(write_pickle(TRICKS[case]))
-    assert (pd.Series.__init__, dict(vars(pickles._StandIn))) == before
+    assert (pd.Series.__init__, dict(vars(unpickling.StandIn))) == before
     assert not hasattr(pd.Series, "evil")
     assert builtins.slice(1).stop == 1
 

@@ -183,7 +183,11 @@ WRONG_SOURCE = {
     ),
     "missing date column": ("Day,a\n2/1/2024,1\n", {}, ["no column 'Date'", "'Day', 'a'"]),
     "header twice": ("Date,a,a \n2/1/2024,1,2\n", {}, ["'a' is there twice"]),
-    "wrong delimiter": ("Date;a\n2/1/2024;1\n", {}, ["only one column", "'Date;a'", "holds ';'"]),
+    "wrong delimiter": (
+        "Date;a\n2/1/2024;1\n",
+        {},
+        ["only one column", "'Date;a'", "so set delimiter: ';'"],
+    ),
     "odd delimiter": ("Date,a\n2/1/2024,1\n", {"delimiter": "ab"}, ["delimiter 'ab'"]),
     "ragged row": (
         "Date,a\n2/1/2024,1\n3/1/2024,1,2\n",

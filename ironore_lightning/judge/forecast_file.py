@@ -133,6 +133,7 @@ def _read_table(path: Path) -> RawTable:
         date_column=ORIGIN,
         date_format=DATE_FORMAT,
         delimiter=_delimiter(path) if FORMATS[suffix] == "csv" else None,
+        day_ends="23:59",  # a stamp is of its date
     )
     table = read_raw_table(path, settings)
     require_headers(table)

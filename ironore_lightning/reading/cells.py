@@ -28,6 +28,8 @@ _GROUPED = r"[0-9]{{1,3}}(?:[{thousands}][0-9]{{3}})+(?:{decimal}[0-9]*)?"
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _NUMBER = re.compile(rf"[+-]?{_DIGITS.format(decimal='[.]')}{_EXPONENT}")
 
+_ROWS_OF_A_PREAMBLE = 50
+
 _THOUSANDS = {" ": " \u00a0\u202f", "'": "'\u2019"}
 """What else is written for a mark of thousands."""
 
@@ -88,11 +90,21 @@ class RawTable:
         if not wanted or wanted not in self.headers:
             raise DataError(
                 f"{self.file}: there is no column {quoted(wanted)}{closest(wanted, self.headers)}"
-                f"; its columns are {listed(filter(None, self.headers))}"
+                f"; its columns are {listed(filter(None, self.headers))}{self._elsewhere(wanted)}"
             )
         if self.headers.count(wanted) > 1:
             raise DataError(f"{self.file}: the header {quoted(wanted)} is there twice")
         return self.headers.index(wanted)
+
+    def _elsewhere(self, wanted: str) -> str:
+        """Return the setting that finds a header: it stands lower, or the index has none."""
+        for row in range(min(len(self.cells), _ROWS_OF_A_PREAMBLE)):
+            if wanted in map(header_text, self.cells.iloc[row]):
+                number = self.row_numbers[row]
+                return f"; {self.row_noun} {number} holds it: set skiprows: {number - 1}"
+        if wanted == self.settings.date_column and self.index is not None:
+            return "; the index of pandas is date_column: null"
+        return ""
 
     @property
     def date_number(self) -> int:
@@ -134,12 +146,6 @@ class RawTable:
         """Whether cells, as text, count as blank."""
         return text.isin([*MISSING_MARKS, *self.settings.na_values])
 
-    def skiprows_with(self, row: int) -> str:
-        """Return the setting that skips a row, counted from 0 in `cells`, beside those of now."""
-        now = self.settings.skiprows
-        skipped = {*(range(now) if isinstance(now, int) else now), self.row_numbers[row] - 1}
-        return f"skiprows: {sorted(skipped)}"
-
 
 def parse_numbers(table: RawTable, header: str) -> NDArray[np.float64]:
     """Read a column of numbers.
@@ -172,11 +178,12 @@ def _numbers_of_text(table: RawTable, cells: pd.Series, where: str) -> NDArray[n
     wrong = ~(plain.str.fullmatch(_NUMBER.pattern) | missing)
     if wrong.any():
         row = int(wrong.argmax())
-        cell = cells.iloc[row] if isinstance(cells.iloc[row], str) else text.iloc[row]
-        raise DataError(
-            f"{where}, {table.row_name(row)}: {quoted(text.iloc[row])} "
-            f"{_number_problem(table, wrong, missing, cell.strip())}"
+        problem = (
+            _number_problem(table, wrong, missing, text.iloc[row])
+            if isinstance(cells.iloc[row], str)
+            else f"is not a number but a {type(cells.iloc[row]).__name__}; correct the cell"
         )
+        raise DataError(f"{where}, {table.row_name(row)}: {quoted(text.iloc[row])} {problem}")
     # The parser of pandas 2 is off by the last bit of many numbers.
     return plain.mask(missing, "nan").to_numpy(dtype=object).astype(np.float64)
 
@@ -226,7 +233,8 @@ def _number_problem(
     if _is_infinite(text):
         return f"is infinite, {expected}"
     remedies = _other_settings(text, table.settings) or stray_rows(table, wrong, missing)
-    if not remedies and not re.search(r"\d", text) and not (wrong | missing).all():
+    is_mark = text.startswith("#") or re.search(r"\d", text) is None
+    if not remedies and is_mark and not (wrong | missing).all():
         remedies = [f"na_values: [{quoted(text)}], if it marks a blank"]
     advice = f"; set {' or '.join(remedies)}" if remedies else ""
     return f"is not a number, {expected}{advice}"
@@ -235,10 +243,12 @@ def _number_problem(
 def stray_rows(table: RawTable, wrong: "pd.Series[bool]", missing: "pd.Series[bool]") -> list[str]:
     """Return the setting that skips the wrong cells if they are the first row or the last ones."""
     row = int(wrong.argmax())
-    if (wrong | missing).all():
+    if (wrong | missing).all() or table.settings.format not in ("csv", "excel"):
         return []
     if row == 0 and wrong.sum() == 1:
-        return [f"{table.skiprows_with(row)}, if this is a row of units"]
+        now = table.settings.skiprows
+        skipped = {*(range(now) if isinstance(now, int) else now), table.row_numbers[row] - 1}
+        return [f"skiprows: {sorted(skipped)}, if this is a row of units"]
     if (wrong | missing)[row:].all():
         footer = table.settings.skipfooter + len(table.cells) - row
         return [f"skipfooter: {footer}, if the table ends above"]
@@ -251,12 +261,13 @@ def _other_settings(text: str, settings: FileSettings) -> list[str]:
     sign = _SYMBOLS.match(text) or _SYMBOLS.search(text)
     if sign:
         trials.append({"symbols": [*settings.symbols, sign[1]]})
-    tried = [(trial, settings.model_copy(update=trial)) for trial in trials]
-    return [
-        ", ".join(f"{key}: {value!r}" for key, value in trial.items())
-        for trial, changed in tried
-        if changed.decimal != changed.thousands and plain_number(text, changed)
-    ]
+    fitting: list[Mapping[str, object]] = []
+    for trial in trials:
+        changed = settings.model_copy(update=trial)
+        is_new = not any(smaller.items() <= trial.items() for smaller in fitting)
+        if is_new and changed.decimal != changed.thousands and plain_number(text, changed):
+            fitting.append(trial)
+    return [", ".join(f"{key}: {value!r}" for key, value in trial.items()) for trial in fitting]
 
 
 def _is_infinite(text: str) -> bool:

@@ -4,7 +4,6 @@ import datetime
 import re
 import zoneinfo
 
-import numpy as np
 import pandas as pd
 
 from ironore_lightning.errors import DataError, closest
@@ -16,6 +15,8 @@ COUNTS = {"unix_s": "s", "unix_ms": "ms", "excel": "D"}
 
 EARLIEST, LATEST = pd.Timestamp("1950-01-01"), pd.Timestamp("2101-01-01")
 """A number beyond them counts something else, such as rows."""
+
+_ABOUT_FORMATS = f"set date_format, as %d/%m/%Y for text or {', '.join(COUNTS)} for numbers"
 
 _NUMERIC = r"%[^aAbBpZzf%]"
 """Matches a numeric directive of a date format; a fraction may be of any length."""
@@ -106,7 +107,7 @@ def _of_text(
             f"{where}: date_format {quoted(date_format)} must spell a date, as %d/%m/%Y, with %z "
             f"at its end if at all; or be one of {', '.join(COUNTS)}, or null for real dates"
         )
-    if pd.api.types.is_datetime64_any_dtype(cells.dtype):
+    if pd.api.types.is_datetime64_any_dtype(cells.dtype) or cells.dropna().map(_is_date).all():
         raise DataError(f"{where}: holds real dates, so date_format must be null")
     text = as_text(table.file, cells)
     blank = table.is_blank(text)
@@ -192,16 +193,22 @@ def _of_objects(table: RawTable, cells: pd.Series, where: str) -> "pd.Series[pd.
         serials = pd.to_numeric(cells.where(cells.map(_is_number)), errors="coerce")
         days = _moments(serials, "D", table.epoch)
         cells = cells.astype(object).where(days.isna(), days)
-    for row in np.flatnonzero(filled):
-        if not isinstance(cells.iloc[row], datetime.date):
-            raise DataError(
-                f"{where}, {table.row_name(int(row))}: {quoted(cells.iloc[row])} is not a real "
-                "date; if dates are written as text, set date_format"
-            )
+    wrong = filled & ~cells.map(_is_date)
+    if wrong.any():
+        row = int(wrong.argmax())
+        remedies = stray_rows(table, wrong, ~filled)
+        raise DataError(
+            f"{where}, {table.row_name(row)}: {quoted(cells.iloc[row])} is not a real date; "
+            f"{f'set {remedies[0]}' if remedies else _ABOUT_FORMATS}"
+        )
     try:
         return pd.to_datetime(cells.where(filled, None))
     except (ValueError, TypeError) as error:
         raise DataError(f"{where}: {one_line(error)}") from None
+
+
+def _is_date(cell: object) -> bool:
+    return isinstance(cell, datetime.date)
 
 
 def _is_number(cell: object) -> bool:

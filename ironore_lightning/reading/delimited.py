@@ -123,20 +123,28 @@ def _require_equal_widths(
     width = next(iter(widths.values()))
     wrong = next((number for number in widths if widths[number] != width), None)
     if wrong is not None:
+        last = max(rows) + settings.skipfooter
         raise DataError(
             f"{file}: line {wrong} has {widths[wrong]} cells, the header has {width}: is the line "
             f"whole, and is the delimiter {settings.delimiter!r} right?"
-            f"{_outside_the_table(widths, wrong, last=max(rows) + settings.skipfooter)}"
+            f"{_other_delimiter(rows[numbers[0]]) or _outside_the_table(widths, wrong, last)}"
         )
 
 
-def _outside_the_table(widths: dict[int, int], wrong: int, *, last: int) -> str:
+def _other_delimiter(header: Sequence[str]) -> str:
+    """Return the delimiter that a header of one cell seems to have."""
+    found = [mark for mark in ";\t|," if mark in header[0]] if len(header) == 1 else []
+    return f" The header holds {found[0]!r}, so set delimiter: {found[0]!r}" if found else ""
+
+
+def _outside_the_table(widths: dict[int, int], wrong: int, last: int) -> str:
     """Return the setting that skips lines above or below the table, where that is likely."""
     usual = statistics.mode(widths.values())
     first = next(number for number, width in widths.items() if width == usual)
-    after = [width for number, width in widths.items() if number >= wrong]
-    if usual > 1 and first >= wrong and all(width == usual for width in after[first == wrong :]):
+    if next(iter(widths)) < first and 1 < usual == min(
+        width for number, width in widths.items() if number >= first
+    ):
         return f" If the header is line {first}, set skiprows: {first - 1}"
-    if usual not in after:
+    if usual not in [width for number, width in widths.items() if number >= wrong]:
         return f" If the table ends above, set skipfooter: {last - wrong + 1}"
     return ""

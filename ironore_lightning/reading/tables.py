@@ -49,10 +49,10 @@ def require_headers(table: RawTable) -> None:
     if len(table.headers) == 1 and table.row_noun == "line":
         header = table.headers[0]
         found = next((mark for mark in ";\t|," if mark in header), None)
-        hint = f", the header holds {found!r}" if found else ""
+        hint = f" The header holds {found!r}, so set delimiter: {found!r}" if found else ""
         raise DataError(
             f"{table.file}: only one column was found, {quoted(header)}: "
-            f"is the delimiter right{hint}?"
+            f"is the delimiter right?{hint}"
         )
     if not len(table.cells):
         raise DataError(f"{table.file}: holds a header and no row below it")

@@ -70,9 +70,15 @@ class FileSettings(Settings):
     day. Null for dates without a time."""
 
     @model_validator(mode="after")
-    def _csv_states_its_layout(self) -> Self:
+    def _layout_fits_the_format(self) -> Self:
         if self.format == "csv" and not (self.date_format and self.delimiter):
             raise ValueError("a csv needs date_format and delimiter")
+        if self.format in ("parquet", "pickle") and (self.skiprows, self.header) != (0, 0):
+            raise ValueError(f"skiprows and header are for csv and excel, not for {self.format}")
+        if self.format in ("parquet", "pickle") and self.skipfooter:
+            raise ValueError(f"skipfooter is for csv and excel, not for {self.format}")
+        if self.format != "excel" and self.sheet_name is not None:
+            raise ValueError(f"sheet_name is for excel, not for {self.format}")
         if self.thousands == self.decimal:
             raise ValueError(f"decimal and thousands are both {self.decimal!r}")
         return self
