@@ -152,7 +152,7 @@ def open_run(
 ) -> None:
     """Print and save what the run is made of, once even if several processes train."""
     folder.mkdir(parents=True, exist_ok=True)
-    report_market(market, datamodule)
+    report_market(market, datamodule, config.target)
     write_json(folder / PROVENANCE_FILE, provenance(market, datamodule))
     log_settings(loggers, config)
 

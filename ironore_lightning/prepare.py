@@ -20,6 +20,7 @@ from ironore_lightning.data.column_report import column_report
 from ironore_lightning.data.features import build_table
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
+from ironore_lightning.data.suspicious_returns import suspicion, suspicious_returns
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_csv, write_json
 from ironore_lightning.report.table import make_table
@@ -47,6 +48,7 @@ def write_tables(config: Config, folder: Path) -> None:
     panel = build_panel(raw, config.data, config.target)
     features, target = build_table(panel, config.features.names, config.target)
     report = data_report(raw, panel, features, target)
+    report["suspicious_returns"] = suspicious_returns(panel, config.target, _days(features))
     tables = {"consolidated_features.csv": consolidated_features(panel, features, target)}
     if panel.futures:
         tables["continuous_futures.csv"] = continuous_futures(panel)
@@ -56,7 +58,8 @@ def write_tables(config: Config, folder: Path) -> None:
     write_json(folder / "data_report.json", report)
     _print_report(report)
     doubtful = doubtful_breaks(raw.contracts, panel.futures)
-    for line in (*panel.doubts, *panel.bridging(_days(features)), *doubtful):
+    suspicious = suspicion(panel, config.target, _days(features))
+    for line in (*panel.doubts, *panel.bridging(_days(features)), *doubtful, *suspicious):
         log.warning(line)
     for hole in panel.old_holes:
         log.info("before the first row: %s", hole.message)
@@ -121,6 +124,7 @@ def data_report(
         "rhythm": panel.rhythm.sentence,
         "longest_return_days": longest_step(days),
         "bridged_days": panel.bridged_days(days),
+        "contract_changes": panel.contract_changes(days),
         "old_holes": [hole.message for hole in panel.old_holes],
         "columns": [
             {**column_report(panel, str(name), days), "missing": blanks.get(name, 0)}
@@ -156,6 +160,8 @@ def _print_report(report: dict[str, Any]) -> None:
         columns[name] = columns[name].map("{:.6g}".format)
     names = {"first_value": "first day", "longest_staleness": "stalest, days"}
     log.info(make_table(columns.rename(columns=names), elsewhere="data_report.json"))
+    for name, changes in report["contract_changes"].items():
+        log.info("%s: %d moves between two contracts are left out", name, changes)
     for name, rolls in report["rolls"].items():
         ratios = [roll["ratio"] for roll in rolls if roll["ratio"] is not None]
         spread = f", ratios {min(ratios):.4f} to {max(ratios):.4f}" if ratios else ""

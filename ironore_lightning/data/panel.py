@@ -86,6 +86,14 @@ class Panel:
             for name, series in self.futures.items()
         }
 
+    def contract_changes(self, days: pd.DatetimeIndex) -> dict[str, int]:
+        """Return on how many of `days` the contract that a table names is another, by series."""
+        return {
+            str(name): int(changes.loc[days].sum())
+            for name, changes in self.breaks.items()
+            if name not in self.futures
+        }
+
     def bridging(self, days: pd.DatetimeIndex) -> list[str]:
         """Return a warning for each price leg with bridged days, and how to avoid them."""
         return [

@@ -139,10 +139,10 @@ def assess(
         discount: Correction for all trials of a multirun; None for a single run.
         look: Number of this look at these days; None if looks are not counted.
     """
-    others = {str(name): baseline.to_numpy() for name, baseline in baselines.items()}
-    forecasts = {MODEL: days.forecast, **others}
+    forecasts = {MODEL: days.forecast}
+    forecasts |= {str(name): baseline.to_numpy() for name, baseline in baselines.items()}
     table = compare(days, forecasts)
-    rivals = {name: others[name] for name in RIVALS if name in others}
+    rivals = {name: forecasts[name] for name in RIVALS if name in forecasts}
     tests = skill_tests(days.forecast, days.actual, rivals, horizon=days.horizon)
     confidence_set, superior_p = _compare_all(days, forecasts, settings)
     trading = _trading(days, settings)

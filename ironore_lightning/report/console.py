@@ -9,6 +9,7 @@ import pandas as pd
 from rich.text import Text
 
 from ironore_lightning.data.break_days import doubtful_breaks
+from ironore_lightning.data.suspicious_returns import suspicion
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.comparison import Row, as_table
 from ironore_lightning.evaluation.evidence import Evidence
@@ -25,6 +26,7 @@ from ironore_lightning.process.terminal import LOG_ONLY, short_path
 from ironore_lightning.report.table import Table, make_facts, make_table, number
 from ironore_lightning.run_folder.lock import is_helper_process
 from ironore_lightning.settings.evaluation import ReportSettings
+from ironore_lightning.settings.samples import TargetSettings
 from ironore_lightning.trading_calendar.rhythm import DAILY
 
 if TYPE_CHECKING:  # they import lightning, which the verdict on a file does not need
@@ -69,17 +71,14 @@ def report_step(what: str) -> None:
         log.info(Text(f"{what} ...", style="dim"))
 
 
-def report_market(market: "Market", datamodule: "WindowDataModule") -> None:
+def report_market(market: "Market", datamodule: "WindowDataModule", target: TargetSettings) -> None:
     """Print rows, samples and dates of each segment; warn of what is doubtful in the data."""
     log.info(make_table(datamodule.table))
-    if market.panel.rhythm != DAILY:
-        log.info("rhythm: %s", market.panel.rhythm.sentence)
-    bridging = market.panel.bridging(pd.DatetimeIndex(datamodule.features.index))
-    for line in (
-        *market.panel.doubts,
-        *bridging,
-        *doubtful_breaks(market.raw.contracts, market.panel.futures),
-    ):
+    panel, days = market.panel, pd.DatetimeIndex(datamodule.features.index)
+    if panel.rhythm != DAILY:
+        log.info("rhythm: %s", panel.rhythm.sentence)
+    doubtful = (*panel.doubts, *doubtful_breaks(market.raw.contracts, panel.futures))
+    for line in (*panel.bridging(days), *doubtful, *suspicion(panel, target, days)):
         log.warning(line)
     training = datamodule.training_rows
     constant = [str(name) for name in training.columns[(training == training.iloc[0]).all()]]
