@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,7 @@ def test_the_report_is_told_in_lines(compose, tmp_path, caplog):
     assert lines[-1] == "price_65_m1: 1 rolls, ratios 1.2500 to 1.2500"
 
 
-EARLY = "set data.futures.month_offset=2, whose contract always has a price"
+EARLY = "set ++data.contracts.price_65_m1.futures.month_offset=2, whose contract always has a price"
 
 
 @pytest.fixture(scope="module")
@@ -201,9 +202,9 @@ def test_a_run_says_that_days_are_bridged(compose, early_expiry, tmp_path, caplo
 
 
 def test_the_month_that_is_named_needs_no_bridge(compose, early_expiry, tmp_path):
-    with pytest.raises(DataError, match=f"complete the file or {EARLY}$"):
+    with pytest.raises(DataError, match=rf"complete the file or {re.escape(EARLY)}$"):
         write_tables(compose(*early_expiry), tmp_path / "never")
-    config = compose(*early_expiry, "data.futures.month_offset=2")
+    config = compose(*early_expiry, EARLY.split()[1].rstrip(","))
     write_tables(config, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "data_report.json").read_text())
     assert (report["rows"], report["longest_return_days"]) == (110, 3)

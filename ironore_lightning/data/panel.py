@@ -10,6 +10,7 @@ import pandas as pd
 
 from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
 from ironore_lightning.data.raw_data import RawData
+from ironore_lightning.data.rolls import RollFacts
 from ironore_lightning.errors import ConfigError, DataError, closest
 from ironore_lightning.reading.raw_bytes import quoted
 from ironore_lightning.settings.data import DataSettings
@@ -156,9 +157,16 @@ def _price_legs(raw: RawData, data: DataSettings) -> dict[str, ContinuousSeries]
             name=f"{data.file_of(name)}: {name}",
             break_days=data.panel.breaks_of(name),
             positive=data.contracts[name].positive,
+            start=data.panel.start,
+            facts=roll_facts(raw, name),
         )
         for name, closes in raw.contracts.items()
     }
+
+
+def roll_facts(raw: RawData, leg: str) -> RollFacts:
+    """Return what the roll rule of a price leg reads beside its prices."""
+    return RollFacts(raw.activity.get(leg), raw.roll_days.get(leg), raw.holidays)
 
 
 def _published(raw: RawData, data: DataSettings) -> dict[str, tuple[pd.Series, str]]:

@@ -35,6 +35,9 @@ class RawData:
 
     Attributes:
         contracts: Futures curves by leg, each (T, C) with monthly Period columns.
+        activity: Volume or open interest of the legs that are rolled by it, shaped as the curve.
+        roll_days: Contracts by date, of the legs with a roll file.
+        remarks: What is wrong before the panel's start and left out, a line each.
         sources: Drivers by source, each (T, columns), dated as in the file.
         digests: SHA-256 of each file that was read, by file name.
         holidays: Known weekdays without trading, past and future.
@@ -46,6 +49,9 @@ class RawData:
     digests: Mapping[str, str]
     holidays: Sequence[datetime.date] = ()
     unusable: Mapping[str, str] = field(default_factory=dict)
+    activity: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    roll_days: Mapping[str, pd.Series] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
 
 
 def read_raw(settings: DataSettings) -> RawData:
@@ -91,7 +97,7 @@ def _is_copy(path: Path, original: Path) -> bool:
 
 
 def _read_folder(settings: DataSettings, root: Path) -> RawData:
-    files: list[FileSettings] = [*settings.contracts.values(), *settings.sources.values()]
+    files: list[FileSettings] = [*settings.sources.values()]
     unusable: dict[str, str] = {}
     if settings.table is not None:
         files = [settings.table]
@@ -101,10 +107,19 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
         sources = {
             name: read_source(name, source, root) for name, source in settings.sources.items()
         }
-    contracts = {name: read_contracts(name, leg, root) for name, leg in settings.contracts.items()}
-    paths = {file.file: source_path(file, root) for file in files}
-    if settings.holidays is not None:
-        paths[settings.holidays] = root / settings.holidays
+    curves = {
+        name: read_contracts(name, leg, root, start=settings.panel.start)
+        for name, leg in settings.contracts.items()
+    }
+    contracts = {name: curve.prices for name, curve in curves.items()}
+    paths = {
+        str(path.relative_to(root)): path
+        for leg in settings.contracts.values()
+        for path in leg.paths(root)
+    }
+    paths |= {file.file: source_path(file, root) for file in files}
+    others = [settings.holidays, *(leg.futures.roll_file for leg in settings.contracts.values())]
+    paths |= {file: root / file for file in others if file is not None}
     digests = {file: hashlib.sha256(read_bytes(path)).hexdigest() for file, path in paths.items()}
     _require_no_stray_dates({**contracts, **sources}, settings)
     _require_no_gap({**contracts, **sources}, settings)
@@ -116,7 +131,18 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
     if not contracts and all(frame.empty for frame in sources.values()):
         raise DataError(next(iter(unusable.values())))
     holidays = () if settings.holidays is None else read_holidays(root / settings.holidays)
-    return RawData(contracts, sources, digests, holidays, unusable)
+    return RawData(
+        contracts,
+        sources,
+        digests,
+        holidays,
+        unusable,
+        activity={name: own.activity for name, own in curves.items() if own.activity is not None},
+        roll_days={
+            name: own.roll_days for name, own in curves.items() if own.roll_days is not None
+        },
+        remarks=[remark for own in curves.values() for remark in own.remarks],
+    )
 
 
 def _require_no_stray_dates(frames: Mapping[str, pd.DataFrame], settings: DataSettings) -> None:
