@@ -117,6 +117,7 @@ def data_report(
         "last_date": _date(days[-1]),
         "longest_return_days": longest_step(days),
         "bridged_days": panel.bridged_days(days),
+        "longest_bridge_days": panel.longest_bridges(days),
         "columns": [
             {**column_report(panel, str(name), days), "missing": blanks.get(name, 0)}
             for name in panel.values

@@ -111,6 +111,7 @@ def test_the_report_by_hand(small):
         "last_date": "2024-02-05",
         "longest_return_days": 3,
         "bridged_days": {"price_65_m1": 0},
+        "longest_bridge_days": {"price_65_m1": 0},
         "columns": [
             {
                 "column": "price_65_m1",
@@ -182,6 +183,7 @@ def test_bridged_days_are_counted_and_the_month_that_needs_none_is_named(
     # May come after the last row.
     assert report["bridged_days"] == {"price_65_m1": 7 + 5 + 5 + 6}
     # From Monday 22 January to Thursday 1 February.
+    assert report["longest_bridge_days"] == {"price_65_m1": 10}
     assert report["longest_return_days"] == 10
     assert caplog.messages[-1] == (
         "price_65_m1: 23 trading days without a price of the held contract are bridged; "

@@ -73,6 +73,15 @@ class ContinuousSeries:
     advice: str
     remark: str = ""
 
+    def longest_bridge(self, first: pd.Timestamp, last: pd.Timestamp) -> int:
+        """Return the calendar days of the longest return over bridged days of a time; 0 if none."""
+        inside = self.bridged[(self.bridged >= first) & (self.bridged <= last)]
+        index = pd.DatetimeIndex(self.days.index)
+        after = index.searchsorted(inside)
+        ended = after < len(index)  # the newest return may still be open
+        spans = index[after[ended]] - index[after[ended] - 1]
+        return int(spans.days.max()) if len(spans) else 0
+
 
 @dataclass(frozen=True)
 class _Holding:
@@ -192,6 +201,8 @@ def _hold_or_advise(curve: _RuledCurve) -> tuple[_Holding, _Legs, str]:
         remedies = ["complete the file", _fitting_rule(curve, is_over=gap.is_over)]
         if gap.is_hole and not remedies[-1]:
             remedies[-1] = _fitting_bridge(curve)
+        if not remedies[-1]:
+            remedies[-1] = _fitting_start(curve)
         raise DataError(f"{gap}; {' or '.join(filter(None, remedies))}") from None
 
 
@@ -326,6 +337,17 @@ def _fitting_bridge(curve: _RuledCurve) -> str:
             continue
         return f"bridge it with {_overrides(curve, {'bridge_days': days})}"
     return ""
+
+
+def _fitting_start(curve: _RuledCurve) -> str:
+    """Return the advice to begin after the last hole, if most days lie after it; else empty."""
+    newest = curve.closes.index[-1].date()
+    try:
+        holding, _, _ = _hold_after_holes(replace(curve, start=newest))
+    except DataError:
+        return ""
+    is_most = 2 * len(holding.index) > len(curve.closes)
+    return f"begin after it with data.panel.start={holding.index[0].date()}" if is_most else ""
 
 
 def _overrides(curve: _RuledCurve, settings: Mapping[str, object]) -> str:

@@ -17,7 +17,6 @@ from ironore_lightning.settings.data import DataSettings
 from ironore_lightning.settings.samples import TargetSettings
 from ironore_lightning.trading_calendar.trading_days import (
     Calendar,
-    longest_step,
     require_trading_days,
     trading_weekdays,
 )
@@ -37,6 +36,7 @@ class Panel:
         left_out: The return of a break day, which `log_returns` leave out, shape (T, legs).
         changes: As `log_returns`, in the unit of the prices, which may be negative.
         left_out_changes: The change of a break day, which `changes` leave out, shape (T, legs).
+        remarks: What the files have wrong before the start, left out, a line each.
         futures: The continuous series behind the price legs.
         start: First row that a model may use; None is the first complete one.
         holidays: Known days without trading.
@@ -54,6 +54,7 @@ class Panel:
     left_out: pd.DataFrame = field(default_factory=pd.DataFrame)
     changes: pd.DataFrame = field(default_factory=pd.DataFrame)
     left_out_changes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    remarks: Sequence[str] = ()
 
     @property
     def days(self) -> pd.DatetimeIndex:
@@ -72,13 +73,28 @@ class Panel:
             for name, series in self.futures.items()
         }
 
+    def longest_bridges(self, days: pd.DatetimeIndex) -> dict[str, int]:
+        """Return the calendar days of the longest return that spans bridged days, by price leg."""
+        return {
+            name: series.longest_bridge(days[0], days[-1]) for name, series in self.futures.items()
+        }
+
     def bridging(self, days: pd.DatetimeIndex) -> list[str]:
-        """Return a warning for each price leg with bridged days, and how to avoid them."""
+        """Return a warning for each price leg with bridged days, and how to avoid them.
+
+        What is left out before the start comes first.
+        """
+        holes = [series.remark for series in self.futures.values() if series.remark]
+        longest = self.longest_bridges(days)
         return [
-            f"{name}: {bridged} trading days without a price of the held contract are bridged; "
-            f"returns span up to {longest_step(days)} days; {self.futures[name].advice}".strip("; ")
-            for name, bridged in self.bridged_days(days).items()
-            if bridged
+            *self.remarks,
+            *holes,
+            *(
+                f"{name}: {bridged} trading days without a price of the held contract are bridged; "
+                f"returns span up to {longest[name]} days; {self.futures[name].advice}".strip("; ")
+                for name, bridged in self.bridged_days(days).items()
+                if bridged
+            ),
         ]
 
     def require_column(self, name: str, *, key: str) -> None:
@@ -146,6 +162,7 @@ def build_panel(
         left_out=_between_rows(legs, days, "left_out"),
         changes=_between_rows(legs, days, "change"),
         left_out_changes=_between_rows(legs, days, "left_out_change"),
+        remarks=raw.remarks,
     )
 
 
