@@ -4,11 +4,10 @@ The command takes the settings of train.py and trains nothing.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig
@@ -126,6 +125,7 @@ def data_report(
         "bridged_days": panel.bridged_days(days),
         "contract_changes": panel.contract_changes(days),
         "old_holes": [hole.message for hole in panel.old_holes],
+        "longest_bridge_days": panel.longest_bridges(days),
         "columns": [
             {**column_report(panel, str(name), days), "missing": blanks.get(name, 0)}
             for name in panel.values
@@ -136,14 +136,19 @@ def data_report(
                     "roll_day": _date(day),
                     "from_month": str(roll.from_month),
                     "to_month": str(roll.to_month),
-                    "ratio": roll.ratio if np.isfinite(roll.ratio) else None,
+                    "ratio": roll.ratio,
                     "difference": roll.difference,
                 }
-                for day, roll in zip(_days(series.rolls), series.rolls.itertuples(), strict=True)
+                for day, roll in zip(_days(series.rolls), _no_nan(series.rolls), strict=True)
             ]
             for name, series in panel.futures.items()
         },
     }
+
+
+def _no_nan(table: pd.DataFrame) -> Iterable[Any]:
+    """Return the rows of a table, with None for NaN."""
+    return table.astype(object).where(table.notna(), None).itertuples()
 
 
 def _print_report(report: dict[str, Any]) -> None:

@@ -423,19 +423,19 @@ PICKLES = {
     ),
     "two contracts are swapped": (
         in_curves(LEG_65, lambda curves: curves | {JUNE: curves[JULY], JULY: curves[JUNE]}),
-        "column '2025-06', 2025-07-01: ",
+        "contract 2025-06, 2025-07-01: ",
     ),
     "a price of zero": (
         in_contract(LEG_65, JUNE, with_price("2025-05-12", 0.0)),
-        "column '2025-06', 2025-05-12: 0 is not above zero; a price of price_65_m1 must be above",
+        "contract 2025-06, 2025-05-12: 0 is not above zero; a price of price_65_m1 must be above",
     ),
     "a decimal point lost": (
         in_contract(LEG_65, JULY, with_price("2025-06-12", 10825.0)),
-        "column '2025-07', 2025-06-12: the price is 10825 and the one before 1",
+        "contract 2025-07, 2025-06-12: the price is 10825 and the one before 1",
     ),
     "a negative price": (
         in_contract(LEG_65, JUNE, with_price("2025-05-12", -101.5)),
-        "column '2025-06', 2025-05-12: -101.5 is not above zero",
+        "contract 2025-06, 2025-05-12: -101.5 is not above zero",
     ),
     "an infinite price": (
         in_contract(LEG_65, JUNE, with_price("2025-05-12", np.inf)),
@@ -463,7 +463,7 @@ PICKLES = {
     ),
     "a date of next year": (
         in_contract(LEG_65, JUNE, with_date("2025-05-12", "2026-05-12")),
-        "column '2025-06', 2026-05-12: ",
+        "contract 2025-06, 2026-05-12: ",
     ),
     "missing": (lambda folder: (folder / LEG_65).unlink(), "there is no such file"),
     "a folder": (in_place_of(LEG_65, Path.mkdir), "is a folder, expected a file"),

@@ -289,14 +289,22 @@ def test_a_contract_that_stands_still_over_its_roll_returns_exactly_zero():
 
 # --- gaps -----------------------------------------------------------------------------------------
 
+BRIDGE = "complete the file or bridge it with ++data.contracts.leg.futures.bridge_days=1"
+LAST_DAY = (
+    "complete the file or set ++data.contracts.leg.futures.roll=last_trading_day, whose contract "
+    "always has a price"
+)
 GAPS = {
     "in mid-month": (
         curve(c2024_03=[NAN, 130, 132.6, NAN, 125, 125.5, 127]),
-        ["contract 2024-03 is held but has no price from 2024-02-28 to 2024-02-28 (1 trading"],
+        [
+            "contract 2024-03 is held but has no price from 2024-02-28 to 2024-02-28 (1 trading",
+            BRIDGE,
+        ],
     ),
     "at a roll, newer leg": (
         curve(c2024_04=[NAN, NAN, NAN, 180, NAN, 190, 228]),
-        ["the roll from 2024-03 to 2024-04", "2024-04 has no price on 2024-02-29"],
+        ["the roll from 2024-03 to 2024-04", "2024-04 has no price on 2024-02-29", BRIDGE],
     ),
     "at a roll, newer leg before its listing": (
         curve(c2024_03=[NAN, NAN, 132.6, 120, 125, 125.5, 127]),
@@ -304,7 +312,7 @@ GAPS = {
     ),
     "at a roll, older leg": (
         curve(c2024_03=[NAN, 130, 132.6, 120, NAN, 125.5, 127]),
-        ["contract 2024-03 is held but has no price from 2024-02-29"],
+        ["contract 2024-03 is held but has no price from 2024-02-29", BRIDGE],
     ),
     "a missing month": (
         curve(c2024_04=None),
@@ -312,7 +320,7 @@ GAPS = {
     ),
     "a contract that ends too early": (
         curve(c2024_04=[NAN, NAN, NAN, 180, 200, 190, NAN]),
-        ["contract 2024-04 is held but has no price from 2024-03-04 to 2024-03-04"],
+        ["contract 2024-04 is held but has no price from 2024-03-04 to 2024-03-04", LAST_DAY],
     ),
 }
 
@@ -323,12 +331,7 @@ def test_a_gap_is_named_with_contract_and_date(closes, parts):
         build(closes)
     message = str(caught.value)
     assert "\n" not in message
-    for part in [
-        "leg: ",
-        *parts,
-        "data.futures.bridge_days",
-        "complete the file or bridge more days",
-    ]:
+    for part in ["leg: ", *parts, "data.futures.bridge_days", "; complete the file"]:
         assert part in message
 
 

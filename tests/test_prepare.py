@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,7 @@ def test_the_report_by_hand(small):
         "longest_return_days": 3,
         "bridged_days": {"price_65_m1": 0},
         "old_holes": [],
+        "longest_bridge_days": {"price_65_m1": 0},
         "columns": [
             {
                 "column": "price_65_m1",
@@ -155,7 +157,7 @@ def test_the_report_is_told_in_lines(compose, tmp_path, caplog):
     assert lines[-1] == "price_65_m1: 1 rolls, ratios 1.2500 to 1.2500"
 
 
-EARLY = "set data.futures.month_offset=2, whose contract always has a price"
+EARLY = "set ++data.contracts.price_65_m1.futures.month_offset=2, whose contract always has a price"
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +184,7 @@ def test_bridged_days_are_counted_and_the_month_that_needs_none_is_named(
     # May come after the last row.
     assert report["bridged_days"] == {"price_65_m1": 7 + 5 + 5 + 6}
     # From Monday 22 January to Thursday 1 February.
+    assert report["longest_bridge_days"] == {"price_65_m1": 10}
     assert report["longest_return_days"] == 10
     assert caplog.messages[-1] == (
         "price_65_m1: 23 trading days without a price of the held contract are bridged; "
@@ -202,9 +205,9 @@ def test_a_run_says_that_days_are_bridged(compose, early_expiry, tmp_path, caplo
 
 
 def test_the_month_that_is_named_needs_no_bridge(compose, early_expiry, tmp_path):
-    with pytest.raises(DataError, match=f"complete the file or {EARLY}$"):
+    with pytest.raises(DataError, match=rf"complete the file or {re.escape(EARLY)}$"):
         write_tables(compose(*early_expiry), tmp_path / "never")
-    config = compose(*early_expiry, "data.futures.month_offset=2")
+    config = compose(*early_expiry, EARLY.split()[1].rstrip(","))
     write_tables(config, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "data_report.json").read_text())
     assert (report["rows"], report["longest_return_days"]) == (110, 3)

@@ -45,7 +45,7 @@ def source(folder, content, *columns, **changes):
 
 def contracts(folder, content, **changes):
     settings = ContractsSettings(**LAYOUT | changes, unit="USD/t", futures=FUTURES)
-    return read_contracts("price", settings, write(folder, content))
+    return read_contracts("price", settings, write(folder, content)).prices
 
 
 def refusal(read, *arguments, **changes):
@@ -365,7 +365,7 @@ def pickled(folder, curves):
     settings = ContractsSettings(
         file="f.pkl", format="pickle", unit="USD/t", futures=FUTURES, **layout
     )
-    return read_contracts("price", settings, folder)
+    return read_contracts("price", settings, folder).prices
 
 
 def test_contracts_of_a_pickle_are_put_side_by_side(tmp_path):
@@ -388,7 +388,7 @@ def test_a_contract_may_cost_ten_times_what_it_did_and_what_another_does(tmp_pat
 
 def test_a_contract_whose_decimal_points_are_all_lost_is_refused(tmp_path):
     message = refusal(contracts, tmp_path, "Date,2025-01,2025-02\n2/1/2024,101.5,10200\n")
-    assert "'2025-02', 2024-01-02: the price is 10200 and another contract's 101.5" in message
+    assert "2025-02, 2024-01-02: the price is 10200 and another contract's 101.5" in message
 
 
 def test_a_contract_that_never_traded_stays_without_a_price(tmp_path):
@@ -405,7 +405,7 @@ WRONG_CURVES = {
     "no price": (([np.nan], ["2024-01-02"]), "no contract of price has a price"),
     "a decimal point lost": (
         ([101.5, 1020.0], ["2024-01-02", "2024-01-03"]),
-        "column '2025-01', 2024-01-03: the price is 1020 and the one before 101.5; is a decimal",
+        "contract 2025-01, 2024-01-03: the price is 1020 and the one before 101.5; is a decimal",
     ),
     "a decimal point gained": (
         ([101.5, 10.1], ["2024-01-02", "2024-01-03"]),
@@ -414,7 +414,7 @@ WRONG_CURVES = {
     "beyond all numbers": (([1e300, 1e-300], ["2024-01-02", "2024-01-03"]), "is 1e-300 and the"),
     "after its month": (
         ([1.0, 2.0], ["2025-01-31", "2025-02-03"]),
-        "column '2025-01', 2025-02-03: 2 is a price from after the contract's own month",
+        "contract 2025-01, 2025-02-03: 2 is a price from after the contract's own month",
     ),
 }
 
@@ -430,14 +430,17 @@ def test_a_wrong_pickled_curve_is_one_line(tmp_path, case):
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("Date,2025-01,25-02\n2/1/2024,3,4\n", "contract month YYYY-MM: '25-02'"),
-        ("Date,Volume\n2/1/2024,4\n", "contract month YYYY-MM: 'Volume'"),
+        (
+            "Date,2025-01,25-02\n2/1/2024,3,4\n",
+            "not a contract month written as '%Y-%m': '25-02'",
+        ),
+        ("Date,Volume\n2/1/2024,4\n", "not a contract month written as '%Y-%m': 'Volume'"),
         ("Date,2025-13\n2/1/2024,3\n", "'2025-13'"),
         ("Date,2025-01,2025-01\n2/1/2024,3,4\n", "'2025-01' is there twice"),
-        ("Date,2025-01\n2/1/2024,-3\n", "column '2025-01', 2024-01-02: -3 is not above zero"),
+        ("Date,2025-01\n2/1/2024,-3\n", "contract 2025-01, 2024-01-02: -3 is not above zero"),
         (
             "Date,2025-01,2025-02\n31/1/2025,1,2\n1/2/2025,1,2\n",
-            "column '2025-01', 2025-02-01: 1 is a price from after the contract's own month",
+            "contract 2025-01, 2025-02-01: 1 is a price from after the contract's own month",
         ),
         ("Date,2025-01\n2/1/2024,\n", "no contract of price has a price"),
         ("Day,2025-01\n2/1/2024,3\n", "no column 'Date'"),
@@ -492,7 +495,7 @@ def test_the_original_drivers_are_read(real_data, original, name, shape, first, 
 )
 def test_the_original_contracts_are_read(real_data, original, leg, shape, last):
     settings = ContractsSettings(**original["contracts"][leg], futures=FUTURES)
-    frame = read_contracts(leg, settings, real_data)
+    frame = read_contracts(leg, settings, real_data).prices
     assert frame.shape == shape
     assert str(frame.columns[-1]) == last
     trusted = pd.DataFrame(pd.read_pickle(real_data / settings.file))

@@ -168,7 +168,7 @@ def test_a_month_that_a_spreadsheet_turned_into_a_date_is_a_contract(tmp_path):
     layout = LAYOUT | REAL_DATES | {"file": "f.xlsx", "format": "excel"}
     frame = read_contracts(
         "price", ContractsSettings(**layout, unit="USD/t", futures=FUTURES), tmp_path
-    )
+    ).prices
     assert [str(month) for month in frame.columns] == ["2025-01"]
 
 

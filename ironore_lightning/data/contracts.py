@@ -1,21 +1,22 @@
-"""Continuous futures: which contract is held, when it rolls, and the adjusted series.
+"""Continuous futures: the held contract, its rolls, and the adjusted series.
 
-In month M the contract of month M + offset is held. It is rolled at the close of the last trading
-day of M on which both legs have a price, so the return of the month's first day already belongs to
-the newer contract.
+A contract is rolled at the close of the last day of its holding on which both legs have a price, so
+the return of the next day already belongs to the newer contract.
 """
 
 import datetime
-import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ironore_lightning.data.rolls import NO_FACTS, RollFacts, held_months, next_listed
 from ironore_lightning.errors import DataError
 from ironore_lightning.settings.data import FuturesSettings
+from ironore_lightning.trading_calendar.rhythm import LONGEST_CLOSURE_DAYS
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
@@ -23,9 +24,26 @@ Integers = npt.NDArray[np.intp]
 FURTHEST_MONTH = 12
 """Largest month offset that the settings allow."""
 
+MOST_BRIDGED = 10
+"""Most days in a row that the settings allow to bridge."""
+
 
 class _GapError(DataError):
-    """The held contract, or a leg of a roll, has no price."""
+    """The held contract, or a leg of a roll, has no price.
+
+    Attributes:
+        last: Last day of the gap.
+        is_hole: Whether the contract has a price later, so that the gap can be bridged.
+        is_over: Whether it had its last price before, so that another rule may fit.
+    """
+
+    def __init__(
+        self, message: str, last: pd.Timestamp, *, is_hole: bool = False, is_over: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.last = last
+        self.is_hole = is_hole
+        self.is_over = is_over
 
 
 @dataclass(frozen=True)
@@ -46,12 +64,23 @@ class ContinuousSeries:
             older) and `difference` (newer price less older) on that day.
         bridged: Trading days on which the held contract has no price; the next return spans them.
         advice: Setting that needs no bridging; empty if there is none.
+        remark: The last hole before the panel's start, after which the series begins; else empty.
     """
 
     days: pd.DataFrame
     rolls: pd.DataFrame
     bridged: pd.DatetimeIndex
     advice: str
+    remark: str = ""
+
+    def longest_bridge(self, first: pd.Timestamp, last: pd.Timestamp) -> int:
+        """Return the calendar days of the longest return over bridged days of a time; 0 if none."""
+        inside = self.bridged[(self.bridged >= first) & (self.bridged <= last)]
+        index = pd.DatetimeIndex(self.days.index)
+        after = index.searchsorted(inside)
+        ended = after < len(index)  # the newest return may still be open
+        spans = index[after[ended]] - index[after[ended] - 1]
+        return int(spans.days.max()) if len(spans) else 0
 
 
 @dataclass(frozen=True)
@@ -88,28 +117,28 @@ def build_continuous(
     name: str,
     break_days: Sequence[datetime.date] = (),
     positive: bool = True,
+    start: datetime.date | None = None,
+    facts: RollFacts = NO_FACTS,
 ) -> ContinuousSeries:
-    """Return a curve as one series: one contract held per month, rolled and adjusted.
+    """Return a curve as one series: one contract held at a time, rolled and adjusted.
 
     Args:
         closes: Settlement prices, shape (T, C), ascending days, monthly Period columns, NaN where
             a contract has no price.
-        settings: Offset, adjustment, and how many days may be bridged.
-        name: Name of the series, for messages.
+        settings: Roll rule, adjustment, and how many days may be bridged.
+        name: Name of the price leg, after that of its file and a colon, for messages.
         break_days: Days whose return is a change of specification, which adjusted levels leave out.
         positive: Whether all prices are above zero; if not, there are changes and no returns.
+        start: First row that a run uses. The series begins after the last hole before it.
+        facts: What the roll rule reads beside the prices.
 
     Raises:
         DataError: Naming contract and date, if the held contract lacks a price for more trading
             days in a row than `bridge_days`, or the two legs of a roll have no common price
-            within that many days of the month's end.
+            within that many days of the end of the holding.
     """
-    try:
-        holding = _hold(closes, settings, name=name)
-        older, newer, roll_rows = _roll_prices(holding, settings.bridge_days, name=name)
-    except _GapError as gap:
-        advice = _other_month(closes, settings) or "bridge more days"
-        raise DataError(f"{gap}; complete the file or {advice}") from None
+    curve = _RuledCurve(closes, settings, facts, start, name)
+    holding, (older, newer, roll_rows), remark = _hold_or_advise(curve)
     rows = np.arange(len(holding.index))
     price = holding.price(rows, holding.spell)
     rolls = _roll_table(holding, roll_rows, older=older, newer=newer, positive=positive)
@@ -133,26 +162,85 @@ def build_continuous(
         },
         index=holding.index,
     )
-    advice = _other_month(closes, settings) if len(holding.bridged) else ""
-    return ContinuousSeries(days=days, rolls=rolls, bridged=holding.bridged, advice=advice)
+    advice = _fitting_rule(curve) if len(holding.bridged) else ""
+    return ContinuousSeries(days, rolls, holding.bridged, advice, remark)
 
 
-def _hold(closes: pd.DataFrame, settings: FuturesSettings, *, name: str) -> _Holding:
-    """Return the contract held on each trading day; a day without any price is a holiday."""
-    trading = closes.dropna(how="all")
+@dataclass(frozen=True)
+class _RuledCurve:
+    """Contracts and their roll rule, as `build_continuous` gets them."""
+
+    closes: pd.DataFrame
+    settings: FuturesSettings
+    facts: RollFacts
+    start: datetime.date | None
+    name: str
+
+    def under(self, **changes: object) -> "_RuledCurve":
+        """Return the same contracts under another rule."""
+        return replace(self, settings=self.settings.model_copy(update=changes))
+
+
+class _Legs(NamedTuple):
+    """Prices of both contracts on each roll day, and the rows of those days, shape (rolls,)."""
+
+    older: Floats
+    newer: Floats
+    rows: Integers
+
+
+def _hold_or_advise(curve: _RuledCurve) -> tuple[_Holding, _Legs, str]:
+    """Return what is held, its rolls, and a remark on the last hole before the start.
+
+    Raises:
+        DataError: At the first other hole, with a setting that needs no bridge if there is one.
+    """
+    try:
+        return _hold_after_holes(curve)
+    except _GapError as gap:
+        remedies = ["complete the file", _fitting_rule(curve, is_over=gap.is_over)]
+        if gap.is_hole and not remedies[-1]:
+            remedies[-1] = _fitting_bridge(curve)
+        if not remedies[-1]:
+            remedies[-1] = _fitting_start(curve)
+        raise DataError(f"{gap}; {' or '.join(filter(None, remedies))}") from None
+
+
+def _hold_after_holes(curve: _RuledCurve) -> tuple[_Holding, _Legs, str]:
+    """Return what is held after the last hole before the start, its rolls, and a remark.
+
+    Raises:
+        _GapError: At the first hole that is not wholly before the start.
+    """
+    trading = curve.closes.dropna(how="all")  # a day without any price is a holiday
     index = pd.DatetimeIndex(trading.index)
-    months = pd.PeriodIndex(closes.columns)
-    held_months = index.to_period("M") + settings.month_offset
-    column = months.get_indexer(held_months)
+    held = held_months(index, curve.closes, curve.settings, curve.facts)
+    first, remark = 0, ""
+    while True:
+        try:
+            holding = _hold(trading[first:], held[first:], curve)
+            return holding, _roll_prices(holding, curve), remark
+        except _GapError as gap:
+            if curve.start is None or gap.last.date() >= curve.start:
+                raise
+            first = int(index.searchsorted(gap.last, side="right"))
+            remark = f"{gap}; it lies before data.panel.start, and the series begins after it"
+
+
+def _hold(trading: pd.DataFrame, held: pd.PeriodIndex, curve: _RuledCurve) -> _Holding:
+    """Return the contract held on each trading day."""
+    index = pd.DatetimeIndex(trading.index)
+    months = pd.PeriodIndex(trading.columns)
+    column = months.get_indexer(held)
     prices = trading.to_numpy(dtype=np.float64)
     price = np.where(column >= 0, prices[np.arange(len(index)), column], np.nan)
     priced = np.flatnonzero(np.isfinite(price))
     if not len(priced):
-        raise DataError(
-            f"{name}: no contract has a price {settings.month_offset} month(s) before its own "
-            "month, so none can be held"
-        )
-    _require_no_gap(index, held_months, price, first=priced[0], settings=settings, name=name)
+        rule = f"{curve.settings.month_offset} month(s) before its own month"
+        rule = rule if curve.settings.roll == "month_offset" else "on a day on which it is held"
+        raise DataError(f"{curve.name}: no contract has a price {rule}, so none can be held")
+    _require_no_closure(index, curve)
+    _require_no_gap(trading, held, price, curve)
     column = column[priced]
     changes = np.flatnonzero(np.diff(column)) + 1
     starts = np.concatenate([[0], changes])
@@ -161,65 +249,139 @@ def _hold(closes: pd.DataFrame, settings: FuturesSettings, *, name: str) -> _Hol
     return _Holding(index[priced], bridged, months, prices[priced], column, spell, starts)
 
 
+def _require_no_closure(index: pd.DatetimeIndex, curve: _RuledCurve) -> None:
+    """Raise if no contract trades for long before the start; the panel checks later days."""
+    closed = np.diff(index.to_numpy()) > np.timedelta64(LONGEST_CLOSURE_DAYS, "D")
+    closed &= index[1:] < pd.Timestamp(curve.start or index[0])
+    for row in np.flatnonzero(closed)[-1:]:
+        raise _GapError(
+            f"{curve.name}: there is no trading day between {index[row].date()} and "
+            f"{index[row + 1].date()}",
+            index[row],
+            is_hole=True,
+        )
+
+
 def _require_no_gap(
-    index: pd.DatetimeIndex,
-    held_months: pd.PeriodIndex,
-    price: Floats,
-    *,
-    first: int,
-    settings: FuturesSettings,
-    name: str,
+    trading: pd.DataFrame, held: pd.PeriodIndex, price: Floats, curve: _RuledCurve
 ) -> None:
     """Raise if the held contract lacks a price on too many trading days in a row."""
+    index = pd.DatetimeIndex(trading.index)
     missing = np.isnan(price)
-    missing[:first] = False  # before the first contract was listed
+    missing[: missing.argmin()] = False  # before the first contract was listed
     edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.astype(int), [0]])))
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
-        if end - begin > settings.bridge_days:
+        if end - begin > curve.settings.bridge_days:
+            month = held[begin]
+            if month is pd.NaT:
+                raise DataError(
+                    f"{curve.name}: no contract is held on {index[begin].date()}; add the next "
+                    f"ones to {curve.settings.roll_file}"
+                )
+            priced = np.flatnonzero(trading[month].notna()) if month in trading else np.array([-1])
             raise _GapError(
-                f"{name}: contract {held_months[begin]} is held but has no price from "
-                f"{index[begin].date()} to {index[end - 1].date()} ({end - begin} trading "
-                f"day(s), data.futures.bridge_days allows {settings.bridge_days})"
+                f"{curve.name}: contract {month} is held but has no price from "
+                f"{index[begin].date()} to {index[end - 1].date()} ({end - begin} trading day(s), "
+                f"data.futures.bridge_days allows {curve.settings.bridge_days})",
+                index[end - 1],
+                is_hole=bool(priced.max(initial=-1) >= end),
+                is_over=bool(0 <= priced.max(initial=-1) < begin),
             )
 
 
-def _other_month(closes: pd.DataFrame, settings: FuturesSettings) -> str:
-    """Return the advice to hold the nearest month whose contract always has a price; else empty.
+def _fitting_rule(curve: _RuledCurve, *, is_over: bool = False) -> str:
+    """Return the advice to set the nearest rule whose contract always has a price; else empty.
 
-    Its series must not begin later.
+    Its series must not begin later. The last trading day is tried where a contract `is_over`.
     """
-    any_gap = settings.model_copy(update={"bridge_days": len(closes)})
-    first = _hold(closes, any_gap, name="").index[0]
-    offsets = range(1, FURTHEST_MONTH + 1)
-    for offset in sorted(offsets, key=lambda offset: abs(offset - settings.month_offset)):
-        other = settings.model_copy(update={"month_offset": offset, "bridge_days": 0})
+    any_gap = replace(curve.under(bridge_days=len(curve.closes)), start=None)
+    trading = curve.closes.dropna(how="all")
+    held = held_months(pd.DatetimeIndex(trading.index), curve.closes, curve.settings, curve.facts)
+    first = _hold(trading, held, any_gap).index[0]
+    for rule in _other_rules(curve, is_over=is_over):
         try:
-            holding = _hold(closes, other, name="")
-            _roll_prices(holding, 0, name="")
+            holding, _, _ = _hold_after_holes(curve.under(bridge_days=0, **rule))
         except DataError:
             continue
-        if holding.index[0] <= first:
-            return f"set data.futures.month_offset={offset}, whose contract always has a price"
+        if holding.index[0] <= max(first, pd.Timestamp(curve.start or first)):
+            return f"set {_overrides(curve, rule)}, whose contract always has a price"
     return ""
 
 
-def _require_every_month(held: pd.PeriodIndex, index: pd.DatetimeIndex, *, name: str) -> None:
-    """Raise if a whole month of trading days is missing."""
-    for before, after in itertools.pairwise(held):
-        if after != before + 1:
-            missing = before + 1
-            raise DataError(
-                f"{name}: contract {missing} is never held: there is no trading day between that "
-                f"of {before} and that of {after} (days from {index[0].date()}); complete the file"
-            )
+def _other_rules(curve: _RuledCurve, *, is_over: bool) -> Iterator[dict[str, object]]:
+    """Yield rules to try in place of that of the settings, the likeliest first."""
+    own = curve.settings
+    traded = curve.closes.dropna(axis=1, how="all").columns
+    listed = tuple(sorted({*pd.PeriodIndex(traded).month.tolist()}))
+    offsets = sorted(range(1, FURTHEST_MONTH + 1), key=lambda k: abs(k - own.month_offset))
+    by_month: dict[str, object] = {}
+    if own.roll != "month_offset":
+        by_month = {"roll": "month_offset"} | ({"days_before": 0} if own.days_before else {})
+    rules = [{**by_month, "month_offset": offset} for offset in offsets]
+    if is_over and own.roll_file is None and own.roll != "last_trading_day":
+        rules.append({"roll": "last_trading_day"})
+    if len(listed) < len(own.listed_months):
+        yield {"listed_months": listed}
+        yield from rules
+        yield from ({"listed_months": listed, **rule} for rule in rules)
+    else:
+        yield from rules
 
 
-def _roll_prices(
-    holding: _Holding, bridge_days: int, *, name: str
-) -> tuple[Floats, Floats, Integers]:
+def _fitting_bridge(curve: _RuledCurve) -> str:
+    """Return the advice to bridge as few days as possible; empty if that is not enough."""
+    for days in range(curve.settings.bridge_days + 1, MOST_BRIDGED + 1):
+        try:
+            _hold_after_holes(curve.under(bridge_days=days))
+        except DataError:
+            continue
+        return f"bridge it with {_overrides(curve, {'bridge_days': days})}"
+    return ""
+
+
+def _fitting_start(curve: _RuledCurve) -> str:
+    """Return the advice to begin after the last hole, if most days lie after it; else empty."""
+    newest = curve.closes.index[-1].date()
+    try:
+        holding, _, _ = _hold_after_holes(replace(curve, start=newest))
+    except DataError:
+        return ""
+    is_most = 2 * len(holding.index) > len(curve.closes)
+    return f"begin after it with data.panel.start={holding.index[0].date()}" if is_most else ""
+
+
+def _overrides(curve: _RuledCurve, settings: Mapping[str, object]) -> str:
+    """Return settings as overrides of the command line, for this leg alone."""
+    leg = curve.name.rpartition(": ")[-1]
+    return " ".join(
+        f"++data.contracts.{leg}.futures.{key}={list(value) if isinstance(value, tuple) else value}"
+        for key, value in settings.items()
+    ).replace(", ", ",")
+
+
+def _require_every_month(held: pd.PeriodIndex, holding: _Holding, curve: _RuledCurve) -> None:
+    """Raise if a listed contract is passed over where the rule holds one after the other."""
+    if curve.settings.roll not in ("month_offset", "last_trading_day"):
+        return
+    expected = next_listed(held.asi8[:-1] + 1, curve.settings.listed_months)
+    for number in np.flatnonzero(held.asi8[1:] != expected)[:1]:
+        missing = pd.Period(ordinal=expected[number], freq="M")
+        before, after = held[number], held[number + 1]
+        reason = f"there is no trading day between that of {before} and that of {after}"
+        if curve.settings.roll == "last_trading_day":
+            source = curve.settings.roll_file or "the prices"
+            reason = f"it is not in {source}, between {before} and {after}"
+        raise _GapError(
+            f"{curve.name}: contract {missing} is never held: {reason} (days from "
+            f"{holding.index[0].date()})",
+            holding.index[holding.starts[number + 1] - 1],
+        )
+
+
+def _roll_prices(holding: _Holding, curve: _RuledCurve) -> _Legs:
     """Return the price of the older and newer leg on each roll day, and the rows of those days."""
     held = pd.PeriodIndex(holding.months[holding.column[holding.starts]])
-    _require_every_month(held, holding.index, name=name)
+    _require_every_month(held, holding, curve)
     rows = np.arange(holding.starts[-1])  # the newest contract is not rolled yet
     spell = holding.spell[rows]
     both = np.isfinite(holding.price(rows, spell + 1))
@@ -227,18 +389,17 @@ def _roll_prices(
     np.maximum.at(roll_rows, spell[both], rows[both])
     last_rows = holding.starts[1:] - 1
     for number, (roll, last) in enumerate(zip(roll_rows, last_rows, strict=True)):
-        if roll < 0 or last - roll > bridge_days:
+        if roll < 0 or last - roll > curve.settings.bridge_days:
             raise _GapError(
-                f"{name}: gap at the roll from {held[number]} to {held[number + 1]}: "
+                f"{curve.name}: gap at the roll from {held[number]} to {held[number + 1]}: "
                 f"{held[number + 1]} has no price on {holding.index[last].date()} "
-                f"(data.futures.bridge_days={bridge_days})"
+                f"(data.futures.bridge_days={curve.settings.bridge_days})",
+                holding.index[last],
+                is_hole=True,
             )
     spells = np.arange(len(roll_rows))
-    return (
-        holding.price(roll_rows, spells),
-        holding.price(roll_rows, spells + 1),
-        roll_rows,
-    )
+    older, newer = (holding.price(roll_rows, spells + later) for later in (0, 1))
+    return _Legs(older, newer, roll_rows)
 
 
 def _roll_table(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ironore_lightning.data.contracts import ContinuousSeries, build_continuous
 from ironore_lightning.data.raw_data import OldHole, RawData
+from ironore_lightning.data.rolls import RollFacts
 from ironore_lightning.errors import ConfigError, DataError, closest
 from ironore_lightning.reading.raw_bytes import quoted
 from ironore_lightning.settings.data import DataSettings
@@ -18,7 +19,6 @@ from ironore_lightning.trading_calendar.holidays import Holidays
 from ironore_lightning.trading_calendar.rhythm import (
     DAILY,
     Rhythm,
-    longest_step,
     require_rhythm,
     trading_weekdays,
 )
@@ -45,6 +45,7 @@ class Panel:
         left_out: The return of a break day, which `log_returns` leave out, shape (T, legs).
         changes: As `log_returns`, in the unit of the prices, which may be negative.
         left_out_changes: The change of a break day, which `changes` leave out, shape (T, legs).
+        remarks: What the files have wrong before the start, left out, a line each.
         futures: The continuous series behind the price legs.
         start: First row that a model may use; None is the first complete one.
         rhythm: How far the rows lie apart.
@@ -68,6 +69,7 @@ class Panel:
     old_holes: Sequence[OldHole] = ()
     changes: pd.DataFrame = field(default_factory=pd.DataFrame)
     left_out_changes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    remarks: Sequence[str] = ()
 
     @property
     def days(self) -> pd.DatetimeIndex:
@@ -94,13 +96,28 @@ class Panel:
             if name not in self.futures
         }
 
+    def longest_bridges(self, days: pd.DatetimeIndex) -> dict[str, int]:
+        """Return the calendar days of the longest return that spans bridged days, by price leg."""
+        return {
+            name: series.longest_bridge(days[0], days[-1]) for name, series in self.futures.items()
+        }
+
     def bridging(self, days: pd.DatetimeIndex) -> list[str]:
-        """Return a warning for each price leg with bridged days, and how to avoid them."""
+        """Return a warning for each price leg with bridged days, and how to avoid them.
+
+        What is left out before the start comes first.
+        """
+        holes = [series.remark for series in self.futures.values() if series.remark]
+        longest = self.longest_bridges(days)
         return [
-            f"{name}: {bridged} trading days without a price of the held contract are bridged; "
-            f"returns span up to {longest_step(days)} days; {self.futures[name].advice}".strip("; ")
-            for name, bridged in self.bridged_days(days).items()
-            if bridged
+            *self.remarks,
+            *holes,
+            *(
+                f"{name}: {bridged} trading days without a price of the held contract are bridged; "
+                f"returns span up to {longest[name]} days; {self.futures[name].advice}".strip("; ")
+                for name, bridged in self.bridged_days(days).items()
+                if bridged
+            ),
         ]
 
     def require_column(self, name: str, *, key: str) -> None:
@@ -176,6 +193,7 @@ def build_panel(
         old_holes=raw.old_holes,
         changes=_between_rows(legs, days, "change"),
         left_out_changes=_between_rows(legs, days, "left_out_change"),
+        remarks=raw.remarks,
     )
     return panel if raw.held is None else _within_contracts(panel, raw.held, target)
 
@@ -212,9 +230,16 @@ def _price_legs(raw: RawData, data: DataSettings) -> dict[str, ContinuousSeries]
             name=f"{data.file_of(name)}: {name}",
             break_days=data.panel.breaks_of(name),
             positive=data.contracts[name].positive,
+            start=data.panel.start,
+            facts=roll_facts(raw, name),
         )
         for name, closes in raw.contracts.items()
     }
+
+
+def roll_facts(raw: RawData, leg: str) -> RollFacts:
+    """Return what the roll rule of a price leg reads beside its prices."""
+    return RollFacts(raw.activity.get(leg), raw.roll_days.get(leg), raw.holidays.days)
 
 
 def _published(raw: RawData, data: DataSettings) -> dict[str, tuple[pd.Series, str]]:

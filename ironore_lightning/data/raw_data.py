@@ -52,6 +52,9 @@ class RawData:
 
     Attributes:
         contracts: Futures curves by leg, each (T, C) with monthly Period columns.
+        activity: Volume or open interest of the legs that are rolled by it, shaped as the curve.
+        roll_days: Contracts by date, of the legs with a roll file.
+        remarks: What is wrong before the panel's start and left out, a line each.
         sources: Drivers by source, each (T, columns), dated as in the file.
         digests: SHA-256 of each file that was read, by file name.
         holidays: Known days without trading, past and future.
@@ -67,6 +70,9 @@ class RawData:
     unusable: Mapping[str, str] = field(default_factory=dict)
     old_holes: Sequence[OldHole] = ()
     held: pd.Series | None = None
+    activity: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    roll_days: Mapping[str, pd.Series] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
 
 
 def read_raw(settings: DataSettings) -> RawData:
@@ -112,7 +118,7 @@ def _is_copy(path: Path, original: Path) -> bool:
 
 
 def _read_folder(settings: DataSettings, root: Path) -> RawData:
-    files: list[FileSettings] = [*settings.contracts.values(), *settings.sources.values()]
+    files: list[FileSettings] = [*settings.sources.values()]
     unusable: dict[str, str] = {}
     held = None
     if settings.table is not None:
@@ -123,10 +129,19 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
         sources = {
             name: read_source(name, source, root) for name, source in settings.sources.items()
         }
-    contracts = {name: read_contracts(name, leg, root) for name, leg in settings.contracts.items()}
-    paths = {file.file: source_path(file, root) for file in files}
-    if settings.holidays is not None:
-        paths[settings.holidays] = root / settings.holidays
+    curves = {
+        name: read_contracts(name, leg, root, start=settings.panel.start)
+        for name, leg in settings.contracts.items()
+    }
+    contracts = {name: curve.prices for name, curve in curves.items()}
+    paths = {
+        str(path.relative_to(root)): path
+        for leg in settings.contracts.values()
+        for path in leg.paths(root)
+    }
+    paths |= {file.file: source_path(file, root) for file in files}
+    others = [settings.holidays, *(leg.futures.roll_file for leg in settings.contracts.values())]
+    paths |= {file: root / file for file in others if file is not None}
     digests = {file: hashlib.sha256(read_bytes(path)).hexdigest() for file, path in paths.items()}
     _require_no_stray_dates({**contracts, **sources}, settings)
     old_holes = _old_holes({**contracts, **sources}, settings)
@@ -137,8 +152,20 @@ def _read_folder(settings: DataSettings, root: Path) -> RawData:
     sources = {name: frame.drop(columns=list(late)) for name, frame in sources.items()}
     if not contracts and all(frame.empty for frame in sources.values()):
         raise DataError(next(iter(unusable.values())))
-    holidays = _holidays(settings, root)
-    return RawData(contracts, sources, digests, holidays, unusable, old_holes, held)
+    return RawData(
+        contracts,
+        sources,
+        digests,
+        _holidays(settings, root),
+        unusable,
+        old_holes,
+        held,
+        activity={name: own.activity for name, own in curves.items() if own.activity is not None},
+        roll_days={
+            name: own.roll_days for name, own in curves.items() if own.roll_days is not None
+        },
+        remarks=[remark for own in curves.values() for remark in own.remarks],
+    )
 
 
 def _holidays(settings: DataSettings, root: Path) -> Holidays:

@@ -10,8 +10,9 @@ import pandas as pd
 import torch
 
 from ironore_lightning.data.features import build_features, build_target
-from ironore_lightning.data.panel import Panel, build_panel
+from ironore_lightning.data.panel import Panel, build_panel, roll_facts
 from ironore_lightning.data.raw_data import RawData, read_raw
+from ironore_lightning.data.rolls import held_months
 from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import ConfigError, DataError, single_line
 from ironore_lightning.evaluation.assessment import assess
@@ -140,7 +141,7 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
         warnings=[
             *panel.doubts,
             *_age_warning(origin, panel.calendar, today),
-            *_holiday_warning(date, panel.calendar, config, has_month=month is not None),
+            *_holiday_warning(date, panel.calendar, raw, config),
         ],
         unit=config.target.unit_name,
         word=OUTCOME_WORDS[config.target.kind],
@@ -248,12 +249,21 @@ def _price_base(
         return None, None
     if series not in panel.futures:
         return float(panel.values[series].iloc[-1]), None
-    month = date.to_period("M") + config.data.contracts[config.target.series].futures.month_offset
+    month = _contract_on(date, raw, config)
     closes = raw.contracts[series]
     if month not in closes:
-        return None, str(month)
+        return None, str(month) if month else None
     price = float(closes[month].loc[panel.days[-1]])
     return (price if np.isfinite(price) else None), str(month)
+
+
+def _contract_on(day: pd.Timestamp, raw: RawData, config: Config) -> pd.Period | None:
+    """Return the contract that is held on a day; None after the last one of a roll file."""
+    leg = config.target.series
+    futures = config.data.contracts[leg].futures
+    days = pd.DatetimeIndex([day])
+    month = held_months(days, raw.contracts[leg], futures, roll_facts(raw, leg))[0]
+    return month if isinstance(month, pd.Period) else None
 
 
 def _to_price(change: float | None, base: float | None, kind: str) -> float | None:
@@ -327,20 +337,18 @@ def age_of(rows: int, noun: str) -> str:
 
 
 def _holiday_warning(
-    date: pd.Timestamp, calendar: Calendar, config: Config, *, has_month: bool
+    date: pd.Timestamp, calendar: Calendar, raw: RawData, config: Config
 ) -> list[str]:
-    """Return a warning at a month's end, where an unknown holiday may change the contract."""
-    before, after = (calendar.ahead(pd.DatetimeIndex([date]), step)[0] for step in (-1, 1))
-    is_within = before.month == date.month == after.month
-    if calendar.rhythm.noun != "day" or calendar.knows(date) or is_within:
+    """Return a warning where an unknown holiday changes the contract that is forecast."""
+    if calendar.knows(date) or config.target.series not in raw.contracts:
         return []
-    contract = ""
-    if has_month and after.month != date.month:
-        offset = config.data.contracts[config.target.series].futures.month_offset
-        contract = f" and contract {after.to_period('M') + offset}"
+    after = calendar.ahead(pd.DatetimeIndex([date]), 1)[0]
+    month, next_month = (_contract_on(day, raw, config) for day in (date, after))
+    if next_month in (month, None):
+        return []
     return [
         f"holidays are not known (data.holidays): if nobody trades on {date:%Y-%m-%d}, this is a "
-        f"forecast for {after:%Y-%m-%d}{contract}"
+        f"forecast for {after:%Y-%m-%d} and contract {next_month}"
     ]
 
 

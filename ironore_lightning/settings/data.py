@@ -79,6 +79,11 @@ class ContractsSettings(FileSettings):
     futures: FuturesSettings
     """How this leg is rolled; what it leaves out is as in `data.futures`."""
 
+    def paths(self, root: Path) -> list[Path]:
+        """Return the paths of the files; that of the pattern itself where no file fits it."""
+        found = sorted(root.glob(self.file)) if self.layout == "files" else []
+        return found or [root / self.file]
+
     @model_validator(mode="after")
     def _layout_is_whole(self) -> Self:
         if self.layout == "long" and not (self.contract_column and self.price_column):
@@ -90,6 +95,11 @@ class ContractsSettings(FileSettings):
                 "layout: ranks needs ranked_columns and futures.roll_file, the day from which on "
                 "each contract is the nearest; without it the prices jump at every roll, so read "
                 "the file below data.sources, as drivers"
+            )
+        if self.layout == "ranks" and self.futures.roll == "last_trading_day":
+            raise ValueError(
+                "layout: ranks reads futures.roll_file as the days from which on each contract is "
+                "the nearest, so futures.roll must be calendar, which holds the nearest, or another"
             )
         measured = self.futures.roll in ("volume", "open_interest")
         if measured and not getattr(self, f"{self.futures.roll}_column"):
@@ -272,9 +282,12 @@ class DataSettings(Settings):
         """Paths of the raw files; none of the sample market, which may be yet to be simulated."""
         if self.sample is not None or self.root is None:
             return ()
-        tables = (*self.contracts.values(), *self.sources.values(), *filter(None, [self.table]))
-        names = [*(table.file for table in tables), *filter(None, [self.holidays])]
-        return tuple(Path(self.root, name) for name in names)
+        root = Path(self.root)
+        legs = self.contracts.values()
+        tables = (*self.sources.values(), *filter(None, [self.table]))
+        names = [*(table.file for table in tables), *(leg.futures.roll_file for leg in legs)]
+        contracts = [path for leg in legs for path in leg.paths(root)]
+        return (*contracts, *(root / name for name in [*names, self.holidays] if name))
 
     def without_saving_sample(self) -> Self:
         """Return the same data, but do not save a sample market below `root`."""
