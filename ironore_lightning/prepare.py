@@ -58,10 +58,8 @@ def write_tables(config: Config, folder: Path) -> None:
     _print_report(report)
     doubtful = doubtful_breaks(raw.contracts, panel.futures)
     suspicious = suspicion(panel, config.target, _days(features))
-    for line in (*panel.doubts, *panel.bridging(_days(features)), *doubtful, *suspicious):
+    for line in (*panel.warnings(_days(features)), *doubtful, *suspicious):
         log.warning(line)
-    for hole in panel.old_holes:
-        log.info("before the first row: %s", hole.message)
 
 
 def continuous_futures(panel: Panel) -> pd.DataFrame:
@@ -124,7 +122,7 @@ def data_report(
         "longest_return_days": longest_step(days),
         "bridged_days": panel.bridged_days(days),
         "contract_changes": panel.contract_changes(days),
-        "old_holes": [hole.message for hole in panel.old_holes],
+        "remarks": list(panel.remarks),
         "longest_bridge_days": panel.longest_bridges(days),
         "columns": [
             {**column_report(panel, str(name), days), "missing": blanks.get(name, 0)}

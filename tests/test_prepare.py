@@ -111,7 +111,7 @@ def test_the_report_by_hand(small):
         "last_date": "2024-02-05",
         "longest_return_days": 3,
         "bridged_days": {"price_65_m1": 0},
-        "old_holes": [],
+        "remarks": [],
         "longest_bridge_days": {"price_65_m1": 0},
         "columns": [
             {

@@ -61,18 +61,25 @@ def build_features(panel: Panel, features: Sequence[FeatureSettings]) -> pd.Data
     elif complete.any():
         table = table.loc[complete.idxmax() :]
     _require_complete(table, complete)
-    _require_no_hole(panel, table, longest=max(feature.window or 1 for feature in features))
+    _require_no_hole(panel, table, reach=max(map(_reach, features)))
     return table
 
 
-def _require_no_hole(panel: Panel, table: pd.DataFrame, *, longest: int) -> None:
-    """Raise if the longest trailing window of the first row reaches back into a hole."""
-    first = max(int(panel.days.searchsorted(table.index[0])) - longest, 0)
+def _reach(feature: FeatureSettings) -> int:
+    """Return how many rows before its own a feature reads."""
+    if feature.window is not None:
+        return feature.window - 1
+    return 1 if feature.transform in ("log_return", "change") else 0
+
+
+def _require_no_hole(panel: Panel, table: pd.DataFrame, *, reach: int) -> None:
+    """Raise if the features of the first row reach back into a hole."""
+    first = max(int(panel.days.searchsorted(table.index[0])) - reach, 0)
     for hole in panel.old_holes:
         if hole.end > panel.days[first]:
             raise DataError(
-                f"{hole.message}; data.panel.start={panel.start} is too early for a window of "
-                f"{longest} rows: begin later, or complete the file"
+                f"{hole.message}; data.panel.start={panel.start} is too early for features that "
+                f"reach back {reach} row(s): begin later, or complete the file"
             )
 
 

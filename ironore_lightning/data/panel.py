@@ -19,6 +19,7 @@ from ironore_lightning.trading_calendar.holidays import Holidays
 from ironore_lightning.trading_calendar.rhythm import (
     DAILY,
     Rhythm,
+    find_holes,
     require_rhythm,
     trading_weekdays,
 )
@@ -45,14 +46,14 @@ class Panel:
         left_out: The return of a break day, which `log_returns` leave out, shape (T, legs).
         changes: As `log_returns`, in the unit of the prices, which may be negative.
         left_out_changes: The change of a break day, which `changes` leave out, shape (T, legs).
-        remarks: What the files have wrong before the start, left out, a line each.
+        remarks: What is wrong or missing before the start, a line each.
         futures: The continuous series behind the price legs.
         start: First row that a model may use; None is the first complete one.
         rhythm: How far the rows lie apart.
         holidays: Known days without trading.
         doubts: What is strange about the days, each in a line.
         unusable: Why a column of a prepared table cannot be used, by header.
-        old_holes: Holes of the files before `start`.
+        old_holes: Holes of the files and of the rows before `start`.
     """
 
     values: pd.DataFrame
@@ -102,16 +103,15 @@ class Panel:
             name: series.longest_bridge(days[0], days[-1]) for name, series in self.futures.items()
         }
 
-    def bridging(self, days: pd.DatetimeIndex) -> list[str]:
-        """Return a warning for each price leg with bridged days, and how to avoid them.
+    def warnings(self, days: pd.DatetimeIndex) -> list[str]:
+        """Return what a reader of some days should know of them, a line each.
 
-        What is left out before the start comes first.
+        For each price leg with bridged days it says how to avoid them.
         """
-        holes = [series.remark for series in self.futures.values() if series.remark]
         longest = self.longest_bridges(days)
         return [
+            *self.doubts,
             *self.remarks,
-            *holes,
             *(
                 f"{name}: {bridged} trading days without a price of the held contract are bridged; "
                 f"returns span up to {longest[name]} days; {self.futures[name].advice}".strip("; ")
@@ -171,10 +171,11 @@ def build_panel(
         values, file = drivers[target.series]
         by_file[file] = pd.DatetimeIndex(values.index)
         days = _days_of_target(drivers[target.series], days, target)
-    rhythm = require_rhythm(days, by_file, raw.holidays)
+    rhythm = require_rhythm(days, by_file, raw.holidays, start=data.panel.start)
     if target.series in drivers:
         _require_moves(drivers[target.series], days, rhythm)
     doubts = _holiday_doubts(days, rhythm, raw.holidays, data, target)
+    old_holes = [*raw.old_holes, *_old_holes(days, rhythm, raw.holidays, by_file, data)]
     joined = [_join(driver, days) for driver in drivers.values()]
     levels = [series.days["level"].reindex(days).rename(name) for name, series in legs.items()]
     fresh = [pd.Series(0.0, index=days, name=name) for name in legs]
@@ -190,10 +191,14 @@ def build_panel(
         doubts=doubts,
         unusable=raw.unusable,
         left_out=_between_rows(legs, days, "left_out"),
-        old_holes=raw.old_holes,
+        old_holes=old_holes,
         changes=_between_rows(legs, days, "change"),
         left_out_changes=_between_rows(legs, days, "left_out_change"),
-        remarks=raw.remarks,
+        remarks=[
+            *raw.remarks,
+            *(series.remark for series in legs.values() if series.remark),
+            *(f"before data.panel.start: {hole.message}" for hole in old_holes),
+        ],
     )
     return panel if raw.held is None else _within_contracts(panel, raw.held, target)
 
@@ -307,6 +312,21 @@ def _require_moves(driver: tuple[pd.Series, str], days: pd.DatetimeIndex, rhythm
             f"{file}: {quoted(values.name)} never moves on a {repeats.idxmax()}; blank it on days "
             "on which nobody trades, or leave these rows out"
         )
+
+
+def _old_holes(
+    days: pd.DatetimeIndex,
+    rhythm: Rhythm,
+    holidays: Holidays,
+    by_file: Mapping[str, pd.DatetimeIndex],
+    data: DataSettings,
+) -> list[OldHole]:
+    """Return the holes of the rows up to the start."""
+    return [
+        OldHole(after, f"{', '.join(by_file)}: no row between {before.date()} and {after.date()}")
+        for before, after in find_holes(days, rhythm, holidays)
+        if data.panel.start is not None and after <= pd.Timestamp(data.panel.start)
+    ]
 
 
 def _holiday_doubts(

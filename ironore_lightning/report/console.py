@@ -77,8 +77,8 @@ def report_market(market: "Market", datamodule: "WindowDataModule", target: Targ
     panel, days = market.panel, pd.DatetimeIndex(datamodule.features.index)
     if panel.rhythm != DAILY:
         log.info("rhythm: %s", panel.rhythm.sentence)
-    doubtful = (*panel.doubts, *doubtful_breaks(market.raw.contracts, panel.futures))
-    for line in (*panel.bridging(days), *doubtful, *suspicion(panel, target, days)):
+    doubtful = doubtful_breaks(market.raw.contracts, panel.futures)
+    for line in (*panel.warnings(days), *doubtful, *suspicion(panel, target, days)):
         log.warning(line)
     training = datamodule.training_rows
     constant = [str(name) for name in training.columns[(training == training.iloc[0]).all()]]

@@ -148,7 +148,7 @@ def _data_section(run: FittedRun) -> Section:
                 {"minimum": 2, "maximum": 2},
             ),
         ],
-        points=[*run.panel.doubts, *run.panel.bridging(days)],
+        points=run.panel.warnings(days),
     )
 
 

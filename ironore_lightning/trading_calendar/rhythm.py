@@ -1,5 +1,6 @@
 """The rhythm of the rows: trading days, weeks or months, found from their dates."""
 
+import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,7 +86,11 @@ WEEK, MONTH = (6, 8), (27, 33)
 
 
 def require_rhythm(
-    days: pd.DatetimeIndex, by_file: Mapping[str, pd.DatetimeIndex], holidays: Holidays
+    days: pd.DatetimeIndex,
+    by_file: Mapping[str, pd.DatetimeIndex],
+    holidays: Holidays,
+    *,
+    start: datetime.date | None = None,
 ) -> Rhythm:
     """Return the rhythm of the rows.
 
@@ -93,11 +98,13 @@ def require_rhythm(
         days: Of the rows, ascending.
         by_file: Days of each file behind them.
         holidays: They explain a longer gap between days.
+        start: First row that counts, if that is not the first of all.
 
     Raises:
         DataError: If rows are no trading days, weeks or months, if a part of them is spaced
             otherwise, or if rows are missing.
     """
+    days = days if start is None else days[days >= pd.Timestamp(start)]
     rhythm = find_rhythm(days)
     _require_same_spacing(days, ", ".join(by_file), rhythm)
     _require_no_gap(days, by_file, rhythm, holidays)
@@ -132,6 +139,22 @@ def _require_no_gap(
     holidays: Holidays,
 ) -> None:
     """Raise if rows are missing for longer than any holiday."""
+    holes = find_holes(days, rhythm, holidays)
+    if not holes:
+        return
+    before, after = max(holes, key=lambda hole: hole[1] - hole[0])
+    files = [file for file, own in by_file.items() if not ((own > before) & (own < after)).any()]
+    raise DataError(
+        f"{', '.join(files or by_file)}: there is no {rhythm.words('trading day')} between "
+        f"{before.date()} and {after.date()} ({(after - before).days} days, {rhythm.longest_gap} "
+        "are allowed); rows are missing, or a date is wrong"
+    )
+
+
+def find_holes(
+    days: pd.DatetimeIndex, rhythm: Rhythm, holidays: Holidays
+) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+    """Return the rows before and after each gap that is longer than any holiday."""
     gaps = _steps(days)
     if rhythm.noun == "day":
         unexplained = np.busday_count(
@@ -141,16 +164,8 @@ def _require_no_gap(
             as_dates(holidays.days),
         )
         gaps = np.where(unexplained > 0, gaps, 0)
-    if gaps.max(initial=0) <= rhythm.longest_gap:
-        return
-    widest = int(np.argmax(gaps))
-    before, after = days[widest], days[widest + 1]
-    files = [file for file, own in by_file.items() if not ((own > before) & (own < after)).any()]
-    raise DataError(
-        f"{', '.join(files or by_file)}: there is no {rhythm.words('trading day')} between "
-        f"{before.date()} and {after.date()} ({gaps[widest]:.0f} days, {rhythm.longest_gap} are "
-        "allowed); rows are missing, or a date is wrong"
-    )
+    wide = gaps > rhythm.longest_gap
+    return list(zip(days[:-1][wide], days[1:][wide], strict=True))
 
 
 def longest_step(days: pd.DatetimeIndex) -> int:
