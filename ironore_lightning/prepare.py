@@ -26,7 +26,7 @@ from ironore_lightning.report.table import make_table
 from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.command_keys import command_keys
 from ironore_lightning.settings.experiment import Config
-from ironore_lightning.trading_calendar.rhythm import longest_step
+from ironore_lightning.trading_calendar.rhythm import DAILY, longest_step
 
 log = logging.getLogger(__name__)
 
@@ -151,13 +151,14 @@ def _no_nan(table: pd.DataFrame) -> Iterable[Any]:
 
 def _print_report(report: dict[str, Any]) -> None:
     log.info(
-        "%d rows, %d of them with a target, from %s to %s; %s",
+        "%d rows, %d of them with a target, from %s to %s",
         report["rows"],
         report["rows_with_target"],
         report["first_date"],
         report["last_date"],
-        report["rhythm"],
     )
+    if report["rhythm"] != DAILY.sentence:
+        log.info("rhythm: %s", report["rhythm"])
     columns = pd.DataFrame(report["columns"])
     for name in ("minimum", "maximum"):
         columns[name] = columns[name].map("{:.6g}".format)

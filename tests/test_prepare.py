@@ -109,6 +109,7 @@ def test_the_report_by_hand(small):
         "rows_with_target": 4,
         "first_date": "2024-01-30",
         "last_date": "2024-02-05",
+        "rhythm": "daily rows, 252 a year",
         "longest_return_days": 3,
         "bridged_days": {"price_65_m1": 0},
         "remarks": [],
