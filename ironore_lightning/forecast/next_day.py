@@ -243,8 +243,8 @@ def _contract_on(day: pd.Timestamp, raw: RawData, config: Config) -> pd.Period |
     leg = config.target.series
     futures = config.data.contracts[leg].futures
     days = pd.DatetimeIndex([day])
-    month = held_months(days, raw.contracts[leg], futures, roll_facts(raw, leg))[0]
-    return None if pd.isna(month) else month
+    held = held_months(days, raw.contracts[leg], futures, roll_facts(raw, leg)).dropna()
+    return held[0] if len(held) else None
 
 
 def _to_price(change: float | None, base: float | None, kind: str) -> float | None:
