@@ -35,9 +35,6 @@ _PARTS = {
 FIRST_SHORT_YEAR = 69
 """A year of two digits lies between 1969 and 2068, as `strptime` reads it."""
 
-FURTHEST_NUMBER = 36
-"""Largest number of a column that may count months or contracts."""
-
 _COMMON = (
     *("%Y-%m", "%Y%m", "%y-%m", "%y%m", "%Y/%m", "%m/%Y", "%b-%y", "%b-%Y", "%b %y", "%b %Y"),
     *("%b%y", "%B %Y", "%Y-%m-%d", "%d/%m/%Y", "%Y-%m-%d %H:%M:%S"),
@@ -76,7 +73,7 @@ def _hint(names: Sequence[str]) -> str:
         if None not in _parse(names, other):
             return f"; set contract_format: {other!r}"
     numbers = [int(re.sub("[^0-9]", "", name)) for name in names]
-    if max(numbers) <= FURTHEST_NUMBER:
+    if min(numbers) <= 1:  # they count, and are no years
         return (
             "; columns of the nearest contract, the next and so on need layout: ranks, and columns "
             "01 to 12 layout: month_numbers"

@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -278,29 +279,34 @@ def _without_old_mistakes(
     finders: list[_Finder] = [_find_expired]
     if settings.positive:
         finders = [_find_not_positive, *finders, _find_unlike_before, _find_unlike_others]
-    remarks = []
+    remarks: list[str] = []
     for find in finders:
-        wrong, problem = find(prices, name)
-        cells = np.argwhere(wrong)
-        first_row = 0 if start is None else prices.index.searchsorted(pd.Timestamp(start))
-        used = cells[cells[:, 0] >= first_row]
-        for row, column in (*used[:1], *cells[-1:]):
+        while len(cells := np.argwhere((found := find(prices, name)).wrong)):
+            first_row = 0 if start is None else prices.index.searchsorted(pd.Timestamp(start))
+            is_old = cells[0, 0] < first_row
+            row, column = cells[cells[:, 0] < first_row][-1] if is_old else cells[0]
             day = f"{prices.index[row]:%Y-%m-%d}"
-            told = f"{file}: contract {prices.columns[column]}, {day}: {problem(row, column)}"
-            if len(used):
+            problem = found.problem(row, column)
+            told = f"{file}: contract {prices.columns[column]}, {day}: {problem}"
+            if not is_old:
                 raise DataError(told)
             remarks.append(f"{told}; days up to it lie before data.panel.start and are left out")
             prices = prices.iloc[row + 1 :]
     return prices, remarks
 
 
-_Flags = NDArray[np.bool_]
+class _Found(NamedTuple):
+    """Wrong prices, shape (T, C), and what is wrong with that of a row and column."""
 
-_Finder = Callable[[pd.DataFrame, str], tuple[_Flags, Callable[[int, int], str]]]
-"""From the prices (T, C) and the name of the leg to the wrong ones, and what is wrong by cell."""
+    wrong: NDArray[np.bool_]
+    problem: Callable[[int, int], str]
 
 
-def _find_not_positive(prices: pd.DataFrame, name: str) -> tuple[_Flags, Callable[[int, int], str]]:
+_Finder = Callable[[pd.DataFrame, str], _Found]
+"""From the prices (T, C) and the name of the leg to the wrong ones."""
+
+
+def _find_not_positive(prices: pd.DataFrame, name: str) -> _Found:
     values = prices.to_numpy()
 
     def problem(row: int, column: int) -> str:
@@ -310,10 +316,10 @@ def _find_not_positive(prices: pd.DataFrame, name: str) -> tuple[_Flags, Callabl
             "(then forecast it with target.kind=change)"
         )
 
-    return values <= 0, problem
+    return _Found(values <= 0, problem)
 
 
-def _find_expired(prices: pd.DataFrame, _: str) -> tuple[_Flags, Callable[[int, int], str]]:
+def _find_expired(prices: pd.DataFrame, _: str) -> _Found:
     """Find prices after the contract's own month, when it is settled."""
     values = prices.to_numpy()
     own = pd.PeriodIndex(prices.columns).asi8
@@ -325,21 +331,19 @@ def _find_expired(prices: pd.DataFrame, _: str) -> tuple[_Flags, Callable[[int, 
             "contracts mixed up? If not, blank it"
         )
 
-    return late & np.isfinite(values), problem
+    return _Found(late & np.isfinite(values), problem)
 
 
-def _find_unlike_before(prices: pd.DataFrame, _: str) -> tuple[_Flags, Callable[[int, int], str]]:
+def _find_unlike_before(prices: pd.DataFrame, _: str) -> _Found:
     return _find_unlike(prices, prices.ffill().shift().to_numpy(), "the one before")
 
 
-def _find_unlike_others(prices: pd.DataFrame, _: str) -> tuple[_Flags, Callable[[int, int], str]]:
+def _find_unlike_others(prices: pd.DataFrame, _: str) -> _Found:
     lowest = np.broadcast_to(prices.min(axis=1).to_numpy()[:, None], prices.shape)
     return _find_unlike(prices, lowest, "another contract's")
 
 
-def _find_unlike(
-    prices: pd.DataFrame, others: NDArray[np.float64], label: str
-) -> tuple[_Flags, Callable[[int, int], str]]:
+def _find_unlike(prices: pd.DataFrame, others: NDArray[np.float64], label: str) -> _Found:
     """Find prices that are too far from those of `others`, (T, C)."""
     values = prices.to_numpy(dtype=np.float64)
     # A ratio could overflow. Next to a blank, high and low are both the price.
@@ -351,4 +355,4 @@ def _find_unlike(
             "is a decimal point lost?"
         )
 
-    return high / LARGEST_FACTOR > low, problem
+    return _Found(high / LARGEST_FACTOR > low, problem)

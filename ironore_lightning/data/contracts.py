@@ -15,14 +15,14 @@ import pandas as pd
 
 from ironore_lightning.data.rolls import NO_FACTS, RollFacts, held_months, next_listed
 from ironore_lightning.errors import DataError
-from ironore_lightning.settings.data import FuturesSettings
+from ironore_lightning.settings.data import ALL_MONTHS, FuturesSettings
 from ironore_lightning.trading_calendar.rhythm import LONGEST_CLOSURE_DAYS
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
 
-FURTHEST_MONTH = 12
-"""Largest month offset that the settings allow."""
+NEAR_OFFSETS = 3
+"""Most months between the offset of the settings and another one that is advised."""
 
 MOST_BRIDGED = 10
 """Most days in a row that the settings allow to bridge."""
@@ -267,22 +267,26 @@ def _require_no_gap(
 ) -> None:
     """Raise if the held contract lacks a price on too many trading days in a row."""
     index = pd.DatetimeIndex(trading.index)
+    settings = curve.settings
+    # The day after a last price is known to be one only later, so no hole may look like it.
+    is_guessed = settings.roll == "last_trading_day" and settings.roll_file is None
+    allowed = 0 if is_guessed else settings.bridge_days
     missing = np.isnan(price)
     missing[: missing.argmin()] = False  # before the first contract was listed
     edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.astype(int), [0]])))
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
-        if end - begin > curve.settings.bridge_days:
+        if end - begin > allowed:
             month = held[begin]
             if month is pd.NaT:
                 raise DataError(
                     f"{curve.name}: no contract is held on {index[begin].date()}; add the next "
-                    f"ones to {curve.settings.roll_file}"
+                    f"ones to {settings.roll_file}"
                 )
             priced = np.flatnonzero(trading[month].notna()) if month in trading else np.array([-1])
             raise _GapError(
                 f"{curve.name}: contract {month} is held but has no price from "
                 f"{index[begin].date()} to {index[end - 1].date()} ({end - begin} trading day(s), "
-                f"data.futures.bridge_days allows {curve.settings.bridge_days})",
+                f"data.futures.bridge_days allows {allowed})",
                 index[end - 1],
                 is_hole=bool(priced.max(initial=-1) >= end),
                 is_over=bool(0 <= priced.max(initial=-1) < begin),
@@ -313,11 +317,15 @@ def _other_rules(curve: _RuledCurve, *, is_over: bool) -> Iterator[dict[str, obj
     own = curve.settings
     traded = curve.closes.dropna(axis=1, how="all").columns
     listed = tuple(sorted({*pd.PeriodIndex(traded).month.tolist()}))
-    offsets = sorted(range(1, FURTHEST_MONTH + 1), key=lambda k: abs(k - own.month_offset))
+    offsets = sorted(ALL_MONTHS, key=lambda offset: abs(offset - own.month_offset))
     by_month: dict[str, object] = {}
     if own.roll != "month_offset":
         by_month = {"roll": "month_offset"} | ({"days_before": 0} if own.days_before else {})
-    rules = [{**by_month, "month_offset": offset} for offset in offsets]
+    rules = [
+        {**by_month, "month_offset": offset}
+        for offset in offsets
+        if abs(offset - own.month_offset) <= NEAR_OFFSETS
+    ]
     if is_over and own.roll_file is None and own.roll != "last_trading_day":
         rules.append({"roll": "last_trading_day"})
     if len(listed) < len(own.listed_months):

@@ -262,8 +262,8 @@ def _contract_on(day: pd.Timestamp, raw: RawData, config: Config) -> pd.Period |
     leg = config.target.series
     futures = config.data.contracts[leg].futures
     days = pd.DatetimeIndex([day])
-    month = held_months(days, raw.contracts[leg], futures, roll_facts(raw, leg))[0]
-    return month if isinstance(month, pd.Period) else None
+    held = held_months(days, raw.contracts[leg], futures, roll_facts(raw, leg)).dropna()
+    return held[0] if len(held) else None
 
 
 def _to_price(change: float | None, base: float | None, kind: str) -> float | None:

@@ -1,0 +1,262 @@
+"""Roll rules, worked out by hand: which contract is held, and what it earns."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ironore_lightning.data.contracts import build_continuous
+from ironore_lightning.data.rolls import RollFacts, held_months
+from ironore_lightning.errors import DataError
+from ironore_lightning.settings.data import FuturesSettings
+
+NAN = np.nan
+WEEK = ["2024-03-11", "2024-03-12", "2024-03-13", "2024-03-14", "2024-03-15", "2024-03-18"]
+
+
+def futures(**changes):
+    return FuturesSettings(**{"month_offset": 1, "adjustment": "ratio", "bridge_days": 0} | changes)
+
+
+def table(days, columns):
+    frame = pd.DataFrame(columns, index=pd.DatetimeIndex(days, name="date"), dtype=float)
+    return frame.set_axis(pd.PeriodIndex(frame.columns, freq="M"), axis=1)
+
+
+def held(days, closes=None, facts=None, **changes):
+    closes = table(days, {"2024-03": 1.0}) if closes is None else closes
+    months = held_months(pd.DatetimeIndex(days), closes, futures(**changes), facts or RollFacts())
+    return [None if month is pd.NaT else f"{month}" for month in months]
+
+
+def roll_days(entries):
+    months = pd.PeriodIndex(list(entries.values()), freq="M")
+    return RollFacts(roll_days=pd.Series(months, index=pd.DatetimeIndex(list(entries))))
+
+
+FIRSTS = [f"2024-{month:02}-01" for month in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    ("listed", "offset", "months"),
+    [
+        # From January to December, the number of the month that is held.
+        ([1, 5, 9], 1, [5, 5, 5, 5, 9, 9, 9, 9, 1, 1, 1, 1]),
+        ([3, 5, 7, 9, 12], 1, [3, 3, 5, 5, 7, 7, 9, 9, 12, 12, 12, 3]),
+        ([3, 6, 9, 12], 2, [3, 6, 6, 6, 9, 9, 9, 12, 12, 12, 3, 3]),
+        (range(1, 13), 12, list(range(1, 13))),
+    ],
+    ids=["DCE 01 05 09", "copper HKNUZ", "quarterly, two months ahead", "a year ahead"],
+)
+def test_the_first_listed_contract_from_the_offset_on_is_held(listed, offset, months):
+    again = held(FIRSTS, listed_months=list(listed), month_offset=offset)
+    assert [int(month[5:]) for month in again] == months
+    assert all(month > day[:7] for month, day in zip(again, FIRSTS, strict=True))
+
+
+def test_a_contract_of_may_is_followed_by_that_of_september():
+    days = ["2024-04-29", "2024-04-30", "2024-05-02", "2024-05-03"]
+    closes = table(days, {"2024-05": [800, 808, 810, NAN], "2024-09": [780, 790, 797.9, 790]})
+    series = build_continuous(closes, futures(listed_months=[1, 5, 9]), name="leg")
+    assert list(series.days["contract_month"].astype(str)) == ["2024-05"] * 2 + ["2024-09"] * 2
+    growth = [808 / 800, 797.9 / 790, 790 / 797.9]
+    np.testing.assert_allclose(series.days["log_return"][1:], np.log(growth), rtol=1e-14)
+    np.testing.assert_array_equal(series.days["change"][1:], [8, 797.9 - 790, 790 - 797.9])
+
+
+# --- the last trading day -------------------------------------------------------------------------
+
+
+def test_a_contract_is_held_until_its_last_price():
+    closes = table(
+        WEEK, {"2024-03": [1, 1, 1, NAN, NAN, NAN], "2024-04": 2, "2024-05": [NAN] * 5 + [3]}
+    )
+    rule = {"roll": "last_trading_day"}
+    assert held(WEEK, closes, **rule) == ["2024-03"] * 3 + ["2024-04"] * 3
+    # Nothing has a price after the data, and nothing is over then.
+    assert held(["2024-03-19"], closes, **rule) == ["2024-04"]
+
+
+def test_a_hole_in_the_held_contract_is_no_roll():
+    closes = table(WEEK, {"2024-03": [1, NAN, 1, NAN, NAN, NAN], "2024-04": 2})
+    for bridge_days in (0, 3):  # nobody knew on the 12th that it was not over
+        with pytest.raises(DataError, match="2024-03 is held but has no price from 2024-03-12"):
+            build_continuous(
+                closes, futures(roll="last_trading_day", bridge_days=bridge_days), name="leg"
+            )
+
+
+def test_a_contract_is_rolled_days_before_its_last_trading_day():
+    file = {"2024-03-15": "2024-03", "2024-04-15": "2024-04"}
+    rule = {"roll": "last_trading_day", "roll_file": "f"}
+    # On the close of Friday the 15th itself, of Wednesday the 13th two days before it, and of
+    # Tuesday the 12th if the 13th is a holiday.
+    assert held(WEEK, facts=roll_days(file), **rule) == ["2024-03"] * 5 + ["2024-04"]
+    two = rule | {"days_before": 2}
+    assert held(WEEK, facts=roll_days(file), **two) == ["2024-03"] * 3 + ["2024-04"] * 3
+    holiday = RollFacts(None, roll_days(file).roll_days, [datetime.date(2024, 3, 13)])
+    assert held(WEEK, facts=holiday, **two) == ["2024-03"] * 2 + ["2024-04"] * 4
+
+
+def test_a_file_of_last_days_rules_only_the_time_that_it_tells_of():
+    facts = roll_days({"2024-03-13": "2024-04", "2024-03-14": "2024-05"})
+    rule = {"roll": "last_trading_day", "roll_file": "rolls.csv"}
+    # The contract of March, which is not in it, has a last price on the 11th.
+    closes = table(WEEK, {"2024-03": [1] + [NAN] * 5, "2024-04": 2, "2024-05": 3})
+    expected = [None, "2024-04", "2024-04", "2024-05", None, None]
+    assert held(WEEK, closes, facts, **rule) == expected
+    with pytest.raises(DataError, match=r"held on 2024-03-15; add the next ones to rolls\.csv"):
+        build_continuous(closes, futures(**rule), name="leg", facts=facts)
+
+
+# --- volume and open interest ---------------------------------------------------------------------
+
+
+def test_a_later_contract_takes_over_on_the_day_after_its_open_interest_is_the_highest():
+    interest = table(
+        WEEK,
+        {
+            "2024-03": [100, 80, 70, 200, NAN, NAN],
+            "2024-04": [50, 80, 90, 10, 15, 15],
+            "2024-05": [20, 81, NAN, 20, 5, 14],
+        },
+    )
+    # 12 March: known is 100, 50, 20. On the 12th May has 81, April 80 and March 80: May is held
+    # from the 13th on, although April has more later and March on the 14th: never back.
+    rule = {"roll": "open_interest"}
+    assert held(WEEK, facts=RollFacts(interest), **rule) == [None, "2024-03"] + ["2024-05"] * 4
+    assert held(["2024-03-19"], facts=RollFacts(interest), **rule) == ["2024-05"]
+
+
+def test_a_blank_counts_as_the_last_known_volume_and_a_tie_is_no_crossover():
+    volume = table(WEEK, {"2024-03": [9, NAN, NAN, 9, 9, 9], "2024-04": [8, 9, 9, NAN, 10, 1]})
+    # 9 and 9 on the 12th to the 14th is a tie; 10 on the 15th rules Monday the 18th.
+    expected = [None] + ["2024-03"] * 4 + ["2024-04"]
+    assert held(WEEK, facts=RollFacts(volume), roll="volume") == expected
+
+
+def test_a_series_that_is_rolled_by_volume_begins_on_its_second_day():
+    closes = table(WEEK, {"2024-03": [10, 11, 12, 13, 14, 15], "2024-05": [20, 21, 22, 24, 25, 26]})
+    volume = table(WEEK, {"2024-03": [9, 9, 1, 1, 1, 1], "2024-05": [5, 5, 5, 5, 5, 5]})
+    series = build_continuous(closes, futures(roll="volume"), name="leg", facts=RollFacts(volume))
+    assert list(series.days["raw_price"]) == [11, 12, 24, 25, 26]
+    assert list(series.rolls.index.strftime("%Y-%m-%d")) == ["2024-03-13"]
+    growth = [12 / 11, 24 / 22, 25 / 24, 26 / 25]
+    np.testing.assert_allclose(series.days["log_return"][1:], np.log(growth), rtol=1e-14)
+
+
+# --- a calendar -----------------------------------------------------------------------------------
+
+
+def test_a_calendar_names_the_first_day_of_each_contract():
+    # The 16th is a Saturday, so the contract of June is held from Monday on.
+    facts = roll_days({"2024-03-12": "2024-05", "2024-03-16": "2024-06"})
+    expected = [None] + ["2024-05"] * 4 + ["2024-06"]
+    assert held(WEEK, facts=facts, roll="calendar", roll_file="f") == expected
+
+
+# --- advice ---------------------------------------------------------------------------------------
+
+
+def market_until(last_day, *, months=range(1, 13), ahead=13):
+    """Two years of contracts, each with prices until `last_day` of its month."""
+    days = pd.bdate_range("2022-01-03", "2023-12-29")
+    contracts = pd.period_range("2022-01", "2025-01", freq="M")
+    contracts = contracts[contracts.month.isin(months)]
+    frame = pd.DataFrame(100.0, index=days.rename("date"), columns=contracts)
+    ordinals = np.asarray(days.year * 12 + days.month)[:, None]
+    distance = (contracts.year * 12 + contracts.month).to_numpy() - ordinals
+    last = np.array([last_day(contract) for contract in contracts], dtype="datetime64[D]")
+    return frame.where((distance <= ahead) & (days.to_numpy()[:, None] <= last))
+
+
+def day_of_month(day, months_before=0):
+    return lambda contract: (contract - months_before).start_time.date().replace(day=day)
+
+
+ADVICE = {
+    # The contract of M + 1 ends on the 22nd of M.
+    "ends in the month before": (
+        market_until(day_of_month(22, 1)), {}, "++data.contracts.leg.futures.month_offset=2",
+    ),
+    # The same, but only the nearest three contracts are listed.
+    "only the nearest are listed": (
+        market_until(day_of_month(22, 1), ahead=2), {"month_offset": 1},
+        "++data.contracts.leg.futures.roll=last_trading_day",
+    ),
+    "DCE": (
+        market_until(day_of_month(14), months=(1, 5, 9)), {},
+        "++data.contracts.leg.futures.listed_months=[1,5,9]",
+    ),
+    "quarterly, ends in the month before": (
+        market_until(day_of_month(22, 1), months=(3, 6, 9, 12)), {},
+        "++data.contracts.leg.futures.listed_months=[3,6,9,12] "
+        "++data.contracts.leg.futures.month_offset=2",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("closes", "changes", "advice"), ADVICE.values(), ids=ADVICE)
+def test_the_rule_that_fits_is_named_and_it_is_not_advised_to_bridge(closes, changes, advice):
+    with pytest.raises(DataError) as caught:
+        build_continuous(closes, futures(**changes), name="curve.csv: leg")
+    assert str(caught.value).endswith(
+        f"; complete the file or set {advice}, whose contract always has a price"
+    )
+    named = dict(item.rsplit(".", 1)[1].split("=") for item in advice.split())
+    parsed = {key: pd.eval(value) if key != "roll" else value for key, value in named.items()}
+    series = build_continuous(closes, futures(**changes | parsed), name="leg")
+    assert len(series.days) == len(closes)
+    assert len(series.bridged) == 0
+
+
+# --- holes before the start -----------------------------------------------------------------------
+
+
+def with_hole(first, last):
+    closes = market_until(day_of_month(28))
+    closes.loc[first:last, pd.Period("2022-04", "M")] = NAN
+    return closes
+
+
+def test_the_series_begins_after_the_last_hole_before_the_start():
+    closes = with_hole("2022-03-08", "2022-03-09")
+    with pytest.raises(DataError, match="2022-04 is held but has no price from 2022-03-08"):
+        build_continuous(closes, futures(), name="leg")
+    for start in ("2022-03-10", "2022-06-01"):
+        day = datetime.date.fromisoformat(start)
+        series = build_continuous(closes, futures(), name="leg", start=day)
+        assert f"{series.days.index[0]:%Y-%m-%d}" == "2022-03-10"
+        assert np.isnan(series.days["log_return"].iloc[0])
+        assert series.days["level"].iloc[0] == series.days["raw_price"].iloc[0]
+        assert series.remark == (
+            "leg: contract 2022-04 is held but has no price from 2022-03-08 to 2022-03-09 (2 "
+            "trading day(s), data.futures.bridge_days allows 0); it lies before data.panel.start, "
+            "and the series begins after it"
+        )
+
+
+@pytest.mark.parametrize("start", ["2022-03-09", "2022-01-03"])
+def test_a_hole_that_reaches_the_start_is_refused(start):
+    closes = with_hole("2022-03-08", "2022-03-09")
+    with pytest.raises(DataError, match="2022-04 is held but has no price from 2022-03-08"):
+        build_continuous(closes, futures(), name="leg", start=datetime.date.fromisoformat(start))
+
+
+def test_days_without_any_trading_before_the_start_are_a_hole():
+    closes = market_until(day_of_month(28)).drop(pd.bdate_range("2022-03-07", "2022-03-25"))
+    day = datetime.date(2022, 4, 1)
+    series = build_continuous(closes, futures(), name="leg", start=day)
+    assert f"{series.days.index[0]:%Y-%m-%d}" == "2022-03-28"
+    assert "no trading day between 2022-03-04 and 2022-03-28; it lies before" in series.remark
+
+
+def test_an_early_time_without_some_contracts_can_be_left_out():
+    closes = market_until(day_of_month(28))
+    closes.loc[:"2022-06-30", pd.Period("2022-06", "M")] = NAN
+    with pytest.raises(
+        DataError,
+        match=r"2022-05-02 to 2022-05-31 .*; begin after it with data.panel.start=2022-06",
+    ):
+        build_continuous(closes, futures(), name="leg")
