@@ -210,13 +210,14 @@ def _within_contracts(panel: Panel, held: pd.Series, target: TargetSettings) -> 
     prices = panel.values[sorted(filter(None, series))]
     prices = prices.where(panel.staleness[prices.columns] == 0)
     contract = held.reindex(panel.days, method="ffill")
-    rolled = contract.ne(contract.shift(fill_value=contract.iloc[0])).to_numpy()
-    unknown = (0.0 * prices.fillna(0.0)).mask(rolled[:, None])
+    rolled = contract.ne(contract.shift(fill_value=contract.iloc[0]))
+    rolls = pd.DataFrame(dict.fromkeys(prices, rolled))
+    unknown = (0.0 * prices.fillna(0.0)).mask(rolls)
     return replace(
         panel,
-        log_returns=prices.where(prices > 0).apply(np.log).diff().mask(rolled[:, None], 0.0),
-        changes=prices.diff().mask(rolled[:, None], 0.0),
-        breaks=pd.DataFrame(dict.fromkeys(prices, rolled), index=panel.days),
+        log_returns=prices.where(prices > 0).apply(np.log).diff().mask(rolls, 0.0),
+        changes=prices.diff().mask(rolls, 0.0),
+        breaks=rolls,
         left_out=unknown,
         left_out_changes=unknown,
     )
