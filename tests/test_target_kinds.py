@@ -13,7 +13,7 @@ from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.data.suspicious_returns import suspicion, suspicious_returns
 from ironore_lightning.errors import ConfigError, DataError, LeakageError
-from ironore_lightning.evaluation.days import ScoredDays, scored_days
+from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.trading import equity_curves, gross_profit, trading_table
 from ironore_lightning.experiment import assess_run, run_experiment
 from ironore_lightning.files import read_json
@@ -353,7 +353,7 @@ def test_a_run_its_record_and_its_verdict_have_the_same_profits(compose, tmp_pat
     assert wanted["labels"]["error"] == ""
     assert len(wanted["trading"]) == 24
     test = read_predictions(folder, kind).query("segment == 'test'").reset_index(drop=True)
-    hold = scored_days(test, config.target).earned
+    hold = test["profit"]
     growth = 100 * np.prod(1 + hold / 100) - 100
     assert wanted["trading"][0]["total_return"] == pytest.approx(growth)
     record = read_run(folder, None)
