@@ -185,6 +185,10 @@ class BlackBox:
                 )
                 for name, frame in self.raw.sources.items()
             },
+            activity={
+                name: _replaced(frame, self.noise.activity[name], _is_later(frame, cut, 0))
+                for name, frame in self.raw.activity.items()
+            },
         )
 
     def _features(self, raw: RawData) -> Part:
@@ -200,6 +204,11 @@ def build_black_box(raw: RawData, config: Config) -> BlackBox:
         raw,
         contracts={name: _curve_noise(frame, rng) for name, frame in raw.contracts.items()},
         sources={name: _column_noise(frame, rng) for name, frame in raw.sources.items()},
+        # Doubled or halved, so that other contracts are held.
+        activity={
+            name: frame * np.exp(rng.normal(0, 0.7, frame.shape))
+            for name, frame in raw.activity.items()
+        },
     )
     return BlackBox(raw=raw, config=config, base=build_parts(raw, config), noise=noise)
 

@@ -161,27 +161,21 @@ def build_panel(
     """
     legs = _price_legs(raw, data)
     drivers = _published(raw, data)
-    key = "target.series" if data.table is None else f"{data.table.file}: target.series"
-    _require_column(target.series, [*legs, *drivers], raw.unusable, key=key)
-    if target.profit_series is not None:
-        key = key.replace("series", "profit_series")
-        _require_column(target.profit_series, [*legs, *drivers], raw.unusable, key=key)
+    _require_target(target, [*legs, *drivers], raw, data)
     days, by_file = _shared_days(raw, legs, data, target)
     if target.series in drivers:
-        values, file = drivers[target.series]
-        by_file[file] = pd.DatetimeIndex(values.index)
+        observed, source = drivers[target.series]
+        by_file[source] = pd.DatetimeIndex(observed.index)
         days = _days_of_target(drivers[target.series], days, target)
     rhythm = require_rhythm(days, by_file, raw.holidays, start=data.panel.start)
     if target.series in drivers:
         _require_moves(drivers[target.series], days, rhythm)
     doubts = _holiday_doubts(days, rhythm, raw.holidays, data, target)
     old_holes = [*raw.old_holes, *_old_holes(days, rhythm, raw.holidays, by_file, data)]
-    joined = [_join(driver, days) for driver in drivers.values()]
-    levels = [series.days["level"].reindex(days).rename(name) for name, series in legs.items()]
-    fresh = [pd.Series(0.0, index=days, name=name) for name in legs]
+    values, staleness = _columns(legs, drivers, days)
     panel = Panel(
-        values=pd.concat([*levels, *(values for values, _ in joined)], axis=1),
-        staleness=pd.concat([*fresh, *(staleness for _, staleness in joined)], axis=1),
+        values=values,
+        staleness=staleness,
         log_returns=_between_rows(legs, days, "log_return"),
         breaks=_between_rows(legs, days, "is_break") > 0,
         futures=legs,
@@ -203,6 +197,16 @@ def build_panel(
     return panel if raw.held is None else _within_contracts(panel, raw.held, target)
 
 
+def _require_target(
+    target: TargetSettings, columns: Sequence[str], raw: RawData, data: DataSettings
+) -> None:
+    """Raise unless there are columns of the target's series and of what is earned on it."""
+    file = "" if data.table is None else f"{data.table.file}: "
+    for name, key in ((target.series, "series"), (target.profit_series, "profit_series")):
+        if name is not None:
+            _require_column(name, columns, raw.unusable, key=f"{file}target.{key}")
+
+
 def _within_contracts(panel: Panel, held: pd.Series, target: TargetSettings) -> Panel:
     """Return the panel of a table with the moves of the target's series within one contract.
 
@@ -215,15 +219,31 @@ def _within_contracts(panel: Panel, held: pd.Series, target: TargetSettings) -> 
     prices = panel.values[sorted(filter(None, series))]
     prices = prices.where(panel.staleness[prices.columns] == 0)
     contract = held.reindex(panel.days, method="ffill")
-    rolled = contract.ne(contract.shift(fill_value=contract.iloc[0])).to_numpy()
-    unknown = (0.0 * prices.fillna(0.0)).mask(rolled[:, None])
+    rolled = contract.ne(contract.shift(fill_value=contract.iloc[0]))
+    rolls = pd.DataFrame(dict.fromkeys(prices, rolled))
+    unknown = (0.0 * prices.fillna(0.0)).mask(rolls)
     return replace(
         panel,
-        log_returns=prices.where(prices > 0).apply(np.log).diff().mask(rolled[:, None], 0.0),
-        changes=prices.diff().mask(rolled[:, None], 0.0),
-        breaks=pd.DataFrame(dict.fromkeys(prices, rolled), index=panel.days),
+        log_returns=prices.where(prices > 0).apply(np.log).diff().mask(rolls, 0.0),
+        changes=prices.diff().mask(rolls, 0.0),
+        breaks=rolls,
         left_out=unknown,
         left_out_changes=unknown,
+    )
+
+
+def _columns(
+    legs: Mapping[str, ContinuousSeries],
+    drivers: Mapping[str, tuple[pd.Series, str]],
+    days: pd.DatetimeIndex,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return values and staleness of all legs and drivers on some days, see `Panel`."""
+    joined = [_join(driver, days) for driver in drivers.values()]
+    levels = [series.days["level"].reindex(days).rename(name) for name, series in legs.items()]
+    fresh = [pd.Series(0.0, index=days, name=name) for name in legs]
+    return (
+        pd.concat([*levels, *(values for values, _ in joined)], axis=1),
+        pd.concat([*fresh, *(staleness for _, staleness in joined)], axis=1),
     )
 
 

@@ -12,8 +12,6 @@ EDGE_DAYS = 3
 """Trading days at either end of a month on which contracts are usually rolled."""
 LEAST_ALIKE = 3
 """Jumps on the same trading day of their months from which the day is suspicious itself."""
-LONGEST_SPACING = pd.Timedelta(days=4)
-"""Largest median distance of daily rows; weeks and months have no days of rolls."""
 
 
 def suspicious_returns(
@@ -22,7 +20,7 @@ def suspicious_returns(
     """Return the moves of the target's series that may be rolls from one contract to the next.
 
     Args:
-        panel: Values by trading day.
+        panel: Values by trading day; weeks and months have no days of rolls.
         target: The series, which is neither a price leg nor a target that is given, and whose
             contracts the table does not name; of others, nothing is suspicious.
         days: Rows that count.
@@ -32,9 +30,7 @@ def suspicious_returns(
         series that a change is forecast of.
     """
     series = target.series
-    if target.kind == "given" or series in panel.breaks or len(days) <= 1:
-        return {}
-    if pd.Series(days).diff().median() > LONGEST_SPACING:
+    if target.kind == "given" or series in panel.breaks or panel.rhythm.noun != "day":
         return {}
     values = panel.values[series]
     moves = values.diff() if target.kind == "change" else 100 * np.log(values).diff()

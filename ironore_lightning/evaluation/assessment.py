@@ -131,8 +131,7 @@ def assess(
 
     Args:
         days: Forecasts, outcomes and interval bounds.
-        baselines: Forecasts of the same rows, one column per baseline, including `zero` and
-            `expanding mean`.
+        baselines: Forecasts of the same rows by baseline, with `zero` and `expanding mean`.
         density: Losses of the same rows: `pinball` and `crps` by distribution.
         settings: Rules of the grade, bootstrap, costs.
         label: Direction label, see `labels`.

@@ -107,7 +107,6 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
     config = runs[0].settings
     raw = read_raw(config.data)
     panel = build_panel(raw, config.data, config.target)
-    target = build_target(panel, config.target)
     said = [predict_rows(run, panel) for run in runs]
     forecast = pd.concat([frame["forecast"] for frame in said], axis=1, join="inner").mean(axis=1)
     bounds: dict[str, float | None]
@@ -115,12 +114,13 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
         newest_row = said[0].drop(columns="forecast").iloc[-1]
         bounds = {str(name): float(bound) for name, bound in newest_row.items()}
     else:
-        bounds = _conformal_bounds(forecast, target["value"], runs[0])
+        outcome = build_target(panel, config.target)["value"]
+        bounds = _conformal_bounds(forecast, outcome, runs[0])
     origin = pd.Timestamp(panel.days[-1])
     _require_past(origin, today)
     date = pd.Timestamp(panel.calendar.ahead(panel.days[-1:], config.target.horizon)[0])
     base, month = _price_base(raw, panel, config, date)
-    newest = float(forecast.iloc[-1])
+    newest, kind = float(forecast.iloc[-1]), config.target.kind
     names = {feature.name for run in runs for feature in run.settings.features.names}
     return NextDayForecast(
         date=f"{date:%Y-%m-%d}",
@@ -130,10 +130,8 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
         series=config.target.series,
         forecast=newest,
         bounds=bounds,
-        price=_to_price(newest, base, config.target.kind),
-        price_bounds={
-            name: _to_price(bound, base, config.target.kind) for name, bound in bounds.items()
-        },
+        price=_to_price(newest, base, kind),
+        price_bounds={name: _to_price(bound, base, kind) for name, bound in bounds.items()},
         contract_month=month,
         staleness={name: int(panel.staleness[name].iloc[-1]) for name in sorted(names)},
         runs=[str(run.folder) for run in runs],
@@ -144,7 +142,7 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
             *_holiday_warning(date, panel.calendar, raw, config),
         ],
         unit=config.target.unit_name,
-        word=OUTCOME_WORDS[config.target.kind],
+        word=OUTCOME_WORDS[kind],
         noun=panel.rhythm.noun,
     )
 
