@@ -80,7 +80,8 @@ class Panel:
     def bridging(self, days: pd.DatetimeIndex) -> list[str]:
         """Return a warning for each price leg with bridged days, and how to avoid them."""
         return [
-            f"{name}: {bridged} trading days without a price of the held contract are bridged; "
+            f"{name}: {bridged} {self.rhythm.words('trading days')} without a price of the held "
+            "contract are bridged; "
             f"returns span up to {longest_step(days)} days; {self.futures[name].advice}".strip("; ")
             for name, bridged in self.bridged_days(days).items()
             if bridged
