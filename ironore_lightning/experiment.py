@@ -251,7 +251,7 @@ def assess_run(run: FittedRun, *, looks: Path | None) -> RunResult:
     Raises:
         MachineError: If the ledger or a file cannot be written.
     """
-    report_step("judging the test days beside the baselines")
+    report_step(run.panel.rhythm.words("judging the test days beside the baselines"))
     result = evaluate_run(run, complete_forecasts(run), looks=looks)
     close_run(result)
     return result

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+import re
 import shutil
 
 import numpy as np
@@ -15,7 +16,9 @@ from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.forecast.__main__ import main
 from ironore_lightning.forecast.next_day import describe, forecast_next
+from ironore_lightning.judge.judgement import judge_run
 from ironore_lightning.run_folder.record import read_run
+from ironore_lightning.trading_calendar.rhythm import WEEKLY
 
 TODAY = datetime.date(2025, 8, 14)
 pytestmark = pytest.mark.usefixtures("one_quick_figure")
@@ -152,6 +155,59 @@ def test_the_next_day_is_no_holiday_and_has_the_contract_that_is_held_then(
     assert (said.warnings, said.age_days, said.holidays_known) == ([], 0, True)
     base = pd.read_pickle(market / "Raw_M65F_DSP.pkl")[pd.Period(contract, "M")].loc[day]
     assert said.price == pytest.approx(base * np.exp(said.forecast / 100))
+
+
+def test_the_holidays_of_an_exchange_are_skipped_as_those_of_a_file_are(early, market, tmp_path):
+    pytest.importorskip("exchange_calendars")
+    record = read_run(early, str(cut_market(market, tmp_path / "cut", "2024-03-28")))
+    data = record.settings.data.model_copy(update={"holidays": None, "exchange": "XSES"})
+    settings = record.settings.model_copy(update={"data": data})
+    run = record.model_copy(update={"settings": settings})
+    said = forecast_next([run], today=datetime.date(2024, 4, 1))
+    assert (said.date, said.contract_month) == ("2024-04-01", "2024-05")
+    assert (said.age_days, said.holidays_known) == (0, True)
+    (doubt,) = said.warnings  # the simulated market has holidays of its own
+    assert re.fullmatch(
+        r"price_65_m1 has a price on \d+ days without a session of XSES, the last on 2024-\S+",
+        doubt,
+    )
+
+
+def test_a_weekly_run_is_trained_told_and_continued_in_weeks(
+    compose, tmp_path, tmp_path_factory, caplog, capsys
+):
+    fridays = pd.date_range("2018-01-05", periods=300, freq="7D")
+    generator = np.random.default_rng(1)
+    price = 100 * np.exp(np.cumsum(generator.normal(0, 0.02, 300)))
+    table = pd.DataFrame({"date": fridays.astype(str), "price": price, "driver": price[::-1]})
+    table.to_csv(tmp_path / "weekly.csv", index=False)
+    folder = tmp_path_factory.mktemp("weekly")
+    overrides = ("data=table", f"data.root={tmp_path}", "data.table.file=weekly.csv")
+    features = ("target.series=price", "features.names=[driver]", "experiment=debug")
+    with caplog.at_level("INFO"):
+        result = run_experiment(compose(*overrides, *features), folder)
+    assert "rhythm: weekly rows, 52 a year" in caplog.text
+    num_test = len(result.days)
+    assert f"test, {num_test} weeks" in caplog.text
+    assert f"of {num_test} test weeks" in result.sentence
+    said = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"{num_test} test weeks, " in said
+    assert not re.search(
+        r"[^-]\bdays?\b(?! =)", re.sub(r"<(style|svg).*?</\1>", "", said, flags=re.S)
+    )
+    # The last Friday is 29 September 2023; two more have passed by Monday 16 October.
+    assert main([str(folder)], today=datetime.date(2023, 10, 16)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(
+        "the newest row is 2023-09-29, 2 week(s) before the last one that has closed by "
+        "2023-10-16; this is a forecast for the week after it"
+    )
+    assert "for the week   2023-10-06" in lines
+    assert "newest row     2023-09-29, 2 weeks old" in lines
+    # A judge of the run's own file finds the same rhythm.
+    judged = judge_run(folder, looks=None)
+    assert judged.assessment.rhythm == result.assessment.rhythm == WEEKLY
+    assert judged.sentence.split(". ")[0] == result.sentence.split(". ")[0]
 
 
 def test_a_month_end_without_known_holidays_is_warned_of(early, market, tmp_path):

@@ -119,6 +119,17 @@ def test_the_verdict_says_if_nobody_declared_when_training_ended(judge, broker):
     assert "Nobody has said" not in judge(broker, "2023-12-01").sentence
 
 
+@pytest.mark.parametrize(
+    ("freq", "noun", "per_year"), [("7D", "week", 52), ("BME", "month", 12), ("D", "day", 365)]
+)
+def test_a_file_is_judged_in_its_own_rhythm(judge, broker, freq, noun, per_year):
+    dates = pd.date_range("2010-01-01", periods=NUM_DAYS + 1, freq=freq)
+    judgement = judge(broker.assign(origin=dates[:-1], date=dates[1:]))
+    assert judgement.assessment.rhythm.per_year == per_year
+    assert f"of {NUM_DAYS} test {noun}s" in judgement.sentence
+    assert judgement.sentence.endswith(f"so it may know these {noun}s.")
+
+
 def test_the_verdict_says_if_the_skill_is_a_bounce(judge, broker):
     generator = np.random.default_rng(5)
     struck = generator.normal(0, 1.5, NUM_DAYS + 1)  # each close is off by this

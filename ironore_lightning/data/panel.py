@@ -113,7 +113,8 @@ class Panel:
             *self.doubts,
             *self.remarks,
             *(
-                f"{name}: {bridged} trading days without a price of the held contract are bridged; "
+                f"{name}: {bridged} {self.rhythm.words('trading days')} without a price of the held "
+                "contract are bridged; "
                 f"returns span up to {longest[name]} days; {self.futures[name].advice}".strip("; ")
                 for name, bridged in self.bridged_days(days).items()
                 if bridged

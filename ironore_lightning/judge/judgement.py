@@ -120,6 +120,6 @@ def _judge(
     label = direction_label(evaluate(days), config.thresholds)
     assessment = assess(days, baselines, density, config.evaluation, label=label, look=look)
     sentence = assessment.verdict
-    if UNDECLARED in notes:
-        sentence = f"{sentence} {UNDECLARED}"
+    if (undeclared := days.rhythm.words(UNDECLARED)) in notes:
+        sentence = f"{sentence} {undeclared}"
     return Judgement(file, config, days, assessment, sentence, notes)

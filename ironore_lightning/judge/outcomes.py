@@ -127,14 +127,18 @@ def _notes(
     rhythm: Rhythm,
 ) -> tuple[str, ...]:
     """Return notes on days that do not count and columns that are not read."""
-    notes = [UNDECLARED] if trained_until is None else []
+    noun, notes = rhythm.noun, []
+    if trained_until is None:
+        notes.append(rhythm.words(UNDECLARED))
     if before := int((~counted).sum()):
-        notes.append(f"{before} days do not count: they begin before trained_until={trained_until}")
+        notes.append(
+            f"{before} {noun}s do not count: they begin before trained_until={trained_until}"
+        )
     if unknown := len(file.rows) - len(rows):
-        notes.append(f"{unknown} days do not count: their outcome is not known")
+        notes.append(f"{unknown} {noun}s do not count: their outcome is not known")
     if file.not_read:
         notes.append(f"columns that are not read: {', '.join(file.not_read[:10])}")
-    return tuple(rhythm.words(note) for note in notes)
+    return tuple(notes)
 
 
 def _scored(rows: pd.DataFrame, target: TargetSettings, rhythm: Rhythm) -> ScoredDays:

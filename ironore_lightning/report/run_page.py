@@ -85,7 +85,7 @@ def write_run_page(result: RunResult, pictures: Mapping[str, str]) -> None:
             *sections[:after_forecast],
             _training_section(result, pictures),
             *sections[after_forecast:],
-            _data_section(run).said_in(days.rhythm),
+            _data_section(run),
             _settings_section(run),
             _provenance_section(run),
         ],
@@ -125,7 +125,7 @@ def _training_section(result: RunResult, pictures: Mapping[str, str]) -> Section
 
 def _data_section(run: FittedRun) -> Section:
     """Return segments, columns, and how old their values are."""
-    days = pd.DatetimeIndex(run.datamodule.features.index)
+    days, say = pd.DatetimeIndex(run.datamodule.features.index), run.panel.rhythm.words
     names = dict.fromkeys(feature.name for feature in run.config.features.names)
     columns = pd.DataFrame([column_report(run.panel, name, days) for name in names])
     columns, segments = (
@@ -137,14 +137,16 @@ def _data_section(run: FittedRun) -> Section:
         text=[
             f"{len(days)} rows from {days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}; the target is "
             f"{run.config.target.series} ({run.config.target.kind.replace('_', ' ')}, "
-            f"{counted(run.config.target.horizon, 'trading day')} ahead).",
+            f"{say(counted(run.config.target.horizon, 'trading day'))} ahead).",
         ],
         tables=[
             Table(segments, "Segments, in time order"),
             Table(
                 columns,
-                "Columns that the model reads: days that repeat an earlier value, and the longest "
-                "time without a new one, in trading days",
+                say(
+                    "Columns that the model reads: days that repeat an earlier value, and the "
+                    "longest time without a new one, in trading days"
+                ),
                 {"minimum": 2, "maximum": 2},
             ),
         ],
