@@ -27,7 +27,7 @@ from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.settings.data import DataSettings
 
 LEG = "price_65_m1"
-BLANK = {"", "NA", "N/A", "#N/A", "NaN", "nan", "null", "-"}
+BLANK = {"", "NA", "N/A", "n/a", "#N/A", "#NA", "NaN", "nan", "NULL", "null", "None", "<NA>", "-"}
 
 Table = dict[str, dict[datetime.date, float]]
 """Values by column and date; NaN is a blank."""

@@ -24,8 +24,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ironore_lightning import experiment, inspect
+from ironore_lightning import experiment
 from ironore_lightning.errors import DataError, MachineError
+from ironore_lightning.inspect import __main__ as inspect
 from ironore_lightning.model.checkpoints import read_checkpoint
 from ironore_lightning.process.terminal import RunLog
 from ironore_lightning.report.epochs import EpochReport

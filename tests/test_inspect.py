@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ironore_lightning.inspect import main
+from ironore_lightning.inspect.__main__ import main
 
 DATES = pd.DatetimeIndex(["2024-12-02", "2024-12-03", "2024-12-05"], name="Date")
 

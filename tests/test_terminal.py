@@ -14,9 +14,10 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 from rich.text import Text
 
-from ironore_lightning import inspect, summarize
+from ironore_lightning import summarize
 from ironore_lightning.errors import ConfigError, report_error
 from ironore_lightning.forecast import __main__ as forecast
+from ironore_lightning.inspect import __main__ as inspect
 from ironore_lightning.process.terminal import (
     LOG_ONLY,
     Console,

@@ -107,7 +107,7 @@ def _of_text(
             f"{where}: date_format {quoted(date_format)} must spell a date, as %d/%m/%Y, with %z "
             f"at its end if at all; or be one of {', '.join(COUNTS)}, or null for real dates"
         )
-    if pd.api.types.is_datetime64_any_dtype(cells.dtype) or cells.dropna().map(_is_date).all():
+    if pd.api.types.is_datetime64_any_dtype(cells.dtype) or _are_dates(cells.dropna()):
         raise DataError(f"{where}: holds real dates, so date_format must be null")
     text = as_text(table.file, cells)
     blank = table.is_blank(text)
@@ -205,6 +205,10 @@ def _of_objects(table: RawTable, cells: pd.Series, where: str) -> "pd.Series[pd.
         return pd.to_datetime(cells.where(filled, None))
     except (ValueError, TypeError) as error:
         raise DataError(f"{where}: {one_line(error)}") from None
+
+
+def _are_dates(cells: pd.Series) -> bool:
+    return len(cells) > 0 and all(map(_is_date, cells))
 
 
 def _is_date(cell: object) -> bool:

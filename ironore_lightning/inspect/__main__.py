@@ -1,20 +1,20 @@
-"""Describe a raw file without running anything in it.
+"""Describe a raw file without running anything in it, and propose settings that read it.
 
-The exit status is 2, with one line, if the file cannot be read.
+Every guess is marked as one to confirm. The exit status is 2, with one line, if the file cannot be
+read.
 """
 
 import codecs
-import csv
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
 from ironore_lightning.cli.plain_command import CommandParser, run_plain
-from ironore_lightning.errors import DataError
+from ironore_lightning.inspect.guesses import FORMATS, first_settings, format_of, guess
+from ironore_lightning.inspect.proposal import propose
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import print_parts
 from ironore_lightning.reading.cells import as_text
@@ -22,25 +22,12 @@ from ironore_lightning.reading.pickles import read_held
 from ironore_lightning.reading.raw_bytes import listed, quoted, read_bytes
 from ironore_lightning.reading.tables import read_raw_table
 from ironore_lightning.report.table import Table, make_table
-from ironore_lightning.settings.files import FileSettings
-
-Format = Literal["csv", "pickle", "parquet", "excel"]
-
-_FORMATS: dict[str, Format] = {
-    ".pkl": "pickle",
-    ".pickle": "pickle",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".parquet": "parquet",
-    ".xlsx": "excel",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the description of the file on the command line; return the exit status."""
     parser = CommandParser("inspect", __doc__)
-    expected = f"a file ending in {', '.join(_FORMATS)}"
+    expected = f"a file ending in {', '.join(FORMATS)}"
     parser.add_argument("file", type=Path, metavar="FILE", help=expected)
     return run_plain(parser, lambda options: print_parts(describe(options.file)), arguments)
 
@@ -51,14 +38,11 @@ def describe(path: Path) -> list[str | Table]:
     Raises:
         DataError: If the file cannot be read.
     """
-    file_format = _FORMATS.get(path.suffix.lower())
-    if file_format is None:
-        raise DataError(f"{path.name}: expected a file ending in {', '.join(_FORMATS)}")
-    if file_format == "pickle":
+    if format_of(path) == "pickle":
         held = read_held(path.name, read_bytes(path))
         if isinstance(held, dict) and all(map(_is_month, held)):
-            return _describe_contracts(path.name, held)
-    return _describe_table(path, file_format)
+            return [*_describe_contracts(path.name, held), "", *propose(path)]
+    return [*_describe_table(path), "", *propose(path)]
 
 
 def _is_month(header: str) -> bool:
@@ -89,22 +73,20 @@ def _describe_contracts(file: str, contracts: Mapping[str, pd.Series]) -> list[s
     ]
 
 
-def _describe_table(path: Path, file_format: Format) -> list[str | Table]:
+def _describe_table(path: Path) -> list[str | Table]:
     """Return a summary and one row per column."""
-    raw = read_bytes(path)
-    delimiter = _guess_delimiter(raw) if file_format == "csv" else None
-    settings = FileSettings(
-        file=path.name,
-        format=file_format,
-        date_column=None,
-        date_format="%Y-%m-%d" if file_format == "csv" else None,
-        delimiter=delimiter,
-    )
+    found = guess(path)
+    settings = first_settings(path) if found is None else found.settings
     table = read_raw_table(path, settings)
-    lines = [f"{path.name}: {file_format}, {len(table.cells)} rows, {len(table.headers)} columns"]
-    if delimiter is not None:
-        mark = "yes" if raw.startswith(codecs.BOM_UTF8) else "no"
-        lines.append(f"UTF-8 byte order mark: {mark}; delimiter: {delimiter!r} (a guess)")
+    lines = [
+        f"{path.name}: {settings.format}, {len(table.cells)} rows, {len(table.headers)} columns"
+    ]
+    if settings.delimiter is not None:
+        mark = "yes" if read_bytes(path).startswith(codecs.BOM_UTF8) else "no"
+        encoding = settings.encoding
+        written = f"encoding: {encoding} (a guess)"
+        written = f"UTF-8 byte order mark: {mark}" if encoding == "utf-8" else written
+        lines.append(f"{written}; delimiter: {settings.delimiter!r} (a guess)")
     rows = []
     for position, header in enumerate(table.headers):
         cells = table.cells.iloc[:, position]
@@ -116,15 +98,6 @@ def _describe_table(path: Path, file_format: Format) -> list[str | Table]:
         rows.append((name, len(filled), int(blank.sum()), unread or ends))
     columns = pd.DataFrame(rows, columns=["column", "filled", "blank", "first and last"])
     return [*lines, make_table(columns)]
-
-
-def _guess_delimiter(raw: bytes) -> str:
-    """Guess the delimiter of a CSV from its first lines."""
-    sample = b"\n".join(raw[:20_000].splitlines()[:20]).decode("utf-8-sig", errors="replace")
-    try:
-        return csv.Sniffer().sniff(sample, delimiters=",;\t|").delimiter
-    except csv.Error:
-        return ","
 
 
 def _day(date: object) -> str:

@@ -1,0 +1,1 @@
+"""What is in a raw file, and settings that may read it."""

@@ -1,0 +1,211 @@
+"""Propose the settings of a file: an entry of `data` to be confirmed line by line."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from ironore_lightning.errors import DataError
+from ironore_lightning.inspect.guesses import Guess, guess
+from ironore_lightning.reading.cells import RawTable, parse_numbers
+
+CONFIRM = "a guess: confirm"
+
+MONTHS = {
+    r"\d{4}-(0[1-9]|1[0-2])": "%Y-%m",
+    r"\d{4}-([1-9]|1[0-2])": "%Y-%m",
+    r"\d{4}(0[1-9]|1[0-2])": "%Y%m",
+    r"\d{2}(0[1-9]|1[0-2])": "%y%m",
+    r"[A-Z][a-z]{2}-\d{2}": "%b-%y",
+    r"[A-Z][a-z]{2} \d{2}": "%b %y",
+    r"[A-Z][a-z]{2}\d{2}": "%b%y",
+    r"[A-Z][a-z]{2} \d{4}": "%b %Y",
+    r"[FGHJKMNQUVXZ]\d{2}": "{code}%y",
+    r"[FGHJKMNQUVXZ]\d{4}": "{code}%Y",
+    r"\d{4}-\d{2}-\d{2}": "%Y-%m-%d",
+}
+"""How contracts are written behind the letters that all of them begin with."""
+
+FEWEST_CONTRACTS = 3
+
+FREQUENCIES = {"daily": 4, "weekly": 10, "monthly": 45, "quarterly": 3660}
+"""Most calendar days between two values (median)."""
+
+ROLES = {
+    "price_column": ("settle", "settlement", "close", "price", "last", "结算价", "收盘价", "종가"),
+    "volume_column": ("volume", "vol", "成交量", "거래량"),
+    "open_interest_column": ("open_interest", "open interest", "openinterest", "oi", "持仓量"),
+}
+"""Usual headers of a long table of contracts."""
+
+
+def propose(path: Path) -> list[str]:
+    """Return the lines of YAML that may read a file.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    found = guess(path)
+    if found is None:
+        return ["# No column of dates was found, so no settings are proposed."]
+    entry = _contracts(found) or _drivers(found)
+    return ["# Settings that may read the file; confirm each guess.", "data:", *entry]
+
+
+def _entry(section: str, found: Guess, more: Iterable[tuple[str, object, str]]) -> list[str]:
+    """Return the lines of an entry below `data`."""
+    name = re.sub(r"\W+", "_", Path(found.settings.file).name.partition(".")[0]) or "file"
+    lines = [f"  {section}:", f"    {_spelt(name)}:"]
+    for key, value, comment in (*_written(found), *more):
+        lines.append(f"      {key}: {_spelt(value)}{f'  # {comment}' if comment else ''}")
+    return lines
+
+
+def _spelt(value: object) -> str:
+    """Return a value as YAML on one line."""
+    flow = yaml.safe_dump(
+        value, default_flow_style=True, allow_unicode=True, width=float("inf"), sort_keys=False
+    )
+    return flow.removesuffix("\n").removesuffix("\n...")
+
+
+def _written(found: Guess) -> list[tuple[str, object, str]]:
+    """Return the settings of how the file is written, those that are not as usual."""
+    settings = found.settings
+    others = [_spelt(date_format) for date_format in found.date_formats[1:]]
+    comment = f"{CONFIRM}; all rows also fit {' and '.join(others)}" if others else CONFIRM
+    lines: list[tuple[str, object, str]] = [
+        ("file", settings.file, "below data.root"),
+        ("format", settings.format, ""),
+        ("date_column", settings.date_column, CONFIRM),
+        ("date_format", settings.date_format, comment),
+        ("delimiter", settings.delimiter, CONFIRM if settings.delimiter else ""),
+    ]
+    for key, value in settings.model_dump(exclude_defaults=True).items():
+        if key not in {name for name, *_ in lines}:
+            lines.append((key, list(value) if isinstance(value, tuple) else value, CONFIRM))
+    return lines
+
+
+# --- drivers --------------------------------------------------------------------------------------
+
+
+def _drivers(found: Guess) -> list[str]:
+    """Return the entry of a file of drivers."""
+    columns = {
+        header: {"unit": "unknown", "positive": bool(np.nanmin(values) > 0)}
+        for header, values in _numbers(found.table).items()
+        if np.isfinite(values).any()
+    }
+    days = found.days.dropna().sort_values()
+    spacing = days.drop_duplicates().diff().dt.days.median()
+    frequency = next((word for word, most in FREQUENCIES.items() if spacing <= most), "daily")
+    entry = _entry(
+        "sources",
+        found,
+        [
+            ("frequency", frequency, CONFIRM),
+            ("publication_lag_days", 0, f"{CONFIRM}: days until a value can be read"),
+        ],
+    )
+    lines = [f"        {_spelt(name)}: {_spelt(column)}" for name, column in columns.items()]
+    note = "  # of a prepared table, under data.table: the lines above frequency"
+    ranks = [header for header in columns if re.fullmatch(r"[A-Za-z]*\d{1,2}", header)]
+    if len(ranks) >= FEWEST_CONTRACTS:
+        note = (
+            "  # the nearest contract, the next, and so on? they jump at every roll; below "
+            "data.contracts, layout: ranks needs the days of its rolls"
+        )
+    return [note, *entry, f"      columns:  # {CONFIRM} each unit and sign", *lines]
+
+
+def _numbers(table: RawTable) -> dict[str, np.ndarray]:
+    """Return the columns that hold numbers."""
+    columns: dict[str, np.ndarray] = {}
+    for number, header in enumerate(table.headers):
+        if header and number != table.date_number:
+            try:
+                columns[header] = parse_numbers(table, header)
+            except DataError:
+                continue
+    return columns
+
+
+# --- contracts ------------------------------------------------------------------------------------
+
+
+def contract_format(names: Sequence[str]) -> str | None:
+    """Return how contracts are written, or None if the names are no contracts."""
+    if len(names) < FEWEST_CONTRACTS:
+        return None
+    root = _common_letters(names)
+    for length in range(len(root), -1, -1):
+        for pattern, written in MONTHS.items():
+            if all(re.fullmatch(pattern, name[length:]) for name in names):
+                return root[:length].replace("%", "%%") + written
+    return None
+
+
+def _common_letters(names: Sequence[str]) -> str:
+    """Return the letters that all names begin with."""
+    first, last = min(names), max(names)
+    common = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
+    letters = re.match(r"[^\d]*", first[:common] if common else first)
+    return letters[0] if letters else ""
+
+
+def _contracts(found: Guess) -> list[str] | None:
+    """Return the entry of a table of contracts; None if the file is none."""
+    table = found.table
+    headers = [h for n, h in enumerate(table.headers) if h and n != table.date_number]
+    contracts = [header for header in headers if re.search(r"\d", header)]
+    end: list[tuple[str, object, str]] = [("unit", "unknown", CONFIRM)]
+    futures: dict[str, object] = {"month_offset": 1}
+    if any((values <= 0).any() for values in _numbers(table).values()):
+        end.append(("positive", False, f"{CONFIRM}: the file holds prices at or below zero"))
+        futures["adjustment"] = "difference"
+    end.append(("futures", futures, f"{CONFIRM}; the rest as in data.futures"))
+    if len(contracts) >= FEWEST_CONTRACTS and {*map(_month_number, contracts)} <= {*range(1, 13)}:
+        return _entry("contracts", found, [("layout", "month_numbers", CONFIRM), *end])
+    written = contract_format(contracts)
+    if written is not None:
+        wide = [("layout", "wide", CONFIRM), ("contract_format", written, CONFIRM)]
+        return _entry("contracts", found, [*wide, *end])
+    return _long(found, headers, end)
+
+
+def _month_number(header: str) -> int:
+    return int(header) if re.fullmatch(r"0?[1-9]|1[0-2]", header) else 0
+
+
+def _long(
+    found: Guess, headers: Sequence[str], end: Sequence[tuple[str, object, str]]
+) -> list[str] | None:
+    """Return the entry of a table with a row a day and contract; None if the file is none."""
+    if not found.days.dropna().duplicated().any():
+        return None
+    numbers = [*_numbers(found.table)]
+    for header in headers:
+        cells = found.table.column(header)
+        names = sorted({str(cell).strip() for cell in cells.dropna()})
+        written = contract_format(names)
+        rows = pd.DataFrame({"day": found.days, "name": cells})
+        if written is None or rows.duplicated().any():
+            continue
+        roles = {
+            role: next((name for name in numbers if name.lower() in known), None)
+            for role, known in ROLES.items()
+        }
+        others = [name for name in numbers if name != header]
+        roles["price_column"] = roles["price_column"] or next(iter(others), None)
+        more = [
+            ("layout", "long", CONFIRM),
+            ("contract_format", written, CONFIRM),
+            ("contract_column", header, CONFIRM),
+            *((role, name, CONFIRM) for role, name in roles.items() if name),
+        ]
+        return _entry("contracts", found, [*more, *end])
+    return None
