@@ -1,22 +1,55 @@
 """Roll rules, worked out by hand: which contract is held, and what it earns."""
 
 import datetime
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from ironore_lightning.data.contracts import build_continuous
+from ironore_lightning.data.panel import build_panel
+from ironore_lightning.data.raw_data import read_raw
 from ironore_lightning.data.rolls import RollFacts, held_months
 from ironore_lightning.errors import DataError
-from ironore_lightning.settings.data import FuturesSettings
+from ironore_lightning.prepare import data_report
+from ironore_lightning.settings.data import DataSettings, FuturesSettings
+from ironore_lightning.settings.samples import TargetSettings
 
 NAN = np.nan
+CSV = {
+    "file": "curve.csv",
+    "format": "csv",
+    "date_column": "date",
+    "date_format": "%Y-%m-%d",
+    "delimiter": ",",
+    "unit": "USD/t",
+}
+TARGET = TargetSettings(series="near", kind="log_return", horizon=1)
 WEEK = ["2024-03-11", "2024-03-12", "2024-03-13", "2024-03-14", "2024-03-15", "2024-03-18"]
 
 
 def futures(**changes):
     return FuturesSettings(**{"month_offset": 1, "adjustment": "ratio", "bridge_days": 0} | changes)
+
+
+def market(folder, contracts, start=None):
+    return DataSettings(
+        name="own",
+        root=str(folder),
+        contracts=contracts,
+        sources={},
+        prices={},
+        sample=None,
+        table=None,
+        holidays=None,
+        futures={"month_offset": 1, "adjustment": "ratio", "bridge_days": 0},
+        panel={
+            "start": start and datetime.date.fromisoformat(start),
+            "as_published": True,
+            "break_days": (),
+        },
+    )
 
 
 def table(days, columns):
@@ -255,8 +288,57 @@ def test_days_without_any_trading_before_the_start_are_a_hole():
 def test_an_early_time_without_some_contracts_can_be_left_out():
     closes = market_until(day_of_month(28))
     closes.loc[:"2022-06-30", pd.Period("2022-06", "M")] = NAN
-    with pytest.raises(
-        DataError,
-        match=r"2022-05-02 to 2022-05-31 .*; begin after it with data.panel.start=2022-06",
-    ):
+    advice = r"2022-05-02 to 2022-05-31 .* or begin after it with data\.panel\.start=2022-06-01$"
+    with pytest.raises(DataError, match=advice):
         build_continuous(closes, futures(), name="leg")
+    start = datetime.date(2022, 6, 1)
+    assert len(build_continuous(closes, futures(), name="leg", start=start).days) == 413
+
+
+def test_two_legs_of_one_file_hold_two_contracts(tmp_path):
+    """January holds February or March; from 1 February on it is March or April."""
+    (tmp_path / "curve.csv").write_text(
+        "date,2024-02,2024-03,2024-04\n"
+        "2024-01-30,100,110,120\n2024-01-31,101,112,123\n2024-02-01,,114,126\n"
+    )
+    contracts = {
+        "near": CSV | {"futures": {}},
+        "far": CSV | {"futures": {"month_offset": 2, "adjustment": "difference"}},
+    }
+    data = market(tmp_path, contracts)
+    panel = build_panel(read_raw(data), data, TARGET)
+    returns = np.log([[101 / 100, 112 / 110], [114 / 112, 126 / 123]])
+    np.testing.assert_allclose(panel.log_returns.iloc[1:], returns, rtol=1e-14)
+    np.testing.assert_array_equal(panel.changes.iloc[1:], [[1, 2], [2, 3]])
+    # Rolled on the 31st at 112 / 101 and at 123 - 112 = 11.
+    np.testing.assert_allclose(panel.values["near"], [100, 101, 114 / (112 / 101)], rtol=1e-14)
+    np.testing.assert_array_equal(panel.values["far"], [110, 112, 126 - 11])
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def test_the_report_tells_of_bridges_of_what_is_left_out_and_of_no_ratio_below_zero(tmp_path):
+    """The contract of February has no price on the 17th and 18th; -1 on the 10th is no mistake."""
+    days = pd.bdate_range("2024-01-08", "2024-02-06")
+    prices = pd.DataFrame({"2024-02": 5.0, "2024-03": 6.0}, index=days.rename("date"))
+    prices.loc["2024-01-10", "2024-02"] = -1
+    prices.loc["2024-01-09":"2024-01-09", "2024-02"] = NAN
+    prices.loc["2024-01-17":"2024-01-18", "2024-02"] = NAN
+    prices.to_csv(tmp_path / "curve.csv")
+    negative = {"positive": False, "futures": {"adjustment": "difference", "bridge_days": 2}}
+    data = market(tmp_path, {"near": CSV | negative})
+    raw = read_raw(data)
+    panel = build_panel(raw, data, TARGET)
+    features = panel.values
+    report = data_report(raw, panel, features, pd.DataFrame({"value": features["near"]}))
+    assert report["bridged_days"] == {"near": 3}
+    # From Tuesday the 16th to Friday the 19th.
+    assert report["longest_bridge_days"] == {"near": 3}
+    (roll,) = report["rolls"]["near"]
+    assert (roll["roll_day"], roll["ratio"], roll["difference"]) == ("2024-01-31", None, 1.0)
+    json.dumps(report, allow_nan=False)
+    late = market(tmp_path, {"near": CSV | negative | {"positive": True}}, start="2024-01-15")
+    (remark, bridged) = build_panel(read_raw(late), late, TARGET).bridging(days)
+    assert "contract 2024-02, 2024-01-10: -1 is not above zero" in remark
+    assert bridged.startswith("near: 2 trading days without a price")
