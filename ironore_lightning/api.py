@@ -176,7 +176,7 @@ def assess(
     Args:
         frame: `origin` (last day that the forecaster had seen), `date` (on which the return ends),
             `forecast` and, if you like, `actual`, `lower_80`, `upper_80`, `lower_90`, `upper_90`,
-            all in per cent.
+            all in per cent of return, or in the unit of another target.
         overrides: Settings as on the command line. With ``data=...`` the outcomes are those of that
             market; without, those of `actual`.
         trained_until: Last day that the forecaster was trained on, YYYY-MM-DD.

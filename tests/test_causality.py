@@ -48,6 +48,7 @@ VARIANTS = {
     "difference": ["data.futures.adjustment=difference", "scaling.method=standard"],
     "spliced": ["data.futures.adjustment=none", "scaling.method=robust"],
     "three days": ["target.horizon=3", "target.kind=simple_return"],
+    "changes": ["target.kind=change", "target.profit_series=price_62_m1", "target.horizon=2"],
     "first complete row": ["data.panel.start=null"],
 }
 

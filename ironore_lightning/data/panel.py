@@ -108,18 +108,14 @@ class Panel:
 
         For each price leg with bridged days it says how to avoid them.
         """
-        longest = self.longest_bridges(days)
-        return [
-            *self.doubts,
-            *self.remarks,
-            *(
-                f"{name}: {bridged} {self.rhythm.words('trading days')} without a price of the held "
-                "contract are bridged; "
-                f"returns span up to {longest[name]} days; {self.futures[name].advice}".strip("; ")
-                for name, bridged in self.bridged_days(days).items()
-                if bridged
-            ),
+        longest, noun = self.longest_bridges(days), self.rhythm.words("trading days")
+        bridging = [
+            f"{name}: {bridged} {noun} without a price of the held contract are bridged; "
+            f"returns span up to {longest[name]} days; {self.futures[name].advice}".strip("; ")
+            for name, bridged in self.bridged_days(days).items()
+            if bridged
         ]
+        return [*self.doubts, *self.remarks, *bridging]
 
     def require_column(self, name: str, *, key: str) -> None:
         """Raise `ConfigError` unless the panel has a column `name`, which the setting `key` names.

@@ -95,8 +95,9 @@ def judge_file(
     elif file.has_actual:
         judged = take_from_file(file, config.target, trained_until)
     else:
+        unit = "per cent" if config.target.is_return else config.target.unit_name
         raise DataError(
-            f"{file.name}: there is no column 'actual'; add the outcomes in per cent, or name the "
+            f"{file.name}: there is no column 'actual'; add the outcomes in {unit}, or name the "
             "market that has them, as in data=original data.root=../raw"
         )
     no_density = pd.DataFrame(index=judged.days.frame.index)

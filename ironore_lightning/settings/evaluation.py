@@ -91,7 +91,8 @@ class EvaluationSettings(Settings):
     adaptation: float = Field(ge=0, lt=1)
     """Step by which the intervals' level follows its misses (gamma); 0 is plain split conformal."""
     trade_buffer: float = Field(ge=0)
-    """Size of a forecast, per cent, below which the threshold strategy stays flat."""
+    """Size of a forecast, per cent or in the unit of a target that is no return, below which the
+    threshold strategy stays flat."""
     costs_bp: tuple[Annotated[float, Field(ge=0, le=10_000)], ...] = Field(
         strict=False, min_length=1, max_length=20
     )
