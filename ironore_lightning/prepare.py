@@ -26,7 +26,7 @@ from ironore_lightning.report.table import make_table
 from ironore_lightning.settings.checking import to_config
 from ironore_lightning.settings.command_keys import command_keys
 from ironore_lightning.settings.experiment import Config
-from ironore_lightning.trading_calendar.rhythm import DAILY, longest_step
+from ironore_lightning.trading_calendar.rhythm import DAILY, Rhythm, longest_step
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def write_tables(config: Config, folder: Path) -> None:
     for name, table in tables.items():
         write_csv(folder / name, table, index=True)
     write_json(folder / "data_report.json", report)
-    _print_report(report)
+    _print_report(report, panel.rhythm)
     doubtful = doubtful_breaks(raw.contracts, panel.futures)
     suspicious = suspicion(panel, config.target, _days(features))
     for line in (*panel.warnings(_days(features)), *doubtful, *suspicious):
@@ -149,7 +149,7 @@ def _no_nan(table: pd.DataFrame) -> Iterable[Any]:
     return table.astype(object).where(table.notna(), None).itertuples()
 
 
-def _print_report(report: dict[str, Any]) -> None:
+def _print_report(report: dict[str, Any], rhythm: Rhythm) -> None:
     log.info(
         "%d rows, %d of them with a target, from %s to %s",
         report["rows"],
@@ -157,13 +157,14 @@ def _print_report(report: dict[str, Any]) -> None:
         report["first_date"],
         report["last_date"],
     )
-    if report["rhythm"] != DAILY.sentence:
-        log.info("rhythm: %s", report["rhythm"])
+    if rhythm != DAILY:
+        log.info("rhythm: %s", rhythm.sentence)
     columns = pd.DataFrame(report["columns"])
     for name in ("minimum", "maximum"):
         columns[name] = columns[name].map("{:.6g}".format)
     names = {"first_value": "first day", "longest_staleness": "stalest, days"}
-    log.info(make_table(columns.rename(columns=names), elsewhere="data_report.json"))
+    table = make_table(columns.rename(columns=names), elsewhere="data_report.json")
+    log.info(table.said_in(rhythm))
     for name, changes in report["contract_changes"].items():
         log.info("%s: %d moves between two contracts are left out", name, changes)
     for name, rolls in report["rolls"].items():
