@@ -11,8 +11,11 @@ DATES = pd.DatetimeIndex(["2024-12-02", "2024-12-03", "2024-12-05"], name="Date"
 
 
 def told(capsys, path):
+    """Return the lines above the proposal of settings."""
     assert main([str(path)]) == 0
-    return capsys.readouterr().out.splitlines()
+    description, blank, proposal = capsys.readouterr().out.rpartition("\n\n#")
+    assert (blank and "confirm each guess" in proposal) or "No column of dates" in proposal
+    return description.splitlines()
 
 
 def test_a_pickle_is_summed_up_contract_by_contract(tmp_path, capsys):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ironore_lightning.cli.plain_command import CommandParser, run_plain
-from ironore_lightning.inspect.guesses import FORMATS, first_settings, format_of, guess
+from ironore_lightning.inspect.guesses import FORMATS, Guess, first_settings, format_of, guess
 from ironore_lightning.inspect.proposal import propose
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import print_parts
@@ -41,8 +41,9 @@ def describe(path: Path) -> list[str | Table]:
     if format_of(path) == "pickle":
         held = read_held(path.name, read_bytes(path))
         if isinstance(held, dict) and all(map(_is_month, held)):
-            return [*_describe_contracts(path.name, held), "", *propose(path)]
-    return [*_describe_table(path), "", *propose(path)]
+            return [*_describe_contracts(path.name, held), "", *propose(guess(path))]
+    found = guess(path)
+    return [*_describe_table(path, found), "", *propose(found)]
 
 
 def _is_month(header: str) -> bool:
@@ -73,11 +74,10 @@ def _describe_contracts(file: str, contracts: Mapping[str, pd.Series]) -> list[s
     ]
 
 
-def _describe_table(path: Path) -> list[str | Table]:
+def _describe_table(path: Path, found: Guess | None) -> list[str | Table]:
     """Return a summary and one row per column."""
-    found = guess(path)
-    settings = first_settings(path) if found is None else found.settings
-    table = read_raw_table(path, settings)
+    table = read_raw_table(path, first_settings(path)) if found is None else found.table
+    settings = table.settings
     lines = [
         f"{path.name}: {settings.format}, {len(table.cells)} rows, {len(table.headers)} columns"
     ]

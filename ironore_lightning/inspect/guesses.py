@@ -54,6 +54,8 @@ MOST_CELLS = 20_000
 OLDEST_YEAR = 1980
 """Numbers that would be dates of before are no dates."""
 
+_DATE_WORD = re.compile(r"\b(date|day|time|month|week)|日期|时间|日時|날짜|일자", re.IGNORECASE)
+
 _SIGN = r"[^\w\s+\-.,()\u2212']{1,3}"
 
 
@@ -162,7 +164,7 @@ def _without_other_rows(path: Path, settings: FileSettings) -> FileSettings:
     above = [number for number in range(first) if any(map(_is_filled, rows[number]))]
     if not above:
         return settings
-    header = max(above, key=lambda number: (sum(map(_is_filled, rows[number])), -number))
+    header = max(above, key=lambda number: (_looks_like_header(rows[number]), -number))
     units = [number for number in above if number > header]
     skipped = [*range(header), *units] if units else header
     footer = len(rows) - 1 - last
@@ -179,6 +181,12 @@ def _all_rows(path: Path, settings: FileSettings) -> list[Sequence[object]]:
     text = raw.decode(settings.encoding, errors="replace").removeprefix("\ufeff")
     lines = io.StringIO(text, newline="")
     return [next(csv.reader([line], delimiter=settings.delimiter or ","), []) for line in lines]
+
+
+def _looks_like_header(row: Sequence[object]) -> tuple[bool, int]:
+    """Return whether a row names a column of dates, and how many cells are filled."""
+    names_dates = any(_DATE_WORD.search(cell) for cell in row if isinstance(cell, str))
+    return names_dates, sum(map(_is_filled, row))
 
 
 def _is_filled(cell: object) -> bool:

@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 
 from ironore_lightning.errors import DataError
-from ironore_lightning.inspect.guesses import Guess, guess
+from ironore_lightning.inspect.guesses import Guess
 from ironore_lightning.reading.cells import RawTable, parse_numbers
 
 CONFIRM = "a guess: confirm"
@@ -42,13 +42,8 @@ ROLES = {
 """Usual headers of a long table of contracts."""
 
 
-def propose(path: Path) -> list[str]:
-    """Return the lines of YAML that may read a file.
-
-    Raises:
-        DataError: If the file cannot be read.
-    """
-    found = guess(path)
+def propose(found: Guess | None) -> list[str]:
+    """Return the lines of YAML that may read a file, an entry of `data`; None has none."""
     if found is None:
         return ["# No column of dates was found, so no settings are proposed."]
     entry = _contracts(found) or _drivers(found)
