@@ -71,7 +71,10 @@ def held_months(
 def as_months(ordinals: Sequence[int] | Months) -> pd.PeriodIndex:
     """Return contract months from their ordinals."""
     # The stubs of pandas do not know this method.
-    return pd.PeriodIndex.from_ordinals(ordinals, freq="M")  # type: ignore[attr-defined,no-any-return]
+    months: pd.PeriodIndex = pd.PeriodIndex.from_ordinals(  # type: ignore[attr-defined]
+        ordinals, freq="M"
+    )
+    return months
 
 
 def month_ordinals(days: pd.DatetimeIndex) -> Months:
