@@ -154,9 +154,7 @@ def test_the_report_is_told_in_lines(compose, tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="ironore_lightning.prepare"):
         write_tables(compose(*write_small(tmp_path)), tmp_path / "out")
     lines = caplog.messages
-    assert lines[0] == (
-        "5 rows, 4 of them with a target, from 2024-01-30 to 2024-02-05; daily rows, 252 a year"
-    )
+    assert lines[0] == ("5 rows, 4 of them with a target, from 2024-01-30 to 2024-02-05")
     assert len(lines) == 3
     assert len(lines[1].splitlines()) == 3  # a header and two columns
     assert lines[-1] == "price_65_m1: 1 rolls, ratios 1.2500 to 1.2500"
