@@ -138,11 +138,7 @@ def _require_column(
         )
 
 
-def build_panel(
-    raw: RawData,
-    data: DataSettings,
-    target: TargetSettings,
-) -> Panel:
+def build_panel(raw: RawData, data: DataSettings, target: TargetSettings) -> Panel:
     """Join every source onto the days on which all price legs and the target have a value.
 
     Args:
@@ -167,7 +163,6 @@ def build_panel(
     rhythm = require_rhythm(days, by_file, raw.holidays, start=data.panel.start)
     if target.series in drivers:
         _require_moves(drivers[target.series], days, rhythm)
-    doubts = _holiday_doubts(days, rhythm, raw.holidays, data, target)
     old_holes = [*raw.old_holes, *_old_holes(days, rhythm, raw.holidays, by_file, data)]
     values, staleness = _columns(legs, drivers, days)
     panel = Panel(
@@ -179,7 +174,7 @@ def build_panel(
         start=data.panel.start,
         rhythm=rhythm,
         holidays=raw.holidays,
-        doubts=doubts,
+        doubts=_holiday_doubts(days, rhythm, raw.holidays, data, target),
         unusable=raw.unusable,
         left_out=_between_rows(legs, days, "left_out"),
         old_holes=old_holes,
