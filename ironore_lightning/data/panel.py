@@ -128,11 +128,7 @@ def _require_column(
         )
 
 
-def build_panel(
-    raw: RawData,
-    data: DataSettings,
-    target: TargetSettings,
-) -> Panel:
+def build_panel(raw: RawData, data: DataSettings, target: TargetSettings) -> Panel:
     """Join every source onto the days on which all price legs and the target have a value.
 
     Args:

@@ -1,7 +1,7 @@
 """Validate Hydra's composed settings; one line for each mistake."""
 
 from collections.abc import Collection
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
@@ -60,12 +60,20 @@ def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
-        mistakes = error.errors(include_url=False)
+        mistakes = [one for one in error.errors(include_url=False) if not _is_inherited(one, tree)]
         raise ConfigError("\n".join(_describe(mistake, tree) for mistake in mistakes)) from None
     if config.data.root is None:
         return config
     data = config.data.model_copy(update={"root": to_absolute_path(config.data.root)})
     return config.model_copy(update={"data": data})
+
+
+def _is_inherited(mistake: ErrorDetails, tree: dict[Any, Any]) -> bool:
+    """Return whether a mistake in the roll of a leg is one of `data.futures`, told there."""
+    *_, leg, group = [*mistake["loc"][:4], None, None][:4]
+    if mistake["loc"][:2] != ("data", "contracts") or group != "futures":
+        return False
+    return not tree["data"]["contracts"][leg].get("futures")
 
 
 def unresolved(error: OmegaConfBaseException) -> str:
@@ -76,7 +84,22 @@ def unresolved(error: OmegaConfBaseException) -> str:
 
 def unknown_key(key: str) -> str:
     """Return a line about an unknown dotted key, with the closest known one."""
+    if _is_left_out(key.split(".")):
+        return f"{key}: the files in conf/ leave it out, so it takes a plus: +{key}=VALUE"
     return f"{key}: there is no such key{_closest_key(key.split('.'))}"
+
+
+def _is_left_out(location: list[str]) -> bool:
+    """Return whether a key is a setting of the data, which a member of conf/ may leave out."""
+    annotation: Any = Config
+    for part in location if location[0] == "data" else [""]:
+        if get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+        elif part in _fields(annotation):
+            annotation = _fields(annotation)[part].annotation
+        else:
+            return False
+    return True
 
 
 def _describe(mistake: ErrorDetails, tree: object) -> str:

@@ -2,7 +2,7 @@
 
 import datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -197,6 +197,20 @@ class PanelSettings(Settings):
         return tuple(entry.day for entry in self.break_days if entry.leg == leg)
 
 
+def _with_rolls(data: dict[str, Any]) -> dict[str, Any]:
+    """Complete how each leg is rolled by `futures`; what is no mapping is judged elsewhere."""
+    futures, contracts = data.get("futures"), data.get("contracts")
+    futures = futures.model_dump() if isinstance(futures, FuturesSettings) else futures
+    if not isinstance(futures, dict) or not isinstance(contracts, dict):
+        return data
+    completed = {
+        name: {**leg, "futures": {**futures, **(leg.get("futures") or {})}}
+        for name, leg in contracts.items()
+        if isinstance(leg, dict)
+    }
+    return {**data, "contracts": {**contracts, **completed}}
+
+
 class DataSettings(Settings):
     """Where the data come from: raw files, the simulated market, or one prepared table."""
 
@@ -229,20 +243,7 @@ class DataSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _legs_roll_as_the_market_does(cls, data: object) -> object:
-        """Complete the roll of each leg by that of `futures`."""
-        if not isinstance(data, dict) or not isinstance(data.get("contracts"), dict):
-            return data
-        futures = data.get("futures")
-        futures = futures.model_dump() if isinstance(futures, FuturesSettings) else futures
-        if not isinstance(futures, dict):
-            return data
-        contracts = {
-            name: {**leg, "futures": {**futures, **(leg.get("futures") or {})}}
-            if isinstance(leg, dict)
-            else leg
-            for name, leg in data["contracts"].items()
-        }
-        return {**data, "contracts": contracts}
+        return _with_rolls(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
