@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from ironore_lightning.data.contract_tables import read_contracts
-from ironore_lightning.data.raw_files import read_source, read_table
+from ironore_lightning.data.raw_files import read_cells, read_source, read_table
 from ironore_lightning.inspect.__main__ import main
 from ironore_lightning.inspect.guesses import guess
 from ironore_lightning.inspect.proposal import contract_format, propose
+from ironore_lightning.reading.cells import parse_numbers
+from ironore_lightning.reading.dates import parse_dates
 from ironore_lightning.settings.data import ContractsSettings, SourceSettings, TableSettings
 
 DAYS = [day.date() for day in pd.bdate_range("2024-01-08", periods=12)]
@@ -159,9 +160,9 @@ def test_a_wide_table_is_proposed_as_contracts(tmp_path):
     section, entry = proposed(tmp_path / "f.csv")
     assert (section, entry["layout"], entry["contract_format"]) == ("contracts", "wide", "%Y-%m")
     entry["futures"] = ROLL | entry["futures"]
-    frame = read_contracts("f", ContractsSettings(**entry), tmp_path)
-    assert frame.iloc[:, 1].tolist() == VALUES
-    assert frame.shape == (12, 3)
+    table = read_cells(ContractsSettings(**entry), tmp_path)
+    assert [day.date() for day in parse_dates(table)] == DAYS
+    assert parse_numbers(table, "2024-04").tolist() == VALUES
     (tmp_path / "f.csv").write_text(text.replace("1005.5", "-5.5"))
     _, entry = proposed(tmp_path / "f.csv")
     assert entry["positive"] is False

@@ -41,7 +41,8 @@ class FileSettings(Settings):
     date_column: str | None
     """Header of the dates; null takes the index of pandas, whose header is blank."""
     date_format: str | None
-    """As `strptime` reads it, or `unix_s`, `unix_ms`, `excel` for numbers; null for real dates."""
+    """As `strptime` reads it, %z at the end if at all; or, for numbers, `excel`, or `unix_s` or
+    `unix_ms`, which are in UTC and need `timezone`; null for real dates."""
     delimiter: str | None
     """What separates the cells of a CSV; null in the other formats."""
     encoding: str = Field(default="utf-8", min_length=1)
@@ -57,8 +58,8 @@ class FileSettings(Settings):
     skiprows: RowNumbers = 0
     """How many rows to skip at the top, or which ones, from 0."""
     header: RowNumbers = 0
-    """Row of the headers, from 0, among those that are not skipped; of several, the cells of a
-    column are joined by a space."""
+    """Row of the headers, from 0, among those that are neither skipped nor blank lines; of several,
+    the cells of a column are joined by a space, and a blank above takes the cell on its left."""
     skipfooter: RowNumber = 0
     """How many rows to skip at the bottom."""
     sheet_name: str | None = None
