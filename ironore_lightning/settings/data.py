@@ -4,7 +4,7 @@ import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ironore_lightning.settings.base import Day, Settings
 from ironore_lightning.settings.files import TIME, BelowRoot, FileSettings, Texts
@@ -235,6 +235,11 @@ class DataSettings(Settings):
         futures = futures.model_dump() if isinstance(futures, FuturesSettings) else futures
         if not isinstance(futures, dict):
             return data
+        try:
+            FuturesSettings.model_validate(futures)
+        except ValidationError:
+            # Its mistakes are told there, and not again for each leg.
+            futures = {"month_offset": 1, "adjustment": "difference", "bridge_days": 0}
         contracts = {
             name: {**leg, "futures": {**futures, **(leg.get("futures") or {})}}
             if isinstance(leg, dict)
