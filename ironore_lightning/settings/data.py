@@ -196,6 +196,28 @@ class PanelSettings(Settings):
         return tuple(entry.day for entry in self.break_days if entry.leg == leg)
 
 
+def _with_rolls_of_legs(data: object) -> object:
+    """Complete the roll of each leg by that of `futures`."""
+    if not isinstance(data, dict) or not isinstance(data.get("contracts"), dict):
+        return data
+    futures = data.get("futures")
+    futures = futures.model_dump() if isinstance(futures, FuturesSettings) else futures
+    if not isinstance(futures, dict):
+        return data
+    try:
+        FuturesSettings.model_validate(futures)
+    except ValidationError:
+        # Its mistakes are told there, and not again for each leg.
+        futures = {"month_offset": 1, "adjustment": "difference", "bridge_days": 0}
+    contracts = {
+        name: {**leg, "futures": {**futures, **(leg.get("futures") or {})}}
+        if isinstance(leg, dict)
+        else leg
+        for name, leg in data["contracts"].items()
+    }
+    return {**data, "contracts": contracts}
+
+
 class DataSettings(Settings):
     """Where the data come from: raw files, the simulated market, or one prepared table."""
 
@@ -228,25 +250,7 @@ class DataSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _legs_roll_as_the_market_does(cls, data: object) -> object:
-        """Complete the roll of each leg by that of `futures`."""
-        if not isinstance(data, dict) or not isinstance(data.get("contracts"), dict):
-            return data
-        futures = data.get("futures")
-        futures = futures.model_dump() if isinstance(futures, FuturesSettings) else futures
-        if not isinstance(futures, dict):
-            return data
-        try:
-            FuturesSettings.model_validate(futures)
-        except ValidationError:
-            # Its mistakes are told there, and not again for each leg.
-            futures = {"month_offset": 1, "adjustment": "difference", "bridge_days": 0}
-        contracts = {
-            name: {**leg, "futures": {**futures, **(leg.get("futures") or {})}}
-            if isinstance(leg, dict)
-            else leg
-            for name, leg in data["contracts"].items()
-        }
-        return {**data, "contracts": contracts}
+        return _with_rolls_of_legs(data)
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
