@@ -5,6 +5,7 @@ import datetime
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from ironore_lightning.data.contract_names import contract_months
 from ironore_lightning.data.contract_tables import read_contracts
@@ -327,3 +328,24 @@ def test_a_price_after_expiry_before_the_start_is_told_and_left_out(tmp_path):
     curve = read(tmp_path, content, start="2024-02-02")
     assert curve.prices["2024-03"].tolist() == [21]
     assert len(curve.remarks) == 1
+
+
+# --- settings that contradict each other ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layout", "problem"),
+    [
+        (
+            RANKS | {"futures": {"roll": "last_trading_day", "roll_file": "rolls.csv"}},
+            "futures.roll must be calendar, which holds the nearest",
+        ),
+        ({"layout": "ranks", "ranked_columns": ["M1"]}, "needs ranked_columns and futures.roll_f"),
+        ({"futures": {"roll": "volume"}}, "needs volume_column, in a file of layout: long or file"),
+        ({"positive": False}, "positive: false needs futures.adjustment: difference"),
+    ],
+    ids=["ranks by the last day", "ranks without days", "wide by volume", "ratio below zero"],
+)
+def test_a_layout_and_a_roll_that_do_not_fit_are_refused(tmp_path, layout, problem):
+    with pytest.raises(ValidationError, match=problem):
+        read(tmp_path, {}, **layout)
