@@ -339,6 +339,6 @@ def test_the_report_tells_of_bridges_of_what_is_left_out_and_of_no_ratio_below_z
     assert (roll["roll_day"], roll["ratio"], roll["difference"]) == ("2024-01-31", None, 1.0)
     json.dumps(report, allow_nan=False)
     late = market(tmp_path, {"near": CSV | negative | {"positive": True}}, start="2024-01-15")
-    (remark, bridged) = build_panel(read_raw(late), late, TARGET).bridging(days)
+    (remark, bridged) = build_panel(read_raw(late), late, TARGET).warnings(days)
     assert "contract 2024-02, 2024-01-10: -1 is not above zero" in remark
     assert bridged.startswith("near: 2 trading days without a price")

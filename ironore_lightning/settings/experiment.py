@@ -1,16 +1,20 @@
 """All settings of one experiment, and the rules between them."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ironore_lightning.errors import closest
 from ironore_lightning.settings.base import Settings
 from ironore_lightning.settings.data import DataSettings
 from ironore_lightning.settings.evaluation import (
     EvaluationSettings,
     ReportSettings,
     ThresholdSettings,
+)
+from ironore_lightning.settings.market_rules import (
+    require_columns,
+    require_positive_prices,
+    with_unit,
 )
 from ironore_lightning.settings.networks import NetworkSettings
 from ironore_lightning.settings.samples import (
@@ -99,14 +103,7 @@ class Config(Settings):
     @model_validator(mode="before")
     @classmethod
     def _target_has_the_unit_of_its_series(cls, settings: object) -> object:
-        """Complete the unit of an outcome that is no return by that of its series."""
-        if not isinstance(settings, dict) or not isinstance(settings.get("target"), dict):
-            return settings
-        target, data = settings["target"], settings.get("data")
-        unit = _unit_of(data, target.get("series")) if isinstance(data, dict) else None
-        if unit is None or target.get("unit") or target.get("kind") not in ("change", "given"):
-            return settings
-        return {**settings, "target": {**target, "unit": unit}}
+        return with_unit(settings) if isinstance(settings, dict) else settings
 
     @model_validator(mode="after")
     def _target_is_not_a_feature(self) -> Self:
@@ -119,63 +116,7 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
-    def _returns_are_of_positive_prices(self) -> Self:
-        target, legs = self.target, self.data.contracts
-        negative = [name for name, leg in legs.items() if not leg.positive]
-        if target.is_return and target.series in negative:
-            raise ValueError(
-                f"target.kind={target.kind}: {target.series} has no per-cent return, as "
-                f"data.contracts.{target.series}.positive is false; set target.kind=change"
-            )
-        if target.profit_series in negative:
-            raise ValueError(
-                f"target.profit_series: {target.profit_series} has no per-cent return, as "
-                f"data.contracts.{target.profit_series}.positive is false; name another series"
-            )
+    def _fits_the_market(self) -> Self:
+        require_columns(self.data, self.features, self.target)
+        require_positive_prices(self.data, self.target)
         return self
-
-    @model_validator(mode="after")
-    def _referenced_columns_exist(self) -> Self:
-        for leg in (day.leg for day in self.data.panel.break_days):
-            if leg not in self.data.contracts:
-                known = closest(leg, self.data.contracts)
-                raise ValueError(f"data.panel.break_days: {leg!r} is no price leg{known}")
-        if self.data.columns is None:  # known only once the prepared table is read
-            return self
-        columns = self.data.columns
-        wanted = {
-            "features.names": [feature.name for feature in self.features.names],
-            "target.series": [self.target.series],
-            "target.profit_series": [*filter(None, [self.target.profit_series])],
-        }
-        if not {*wanted["features.names"], self.target.series} & {*columns}:
-            raise ValueError(
-                f"features and target: data={self.data.name} has none of their columns, only "
-                f"{', '.join(columns)}; name those of this market in a member of conf/market, as "
-                "conf/market/dce_iron_ore.yaml does, and choose it with market=NAME"
-            )
-        mistakes = []
-        for key, names in wanted.items():
-            unknown = [name for name in dict.fromkeys(names) if name not in columns]
-            if unknown:
-                meant = closest(unknown[0], columns) if len(unknown) == 1 else ""
-                missing = ", ".join(repr(name) for name in unknown)
-                mistakes.append(f"{key}: there is no column {missing}{meant}")
-        if mistakes:
-            raise ValueError(
-                "\n".join([*mistakes[:-1], f"{mistakes[-1]}; columns are: {', '.join(columns)}"])
-            )
-        return self
-
-
-def _unit_of(data: dict[str, Any], series: object) -> str | None:
-    """Return the unit of a price leg or driver in settings that are yet to be checked."""
-    columns = [data.get("contracts")]
-    sources = data.get("sources")
-    for source in sources.values() if isinstance(sources, dict) else ():
-        columns.append(source.get("columns") if isinstance(source, dict) else None)
-    for known in columns:
-        column = known.get(series) if isinstance(known, dict) else None
-        if isinstance(column, dict) and isinstance(column.get("unit"), str):
-            return str(column["unit"])
-    return None
