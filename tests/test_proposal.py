@@ -40,6 +40,10 @@ def proposed(path):
 FILES = {
     "plain": ("date,price\n" + lines_of(), "utf-8", {"date_format": "%Y-%m-%d"}),
     "gbk": ("日期,收盘价\n" + lines_of(), "gbk", {"encoding": "gbk", "date_column": "日期"}),
+    "gbk that decodes to Hangul": (
+        "日期,45港库存\n" + lines_of(),
+        *("gbk", {"encoding": "gbk", "date_column": "日期"}),
+    ),
     "cp949": ("날짜,종가\n" + lines_of(), "cp949", {"encoding": "cp949", "date_column": "날짜"}),
     "utf-16": ("date\tprice\n" + lines_of(mark="\t"), "utf-16", {"encoding": "utf-16"}),
     "latin-1": ("été,prix\n" + lines_of(), "latin-1", {"encoding": "latin-1"}),
@@ -169,6 +173,19 @@ def test_a_wide_table_is_proposed_as_contracts(tmp_path):
     assert ContractsSettings(**entry | {"futures": ROLL | entry["futures"]}).futures.adjustment == (
         "difference"
     )
+
+
+@pytest.mark.parametrize(
+    ("contracts", "months"),
+    [
+        (("I2401", "I2405", "I2409"), None),
+        (("I2401", "I2405", "I2409", "I2501"), [1, 5, 9]),
+    ],
+)
+def test_months_without_a_contract_are_proposed_from_a_year_of_them_on(tmp_path, contracts, months):
+    cells = ",".join(["{0:.1f}"] * len(contracts))
+    (tmp_path / "f.csv").write_text(f"date,{','.join(contracts)}\n" + lines_of(cell=cells))
+    assert proposed(tmp_path / "f.csv")[1]["futures"].get("listed_months") == months
 
 
 def test_other_layouts_of_contracts_are_proposed(tmp_path):

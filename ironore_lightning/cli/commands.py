@@ -6,7 +6,7 @@ from pathlib import Path
 COMMANDS = {
     "train": "train a forecaster, and say what it is worth",
     "prepare": "write the tables behind a run, and train nothing",
-    "inspect": "show what is in a raw file, without running anything in it",
+    "inspect": "show what is in a raw file, and propose its settings",
     "audit": "look for the future in the data, or in a run's forecasts",
     "forecast": "forecast the next day with finished runs",
     "evaluate": "say what a finished run is worth, also on newer days",

@@ -65,13 +65,18 @@ def contract_months(
     return {name: month for name, month in zip(dated, months, strict=True) if month is not None}
 
 
+def fitting_format(names: Sequence[str]) -> str | None:
+    """Return the common format that fits all names, or None if there is none."""
+    fitting = (other for other in _candidates(names) if names and None not in _parse(names, other))
+    return next(fitting, None)
+
+
 def _hint(names: Sequence[str]) -> str:
     """Return the setting that fits names with a digit, if a common one does."""
     if not names:
         return ""
-    for other in _candidates(names):
-        if None not in _parse(names, other):
-            return f"; set contract_format: {other!r}"
+    if (other := fitting_format(names)) is not None:
+        return f"; set contract_format: {other!r}"
     numbers = [int(re.sub("[^0-9]", "", name)) for name in names]
     if min(numbers) <= 1:  # they count, and are no years
         return (

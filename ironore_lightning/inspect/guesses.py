@@ -59,6 +59,10 @@ _DATE_WORD = re.compile(r"\b(date|day|time|month|week)|日期|时间|日時|날�
 _SIGN = r"[^\w\s+\-.,()\u2212']{1,3}"
 
 
+CHINESE_WORDS = ("日期", "时间", "交易", "合约", "价", "库存", "成交", "持仓", "指数", "单位")
+"""Words of headers in Chinese tables: date, time, trading, contract, price, stock, ..."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Guess:
     """How a file may be written.
@@ -114,11 +118,20 @@ def guess_encoding(raw: bytes) -> str:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-        # Korean and Chinese bytes decode as each other, but to few letters of that language.
-        letters = [letter for letter in text if letter > "\x7f" and letter.isalpha()]
-        if encoding != "cp949" or all("가" <= letter <= "힣" for letter in letters):
+        if encoding != "cp949" or _is_korean(text, raw):
             return encoding
     return "latin-1"
+
+
+def _is_korean(text: str, raw: bytes) -> bool:
+    """Return whether a text in cp949 is Korean, and no Chinese that decodes as such.
+
+    Chinese bytes seldom decode to Hangul alone, and nearly every Chinese table has one of the usual
+    words in its header.
+    """
+    letters = [letter for letter in text if letter > "\x7f" and letter.isalpha()]
+    is_chinese = any(word in raw.decode("gbk", "replace") for word in CHINESE_WORDS)
+    return not is_chinese and all("가" <= letter <= "힣" for letter in letters)
 
 
 def guess_delimiter(text: str) -> str:

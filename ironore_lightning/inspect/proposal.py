@@ -8,26 +8,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from ironore_lightning.data.contract_names import contract_months, fitting_format
 from ironore_lightning.errors import DataError
 from ironore_lightning.inspect.guesses import Guess
 from ironore_lightning.reading.cells import RawTable, parse_numbers
+from ironore_lightning.settings.data import ALL_MONTHS
 
 CONFIRM = "a guess: confirm"
-
-MONTHS = {
-    r"\d{4}-(0[1-9]|1[0-2])": "%Y-%m",
-    r"\d{4}-([1-9]|1[0-2])": "%Y-%m",
-    r"\d{4}(0[1-9]|1[0-2])": "%Y%m",
-    r"\d{2}(0[1-9]|1[0-2])": "%y%m",
-    r"[A-Z][a-z]{2}-\d{2}": "%b-%y",
-    r"[A-Z][a-z]{2} \d{2}": "%b %y",
-    r"[A-Z][a-z]{2}\d{2}": "%b%y",
-    r"[A-Z][a-z]{2} \d{4}": "%b %Y",
-    r"[FGHJKMNQUVXZ]\d{2}": "{code}%y",
-    r"[FGHJKMNQUVXZ]\d{4}": "{code}%Y",
-    r"\d{4}-\d{2}-\d{2}": "%Y-%m-%d",
-}
-"""How contracts are written behind the letters that all of them begin with."""
 
 FEWEST_CONTRACTS = 3
 
@@ -134,22 +121,21 @@ def _numbers(table: RawTable) -> dict[str, np.ndarray]:
 
 def contract_format(names: Sequence[str]) -> str | None:
     """Return how contracts are written, or None if the names are no contracts."""
-    if len(names) < FEWEST_CONTRACTS:
-        return None
-    root = _common_letters(names)
-    for length in range(len(root), -1, -1):
-        for pattern, written in MONTHS.items():
-            if all(re.fullmatch(pattern, name[length:]) for name in names):
-                return root[:length].replace("%", "%%") + written
-    return None
+    return fitting_format(names) if len(names) >= FEWEST_CONTRACTS else None
 
 
-def _common_letters(names: Sequence[str]) -> str:
-    """Return the letters that all names begin with."""
-    first, last = min(names), max(names)
-    common = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
-    letters = re.match(r"[^\d]*", first[:common] if common else first)
-    return letters[0] if letters else ""
+def _with_listed(
+    end: Sequence[tuple[str, object, str]], names: Sequence[str], written: str
+) -> list[tuple[str, object, str]]:
+    """Return the last lines of an entry, with the listed months if a year lacks some."""
+    months = sorted(contract_months(names, written, where="").values())
+    listed = sorted({month.month for month in months})
+    is_year = months[-1].ordinal - months[0].ordinal >= len(ALL_MONTHS)
+    if len(listed) == len(ALL_MONTHS) or not is_year:
+        return list(end)
+    *others, (key, futures, comment) = end
+    assert isinstance(futures, dict)
+    return [*others, (key, {**futures, "listed_months": listed}, comment)]
 
 
 def _contracts(found: Guess) -> list[str] | None:
@@ -168,7 +154,7 @@ def _contracts(found: Guess) -> list[str] | None:
     written = contract_format(contracts)
     if written is not None:
         wide = [("layout", "wide", CONFIRM), ("contract_format", written, CONFIRM)]
-        return _entry("contracts", found, [*wide, *end])
+        return _entry("contracts", found, [*wide, *_with_listed(end, contracts, written)])
     return _long(found, headers, end)
 
 
@@ -202,5 +188,5 @@ def _long(
             ("contract_column", header, CONFIRM),
             *((role, name, CONFIRM) for role, name in roles.items() if name),
         ]
-        return _entry("contracts", found, [*more, *end])
+        return _entry("contracts", found, [*more, *_with_listed(end, names, written)])
     return None
