@@ -213,7 +213,7 @@ def test_a_level_anchored_at_the_newest_contract_is_named(sample, monkeypatch):
 
 
 def test_a_column_filled_backwards_is_named(sample, monkeypatch):
-    join = panels._join
+    join = panels.join_values
 
     def filled_backwards(driver, days):
         source, _ = driver
@@ -222,7 +222,7 @@ def test_a_column_filled_backwards_is_named(sample, monkeypatch):
             values = source.reindex(days, method="bfill").ffill()
         return values, staleness
 
-    monkeypatch.setattr(panels, "_join", filled_backwards)
+    monkeypatch.setattr(panels, "join_values", filled_backwards)
     config, raw = sample
     blanked = raw.sources["group"].copy()
     blanked.loc["2024-02-19":"2024-02-23", "lump premium"] = np.nan
