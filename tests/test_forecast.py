@@ -168,7 +168,7 @@ def test_the_holidays_of_an_exchange_are_skipped_as_those_of_a_file_are(early, m
     assert (said.age_days, said.holidays_known) == (0, True)
     (doubt,) = said.warnings  # the simulated market has holidays of its own
     assert re.fullmatch(
-        r"price_65_m1 has a price on \d+ days without a session of XSES, the last on 2024-\S+",
+        r"price_65_m1 has a price on \d+ day\(s\) without a session of XSES, the last on 2024-\S+",
         doubt,
     )
 

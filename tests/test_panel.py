@@ -421,7 +421,7 @@ def test_a_price_on_a_holiday_of_an_exchange_is_counted_in_a_warning():
     holidays = Holidays((datetime.date(2024, 3, 29),), datetime.date(2024, 4, 8))
     raw = RawData({}, {"table": pd.DataFrame({"price": 1.0}, days)}, {}, holidays)
     data = TABLE.model_copy(update={"exchange": "XSES"})
-    said = "price has a price on 1 days without a session of XSES, the last on 2024-03-29"
+    said = "price has a price on 1 day(s) without a session of XSES, the last on 2024-03-29"
     assert build_panel(raw, data, target_of("price")).doubts == [said]
     ended = replace(raw, holidays=replace(holidays, until=datetime.date(2024, 4, 5)))
     assert build_panel(ended, data, target_of("price")).doubts == [

@@ -153,7 +153,7 @@ def _holiday_doubts(
                 "is it a file of another market?"
             )
         doubts.append(
-            f"{target.series} has a price on {len(traded)} days without a session of "
+            f"{target.series} has a price on {len(traded)} day(s) without a session of "
             f"{data.exchange}, the last on {traded[-1].date()}"
         )
     if data.exchange is not None and not holidays.knows(days[-1] + pd.Timedelta(days=1)):
