@@ -319,6 +319,26 @@ def test_a_given_target_keeps_the_days_that_do_not_know_it_yet():
     np.testing.assert_array_equal(value, [1, 2, 3, NAN, 5, 6, NAN])
 
 
+def test_weekdays_of_a_given_target_are_those_that_have_had_one_by_then():
+    days = pd.date_range("2024-01-05", "2024-02-15")
+    is_weekend = days.day_of_week > 4
+    later = days >= "2024-01-22"  # from then on there is a target on Saturdays and Sundays, too
+    known = np.where(is_weekend & ~later, NAN, 1.0 + np.arange(len(days)))
+    target = target_of("Y", "given")
+    columns = {"Y": known, "driver": np.arange(len(days))}
+    whole = table_panel(columns, days, target)
+    cut = {name: values[: 2 * 7] for name, values in columns.items()}
+    past = table_panel(cut, days[: 2 * 7], target)
+    assert list(past.days) == [day for day in days[: 2 * 7] if day.day_of_week < 5]
+    assert list(whole.days[: len(past.days)]) == list(past.days)
+
+
+def test_a_price_that_loses_its_decimal_point_is_refused():
+    price = [100.0] * 5 + [1.5] * 3
+    with pytest.raises(DataError, match=r"'price', 2024-01-15: the value is 1\.5 and the one befo"):
+        table_panel({"price": price}, DAYS, target_of("price"))
+
+
 def test_a_driver_as_target_has_the_days_on_which_it_is_new():
     index = source({8: 10, 9: NAN, 10: 20, 11: 20, 12: 20, 15: 10, 16: 10, 17: 10}, "index")
     panel = panel_of({"s": index}, target="index")

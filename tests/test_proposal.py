@@ -163,16 +163,16 @@ def test_a_wide_table_is_proposed_as_contracts(tmp_path):
     (tmp_path / "f.csv").write_text(text)
     section, entry = proposed(tmp_path / "f.csv")
     assert (section, entry["layout"], entry["contract_format"]) == ("contracts", "wide", "%Y-%m")
-    entry["futures"] = ROLL | entry["futures"]
+    entry["futures"] = ROLL | entry.get("futures", {})
     table = read_cells(ContractsSettings(**entry), tmp_path)
     assert [day.date() for day in parse_dates(table)] == DAYS
     assert parse_numbers(table, "2024-04").tolist() == VALUES
     (tmp_path / "f.csv").write_text(text.replace("1005.5", "-5.5"))
     _, entry = proposed(tmp_path / "f.csv")
     assert entry["positive"] is False
-    assert ContractsSettings(**entry | {"futures": ROLL | entry["futures"]}).futures.adjustment == (
-        "difference"
-    )
+    assert ContractsSettings(
+        **entry | {"futures": ROLL | entry.get("futures", {})}
+    ).futures.adjustment == ("difference")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_wide_table_is_proposed_as_contracts(tmp_path):
 def test_months_without_a_contract_are_proposed_from_a_year_of_them_on(tmp_path, contracts, months):
     cells = ",".join(["{0:.1f}"] * len(contracts))
     (tmp_path / "f.csv").write_text(f"date,{','.join(contracts)}\n" + lines_of(cell=cells))
-    assert proposed(tmp_path / "f.csv")[1]["futures"].get("listed_months") == months
+    assert proposed(tmp_path / "f.csv")[1].get("futures", {}).get("listed_months") == months
 
 
 def test_other_layouts_of_contracts_are_proposed(tmp_path):
@@ -203,7 +203,7 @@ def test_other_layouts_of_contracts_are_proposed(tmp_path):
     (tmp_path / "f.csv").write_text("date,symbol,settle,volume,open_interest\n" + long)
     section, entry = proposed(tmp_path / "f.csv")
     assert section == "contracts"
-    settings = ContractsSettings(**entry | {"futures": ROLL | entry["futures"]})
+    settings = ContractsSettings(**entry | {"futures": ROLL | entry.get("futures", {})})
     assert (settings.layout, settings.contract_format) == ("long", "I%y%m")
     columns = ("symbol", "settle", "volume", "open_interest")
     assert columns == (

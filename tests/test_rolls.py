@@ -162,6 +162,32 @@ def test_a_later_contract_takes_over_on_the_day_after_its_open_interest_is_the_h
     assert held(["2024-03-19"], facts=RollFacts(interest), **rule) == ["2024-05"]
 
 
+def test_a_contract_that_has_its_last_price_is_over_however_much_of_it_was_open():
+    prices = {"2024-03": [1, 1, 1, NAN, NAN, NAN], "2024-04": [2.0] * 6, "2024-05": [3.0] * 6}
+    interest = table(WEEK, {"2024-03": [99, 99, 99, NAN, NAN, NAN], "2024-04": 50, "2024-05": 60})
+    found = held(WEEK, table(WEEK, prices), RollFacts(interest), roll="open_interest")
+    # March has its last price on the 13th; the nearest that is left follows.
+    assert found == [None, "2024-03", "2024-03", "2024-04", "2024-04", "2024-04"]
+
+
+def test_a_stray_price_on_a_known_holiday_makes_no_trading_day():
+    held_prices = [10, 11, NAN, 13, 14, 15]  # none on Wednesday the 13th, a holiday
+    closes = table(WEEK, {"2024-04": held_prices, "2024-09": [NAN, NAN, 7, NAN, NAN, NAN]})
+    with pytest.raises(DataError, match="2024-04 is held but has no price from 2024-03-13"):
+        build_continuous(closes, futures(), name="leg")
+    facts = RollFacts(holidays=[datetime.date(2024, 3, 13)])
+    series = build_continuous(closes, futures(), name="leg", facts=facts)
+    assert list(series.days["raw_price"]) == [10, 11, 13, 14, 15]
+
+
+def test_the_advice_for_a_leg_that_no_command_line_can_name_is_a_line_of_its_settings():
+    days = pd.bdate_range("2024-01-02", "2024-04-30")
+    closes = table(days, {"2024-03": 1.0, "2024-05": 2.0})
+    with pytest.raises(DataError) as caught:
+        build_continuous(closes, futures(), name="f.csv: my leg")
+    assert "or set listed_months: [3, 5] below futures of that leg" in str(caught.value)
+
+
 def test_a_blank_counts_as_the_last_known_volume_and_a_tie_is_no_crossover():
     volume = table(WEEK, {"2024-03": [9, NAN, NAN, 9, 9, 9], "2024-04": [8, 9, 9, NAN, 10, 1]})
     # 9 and 9 on the 12th to the 14th is a tie; 10 on the 15th rules Monday the 18th.

@@ -13,7 +13,12 @@ from ironore_lightning.trading_calendar.holidays import (
     exchange_holidays,
     read_holidays,
 )
-from ironore_lightning.trading_calendar.rhythm import find_rhythm, trading_weekdays
+from ironore_lightning.trading_calendar.rhythm import (
+    find_rhythm,
+    require_rhythm,
+    spaced_otherwise,
+    trading_weekdays,
+)
 from ironore_lightning.trading_calendar.trading_days import Calendar
 
 EASTER = Holidays.of_years([datetime.date(2024, 3, 29)])
@@ -35,6 +40,27 @@ ROWS = {
     "firsts of the month": pd.date_range("2020-01-01", "2024-03-01", freq="MS"),
     "fifteenths": pd.date_range("2020-01-01", "2024-03-01", freq="MS") + pd.Timedelta(days=14),
 }
+
+
+def test_rows_of_five_and_of_seven_days_a_week_are_no_rhythm():
+    five, seven = (
+        pd.bdate_range("2022-01-03", "2022-12-30"),
+        pd.date_range("2023-01-02", periods=400),
+    )
+    both = five.union(seven)
+    with pytest.raises(DataError, match=r"rows lie on 5 days of the week from 2022-01-03 to "):
+        require_rhythm(both, {"f.csv": both}, UNKNOWN)
+    found = require_rhythm(both, {"f.csv": both}, UNKNOWN, start=datetime.date(2023, 1, 2))
+    assert found.per_year == 365
+
+
+def test_weeks_before_days_are_named_up_to_their_last():
+    weeks, days = pd.date_range("2021-01-08", "2021-12-31", freq="7D"), ROWS["weekdays"]
+    rows = weeks.union(days)
+    last = spaced_otherwise(rows, find_rhythm(days))
+    # The median of 21 steps is one weekday once eleven of them are.
+    assert last == days[10]
+    assert spaced_otherwise(days, find_rhythm(days)) is None
 
 
 def calendar(rows="weekdays", holidays=EASTER):

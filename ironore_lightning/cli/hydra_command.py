@@ -14,6 +14,7 @@ import hydra
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
 
 from ironore_lightning.cli.arguments import normalize_arguments
 from ironore_lightning.cli.resume import RESUME_FLAG
@@ -127,12 +128,25 @@ def _translate_error(error: Exception) -> IronOreError:
     if isinstance(error, HydraException | OmegaConfBaseException):
         remark = f"; {CONFIG_PLACES_HINT}" if RESUME_FLAG in sys.argv else ""
         return ConfigError(describe_hydra_error(error) + remark)
+    if isinstance(error, YAMLError | UnicodeDecodeError):
+        return ConfigError(_unreadable_settings(error))
     # Python makes a ValueError of a log that the operating system refuses.
     if str(error).startswith("Unable to configure") and isinstance(error.__cause__, OSError):
         return translate_error(error.__cause__)
     if _is_raised_by_hydra(error) and not is_refused(error):
         return ConfigError(f"{' '.join(str(error).split())}, in: {' '.join(sys.argv[1:])}")
     return translate_error(error)
+
+
+def _unreadable_settings(error: YAMLError | UnicodeDecodeError) -> str:
+    """Return a line about a file of settings that is no YAML, or not written in UTF-8."""
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return (
+            f"{mark.name}: line {mark.line + 1}, column {mark.column + 1}: {error.problem}; "
+            "indent by spaces as the lines around it, and quote texts with signs"
+        )
+    return f"a file of settings is not UTF-8 ({' '.join(str(error).split())}); save it as UTF-8"
 
 
 def run_job(job: Callable[[], Result]) -> Result:
@@ -197,7 +211,7 @@ def describe_hydra_error(error: Exception) -> str:
             return line.format(**found.groupdict())
     if isinstance(error, OverrideParseException):
         return (
-            f"{error.override}: cannot be read as an override; quote spaces, brackets and ~, "
+            f"{error.override}: cannot be read as an override; quote spaces, brackets, = and ~, "
             """as in 'features.names=["lump premium"]'"""
         )
     return text
@@ -207,7 +221,8 @@ def _unknown_member(group: str, member: str, members: Sequence[str]) -> str:
     if group == "hydra/launcher" and member in EXTRAS:
         package = f"hydra-{member.partition('_')[0]}-launcher"
         return f"{group}={member}: {missing_extra(package, EXTRAS[member])}"
+    own = "; one of your own needs --config-dir DIR, with DIR/market/NAME.yaml"
     return (
         f"{group}={member}: there is no such member{closest(member, members)}; "
-        f"members are: {', '.join(members)}"
+        f"members are: {', '.join(members)}{own if group == 'market' else ''}"
     )

@@ -5,6 +5,7 @@ remedy that was tried.
 """
 
 import datetime
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -122,6 +123,10 @@ def _hold_after_holes(curve: RuledCurve) -> tuple[Holding, Legs, str]:
     trading = curve.closes.dropna(how="all")  # a day without any price is a holiday
     index = pd.DatetimeIndex(trading.index)
     held = held_months(index, curve.closes, curve.settings, curve.facts)
+    is_closed = index.isin(pd.DatetimeIndex(list(curve.facts.holidays)))
+    if is_closed.any():  # a stray price of another contract makes no trading day of a holiday
+        is_kept = ~is_closed | np.isfinite(_held_prices(trading, held)[1])
+        trading, index, held = trading[is_kept], index[is_kept], held[is_kept]
     first, remark = 0, ""
     while True:
         try:
@@ -274,6 +279,12 @@ def _fitting_start(curve: RuledCurve) -> str:
 def _overrides(curve: RuledCurve, settings: Mapping[str, object]) -> str:
     """Return settings as overrides of the command line, for this leg alone."""
     leg = curve.name.rpartition(": ")[-1]
+    if not re.fullmatch(r"[\w-]+", leg, re.ASCII):  # the command line cannot name it
+        lines = (
+            f"{key}: {list(value) if isinstance(value, tuple) else value}"
+            for key, value in settings.items()
+        )
+        return f"{' and '.join(lines)} below futures of that leg"
     return " ".join(
         f"++data.contracts.{leg}.futures.{key}={list(value) if isinstance(value, tuple) else value}"
         for key, value in settings.items()

@@ -70,7 +70,8 @@ class Panel:
     @property
     def calendar(self) -> Calendar:
         """Future trading days, weeks or months."""
-        return Calendar(self.days, self.rhythm, self.holidays)
+        days = self.days if self.start is None else self.days[self.days >= pd.Timestamp(self.start)]
+        return Calendar(days, self.rhythm, self.holidays)
 
     def bridged_days(self, days: pd.DatetimeIndex) -> dict[str, int]:
         """Return the number of bridged days from the first to the last of `days`, by price leg."""

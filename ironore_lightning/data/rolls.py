@@ -65,6 +65,9 @@ def held_months(
     else:
         assert facts.activity is not None  # ContractsSettings require its column
         held = _by_activity(days, facts.activity)
+        # A contract that has its last price is over, however much of it was open.
+        nearest = _until_the_last_price(days, closes)
+        held = np.where(held == NO_MONTH, NO_MONTH, np.maximum(held, nearest))
     return as_months(held)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ironore_lightning.data.contract_tables import LARGEST_FACTOR
 from ironore_lightning.data.contracts import ContinuousSeries
 from ironore_lightning.data.raw_data import OldHole, RawData
 from ironore_lightning.errors import DataError
@@ -18,8 +19,9 @@ from ironore_lightning.trading_calendar.rhythm import (
     DAILY,
     Rhythm,
     find_holes,
+    open_weekdays,
     require_rhythm,
-    trading_weekdays,
+    spaced_otherwise,
 )
 
 UNCHANGED_SHARE = 0.9
@@ -65,7 +67,10 @@ def find_rows(
         days = _days_of_target(drivers[target.series], days, target)
     rhythm = require_rhythm(days, by_file, raw.holidays, start=data.panel.start)
     if target.series in drivers:
-        _require_moves(drivers[target.series], days, rhythm)
+        used = days if data.panel.start is None else days[days >= pd.Timestamp(data.panel.start)]
+        _require_moves(drivers[target.series], used, rhythm)
+        if target.is_return and raw.held is None:
+            _require_similar(drivers[target.series], used)
     old_holes = [*raw.old_holes, *_old_holes(days, rhythm, raw.holidays, by_file, data)]
     return Rows(days, rhythm, old_holes, _holiday_doubts(days, rhythm, raw.holidays, data, target))
 
@@ -96,12 +101,27 @@ def _days_of_target(
     """Return the days on which the target's series has a new value.
 
     A given target may be unknown on a trading day, such as the newest; its days are the weekdays
-    that have targets.
+    that have had targets by then.
     """
     is_new = (join_values(driver, days)[1] == 0).to_numpy()
     if target.kind == "given":
-        is_new = is_new | trading_weekdays(days[is_new])[days.day_of_week]
+        is_new = is_new | open_weekdays(days, is_new)[np.arange(len(days)), days.day_of_week]
     return days[is_new]
+
+
+def _require_similar(driver: Driver, days: pd.DatetimeIndex) -> None:
+    """Raise if a series of prices changes by a factor that only a lost decimal point explains."""
+    values, file = driver
+    prices = values.reindex(days).dropna()
+    before = prices.shift()
+    high, low = np.fmax(prices, before), np.fmin(prices, before)
+    wrong = (low > 0) & (high / LARGEST_FACTOR > low)
+    if wrong.any():
+        day = pd.DatetimeIndex(prices.index)[int(wrong.argmax())]
+        raise DataError(
+            f"{file}: {quoted(values.name)}, {day.date()}: the value is {prices[day]:g} and the "
+            f"one before {before[day]:g}; is a decimal point lost?"
+        )
 
 
 def _require_moves(driver: Driver, days: pd.DatetimeIndex, rhythm: Rhythm) -> None:
@@ -124,12 +144,19 @@ def _old_holes(
     by_file: Mapping[str, pd.DatetimeIndex],
     data: DataSettings,
 ) -> list[OldHole]:
-    """Return the holes of the rows up to the start."""
-    return [
-        OldHole(after, f"{', '.join(by_file)}: no row between {before.date()} and {after.date()}")
-        for before, after in find_holes(days, rhythm, holidays)
-        if data.panel.start is not None and after <= pd.Timestamp(data.panel.start)
+    """Return the holes of the rows up to the start, and the end of rows spaced otherwise."""
+    if data.panel.start is None:
+        return []
+    files = ", ".join(by_file)
+    early = days[days <= pd.Timestamp(data.panel.start)]
+    holes = [
+        OldHole(after, f"{files}: no row between {before.date()} and {after.date()}")
+        for before, after in find_holes(early, rhythm, holidays)
     ]
+    last = spaced_otherwise(early, rhythm)
+    if last is not None:
+        holes.append(OldHole(last, f"{files}: until {last.date()} rows are spaced otherwise"))
+    return holes
 
 
 def _holiday_doubts(

@@ -29,10 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = CommandParser("inspect", __doc__)
     expected = f"a file ending in {', '.join(FORMATS)}"
     parser.add_argument("file", type=Path, metavar="FILE", help=expected)
-    return run_plain(parser, lambda options: print_parts(describe(options.file)), arguments)
+    parser.add_argument("--sheet-name", metavar="NAME", help="of a workbook with several sheets")
+    return run_plain(
+        parser,
+        lambda options: print_parts(describe(options.file, options.sheet_name)),
+        arguments,
+    )
 
 
-def describe(path: Path) -> list[str | Table]:
+def describe(path: Path, sheet_name: str | None = None) -> list[str | Table]:
     """Return what describes a file: lines, the summary first, and a table of its parts.
 
     Raises:
@@ -42,7 +47,7 @@ def describe(path: Path) -> list[str | Table]:
         held = read_held(path.name, read_bytes(path))
         if isinstance(held, dict) and all(map(_is_month, held)):
             return [*_describe_contracts(path.name, held), "", *propose(guess(path))]
-    found = guess(path)
+    found = guess(path, sheet_name)
     return [*_describe_table(path, found), "", *propose(found)]
 
 

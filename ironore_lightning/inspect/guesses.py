@@ -88,10 +88,15 @@ def format_of(path: Path) -> Format:
     return FORMATS[suffix]
 
 
-def first_settings(path: Path) -> FileSettings:
+def first_settings(path: Path, sheet_name: str | None = None) -> FileSettings:
     """Return settings that may read the cells of a file, whatever they mean."""
     file_format = format_of(path)
-    common = {"file": path.name, "format": file_format, "date_column": None}
+    common = {
+        "file": path.name,
+        "format": file_format,
+        "date_column": None,
+        "sheet_name": sheet_name,
+    }
     if file_format != "csv":
         return FileSettings.model_validate({**common, "date_format": None, "delimiter": None})
     raw = unpacked(path.name, read_bytes(path))
@@ -146,13 +151,13 @@ def guess_delimiter(text: str) -> str:
     return max(",;\t|", key=score)
 
 
-def guess(path: Path) -> Guess | None:
-    """Guess how a file is written; None if no column of it holds dates.
+def guess(path: Path, sheet_name: str | None = None) -> Guess | None:
+    """Guess how a file, or a sheet of a workbook, is written; None if no column holds dates.
 
     Raises:
         DataError: If the file cannot be read.
     """
-    settings = _without_other_rows(path, first_settings(path))
+    settings = _without_other_rows(path, first_settings(path, sheet_name))
     table = read_raw_table(path, settings)
     found = _dates(table)
     if found is None:

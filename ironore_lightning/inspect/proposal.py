@@ -18,6 +18,9 @@ CONFIRM = "a guess: confirm"
 
 FEWEST_CONTRACTS = 3
 
+WIDTH = 80
+"""Columns of a usual terminal."""
+
 FREQUENCIES = {"daily": 4, "weekly": 10, "monthly": 45, "quarterly": 3660}
 """Most calendar days between two values (median)."""
 
@@ -42,7 +45,10 @@ def _entry(section: str, found: Guess, more: Iterable[tuple[str, object, str]]) 
     name = re.sub(r"\W+", "_", Path(found.settings.file).name.partition(".")[0]) or "file"
     lines = [f"  {section}:", f"    {_spelt(name)}:"]
     for key, value, comment in (*_written(found), *more):
-        lines.append(f"      {key}: {_spelt(value)}{f'  # {comment}' if comment else ''}")
+        line = f"      {key}: {_spelt(value)}"
+        beside = f"{line}  # {comment}" if comment else line
+        # A terminal would break a longer line, which is no YAML then.
+        lines += [beside] if len(beside) < WIDTH else [f"      # {comment}:", line]
     return lines
 
 
@@ -90,7 +96,7 @@ def _drivers(found: Guess) -> list[str]:
         found,
         [
             ("frequency", frequency, CONFIRM),
-            ("publication_lag_days", 0, f"{CONFIRM}: days until a value can be read"),
+            ("publication_lag_days", 0, f"{CONFIRM}; days until it is out"),
         ],
     )
     lines = [f"        {_spelt(name)}: {_spelt(column)}" for name, column in columns.items()]
@@ -124,18 +130,21 @@ def contract_format(names: Sequence[str]) -> str | None:
     return fitting_format(names) if len(names) >= FEWEST_CONTRACTS else None
 
 
-def _with_listed(
-    end: Sequence[tuple[str, object, str]], names: Sequence[str], written: str
+def _ending(
+    prices: Iterable[np.ndarray], names: Sequence[str], written: str | None
 ) -> list[tuple[str, object, str]]:
-    """Return the last lines of an entry, with the listed months if a year lacks some."""
-    months = sorted(contract_months(names, written, where="").values())
+    """Return the last lines of an entry: unit, sign, and the listed months if a year lacks some."""
+    lines: list[tuple[str, object, str]] = [("unit", "unknown", CONFIRM)]
+    futures: dict[str, object] = {}
+    if any((values <= 0).any() for values in prices):
+        lines.append(("positive", False, f"{CONFIRM}: the file holds prices at or below zero"))
+        futures["adjustment"] = "difference"
+    months = sorted(contract_months(names, written, where="").values()) if written else []
     listed = sorted({month.month for month in months})
-    is_year = months[-1].ordinal - months[0].ordinal >= len(ALL_MONTHS)
-    if len(listed) == len(ALL_MONTHS) or not is_year:
-        return list(end)
-    *others, (key, futures, comment) = end
-    assert isinstance(futures, dict)
-    return [*others, (key, {**futures, "listed_months": listed}, comment)]
+    is_year = bool(months) and months[-1].ordinal - months[0].ordinal >= len(ALL_MONTHS)
+    if is_year and len(listed) < len(ALL_MONTHS):
+        futures["listed_months"] = listed
+    return [*lines, ("futures", futures, CONFIRM)] if futures else lines
 
 
 def _contracts(found: Guess) -> list[str] | None:
@@ -143,32 +152,26 @@ def _contracts(found: Guess) -> list[str] | None:
     table = found.table
     headers = [h for n, h in enumerate(table.headers) if h and n != table.date_number]
     contracts = [header for header in headers if re.search(r"\d", header)]
-    end: list[tuple[str, object, str]] = [("unit", "unknown", CONFIRM)]
-    futures: dict[str, object] = {"month_offset": 1}
-    if any((values <= 0).any() for values in _numbers(table).values()):
-        end.append(("positive", False, f"{CONFIRM}: the file holds prices at or below zero"))
-        futures["adjustment"] = "difference"
-    end.append(("futures", futures, f"{CONFIRM}; the rest as in data.futures"))
+    prices = [values for header, values in _numbers(table).items() if header in contracts]
     if len(contracts) >= FEWEST_CONTRACTS and {*map(_month_number, contracts)} <= {*range(1, 13)}:
-        return _entry("contracts", found, [("layout", "month_numbers", CONFIRM), *end])
+        numbers = [("layout", "month_numbers", CONFIRM), *_ending(prices, contracts, None)]
+        return _entry("contracts", found, numbers)
     written = contract_format(contracts)
     if written is not None:
         wide = [("layout", "wide", CONFIRM), ("contract_format", written, CONFIRM)]
-        return _entry("contracts", found, [*wide, *_with_listed(end, contracts, written)])
-    return _long(found, headers, end)
+        return _entry("contracts", found, [*wide, *_ending(prices, contracts, written)])
+    return _long(found, headers)
 
 
 def _month_number(header: str) -> int:
     return int(header) if re.fullmatch(r"0?[1-9]|1[0-2]", header) else 0
 
 
-def _long(
-    found: Guess, headers: Sequence[str], end: Sequence[tuple[str, object, str]]
-) -> list[str] | None:
+def _long(found: Guess, headers: Sequence[str]) -> list[str] | None:
     """Return the entry of a table with a row a day and contract; None if the file is none."""
     if not found.days.dropna().duplicated().any():
         return None
-    numbers = [*_numbers(found.table)]
+    numbers = _numbers(found.table)
     for header in headers:
         cells = found.table.column(header)
         names = sorted({str(cell).strip() for cell in cells.dropna()})
@@ -188,5 +191,6 @@ def _long(
             ("contract_column", header, CONFIRM),
             *((role, name, CONFIRM) for role, name in roles.items() if name),
         ]
-        return _entry("contracts", found, [*more, *_with_listed(end, names, written)])
+        prices = [numbers[name] for name in [roles["price_column"]] if name]
+        return _entry("contracts", found, [*more, *_ending(prices, names, written)])
     return None

@@ -24,7 +24,7 @@ MISSING_MARKS = (
 """Cells that count as blank, apart from spaces around them: those of `pandas.read_csv`, and `-`."""
 
 _DIGITS = r"(?:[0-9]+{decimal}?[0-9]*|{decimal}[0-9]+)"
-_GROUPED = r"[0-9]{{1,3}}(?:[{thousands}][0-9]{{3}})+(?:{decimal}[0-9]*)?"
+_GROUPED = r"[1-9][0-9]{{0,2}}(?:[{thousands}][0-9]{{3}})+(?:{decimal}[0-9]*)?"
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _NUMBER = re.compile(rf"[+-]?{_DIGITS.format(decimal='[.]')}{_EXPONENT}")
 

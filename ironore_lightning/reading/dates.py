@@ -18,6 +18,8 @@ EARLIEST, LATEST = pd.Timestamp("1950-01-01"), pd.Timestamp("2101-01-01")
 
 _ABOUT_FORMATS = f"set date_format, as %d/%m/%Y for text or {', '.join(COUNTS)} for numbers"
 
+_CORRECT = "correct it, or date_format, which python -m ironore_lightning.inspect proposes"
+
 _NUMERIC = r"%[^aAbBpZzf%]"
 """Matches a numeric directive of a date format; a fraction may be of any length."""
 
@@ -173,7 +175,7 @@ def _refuse(
         remedies = stray_rows(table, wrong, blank)
         raise DataError(
             f"{where}, {table.row_name(row)}: {quoted(text.iloc[row])} is not a date "
-            f"written as {expected}{f'; set {remedies[0]}' if remedies else ''}"
+            f"written as {expected}; {f'set {remedies[0]}' if remedies else _CORRECT}"
         )
 
 

@@ -36,8 +36,9 @@ def _require_market_rules(composed: DictConfig) -> None:
     for group in ("data", "features", "target") if market not in {None, "null"} else ():
         if choices[group] != "own":
             raise ConfigError(
-                f"{group}={choices[group]}: market={market} has its own {group}; leave one of them "
-                f"out, or set single keys of {group}, as python train.py --help lists them"
+                f"{group}={choices[group]}: market={market} has its own {group}. Begin the member "
+                "with the defaults of conf/market/dce_iron_ore.yaml; if you chose "
+                f"{group}={choices[group]}, leave it out or set single keys of {group}"
             )
 
 
@@ -70,10 +71,12 @@ def to_config(composed: DictConfig, *, besides: Collection[str] = ()) -> Config:
 
 def _is_inherited(mistake: ErrorDetails, tree: dict[Any, Any]) -> bool:
     """Return whether a mistake in the roll of a leg is one of `data.futures`, told there."""
-    *_, leg, group = [*mistake["loc"][:4], None, None][:4]
-    if mistake["loc"][:2] != ("data", "contracts") or group != "futures":
+    where = mistake["loc"]
+    if where[:2] != ("data", "contracts") or where[3:4] != ("futures",):
         return False
-    return not tree["data"]["contracts"][leg].get("futures")
+    own = tree["data"]["contracts"][where[2]].get("futures") or {}
+    key = where[4:5]  # none for a rule between several keys
+    return key[0] not in own if key else not own
 
 
 def unresolved(error: OmegaConfBaseException) -> str:
@@ -84,6 +87,12 @@ def unresolved(error: OmegaConfBaseException) -> str:
 
 def unknown_key(key: str) -> str:
     """Return a line about an unknown dotted key, with the closest known one."""
+    if "@" in key:
+        group = key.partition("@")[0]
+        return (
+            f"{key}: a member of {group} with keys of other groups begins with the line "
+            "# @package _global_"
+        )
     if _is_left_out(key.split(".")):
         return f"{key}: the files in conf/ leave it out, so it takes a plus: +{key}=VALUE"
     return f"{key}: there is no such key{_closest_key(key.split('.'))}"
@@ -117,6 +126,7 @@ def _describe(mistake: ErrorDetails, tree: object) -> str:
         return f"{key}.{which}: must be one of {known}, got {given!r}"
     if mistake["type"] == "extra_forbidden":
         return unknown_key(key)
+    message = message.replace("valid tuple", "list, as [a,b]")
     return f"{key}: {message[0].lower()}{message[1:]}, got {mistake['input']!r}"
 
 
@@ -135,11 +145,15 @@ def _keys(location: tuple[str | int, ...], tree: object, *, missing: bool) -> li
 
 def _closest_key(location: list[str]) -> str:
     """Suggest the known key most like the first part of `location` that is none."""
-    fields = _fields(Config)
+    annotation: Any = Config
     for part in location:
+        if get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+            continue
+        fields = _fields(annotation)
         if part not in fields:
             return _same_key_in_a_group(part) or closest(part, fields)
-        fields = _fields(fields[part].annotation)
+        annotation = fields[part].annotation
     return ""
 
 

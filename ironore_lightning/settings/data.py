@@ -102,7 +102,8 @@ class ContractsSettings(FileSettings):
                 "the nearest, so futures.roll must be calendar, which holds the nearest, or another"
             )
         measured = self.futures.roll in ("volume", "open_interest")
-        if measured and not getattr(self, f"{self.futures.roll}_column"):
+        has_column = measured and getattr(self, f"{self.futures.roll}_column")
+        if measured and not (has_column and self.layout in ("long", "files")):
             raise ValueError(
                 f"futures.roll: {self.futures.roll} needs {self.futures.roll}_column, in a file of "
                 "layout: long or files"

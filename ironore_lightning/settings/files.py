@@ -1,5 +1,6 @@
 """Settings of one raw file: where it lies and how it is written."""
 
+import re
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
@@ -80,6 +81,10 @@ class FileSettings(Settings):
             raise ValueError(f"skipfooter is for csv and excel, not for {self.format}")
         if self.format != "excel" and self.sheet_name is not None:
             raise ValueError(f"sheet_name is for excel, not for {self.format}")
+        if odd := [symbol for symbol in self.symbols if re.search(r"[0-9()+-]", symbol)]:
+            raise ValueError(
+                f"symbols: {odd[0]!r} would change the number; symbols are signs such as % or $"
+            )
         if self.thousands == self.decimal:
             raise ValueError(f"decimal and thousands are both {self.decimal!r}")
         return self

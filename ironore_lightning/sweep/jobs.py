@@ -83,8 +83,13 @@ class JobComposer:
         """
         if any(override.type != OverrideType.CHANGE for override in overrides):
             return []
-        groups = self.config.hydra.runtime.choices
-        return [item for item in overrides if item.key_or_group not in groups and not item.package]
+        return [item for item in overrides if not item.package and not self._is_group(item)]
+
+    def _is_group(self, override: Override) -> bool:
+        """Return whether an override chooses a member, or a list of them."""
+        name = override.key_or_group
+        choices = self.config.hydra.runtime.choices
+        return name in choices or bool(self.loader.get_group_options(name))
 
 
 def require_right_jobs(jobs: Sequence[Sequence[str]], composer: JobComposer) -> None:

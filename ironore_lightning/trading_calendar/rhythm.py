@@ -4,6 +4,7 @@ import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from ironore_lightning.trading_calendar.holidays import Holidays, as_dates
 
 STRETCH = 21
 """Steps between rows, a month of days, whose median must be that of the rhythm."""
+
+QUARTER = 63
+"""Rows of a quarter of trading days, which must lie on as many weekdays as all rows do."""
 
 DAY_WORDS = re.compile(
     r"(?<![\w-])(?<!calendar )(?<!in the )(?:(trading )?(day)(s?)|(daily))(?![\w-]|\.\w)",
@@ -113,23 +117,55 @@ def require_rhythm(
 
 def _require_same_spacing(days: pd.DatetimeIndex, files: str, rhythm: Rhythm) -> None:
     """Raise if the median step of any stretch is not that of the rhythm."""
-    is_daily = rhythm.noun == "day"
-    steps = _weekday_steps(days) if is_daily else _steps(days)
+    wrong, high = _wrong_stretches(days, rhythm)
+    if wrong.any():
+        width = min(STRETCH, len(days) - 1)
+        medians = pd.Series(_rhythm_steps(days, rhythm)).rolling(max(width, 1)).median().to_numpy()
+        rows = np.flatnonzero(wrong)
+        first = int(rows[np.abs(medians[rows] - high).argmax()]) + 1
+        stretch = days[first - width : first + 1]
+        is_all = len(rows) == len(medians) - width + 1
+        remedy = "no other is supported" if is_all else "leave out those that are spaced otherwise"
+        raise DataError(
+            f"{files}: rows are {np.median(_steps(stretch)):g} days apart (median from "
+            f"{stretch[0].date()} to {stretch[-1].date()}), but all must be trading days, weeks or "
+            f"months; {remedy}"
+        )
+    _require_same_week(days, files, rhythm)
+
+
+def _wrong_stretches(days: pd.DatetimeIndex, rhythm: Rhythm) -> tuple[NDArray[np.bool_], int]:
+    """Return whether the median step up to each row is none of the rhythm, and its longest one."""
+    steps = _rhythm_steps(days, rhythm)
     width = min(STRETCH, len(steps))
     medians = pd.Series(steps).rolling(max(width, 1)).median().to_numpy()
-    low, high = (0, 1) if is_daily else WEEK if rhythm == WEEKLY else MONTH
-    wrong = np.flatnonzero((medians < low) | (medians > high))
-    if not len(wrong):
+    low, high = (0, 1) if rhythm.noun == "day" else WEEK if rhythm == WEEKLY else MONTH
+    return (medians < low) | (medians > high), high
+
+
+def _rhythm_steps(days: pd.DatetimeIndex, rhythm: Rhythm) -> NDArray[Any]:
+    return _weekday_steps(days) if rhythm.noun == "day" else _steps(days)
+
+
+def _require_same_week(days: pd.DatetimeIndex, files: str, rhythm: Rhythm) -> None:
+    """Raise if a quarter of daily rows has another number of weekdays than all of them."""
+    if rhythm.noun != "day":
         return
-    first = int(wrong[np.abs(medians[wrong] - high).argmax()]) + 1
-    stretch = days[first - width : first + 1]
-    is_all = len(wrong) == len(medians) - width + 1
-    remedy = "no other is supported" if is_all else "leave out those that are spaced otherwise"
-    raise DataError(
-        f"{files}: rows are {np.median(_steps(stretch)):g} days apart (median from "
-        f"{stretch[0].date()} to {stretch[-1].date()}), but all must be trading days, weeks or "
-        f"months; {remedy}"
-    )
+    for first in range(0, len(days) - QUARTER + 1, QUARTER):
+        quarter = days[first : first + QUARTER]
+        found = int(trading_weekdays(quarter).sum())
+        if found != rhythm.days_a_week:
+            raise DataError(
+                f"{files}: rows lie on {found} days of the week from {quarter[0].date()} to "
+                f"{quarter[-1].date()}, and on {rhythm.days_a_week} in all; leave out those on "
+                "which nobody trades, or begin where the week changes (data.panel.start)"
+            )
+
+
+def spaced_otherwise(days: pd.DatetimeIndex, rhythm: Rhythm) -> pd.Timestamp | None:
+    """Return the last day up to which rows are spaced otherwise; None if all are as the rhythm."""
+    wrong, _ = _wrong_stretches(days, rhythm)
+    return days[int(np.flatnonzero(wrong)[-1]) + 1] if wrong.any() else None
 
 
 def _require_no_gap(
@@ -194,6 +230,21 @@ def trading_weekdays(days: pd.DatetimeIndex) -> NDArray[np.bool_]:
     rows = np.bincount(days.day_of_week, minlength=7)
     rows[:5] += 1
     return np.asarray(rows > rows.max() / 5)
+
+
+def open_weekdays(days: pd.DatetimeIndex, is_open: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return whether there has been trading on each day of the week by each row, shape (T, 7).
+
+    Args:
+        days: Of the rows, ascending, shape (T,).
+        is_open: Whether there is trading on a row, shape (T,).
+    """
+    rows = np.cumsum(np.eye(7, dtype=np.int64)[days.day_of_week] * is_open[:, None], axis=0)
+    # With the second of two days in a row, Monday to Friday count.
+    is_daily = np.array([False, *(_weekday_steps(days[is_open]) <= 1)])
+    newest = np.cumsum(is_open) - 1
+    rows[:, :5] += ((newest >= 0) & is_daily[np.maximum(newest, 0)])[:, None]
+    return np.asarray(rows > rows.max(axis=1, keepdims=True) / 5)
 
 
 def _steps(days: pd.DatetimeIndex) -> NDArray[np.float64]:

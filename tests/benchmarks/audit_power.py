@@ -210,10 +210,10 @@ def scores_of_all_rows(values: pd.Series, _window: int) -> pd.Series:
     return (values - values.mean()) / values.std()
 
 
-JOIN = panel_module._join
+JOIN = panel_module.join_values
 PIPELINE_LEAKS = {
     "pipeline: z-score over all rows": (features_module, "_trailing_zscore", scores_of_all_rows),
-    "pipeline: filled from the future": (panel_module, "_join", join_backwards),
+    "pipeline: filled from the future": (panel_module, "join_values", join_backwards),
 }
 
 
