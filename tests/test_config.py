@@ -112,6 +112,23 @@ def test_a_market_that_is_not_whole_is_one_line(compose, overrides, line):
     assert message.startswith(line)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"# @package _global_\nname: x\n\tdata: {}\n", "mine.yaml: line 3, column 1: found ch"),
+        (b"# @package _global_\nname: [\n", "mine.yaml: line 3, column 1: expected the node"),
+        (b"# @package _global_\n# \xc8\xd5\xc6\xda\n", "a file of settings is not UTF-8 ("),
+        (b"data: {x: 1}\n", "data=sample: market=mine has its own data. Begin the member with"),
+    ],
+)
+def test_a_member_that_cannot_be_read_is_one_line(train, tmp_path, text, said):
+    (tmp_path / "market").mkdir()
+    (tmp_path / "market" / "mine.yaml").write_bytes(text)
+    status, line = train(f"--config-dir={tmp_path}", "market=mine")
+    assert (status, line.count("\n")) == (2, 1)
+    assert said in line
+
+
 def test_a_choice_that_a_market_would_hide_is_refused(train):
     choices = ("market=weekly_table", "data.root=x", "features=prices")
     status, said = train(*choices)

@@ -393,6 +393,7 @@ JOBS = (
     ("report.emoji=true", "~report"),
     ("data.root=${hydra:job.num}", "seed=${window.sequence_length}"),
     ("experiment=stationary_small", "training.learning_rate=5e-4"),
+    ("experiment=[walk_forward,debug]", "split.fold=1", "seed=7"),
     ("experiment=stationary_small", "training.learning_rate=1e-3", "hydra/launcher=basic"),
 )
 

@@ -214,6 +214,19 @@ def test_other_layouts_of_contracts_are_proposed(tmp_path):
     )
 
 
+def test_a_sheet_of_several_is_described_by_its_name(tmp_path, capsys):
+    with pd.ExcelWriter(tmp_path / "f.xlsx") as book:
+        for name, value in (("old", 1.0), ("new", 2.5)):
+            frame = pd.DataFrame({"date": pd.DatetimeIndex(DAYS), "price": value})
+            frame.to_excel(book, sheet_name=name, index=False)
+    assert main([str(tmp_path / "f.xlsx")]) == 2
+    assert "set sheet_name" in capsys.readouterr().err
+    assert main([str(tmp_path / "f.xlsx"), "--sheet-name", "new"]) == 0
+    said = capsys.readouterr().out
+    assert "2.5 .. 2.5" in said
+    assert "sheet_name: new  # a guess: confirm" in said
+
+
 def test_the_command_marks_each_guess_as_one_to_confirm(tmp_path, capsys):
     (tmp_path / "f.csv").write_text("date,price\n" + lines_of())
     assert main([str(tmp_path / "f.csv")]) == 0

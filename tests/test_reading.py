@@ -219,6 +219,7 @@ def test_a_number_is_read_as_the_marks_of_its_file_say(tmp_path, cell, changes, 
     [
         ("12,34", {"thousands": ","}, "'12,34' is not a number"),
         ("1,2345", {"thousands": ","}, "'1,2345' is not a number"),
+        ("0,896", {"thousands": ","}, "'0,896' is not a number"),
         ("1234,567", {"thousands": ","}, "'1234,567' is not a number"),
         ("1,234.567,8", {"thousands": ","}, "is not a number"),
         ("1.234", {"decimal": ","}, "'1.234' is not a number"),
