@@ -207,7 +207,7 @@ def test_a_market_that_never_moves_is_no_evidence_and_no_crash(judge):
     assert found.evidence.grade == "INSUFFICIENT"
     assert found.evidence.missing == (
         "0 outcomes, 60 are needed",
-        "market of one sign but for 0 days, 10 are needed",
+        "the rarer sign of the market is there on 0 days, 10 are needed",
     )
     assert "direction undefined (0/0) GOOD" in found.evidence.line
     assert {(block.accuracy, block.r2_zero) for block in found.blocks} == {(None, None)}
@@ -218,7 +218,9 @@ def test_a_forecast_of_zero_is_insufficient(judge):
     days, baselines, density = make_market(skill=0.2)
     found = judge(days.assign(forecast=0.0), baselines, density)
     assert found.evidence.grade == "INSUFFICIENT"
-    assert found.evidence.missing == ("forecast of one sign but for 0 days, 10 are needed",)
+    assert found.evidence.missing == (
+        "the rarer sign of the forecast is there on 0 days, 10 are needed",
+    )
     as_json(found)
 
 

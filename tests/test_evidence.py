@@ -141,11 +141,11 @@ def test_few_days_arouse_no_suspicion(grade):
         ({"days_apart": 59}, "59 outcomes that do not overlap, 60 are needed"),
         (
             {"fewest_signs": {"forecast": 9, "market": 300}},
-            "forecast of one sign but for 9 days, 10 are needed",
+            "the rarer sign of the forecast is there on 9 days, 10 are needed",
         ),
         (
             {"fewest_signs": {"forecast": 10, "market": 0}},
-            "market of one sign but for 0 days, 10 are needed",
+            "the rarer sign of the market is there on 0 days, 10 are needed",
         ),
     ],
 )

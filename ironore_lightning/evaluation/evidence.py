@@ -166,7 +166,8 @@ def _missing_data(findings: Findings, settings: EvaluationSettings) -> tuple[str
     for name, fewest in findings.fewest_signs.items():
         if fewest < settings.min_sign_days:
             missing.append(
-                f"{name} of one sign but for {fewest} days, {settings.min_sign_days} are needed"
+                f"the rarer sign of the {name} is there on {fewest} days, {settings.min_sign_days} "
+                "are needed"
             )
     return tuple(missing)
 
