@@ -22,7 +22,7 @@ from ironore_lightning.data.datamodule import (
     outcomes_with_breaks,
 )
 from ironore_lightning.data.market_cache import Market, build_market
-from ironore_lightning.data.price_clues import build_clues
+from ironore_lightning.data_quality.price_clues import build_clues
 from ironore_lightning.evaluation.assessment import assess
 from ironore_lightning.evaluation.distributions import Distribution
 from ironore_lightning.evaluation.forecasts import Forecasts, build_forecasts, build_predictions

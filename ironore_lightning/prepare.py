@@ -14,12 +14,12 @@ from omegaconf import DictConfig
 
 from ironore_lightning.cli.help import is_answered
 from ironore_lightning.cli.hydra_command import run_command, run_job
-from ironore_lightning.data.break_days import doubtful_breaks
-from ironore_lightning.data.column_report import column_report
 from ironore_lightning.data.features import build_table
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
-from ironore_lightning.data.suspicious_returns import suspicion, suspicious_returns
+from ironore_lightning.data_quality.break_days import doubtful_breaks
+from ironore_lightning.data_quality.column_report import column_report
+from ironore_lightning.data_quality.suspicious_returns import suspicion, suspicious_returns
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.files import write_csv, write_json
 from ironore_lightning.report.table import make_table

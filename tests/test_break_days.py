@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from parts_of_a_run import samples_of
 
-from ironore_lightning.data.break_days import doubtful_breaks
 from ironore_lightning.data.datamodule import outcomes_with_breaks
+from ironore_lightning.data_quality.break_days import doubtful_breaks
 from ironore_lightning.evaluation.forecasts import BOUNDS, Forecasts
 from ironore_lightning.evaluation.left_out import assess_left_out
 

@@ -6,7 +6,7 @@ import pytest
 
 from ironore_lightning.data.datamodule import build_datamodule
 from ironore_lightning.data.panel import Panel
-from ironore_lightning.data.price_clues import build_clues
+from ironore_lightning.data_quality.price_clues import build_clues
 from ironore_lightning.settings.data import PriceSettings
 from ironore_lightning.settings.samples import (
     DatasetSettings,

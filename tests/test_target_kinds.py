@@ -11,7 +11,7 @@ from test_panel import DAYS, NAN, curve, panel_of
 from ironore_lightning.data.features import build_features, build_table, build_target
 from ironore_lightning.data.panel import build_panel
 from ironore_lightning.data.raw_data import read_raw
-from ironore_lightning.data.suspicious_returns import suspicion, suspicious_returns
+from ironore_lightning.data_quality.suspicious_returns import suspicion, suspicious_returns
 from ironore_lightning.errors import ConfigError, DataError, LeakageError
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.trading import equity_curves, gross_profit, trading_table

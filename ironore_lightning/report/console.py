@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from rich.text import Text
 
-from ironore_lightning.data.break_days import doubtful_breaks
-from ironore_lightning.data.suspicious_returns import suspicion
+from ironore_lightning.data_quality.break_days import doubtful_breaks
+from ironore_lightning.data_quality.suspicious_returns import suspicion
 from ironore_lightning.evaluation.assessment import Assessment
 from ironore_lightning.evaluation.comparison import Row, as_table
 from ironore_lightning.evaluation.evidence import Evidence

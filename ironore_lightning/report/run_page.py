@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ironore_lightning.data.column_report import column_report
+from ironore_lightning.data_quality.column_report import column_report
 from ironore_lightning.errors import ConfigError, single_line
 from ironore_lightning.evaluation.distributions import Distribution
 from ironore_lightning.files import read_json, write_text

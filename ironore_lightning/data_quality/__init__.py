@@ -1,0 +1,1 @@
+"""What the data hold, and what is doubtful about them."""
