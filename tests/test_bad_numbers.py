@@ -154,11 +154,11 @@ REFUSED = {
         TrainingError,
         "val/loss is inf in epoch 1; lower",
     ),
-    "returns that are none": (
+    "prices that jump by powers of ten": (
         {"Y": np.exp(10 * noise(5).cumsum())},
         (*PRICE, "target.kind=simple_return", "training.loss=mae"),
         DataError,
-        "actual must be a return in per cent, got ",
+        r"table.csv: 'Y', 2023-01-03: the value is 5\.82959e-10 and the one before 0\.000329046; is",
     ),
     "one day to learn from": (
         {},
