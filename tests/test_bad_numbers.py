@@ -158,7 +158,7 @@ REFUSED = {
         {"Y": np.exp(10 * noise(5).cumsum())},
         (*PRICE, "target.kind=simple_return", "training.loss=mae"),
         DataError,
-        r"table.csv: 'Y', 2023-01-03: the value is 5\.82959e-10 and the one before 0\.000329046; is",
+        r"table.csv: 'Y', 2023-01-03: the value is 5\.82959e-10 and the one before 0\.0003290",
     ),
     "one day to learn from": (
         {},
