@@ -483,7 +483,9 @@ def test_a_pickled_frame_is_read_without_pandas(tmp_path, dtype, protocol):
     assert table.headers == ("date", "c", "b", "a", "name")
     assert [parse_numbers(table, header).tolist() for header in "cb"] == [[7.0, 8.0], [1.0, 2.0]]
     np.testing.assert_array_equal(parse_numbers(table, "a"), [1.5, np.nan])
-    assert table.column("name").fillna("").tolist() == ["x", ""]
+    # pandas 2 makes a text of None.
+    assert table.column("name").fillna("").tolist() == frame["name"].fillna("").tolist()
+    assert table.column("name").iloc[0] == "x"
     assert parse_dates(table).tolist() == index.tolist()
 
 
@@ -522,6 +524,7 @@ def test_what_a_frame_may_not_hold_is_a_line(tmp_path, frame, part):
     assert part in refusal(read, tmp_path / "f.pkl")
 
 
+@pytest.mark.skipif(pd.__version__ < "3", reason="pandas 2 writes every text by itself")
 def test_blocks_that_share_their_bytes_cannot_grow_beyond_the_file(tmp_path):
     index = pd.DatetimeIndex(TWO_DAYS[:1])
     frame = pd.DataFrame({"a": pd.array(["x" * 10_000], dtype="str")}, index=index)
