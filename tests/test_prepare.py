@@ -308,6 +308,10 @@ def test_first_and_last_row_of_the_sample_come_from_its_raw_files(sample):
     assert checked == 20
 
 
+def test_the_sample_market_has_nothing_to_warn_of(sample):
+    assert json.loads((sample[0] / "data_report.json").read_text())["remarks"] == []
+
+
 def test_y_is_the_next_return_of_the_price_beside_it(sample):
     table = read(sample[0], "consolidated_features.csv")
     expected = 100 * np.log(table["price_65_m1"].shift(-1) / table["price_65_m1"])

@@ -150,7 +150,7 @@ def _hold(trading: pd.DataFrame, held: pd.PeriodIndex, curve: RuledCurve) -> Hol
         rule = f"{curve.settings.month_offset} month(s) before its own month"
         rule = rule if curve.settings.roll == "month_offset" else "on a day on which it is held"
         raise DataError(f"{curve.name}: no contract has a price {rule}, so none can be held")
-    _require_no_closure(index, curve)
+    _require_no_closure(index[priced[0] :], curve)
     _require_no_gap(trading, held, price, curve)
     column = column[priced]
     changes = np.flatnonzero(np.diff(column)) + 1
@@ -168,7 +168,10 @@ def _held_prices(trading: pd.DataFrame, held: pd.PeriodIndex) -> tuple[Integers,
 
 
 def _require_no_closure(index: pd.DatetimeIndex, curve: RuledCurve) -> None:
-    """Raise if no contract trades for long before the start; the panel checks later days."""
+    """Raise if nothing trades for long before the start, once a contract is held.
+
+    The panel checks later days.
+    """
     closed = np.diff(index.to_numpy()) > np.timedelta64(LONGEST_CLOSURE_DAYS, "D")
     closed &= index[1:] < pd.Timestamp(curve.start or index[0])
     for row in np.flatnonzero(closed)[-1:]:
