@@ -4,7 +4,6 @@ import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -117,14 +116,13 @@ def require_rhythm(
 
 def _require_same_spacing(days: pd.DatetimeIndex, files: str, rhythm: Rhythm) -> None:
     """Raise if the median step of any stretch is not that of the rhythm."""
-    wrong, high = _wrong_stretches(days, rhythm)
-    if wrong.any():
-        width = min(STRETCH, len(days) - 1)
-        medians = pd.Series(_rhythm_steps(days, rhythm)).rolling(max(width, 1)).median().to_numpy()
-        rows = np.flatnonzero(wrong)
-        first = int(rows[np.abs(medians[rows] - high).argmax()]) + 1
-        stretch = days[first - width : first + 1]
-        is_all = len(rows) == len(medians) - width + 1
+    medians = _median_steps(days, rhythm)
+    wrong = _rows_spaced_otherwise(medians, rhythm)
+    if len(wrong):
+        width = min(STRETCH, len(medians))
+        most = int(wrong[np.abs(medians[wrong] - _usual_steps(rhythm)[1]).argmax()]) + 1
+        stretch = days[most - width : most + 1]
+        is_all = len(wrong) == len(medians) - width + 1
         remedy = "no other is supported" if is_all else "leave out those that are spaced otherwise"
         raise DataError(
             f"{files}: rows are {np.median(_steps(stretch)):g} days apart (median from "
@@ -134,17 +132,21 @@ def _require_same_spacing(days: pd.DatetimeIndex, files: str, rhythm: Rhythm) ->
     _require_same_week(days, files, rhythm)
 
 
-def _wrong_stretches(days: pd.DatetimeIndex, rhythm: Rhythm) -> tuple[NDArray[np.bool_], int]:
-    """Return whether the median step up to each row is none of the rhythm, and its longest one."""
-    steps = _rhythm_steps(days, rhythm)
-    width = min(STRETCH, len(steps))
-    medians = pd.Series(steps).rolling(max(width, 1)).median().to_numpy()
-    low, high = (0, 1) if rhythm.noun == "day" else WEEK if rhythm == WEEKLY else MONTH
-    return (medians < low) | (medians > high), high
+def _median_steps(days: pd.DatetimeIndex, rhythm: Rhythm) -> NDArray[np.float64]:
+    """Return the median of the `STRETCH` steps up to each row but the first, NaN for the others."""
+    steps = _weekday_steps(days) if rhythm.noun == "day" else _steps(days)
+    width = max(min(STRETCH, len(steps)), 1)
+    return np.asarray(pd.Series(steps).rolling(width).median(), dtype=np.float64)
 
 
-def _rhythm_steps(days: pd.DatetimeIndex, rhythm: Rhythm) -> NDArray[Any]:
-    return _weekday_steps(days) if rhythm.noun == "day" else _steps(days)
+def _usual_steps(rhythm: Rhythm) -> tuple[int, int]:
+    """Return the least and the largest median step: weekdays for days, else calendar days."""
+    return (0, 1) if rhythm.noun == "day" else WEEK if rhythm == WEEKLY else MONTH
+
+
+def _rows_spaced_otherwise(medians: NDArray[np.float64], rhythm: Rhythm) -> NDArray[np.intp]:
+    low, high = _usual_steps(rhythm)
+    return np.flatnonzero((medians < low) | (medians > high))
 
 
 def _require_same_week(days: pd.DatetimeIndex, files: str, rhythm: Rhythm) -> None:
@@ -164,8 +166,8 @@ def _require_same_week(days: pd.DatetimeIndex, files: str, rhythm: Rhythm) -> No
 
 def spaced_otherwise(days: pd.DatetimeIndex, rhythm: Rhythm) -> pd.Timestamp | None:
     """Return the last day up to which rows are spaced otherwise; None if all are as the rhythm."""
-    wrong, _ = _wrong_stretches(days, rhythm)
-    return days[int(np.flatnonzero(wrong)[-1]) + 1] if wrong.any() else None
+    wrong = _rows_spaced_otherwise(_median_steps(days, rhythm), rhythm)
+    return days[int(wrong[-1]) + 1] if len(wrong) else None
 
 
 def _require_no_gap(
