@@ -269,6 +269,12 @@ def test_a_value_that_cannot_be_resolved_is_one_line():
     assert "\n" not in str(caught.value)
 
 
+def test_unknown_keys_of_an_entry_suggest_the_nearest_and_those_left_out_a_plus():
+    key = "data.contracts.mine.thousand"
+    assert unknown_key(key) == f"{key}: there is no such key; did you mean 'thousands'?"
+    assert unknown_key(f"{key}s").endswith(f"it takes a plus: +{key}s=VALUE")
+
+
 def test_unknown_keys_suggest_the_nearest_at_their_own_level():
     assert unknown_key("training.pacience").endswith("did you mean 'patience'?")
     assert unknown_key("qqq") == "qqq: there is no such key"

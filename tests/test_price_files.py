@@ -132,6 +132,15 @@ def test_weeks_that_are_called_months_are_refused(tmp_path):
         read_raw(settings)
 
 
+def test_the_next_day_is_that_of_the_rows_from_the_start_on(tmp_path):
+    days = pd.bdate_range("2022-01-03", "2023-12-29")
+    every = days.union(pd.date_range("2024-01-01", "2024-06-28"))
+    write(tmp_path, "price", pd.Series(np.arange(100.0, 100 + len(every)), index=every))
+    panel = panel_of(market(tmp_path, "2024-01-01", price=driver("price", "daily", price="Close")))
+    # Friday, 28 June, is followed by a Saturday.
+    assert list(panel.calendar.ahead(panel.days[-1:], 1)) == [pd.Timestamp("2024-06-29")]
+
+
 HOLE = "price.csv: price has no value between 2024-01-05 and 2024-03-01 (56 days, 45 are allowed)"
 
 

@@ -466,6 +466,12 @@ def test_a_number_that_a_sheet_stores_does_not_obey_the_marks_of_texts(tmp_path)
     assert read(path, **changes) == (TWO_DAYS, [1234.5, 1234.5])
 
 
+@pytest.mark.parametrize("symbol", ["(", "-", "5"])
+def test_what_would_change_a_number_is_no_symbol(symbol):
+    with pytest.raises(ValueError, match="would change the number; symbols are signs"):
+        FileSettings(file="f.csv", format="csv", symbols=[symbol], **LAYOUT)
+
+
 # --- pickled frames -------------------------------------------------------------------------------
 
 
