@@ -1,0 +1,1 @@
+"""The morning desk: a forecast every day, and a record of them that cannot be polished."""

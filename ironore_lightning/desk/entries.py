@@ -1,0 +1,243 @@
+"""The entries of a desk's record: everything that a morning page shows, and no more.
+
+The page of a morning is made of the entries until then and of nothing else, so that it can be made
+again, byte for byte, long after the data have been restated and the runs are gone.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from ironore_lightning.settings.base import Day
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+Bounds = dict[str, float | None]
+"""`lower_80`, `upper_80`, `lower_90` and `upper_90`; None where too little is known."""
+
+
+class Content(BaseModel):
+    """Something that the desk says; it is never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Start(Content):
+    """The first entry of a record.
+
+    Attributes:
+        version: Of this package.
+        rehearsal: Whether all clocks of the record were given (`desk.now`), as nobody's forecast
+            can be of a day that had not come.
+    """
+
+    kind: Literal["start"] = "start"
+    version: str
+    rehearsal: bool
+
+
+class Driver(Content):
+    """The newest value of an input.
+
+    Attributes:
+        name: Of the column.
+        value: What the network read, before it is scaled.
+        age: Rows since the value was new.
+        oldest: The same at most in the training rows.
+        low: Smallest value of the training rows.
+        high: Largest value of the training rows.
+        share: What it adds to the forecast beside its training mean, in the unit of the forecast;
+            None if nothing explains it.
+    """
+
+    name: str
+    value: float
+    age: int
+    oldest: int
+    low: float
+    high: float
+    share: float | None = None
+
+
+class TailRisk(Content):
+    """What a position may lose until the outcome, as sizes of a move in the unit of the target.
+
+    Attributes:
+        level: Share of days that lose no more than the value at risk.
+        long_var: Value at risk of who holds the contract.
+        long_es: Expected shortfall: the mean loss of the days beyond it.
+        short_var: Value at risk of who has sold it.
+        short_es: Expected shortfall of who has sold it.
+    """
+
+    level: float
+    long_var: float
+    long_es: float
+    short_var: float
+    short_es: float
+
+
+class Size(Content):
+    """How much may be held.
+
+    Attributes:
+        lot_size: Units of a lot.
+        currency: Of the price.
+        budget: What a day may lose at `level`; None if nobody says so.
+        level: Of the expected shortfall that the budget pays for.
+        lots: Whole lots that the budget pays for; None without budget or price.
+        side: `long` or `short` where the evidence lets the direction count, else `either`.
+        reason: Why the direction counts or does not, a sentence.
+    """
+
+    lot_size: float
+    currency: str
+    budget: float | None
+    level: float
+    lots: int | None
+    side: Literal["long", "short", "either"]
+    reason: str
+
+
+class Source(Content):
+    """A network behind a forecast.
+
+    Attributes:
+        folder: Of the run or refit.
+        checkpoint: SHA-256 of its weights.
+        trained_until: Newest day whose outcome it has learnt.
+        is_refit: Whether it was fitted on all days after its verdict.
+    """
+
+    folder: str
+    checkpoint: Sha256
+    trained_until: Day
+    is_refit: bool
+
+
+class Forecast(Content):
+    """A forecast, written before its outcome.
+
+    Attributes:
+        origin: Newest row that was read.
+        date: Day on which the outcome ends.
+        series: What is forecast.
+        contract: Month of the contract held until `date`; None for a price without contracts.
+        unit: Of the forecast and its bounds.
+        word: What an outcome is called, such as return.
+        noun: What a row is: day, week or month.
+        rows_per_year: Of the rhythm of the rows.
+        forecast: In `unit`.
+        bounds: In `unit`.
+        price: Newest price of the contract; None for a target without one.
+        price_forecast: Where the forecast puts the price.
+        price_bounds: The bounds as prices.
+        volatility: EWMA of the outcomes known at the origin, in `unit`.
+        grade: Of the evidence that the runs had earned before the desk began.
+        evidence: The same in one line.
+        drivers: The inputs, as the runs name them.
+        lags: What each row of the window adds to the forecast, oldest first; empty if unknown.
+        agreement: Mean correlation of the explanations of two seeds; None with one network.
+        risk: At 90 and 99 %.
+        size: How much may be held.
+        prices: Date and price of the contract on the newest days, oldest first.
+        next_roll: First later day on which another contract is held; None if unknown.
+        alarms: What a reader should know first, a line each.
+        data: SHA-256 of each raw file.
+        sources: The networks.
+    """
+
+    kind: Literal["forecast"] = "forecast"
+    origin: Day
+    date: Day
+    series: str
+    contract: str | None
+    unit: str
+    word: str
+    noun: str
+    rows_per_year: float
+    forecast: float
+    bounds: Bounds
+    price: float | None
+    price_forecast: float | None
+    price_bounds: Bounds
+    volatility: float
+    grade: str
+    evidence: str
+    drivers: list[Driver]
+    lags: list[float]
+    agreement: float | None
+    risk: list[TailRisk]
+    size: Size
+    prices: list[tuple[Day, float]]
+    next_roll: Day | None
+    alarms: list[str]
+    data: dict[str, Sha256]
+    sources: list[Source]
+
+
+class Refusal(Content):
+    """No forecast, and why.
+
+    Attributes:
+        origin: Newest row that was read; None if the data could not be read.
+        reasons: A line each.
+    """
+
+    kind: Literal["refusal"] = "refusal"
+    origin: Day | None
+    reasons: list[str] = Field(min_length=1)
+
+
+class Outcome(Content):
+    """What became of a forecast.
+
+    Attributes:
+        forecast: Number of the entry, the first forecast of this date.
+        date: Day on which the outcome ended.
+        actual: In the unit of the forecast.
+        is_roll: Whether the contract changed at the close of the origin.
+        rank: Share of the scaled errors on validation that were at least as large, from 1 / (m + 1)
+            to 1; small where the forecast was worse than validation promised.
+    """
+
+    kind: Literal["outcome"] = "outcome"
+    forecast: int
+    date: Day
+    actual: float
+    is_roll: bool
+    rank: float = Field(gt=0, le=1)
+
+
+class Restatement(Content):
+    """Values that were others when they were forecast with, and are taken from now on.
+
+    Attributes:
+        values: By origin, YYYY-MM-DD, the new value of each input that has changed.
+    """
+
+    kind: Literal["restatement"] = "restatement"
+    values: dict[str, dict[str, float]]
+
+
+AnyContent = Annotated[
+    Start | Forecast | Refusal | Outcome | Restatement, Field(discriminator="kind")
+]
+
+
+class Entry(BaseModel):
+    """One line of the record.
+
+    Attributes:
+        number: From 1.
+        previous: SHA-256 of the line before, without its line feed; 64 zeros for the first.
+        written_at: In UTC.
+        content: What was said.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    number: int = Field(ge=1)
+    previous: Sha256
+    written_at: AwareDatetime
+    content: AnyContent
