@@ -103,25 +103,56 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
         ConfigError: If the runs do not forecast the same thing.
         DataError: If the data no longer fit a run.
     """
-    _require_same_task(runs)
+    require_same_task(runs)
     config = runs[0].settings
     raw = read_raw(config.data)
     panel = build_panel(raw, config.data, config.target)
-    said = [predict_rows(run, panel) for run in runs]
-    forecast = pd.concat([frame["forecast"] for frame in said], axis=1, join="inner").mean(axis=1)
-    bounds: dict[str, float | None]
-    if len(runs) == 1 and "lower_80" in said[0]:
-        newest_row = said[0].drop(columns="forecast").iloc[-1]
-        bounds = {str(name): float(bound) for name, bound in newest_row.items()}
-    else:
-        outcome = build_target(panel, config.target)["value"]
-        bounds = _conformal_bounds(forecast, outcome, runs[0])
+    return forecast_on(runs, raw, panel, predict_mean(runs, panel), today=today)
+
+
+def predict_mean(runs: Sequence[RunRecord], panel: Panel) -> pd.DataFrame:
+    """Return the mean forecast of the runs by origin, newest last.
+
+    The four bounds stand beside it where a single run says a distribution.
+
+    Raises:
+        DataError: If the data no longer fit a run.
+    """
+    rows = [predict_rows(run, panel) for run in runs]
+    if len(rows) == 1:
+        return rows[0]
+    forecasts = [frame["forecast"] for frame in rows]
+    return pd.concat(forecasts, axis=1, join="inner").mean(axis=1).to_frame("forecast")
+
+
+def forecast_on(
+    runs: Sequence[RunRecord],
+    raw: RawData,
+    panel: Panel,
+    rows: pd.DataFrame,
+    *,
+    today: datetime.date,
+) -> NextDayForecast:
+    """Return the forecast of the day after the newest row, which is the last of `rows`.
+
+    Args:
+        runs: Finished runs of one task.
+        raw: What their data settings read now.
+        panel: The same, joined.
+        rows: Of `predict_mean`.
+        today: Tells how old the newest row is.
+
+    Raises:
+        ConfigError: If the data lack the validation segment of the runs.
+        DataError: If the newest row lies in the future.
+    """
+    config = runs[0].settings
     origin = pd.Timestamp(panel.days[-1])
     _require_past(origin, today)
+    bounds = _newest_bounds(rows, panel, runs[0])
     date = pd.Timestamp(panel.calendar.ahead(panel.days[-1:], config.target.horizon)[0])
-    base, month = _price_base(raw, panel, config, date)
-    newest, kind = float(forecast.iloc[-1]), config.target.kind
-    names = {feature.name for run in runs for feature in run.settings.features.names}
+    base, month = price_base(raw, panel, config, date)
+    newest, kind = float(rows["forecast"].iloc[-1]), config.target.kind
     return NextDayForecast(
         date=f"{date:%Y-%m-%d}",
         holidays_known=panel.calendar.knows(date),
@@ -133,14 +164,10 @@ def forecast_next(runs: Sequence[RunRecord], *, today: datetime.date) -> NextDay
         price=_to_price(newest, base, kind),
         price_bounds={name: _to_price(bound, base, kind) for name, bound in bounds.items()},
         contract_month=month,
-        staleness={name: int(panel.staleness[name].iloc[-1]) for name in sorted(names)},
+        staleness=_staleness(runs, panel),
         runs=[str(run.folder) for run in runs],
-        evidence=_evidence(runs),
-        warnings=[
-            *panel.doubts,
-            *_age_warning(origin, panel.calendar, today),
-            *_holiday_warning(date, panel.calendar, raw, config),
-        ],
+        evidence=evidence_of(runs),
+        warnings=_warnings(raw, panel, config, date, today),
         unit=config.target.unit_name,
         word=OUTCOME_WORDS[kind],
         noun=panel.rhythm.noun,
@@ -214,6 +241,18 @@ def describe(next_day: NextDayForecast) -> list[str | Table]:
     ]
 
 
+def _staleness(runs: Sequence[RunRecord], panel: Panel) -> dict[str, int]:
+    names = {feature.name for run in runs for feature in run.settings.features.names}
+    return {name: int(panel.staleness[name].iloc[-1]) for name in sorted(names)}
+
+
+def _newest_bounds(rows: pd.DataFrame, panel: Panel, run: RunRecord) -> dict[str, float | None]:
+    if "lower_80" in rows:
+        return {name: float(rows[name].iloc[-1]) for name in BOUNDS}
+    outcome = build_target(panel, run.settings.target)["value"]
+    return _conformal_bounds(rows["forecast"], outcome, run)
+
+
 def _conformal_bounds(
     forecast: pd.Series, outcome: pd.Series, run: RunRecord
 ) -> dict[str, float | None]:
@@ -238,7 +277,7 @@ def _conformal_bounds(
     return {name: float(bounds[name]) if np.isfinite(bounds[name]) else None for name in BOUNDS}
 
 
-def _price_base(
+def price_base(
     raw: RawData, panel: Panel, config: Config, date: pd.Timestamp
 ) -> tuple[float | None, str | None]:
     """Return the newest price and the month of the contract held on `date`."""
@@ -247,7 +286,7 @@ def _price_base(
         return None, None
     if series not in panel.futures:
         return float(panel.values[series].iloc[-1]), None
-    month = _contract_on(date, raw, config)
+    month = contract_on(date, raw, config)
     closes = raw.contracts[series]
     if month not in closes:
         return None, str(month) if month else None
@@ -255,7 +294,7 @@ def _price_base(
     return (price if np.isfinite(price) else None), str(month)
 
 
-def _contract_on(day: pd.Timestamp, raw: RawData, config: Config) -> pd.Period | None:
+def contract_on(day: pd.Timestamp, raw: RawData, config: Config) -> pd.Period | None:
     """Return the contract that is held on a day; None after the last one of a roll file."""
     leg = config.target.series
     futures = config.data.contracts[leg].futures
@@ -273,7 +312,7 @@ def _to_price(change: float | None, base: float | None, kind: str) -> float | No
     return float(base * growth)
 
 
-def _evidence(runs: Sequence[RunRecord]) -> str:
+def evidence_of(runs: Sequence[RunRecord]) -> str:
     """Return the grade of one run, or of the mean forecast on the common test days.
 
     Runs of a multirun are graded by its summary, which corrects for all that was tried.
@@ -314,6 +353,16 @@ def _mean_evidence(runs: Sequence[RunRecord]) -> str:
     return assessment.evidence.line
 
 
+def _warnings(
+    raw: RawData, panel: Panel, config: Config, date: pd.Timestamp, today: datetime.date
+) -> list[str]:
+    return [
+        *panel.doubts,
+        *_age_warning(panel.days[-1], panel.calendar, today),
+        *_holiday_warning(date, panel.calendar, raw, config),
+    ]
+
+
 def _age_warning(origin: pd.Timestamp, calendar: Calendar, today: datetime.date) -> list[str]:
     """Return a warning if the data end before the last trading day."""
     missed = calendar.between(origin, today)
@@ -341,7 +390,7 @@ def _holiday_warning(
     if calendar.knows(date) or config.target.series not in raw.contracts:
         return []
     after = calendar.ahead(pd.DatetimeIndex([date]), 1)[0]
-    month, next_month = (_contract_on(day, raw, config) for day in (date, after))
+    month, next_month = (contract_on(day, raw, config) for day in (date, after))
     if next_month in (month, None):
         return []
     return [
@@ -358,7 +407,8 @@ def _require_past(origin: pd.Timestamp, today: datetime.date) -> None:
         )
 
 
-def _require_same_task(runs: Sequence[RunRecord]) -> None:
+def require_same_task(runs: Sequence[RunRecord]) -> None:
+    """Raise `ConfigError` if the runs do not forecast the same thing."""
     for run in runs[1:]:
         for key in ("data", "target", "split"):
             if getattr(run.settings, key) != getattr(runs[0].settings, key):

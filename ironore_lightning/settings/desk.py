@@ -1,7 +1,7 @@
 """Settings of the morning desk."""
 
 import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -57,7 +57,7 @@ class DeskSettings(Settings):
     """Of the price, for people."""
     risk_budget: Annotated[float, Field(gt=0)] | None
     """What a day may lose, in the currency; null leaves the number of lots out."""
-    risk_level: Literal[0.9, 0.99]
+    risk_level: float = Field(gt=0.5, lt=1)
     """Level of the expected shortfall that the budget pays for."""
 
 
