@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +73,15 @@ class RawData:
     activity: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     roll_days: Mapping[str, pd.Series] = field(default_factory=dict)
     remarks: Sequence[str] = ()
+
+    def until(self, day: pd.Timestamp) -> "RawData":
+        """Return what the files would have held at the end of a day, had nothing been restated."""
+        contracts, sources, activity = (
+            {name: frame.loc[:day] for name, frame in frames.items()}
+            for frames in (self.contracts, self.sources, self.activity)
+        )
+        held = None if self.held is None else self.held.loc[:day]
+        return replace(self, contracts=contracts, sources=sources, activity=activity, held=held)
 
 
 def read_raw(settings: DataSettings) -> RawData:

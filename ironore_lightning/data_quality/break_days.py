@@ -33,11 +33,25 @@ def doubtful_breaks(
         "data.panel.break_days unless the specification changed"
         for name, series in futures.items()
         for day in pd.DatetimeIndex(series.days.index[series.days["is_break"]])
-        if not _jumps_together(contracts, name, day)
+        if not jumps_together(contracts, name, day)
     ]
 
 
-def _jumps_together(contracts: Mapping[str, pd.DataFrame], leg: str, day: pd.Timestamp) -> bool:
+def jumps_together(
+    contracts: Mapping[str, pd.DataFrame],
+    leg: str,
+    day: pd.Timestamp,
+    *,
+    least: float = LEAST_JUMP,
+) -> bool:
+    """Return whether the contracts of a leg jump alike on a day against those of the others.
+
+    Args:
+        contracts: Prices of each leg, as they were read.
+        leg: One of them.
+        day: Whose move since the day before is meant; later days do not count.
+        least: Smallest jump, in usual moves.
+    """
     moves = {name: prices.dropna(how="all").diff() for name, prices in contracts.items()}
     own = moves.pop(leg)
     if not moves:
@@ -51,4 +65,4 @@ def _jumps_together(contracts: Mapping[str, pd.DataFrame], leg: str, day: pd.Tim
     jump = float(today.median())
     is_alike = (today - jump).abs() <= abs(jump) / 2
     # 1.48 times the median absolute move is the standard deviation of a normal distribution.
-    return bool(abs(jump) > LEAST_JUMP * 1.48 * usual.median() and is_alike.mean() >= LEAST_ALIKE)
+    return bool(abs(jump) > least * 1.48 * usual.median() and is_alike.mean() >= LEAST_ALIKE)

@@ -213,11 +213,12 @@ class Restatement(Content):
     """Values that were others when they were forecast with, and are taken from now on.
 
     Attributes:
-        values: By origin, YYYY-MM-DD, the new value of each input that has changed.
+        values: By origin, YYYY-MM-DD, the new value of each input that has changed; None where the
+            row is gone.
     """
 
     kind: Literal["restatement"] = "restatement"
-    values: dict[str, dict[str, float]]
+    values: dict[str, dict[str, float | None]]
 
 
 AnyContent = Annotated[

@@ -161,8 +161,8 @@ def forecast_on(
         series=config.target.series,
         forecast=newest,
         bounds=bounds,
-        price=_to_price(newest, base, kind),
-        price_bounds={name: _to_price(bound, base, kind) for name, bound in bounds.items()},
+        price=to_price(newest, base, kind),
+        price_bounds={name: to_price(bound, base, kind) for name, bound in bounds.items()},
         contract_month=month,
         staleness=_staleness(runs, panel),
         runs=[str(run.folder) for run in runs],
@@ -303,7 +303,14 @@ def contract_on(day: pd.Timestamp, raw: RawData, config: Config) -> pd.Period | 
     return held[0] if len(held) else None
 
 
-def _to_price(change: float | None, base: float | None, kind: str) -> float | None:
+def to_price(change: float | None, base: float | None, kind: str) -> float | None:
+    """Return where an outcome of some kind (`target.kind`) takes a price; None if one is unknown.
+
+    Args:
+        change: The outcome, per cent or in the unit of the price.
+        base: The price before.
+        kind: `log_return`, `simple_return` or `change`.
+    """
     if change is None or base is None:
         return None
     if kind == "change":

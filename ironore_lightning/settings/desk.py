@@ -1,11 +1,17 @@
 """Settings of the morning desk."""
 
 import datetime
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
 
+from ironore_lightning.errors import ConfigError, closest, single_line
 from ironore_lightning.settings.base import Settings
+from ironore_lightning.settings.folder import conf_folder
 
 
 def _in_utc(moment: datetime.datetime) -> datetime.datetime:
@@ -61,7 +67,58 @@ class DeskSettings(Settings):
     """Level of the expected shortfall that the budget pays for."""
 
 
-class DeskCommand(Settings):
-    """All settings of ``python -m ironore_lightning.desk``."""
+def read_desk_settings(overrides: Sequence[str], file: Path | None) -> DeskSettings:
+    """Return the settings of `conf/desk.yaml`, changed by a file and by the command line.
 
-    desk: DeskSettings
+    Args:
+        overrides: Of the form ``desk.KEY=VALUE``.
+        file: YAML with the keys of the desk that it changes, below `desk`.
+
+    Raises:
+        ConfigError: With one line per mistake.
+    """
+    values = dict(_read_yaml(conf_folder() / "desk.yaml"))
+    values |= {} if file is None else _read_yaml(file)
+    for override in overrides:
+        key, sign, text = override.partition("=")
+        group, _, name = key.partition(".")
+        if not sign or group != "desk":
+            raise ConfigError(f"{override}: expected desk.KEY=VALUE; --help has the keys")
+        values[name] = _parse(override, text)
+    try:
+        return DeskSettings.model_validate(values)
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+        raise ConfigError("\n".join(map(_describe, mistakes))) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping `desk` of a file."""
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {str(error.strerror).lower()}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is no YAML in UTF-8: {single_line(error)}") from None
+    if not isinstance(tree, dict) or set(tree) != {"desk"} or not isinstance(tree["desk"], dict):
+        raise ConfigError(f"{path}: expected one mapping, desk, as in conf/desk.yaml")
+    return {str(key): value for key, value in tree["desk"].items()}
+
+
+def _parse(override: str, text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(
+            f"{override}: the value is no YAML; quote it, as in 'desk.runs=[\"my run\"]'"
+        ) from None
+
+
+def _describe(mistake: ErrorDetails) -> str:
+    key = ".".join(["desk", *map(str, mistake["loc"])])
+    if mistake["type"] == "extra_forbidden":
+        known = [f"desk.{name}" for name in DeskSettings.model_fields]
+        return f"{key}: there is no such key{closest(key, known)}"
+    if key == "desk.runs" and mistake["type"] == "too_short":
+        return f"{key}: name a finished run, as in desk.runs=[outputs/ironore/RUN]"
+    return f"{key}: {mistake['msg'].removeprefix('Value error, ')}, got {mistake['input']!r}"

@@ -1,0 +1,91 @@
+"""What the desk knows this morning: runs, data, and what the runs say of every day until now."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ironore_lightning.data.features import build_features, build_target
+from ironore_lightning.data.panel import Panel, build_panel
+from ironore_lightning.data.raw_data import RawData, read_raw
+from ironore_lightning.evaluation.intervals import Floats, ewma_volatility, scaled_scores
+from ironore_lightning.forecast.next_day import predict_mean
+from ironore_lightning.run_folder.record import RunRecord
+from ironore_lightning.settings.experiment import Config
+
+
+@dataclass(frozen=True, eq=False)
+class Newest:
+    """The newest data beside the runs that forecast with them.
+
+    Attributes:
+        runs: Finished runs of one task.
+        raw: What their data settings read.
+        panel: The same, joined; its last row is the origin.
+        rows: Mean forecast of the runs by origin, perhaps with bounds, see `predict_mean`.
+        outcomes: `date`, `value` and `is_roll` by origin, see `build_target`.
+    """
+
+    runs: Sequence[RunRecord]
+    raw: RawData
+    panel: Panel
+    rows: pd.DataFrame
+    outcomes: pd.DataFrame
+
+    @property
+    def config(self) -> Config:
+        """Settings that the runs share: data, target and split."""
+        return self.runs[0].settings
+
+    @property
+    def origin(self) -> pd.Timestamp:
+        """The newest row."""
+        return pd.Timestamp(self.panel.days[-1])
+
+    def inputs(self, run: RunRecord) -> pd.DataFrame:
+        """Return what a run reads, before it is scaled, shape (T, F)."""
+        return build_features(self.panel, run.settings.features.names)
+
+    @property
+    def volatility(self) -> pd.Series:
+        """EWMA of the outcomes known at each origin."""
+        values = self.outcomes["value"].loc[self.rows.index]
+        horizon = self.config.target.horizon
+        return pd.Series(
+            ewma_volatility(values.to_numpy(np.float64), horizon=horizon), index=values.index
+        )
+
+    @property
+    def promised(self) -> Floats:
+        """Scaled errors of the validation segment, shape (M,): what the runs have promised."""
+        span = self.runs[0].validation_span
+        date = self.outcomes["date"].loc[self.rows.index]
+        first, last = pd.Timestamp(span.first_date), pd.Timestamp(span.last_date)
+        known = (date >= first) & (date <= last) & self.outcomes["value"].notna()
+        days = date.index[known.loc[date.index].to_numpy()]
+        actual, forecast, volatility = (
+            column.loc[days].to_numpy(np.float64)
+            for column in (self.outcomes["value"], self.rows["forecast"], self.volatility)
+        )
+        return scaled_scores(actual, forecast, volatility)
+
+
+def read_newest(runs: Sequence[RunRecord], until: datetime.date | None) -> Newest:
+    """Read the data of the runs anew, and forecast every row.
+
+    Args:
+        runs: Finished runs of one task.
+        until: Last day that is known in a rehearsal; None for all that the files hold.
+
+    Raises:
+        DataError: If the data are wrong or no longer fit a run.
+        ConfigError: If the settings of a run do not fit the data.
+    """
+    config = runs[0].settings
+    raw = read_raw(config.data)
+    if until is not None:
+        raw = raw.until(pd.Timestamp(until))
+    panel = build_panel(raw, config.data, config.target)
+    return Newest(runs, raw, panel, predict_mean(runs, panel), build_target(panel, config.target))
