@@ -10,6 +10,7 @@ from pathlib import Path
 
 FAILED = 1
 WRONG_INPUT = 2
+FAULTY_RECORD = 3
 
 UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -41,6 +42,10 @@ class DataError(IronOreError, ValueError):
     """A raw file or the table made of it is wrong; names file, column and first row or date."""
 
 
+class RecordError(DataError):
+    """The record of a desk is not what was written; the message names the first such entry."""
+
+
 class LeakageError(IronOreError, ValueError):
     """Something would know the future: a feature, a split, or a baseline."""
 
@@ -68,7 +73,9 @@ def single_line(text: object) -> str:
 
 
 def exit_status(error: Exception) -> int:
-    """Return 2 for wrong settings or data and 1 for a run that failed."""
+    """Return 2 for wrong settings or data, 3 for a faulty record, and 1 for what failed."""
+    if isinstance(error, RecordError):
+        return FAULTY_RECORD
     return WRONG_INPUT if isinstance(error, ConfigError | DataError) else FAILED
 
 
