@@ -11,6 +11,7 @@ from pathlib import Path
 FAILED = 1
 WRONG_INPUT = 2
 FAULTY_RECORD = 3
+NO_FORECAST = 4
 
 UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
