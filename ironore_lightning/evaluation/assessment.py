@@ -28,6 +28,7 @@ from ironore_lightning.evaluation.resampling import (
     model_confidence_set,
     superior_ability,
 )
+from ironore_lightning.evaluation.risk import RiskScores, score_risk
 from ironore_lightning.evaluation.selection import Discount
 from ironore_lightning.evaluation.significance import (
     Outcome,
@@ -86,6 +87,7 @@ class Assessment:
         superior_ability_p: Hansen's SPA p-value of the best forecaster against zero.
         intervals: Scores of the 80 % and 90 % intervals.
         density: Mean pinball loss and CRPS by distribution; a CRPS that is not exact is None.
+        risk: Scores of value at risk and expected shortfall; empty where nobody has computed them.
         trading: Results of the strategies; empty where nobody knows what they earn.
         blocks: Skill by block of days.
         evidence: The grade.
@@ -102,6 +104,7 @@ class Assessment:
     superior_ability_p: float | None
     intervals: list[IntervalScores]
     density: dict[str, dict[str, float | None]]
+    risk: list[RiskScores]
     trading: list[TradingResult]
     blocks: list[Block]
     evidence: Evidence
@@ -130,7 +133,7 @@ def assess(
     """Return the assessment of the forecasts of consecutive days.
 
     Args:
-        days: Forecasts, outcomes and interval bounds.
+        days: Forecasts, outcomes, interval bounds and, perhaps, risk figures.
         baselines: Forecasts of the same rows by baseline, with `zero` and `expanding mean`.
         density: Losses of the same rows: `pinball` and `crps` by distribution.
         settings: Rules of the grade, bootstrap, costs.
@@ -159,6 +162,7 @@ def assess(
             for coverage in COVERAGES
         ],
         density=_density_means(density),
+        risk=[] if days.risk is None else score_risk(days.actual, days.risk),
         trading=trading,
         blocks=skill_blocks(days.frame, settings.block_days),
         evidence=grade_findings(findings, settings, label=label, discount=discount, look=look),
