@@ -157,10 +157,7 @@ def assess(
         bootstrap=_bootstrap(days, settings),
         confidence_set=confidence_set,
         superior_ability_p=superior_p,
-        intervals=[
-            _interval_scores(days.frame, coverage, adaptive=("crps", MODEL) not in density)
-            for coverage in COVERAGES
-        ],
+        intervals=_interval_scores(days.frame, adaptive=("crps", MODEL) not in density),
         density=_density_means(density),
         risk=[] if days.risk is None else score_risk(days.actual, days.risk),
         trading=trading,
@@ -297,15 +294,17 @@ def _compare_all(
     return confidence_set, superior.p_value
 
 
-def _interval_scores(days: pd.DataFrame, coverage: float, *, adaptive: bool) -> IntervalScores:
-    name = round(100 * coverage)
-    return interval_scores(
-        days["actual"].to_numpy(),
-        lower=days[f"lower_{name}"].to_numpy(),
-        upper=days[f"upper_{name}"].to_numpy(),
-        coverage=coverage,
-        adaptive=adaptive,
-    )
+def _interval_scores(days: pd.DataFrame, *, adaptive: bool) -> list[IntervalScores]:
+    return [
+        interval_scores(
+            days["actual"].to_numpy(),
+            lower=days[f"lower_{100 * coverage:.0f}"].to_numpy(),
+            upper=days[f"upper_{100 * coverage:.0f}"].to_numpy(),
+            coverage=coverage,
+            adaptive=adaptive,
+        )
+        for coverage in COVERAGES
+    ]
 
 
 def _density_means(density: pd.DataFrame) -> dict[str, dict[str, float | None]]:
