@@ -34,6 +34,7 @@ FILES = (
     "predictions.csv",
     "baselines.csv",
     "density.csv",
+    "risk.csv",
     "price_clues.csv",
     "provenance.json",
 )

@@ -28,6 +28,7 @@ from ironore_lightning.evaluation.resampling import (
     model_confidence_set,
     superior_ability,
 )
+from ironore_lightning.evaluation.risk import RiskScores, score_risk
 from ironore_lightning.evaluation.selection import Discount
 from ironore_lightning.evaluation.significance import (
     Outcome,
@@ -86,6 +87,7 @@ class Assessment:
         superior_ability_p: Hansen's SPA p-value of the best forecaster against zero.
         intervals: Scores of the 80 % and 90 % intervals.
         density: Mean pinball loss and CRPS by distribution; a CRPS that is not exact is None.
+        risk: Scores of value at risk and expected shortfall; empty where nobody has computed them.
         trading: Results of the strategies; empty where nobody knows what they earn.
         blocks: Skill by block of days.
         evidence: The grade.
@@ -102,6 +104,7 @@ class Assessment:
     superior_ability_p: float | None
     intervals: list[IntervalScores]
     density: dict[str, dict[str, float | None]]
+    risk: list[RiskScores]
     trading: list[TradingResult]
     blocks: list[Block]
     evidence: Evidence
@@ -130,7 +133,7 @@ def assess(
     """Return the assessment of the forecasts of consecutive days.
 
     Args:
-        days: Forecasts, outcomes and interval bounds.
+        days: Forecasts, outcomes, interval bounds and, perhaps, risk figures.
         baselines: Forecasts of the same rows by baseline, with `zero` and `expanding mean`.
         density: Losses of the same rows: `pinball` and `crps` by distribution.
         settings: Rules of the grade, bootstrap, costs.
@@ -154,11 +157,9 @@ def assess(
         bootstrap=_bootstrap(days, settings),
         confidence_set=confidence_set,
         superior_ability_p=superior_p,
-        intervals=[
-            _interval_scores(days.frame, coverage, adaptive=("crps", MODEL) not in density)
-            for coverage in COVERAGES
-        ],
+        intervals=_interval_scores(days.frame, adaptive=("crps", MODEL) not in density),
         density=_density_means(density),
+        risk=[] if days.risk is None else score_risk(days.actual, days.risk),
         trading=trading,
         blocks=skill_blocks(days.frame, settings.block_days),
         evidence=grade_findings(findings, settings, label=label, discount=discount, look=look),
@@ -293,15 +294,17 @@ def _compare_all(
     return confidence_set, superior.p_value
 
 
-def _interval_scores(days: pd.DataFrame, coverage: float, *, adaptive: bool) -> IntervalScores:
-    name = round(100 * coverage)
-    return interval_scores(
-        days["actual"].to_numpy(),
-        lower=days[f"lower_{name}"].to_numpy(),
-        upper=days[f"upper_{name}"].to_numpy(),
-        coverage=coverage,
-        adaptive=adaptive,
-    )
+def _interval_scores(days: pd.DataFrame, *, adaptive: bool) -> list[IntervalScores]:
+    return [
+        interval_scores(
+            days["actual"].to_numpy(),
+            lower=days[f"lower_{100 * coverage:.0f}"].to_numpy(),
+            upper=days[f"upper_{100 * coverage:.0f}"].to_numpy(),
+            coverage=coverage,
+            adaptive=adaptive,
+        )
+        for coverage in COVERAGES
+    ]
 
 
 def _density_means(density: pd.DataFrame) -> dict[str, dict[str, float | None]]:

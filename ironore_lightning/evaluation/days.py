@@ -45,6 +45,8 @@ class ScoredDays:
         rhythm: Of the rows; what is called a day is a week or month of a weekly or monthly market.
         clues: Of the same days, what may explain skill that nobody can trade, see `tradability`;
             None if nothing is known.
+        risk: Of the same days, value at risk and expected shortfall of three forecasters, see
+            `build_risk`; None where nobody has computed them.
         unit: Of outcomes and forecasts, for people.
     """
 
@@ -52,6 +54,7 @@ class ScoredDays:
     kind: str
     horizon: int
     clues: pd.DataFrame | None = None
+    risk: pd.DataFrame | None = None
     unit: str = "%"
     rhythm: Rhythm = DAILY
 

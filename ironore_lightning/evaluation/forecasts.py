@@ -1,6 +1,6 @@
 """Forecasts of the network and the baselines, with their prediction intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,7 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ironore_lightning.errors import ConfigError
-from ironore_lightning.evaluation.baselines import Samples, point_baselines, spread_baselines
+from ironore_lightning.evaluation.baselines import (
+    Samples,
+    Spread,
+    point_baselines,
+    spread_baselines,
+)
 from ironore_lightning.evaluation.days import Floats, ScoredDays, scored_days
 from ironore_lightning.evaluation.distributions import (
     LEVELS,
@@ -24,6 +29,7 @@ from ironore_lightning.evaluation.intervals import (
     ewma_volatility,
     scaled_scores,
 )
+from ironore_lightning.evaluation.risk import build_risk
 from ironore_lightning.settings.evaluation import EvaluationSettings
 from ironore_lightning.settings.samples import TargetSettings
 from ironore_lightning.trading_calendar.rhythm import find_rhythm
@@ -45,6 +51,8 @@ class Forecasts:
         density: Losses of the test rows, one column per score and distribution: `pinball`, the
             mean over 19 levels, and `crps`, NaN where only quantiles are known. A model
             that states no distribution has no `crps`: its bounds adapt to their own misses.
+        risk: Value at risk and expected shortfall of the test rows, see `build_risk`; empty for a
+            run folder of an earlier version.
         clues: Of the test rows, what may explain skill that nobody can trade, see `tradability`.
         with_breaks: The same, with the test days that a break of the specification leaves out;
             None if there are none, or if the forecasts were read from a run folder.
@@ -53,25 +61,27 @@ class Forecasts:
     predictions: pd.DataFrame
     baselines: pd.DataFrame
     density: pd.DataFrame
+    risk: pd.DataFrame = field(default_factory=pd.DataFrame)
     clues: pd.DataFrame = field(default_factory=pd.DataFrame)
     with_breaks: "Forecasts | None" = None
 
     def test_days(self, target: TargetSettings) -> ScoredDays:
         """Return the test days."""
-        return replace(days_of(self.predictions, "test", target), clues=self.clues)
+        days = days_of(self.predictions, "test", target)
+        return replace(days, clues=self.clues, risk=self.risk)
 
     def since(self, first: pd.Timestamp) -> "Forecasts":
         """Return the same forecasts without the test days before `first`."""
         rows = self.predictions
         is_test, is_late = rows["segment"] == "test", rows["date"] >= first
         kept = is_late[is_test].to_numpy()
-        baselines, density, clues = (
+        baselines, density, risk, clues = (
             table.loc[kept].reset_index(drop=True)
-            for table in (self.baselines, self.density, self.clues)
+            for table in (self.baselines, self.density, self.risk, self.clues)
         )
         predictions = rows[~is_test | is_late].reset_index(drop=True)
         with_breaks = self.with_breaks.since(first) if self.with_breaks else None
-        return Forecasts(predictions, baselines, density, clues, with_breaks)
+        return Forecasts(predictions, baselines, density, risk, clues, with_breaks)
 
 
 def days_of(predictions: pd.DataFrame, segment: str, target: TargetSettings) -> ScoredDays:
@@ -129,15 +139,17 @@ def build_forecasts(
         horizon=horizon,
     )
     is_test = samples.segment == "test"
+    spreads = spread_baselines(samples)
     density = {
         "model": distribution or _residual_distribution(*_with_volatility(predictions, horizon)),
-        **_spread_distributions(samples, is_test),
+        **_spread_distributions(spreads, is_test),
     }
     losses = _density_losses(density, samples.actual[is_test])
     return Forecasts(
         predictions=predictions,
         baselines=point_baselines(samples).loc[is_test].reset_index(drop=True),
         density=losses if distribution else losses.drop(columns=[("crps", "model")]),
+        risk=build_risk(samples.actual, is_test, spreads, horizon=horizon),
     )
 
 
@@ -230,10 +242,12 @@ def _columns(rows: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
     return actual, forecast, volatility
 
 
-def _spread_distributions(samples: Samples, is_test: NDArray[np.bool_]) -> dict[str, Distribution]:
+def _spread_distributions(
+    spreads: Mapping[str, Spread | None], is_test: NDArray[np.bool_]
+) -> dict[str, Distribution]:
     """Return the distributions of the volatility baselines on the test rows."""
     distributions: dict[str, Distribution] = {}
-    for name, spread in spread_baselines(samples).items():
+    for name, spread in spreads.items():
         if spread is None:
             continue
         scale = spread.scale[is_test]

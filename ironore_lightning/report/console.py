@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -266,6 +267,7 @@ def report_tables(assessment: Assessment, report: ReportSettings) -> None:
         _tests(assessment),
         _intervals(assessment),
         _distributions(assessment),
+        _tail_risk(assessment),
         trading_table(assessment.trading),
     ]
     for table in tables:
@@ -350,6 +352,26 @@ def _distributions(assessment: Assessment) -> Table:
     ]
     header = ["distribution", "pinball", "exact CRPS"]
     return make_table(pd.DataFrame(rows, columns=header), "distributions")
+
+
+def _tail_risk(assessment: Assessment) -> Table:
+    names = {
+        "forecaster": "forecaster",
+        "side": "side",
+        "level": "level",
+        "num_days": "days",
+        "exceedances": "beyond",
+        "mean_var": "VaR",
+        "mean_es": "ES",
+        "binomial_p": "p of beyond",
+        "independence_p": "p of independence",
+        "shortfall_z": "Z2 of ES",
+        "shortfall_p": "p of Z2",
+    }
+    rows = [asdict(found) for found in assessment.risk]
+    frame = pd.DataFrame(rows, columns=list(names)).rename(columns=names)
+    title = "tail risk: days that lost more than the value at risk"
+    return make_table(frame, title, elsewhere="the log")
 
 
 def trading_table(results: Sequence[TradingResult]) -> Table:

@@ -1,7 +1,7 @@
 """The sections of a page that tell what forecasts are worth: of a run, a summary or a file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pandas as pd
 
@@ -320,8 +320,39 @@ def _interval_section(assessment: Assessment, pictures: Mapping[str, str]) -> Se
                 "Distributions; lower is better, and a CRPS that is not exact is left out",
                 {pinball: 4, crps: 4},
             ),
+            _risk_table(assessment),
         ],
     )
+
+
+def _risk_table(assessment: Assessment) -> Table:
+    """Return how often, and by how much, days lost more than each forecaster's value at risk."""
+    unit = assessment.unit
+    var, es = f"mean VaR, {unit}", f"mean ES, {unit}"
+    names = {
+        "forecaster": "forecaster",
+        "side": "side",
+        "level": "level",
+        "num_days": "days",
+        "exceedances": "days beyond",
+        "mean_var": var,
+        "mean_es": es,
+        "binomial_p": "exact p",
+        "kupiec_p": "Kupiec p",
+        "independence_p": "Christoffersen p",
+        "shortfall_z": "ES: Z2",
+        "shortfall_p": "p of Z2",
+        "note": "note",
+    }
+    rows = [asdict(found) for found in assessment.risk]
+    frame = pd.DataFrame(rows, columns=list(names)).rename(columns=names)
+    decimals = dict.fromkeys(("exact p", "Kupiec p", "Christoffersen p", "p of Z2"), 3)
+    decimals |= dict.fromkeys(("level", var, es, "ES: Z2"), 2)
+    caption = (
+        "Tail risk of who holds (long) and who has sold (short): days that lost more than the "
+        "value at risk (VaR); Z2 is below 0 where they lost more than the expected shortfall (ES)"
+    )
+    return _filled(Table(frame, caption, decimals, is_folded=True))
 
 
 def _filled(table: Table) -> Table:

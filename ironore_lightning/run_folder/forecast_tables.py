@@ -12,11 +12,15 @@ import pandas as pd
 from ironore_lightning.data.splits import SEGMENTS
 from ironore_lightning.errors import ConfigError, single_line
 from ironore_lightning.evaluation.forecasts import BOUNDS, Forecasts
+from ironore_lightning.evaluation.risk import RISK_MEASURES
 from ironore_lightning.evaluation.tradability import ROLES
 from ironore_lightning.files import read_bytes, short_reason, write_csv
 
 TABLES = ("baselines", "density", "price_clues")
 """Tables that an assessment needs beside `predictions.csv`."""
+
+RISK_TABLE = "risk"
+"""A table that runs of earlier versions lack."""
 
 LARGEST = {"log_return": 1e4, "simple_return": 1e6, "change": 1e38, "given": 1e38}
 """Largest absolute value of a forecast table, by `target.kind`; beyond it, prices or float32
@@ -36,15 +40,15 @@ def write_predictions(folder: Path, predictions: pd.DataFrame) -> None:
 
 def write_tables(folder: Path, forecasts: Forecasts) -> None:
     """Write what stands beside the forecasts of the test days."""
-    # As in "crps model", "pinball EWMA" and "unknown 62 Index".
-    density, clues = (
+    # As in "crps model", "pinball EWMA", "long_var_90 EWMA" and "unknown 62 Index".
+    density, risk, clues = (
         table.set_axis([" ".join(column) for column in table.columns.to_list()], axis=1)
-        for table in (forecasts.density, forecasts.clues)
+        for table in (forecasts.density, forecasts.risk, forecasts.clues)
     )
     rows = forecasts.predictions
     dates = rows.loc[rows["segment"] == "test", "date"].reset_index(drop=True)
-    tables = (forecasts.baselines, density, clues)
-    for name, table in zip(TABLES, tables, strict=True):
+    tables = (forecasts.baselines, density, clues, risk)
+    for name, table in zip((*TABLES, RISK_TABLE), tables, strict=True):
         write_csv(folder / f"{name}.csv", pd.concat([dates, table], axis=1), index=False)
 
 
@@ -77,7 +81,21 @@ def read_forecasts(folder: Path, kind: str) -> Forecasts:
         if any(len(name) == 1 or name[0] not in ROLES for name in names):
             raise ValueError(f"its columns are not named {', '.join(ROLES)} and a series")
         clues.columns = pd.MultiIndex.from_arrays(list(zip(*names, strict=True)) or [[], []])
-    return Forecasts(predictions, baselines, density, clues)
+    risk = _read_risk(folder, kind, test)
+    return Forecasts(predictions, baselines, density, risk, clues)
+
+
+def _read_risk(folder: Path, kind: str, days: pd.Series) -> pd.DataFrame:
+    """Return the risk figures of the test days; none if the run is of an earlier version."""
+    path = folder / f"{RISK_TABLE}.csv"
+    if not path.exists():
+        return pd.DataFrame(index=days.index)
+    with _table(path, kind, days=days) as risk:
+        pairs = [tuple(single_line(name).split(" ", 1)) for name in risk]
+        names = list(dict.fromkeys(pair[-1] for pair in pairs))
+        if not pairs or pairs != [(measure, name) for name in names for measure in RISK_MEASURES]:
+            raise ValueError(f"its columns are not {', '.join(RISK_MEASURES)}, by forecaster")
+        return risk.set_axis(pd.MultiIndex.from_tuples(pairs), axis=1)
 
 
 def read_predictions(folder: Path, kind: str) -> pd.DataFrame:
