@@ -127,6 +127,7 @@ class Forecast(Content):
         word: What an outcome is called, such as return.
         noun: What a row is: day, week or month.
         rows_per_year: Of the rhythm of the rows.
+        horizon: Rows that the forecast reaches ahead.
         forecast: In `unit`.
         bounds: In `unit`.
         price: Newest price of the contract; None for a target without one.
@@ -156,6 +157,7 @@ class Forecast(Content):
     word: str
     noun: str
     rows_per_year: float
+    horizon: int = Field(ge=1)
     forecast: float
     bounds: Bounds
     price: float | None

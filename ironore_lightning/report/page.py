@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from ironore_lightning.trading_calendar.rhythm import Rhythm
@@ -130,26 +130,31 @@ class _Cell:
     link: str = ""
 
 
-def render_page(page: Page) -> str:
-    """Return the page as one HTML document; equal pages give equal text."""
+def template(name: str) -> Template:
+    """Return the template of a page, given its path in the package; it escapes texts."""
     environment = Environment(
-        loader=PackageLoader("ironore_lightning", "report"),
+        loader=PackageLoader("ironore_lightning", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"header": _header, "rows": _rows}
+    return environment.get_template(name)
+
+
+def render_page(page: Page) -> str:
+    """Return the page as one HTML document; equal pages give equal text."""
     sections = [section for section in page.sections if not section.is_empty]
     svgs = [
-        [_inline(picture, prefix=f"f{place}-{number}-") for number, picture in enumerate(pictures)]
+        [inline(picture, prefix=f"f{place}-{number}-") for number, picture in enumerate(pictures)]
         for place, pictures in enumerate(section.pictures for section in sections)
     ]
-    template = environment.get_template("page.html.j2")
-    return template.render(page=page, sections=list(zip(sections, svgs, strict=True)))
+    named = list(zip(sections, svgs, strict=True))
+    return template("report/page.html.j2").render(page=page, sections=named)
 
 
-def _inline(picture: Picture, *, prefix: str) -> Markup:
+def inline(picture: Picture, *, prefix: str) -> Markup:
     """Return an SVG element for the page, with ids that start with `prefix`."""
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", picture.svg)
     # The page sets the size, the viewBox the proportions.
