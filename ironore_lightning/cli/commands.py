@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "say what a finished run is worth, also on newer days",
     "compare": "compare two runs or trials on the days that both forecast",
     "summarize": "say what many runs are worth together",
+    "desk": "forecast every morning, and keep a record of it",
     "judge": "judge anybody's table of forecasts",
     "export": "write a finished run as an ONNX file",
 }

@@ -20,6 +20,11 @@ Schema = Mapping[str, Any]
 INDENT = "    "
 
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+FORMATS = {
+    "date": "date YYYY-MM-DD",
+    "date-time": "moment YYYY-MM-DDTHH:MM",
+    "time": "time HH:MM",
+}
 KINDS = {
     "integer": "whole number",
     "number": "number",
@@ -86,10 +91,21 @@ def _settings(config_name: str, values: Mapping[str, Any]) -> Iterator[str]:
 
     for key, meaning in COMMAND_KEYS[config_name].items():
         yield _paragraph(f"{key}={_text(values.get(key))}", meaning)
-    schema = Config.model_json_schema()
-    for key, node, value in _leaves(schema, schema["$defs"], values, ""):
-        given = key if key.count("*") else f"{key}={_text(value)}"
-        meaning = f"{_allowed(node, schema['$defs'])}. {node.get('description', '')}"
+    yield from described_settings(Config.model_json_schema(), values)
+
+
+def described_settings(schema: Schema, values: Mapping[str, Any], key: str = "") -> Iterator[str]:
+    """Yield a paragraph for each setting of a schema.
+
+    Args:
+        schema: As pydantic writes it.
+        values: By key.
+        key: What stands before each key.
+    """
+    known = schema.get("$defs", {})
+    for name, node, value in _leaves(schema, known, values, key):
+        given = name if name.count("*") else f"{name}={_text(value)}"
+        meaning = f"{_allowed(node, known)}. {node.get('description', '')}"
         yield _paragraph(given, meaning)
 
 
@@ -140,7 +156,7 @@ def _allowed(node: Schema, known: Schema) -> str:
         return f"list of {_allowed(node['items'], known)}"
     if node.get("type") == "entries":
         return str(node["title"])
-    kind = "date YYYY-MM-DD" if node.get("format") == "date" else KINDS[node["type"]]
+    kind = FORMATS.get(node.get("format", "")) or KINDS[node["type"]]
     bounds = [f"{sign} {node[name]}" for name, sign in BOUNDS.items() if name in node]
     return " ".join([kind, ", ".join(bounds)]).strip()
 

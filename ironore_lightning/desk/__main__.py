@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None, *, clock: datetime.datetime | None = None) -> int:
     """Run one morning, print what it says, and return the exit status."""
-    parser = CommandParser("desk", __doc__)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    wants_help = not {"--help", "-h"}.isdisjoint(arguments)
+    parser = CommandParser("desk", f"{__doc__}{_settings_text()}" if wants_help else __doc__)
     parser.add_argument(
         "overrides",
         nargs="*",
         metavar="desk.KEY=VALUE",
-        help="settings of conf/desk.yaml; conf/README.md says what they mean",
+        help="settings, as above",
     )
     parser.add_argument(
         "--settings", type=Path, metavar="FILE", help="YAML with the settings of a desk"
@@ -46,6 +48,20 @@ def main(arguments: Sequence[str] | None = None, *, clock: datetime.datetime | N
         status[0] = _run(options, clock)
 
     return run_plain(parser, work, arguments) or status[0]
+
+
+def _settings_text() -> str:
+    """Return the settings of a desk for people, with their defaults."""
+    import yaml
+
+    from ironore_lightning.cli.help import described_settings
+    from ironore_lightning.settings.desk import DeskSettings
+    from ironore_lightning.settings.folder import conf_folder
+
+    values = yaml.safe_load((conf_folder() / "desk.yaml").read_text(encoding="utf-8"))["desk"]
+    said = "".join(described_settings(DeskSettings.model_json_schema(), values, "desk"))
+    # Lines that begin with a space stay as they are.
+    return "\nSettings:\n\n" + "".join(f" {line}\n" for line in said.splitlines())
 
 
 def _run(options: argparse.Namespace, clock: datetime.datetime) -> int:

@@ -1,5 +1,6 @@
 """The lines of a record, chained by hash, and the first one that is not what was written."""
 
+import datetime
 import hashlib
 import json
 from collections.abc import Sequence
@@ -163,17 +164,18 @@ def _wrong_end(lines: Sequence[Line], head: Head) -> Fault | None:
 
 def _senseless(entries: Sequence[Entry]) -> Fault | None:
     """Find an entry that does not follow from those before it."""
-    first: dict[object, int] = {}
+    origins: dict[int, datetime.date] = {}
     settled: set[int] = set()
     for entry in entries:
         content = entry.content
         if isinstance(content, Start) != (entry.number == 1):
             return Fault(entry.number, "is no start of a record, or a second one")
-        if isinstance(content, Forecast):
-            first.setdefault(content.date, entry.number)
+        if isinstance(content, Forecast) and content.origin not in origins.values():
+            origins[entry.number] = content.origin
         if isinstance(content, Outcome):
-            if first.get(content.date) != content.forecast:
-                reason = f"is an outcome of {content.date} that belongs to no first forecast of it"
+            origin = origins.get(content.forecast)
+            if origin is None or content.date <= origin:
+                reason = f"is an outcome of {content.date} that belongs to no first forecast"
                 return Fault(entry.number, reason)
             if content.forecast in settled:
                 return Fault(entry.number, f"is a second outcome of {content.date}")

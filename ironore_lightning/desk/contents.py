@@ -68,6 +68,7 @@ def forecast_content(
         unit=next_day.unit,
         word=next_day.word,
         noun=next_day.noun,
+        horizon=newest.config.target.horizon,
         rows_per_year=newest.panel.rhythm.per_year,
         forecast=next_day.forecast,
         bounds=next_day.bounds,
@@ -208,7 +209,7 @@ def _source(run: RunRecord) -> Source:
 
 
 def known_outcomes(entries: Sequence[Entry], newest: Newest) -> Iterator[Outcome]:
-    """Yield the outcomes that have become known, each of the first forecast of its date."""
+    """Yield the outcomes that have become known, each of the first forecast from its origin."""
     told = {entry.content.forecast for entry in entries if isinstance(entry.content, Outcome)}
     promised = newest.promised
     for number, content in first_forecasts(entries).items():
@@ -230,9 +231,9 @@ def known_outcomes(entries: Sequence[Entry], newest: Newest) -> Iterator[Outcome
 
 
 def first_forecasts(entries: Sequence[Entry]) -> dict[int, Forecast]:
-    """Return the first forecast of each date by its number; the later ones do not count."""
+    """Return the first forecast from each origin by its number; the later ones do not count."""
     first: dict[datetime.date, tuple[int, Forecast]] = {}
     for entry in entries:
         if isinstance(entry.content, Forecast):
-            first.setdefault(entry.content.date, (entry.number, entry.content))
+            first.setdefault(entry.content.origin, (entry.number, entry.content))
     return dict(first.values())

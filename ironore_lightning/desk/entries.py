@@ -195,8 +195,9 @@ class Outcome(Content):
     """What became of a forecast.
 
     Attributes:
-        forecast: Number of the entry, the first forecast of this date.
-        date: Day on which the outcome ended.
+        forecast: Number of the entry, the first forecast from its origin.
+        date: Day on which the outcome ended; a holiday that nobody knew makes it another one than
+            that of the forecast.
         actual: In the unit of the forecast.
         is_roll: Whether the contract changed at the close of the origin.
         rank: Share of the scaled errors on validation that were at least as large, from 1 / (m + 1)

@@ -98,12 +98,12 @@ def _forecast(
     before = [
         (number, forecast)
         for number, forecast in first_forecasts(record.entries).items()
-        if forecast.date == content.date
+        if forecast.origin == content.origin
     ]
     if before:
         ((number, forecast),) = before
         remark = (
-            f"entry {number} is the first forecast of this {content.noun}, and the one that "
+            f"entry {number} is the first forecast from {content.origin}, and the one that "
             f"counts: {forecast.forecast:+.2f} {forecast.unit}"
         )
         content = content.model_copy(update={"alarms": [remark, *content.alarms]})
