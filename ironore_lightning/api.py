@@ -36,6 +36,7 @@ from ironore_lightning.forecast.next_day import NextDayForecast, forecast_next
 from ironore_lightning.judge.judgement import Judgement, judge_file
 from ironore_lightning.process.terminal import Lines, RunLog, printed
 from ironore_lightning.recall import assess_on_days, other_days_folder, recall_run
+from ironore_lightning.refit.refitting import refit_folder
 from ironore_lightning.report.run_page import run_figures
 from ironore_lightning.run_folder.attempt import run_attempt
 from ironore_lightning.run_folder.layout import (
@@ -166,6 +167,24 @@ def forecast(
     """
     today = today or datetime.datetime.now(tz=datetime.UTC).date()
     return forecast_next([read_run(Path(folder), data_root) for folder in folders], today=today)
+
+
+def refit(*folders: Path | str, data_root: str | None = None) -> list[Path]:
+    """Fit finished runs once more on all days, each into `refit_DATE` below its folder.
+
+    Args:
+        folders: Of the runs, or of earlier refits.
+        data_root: Newer files in place of the runs' own.
+
+    Returns:
+        The folders of the refits, which `forecast` takes like those of runs.
+
+    Raises:
+        ConfigError: If there is no such run.
+        DataError: If the data no longer fit a run.
+        TrainingError: If a fit diverges.
+    """
+    return [refit_folder(Path(folder), data_root=data_root).folder for folder in folders]
 
 
 def assess(

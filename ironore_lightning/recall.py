@@ -34,7 +34,7 @@ from ironore_lightning.run_folder.provenance import (
     require_same_history,
     require_same_table,
 )
-from ironore_lightning.run_folder.record import RunRecord, Span
+from ironore_lightning.run_folder.record import RunRecord, Span, require_test_days
 from ironore_lightning.run_folder.results import FittedRun, RunResult
 
 SAME_FORECAST, SAME_IN_MIXED_PRECISION = 1e-4, 2e-2
@@ -52,6 +52,7 @@ def recall_run(record: RunRecord) -> FittedRun:
         DataError: If the data have changed since.
     """
     config, folder = record.settings, record.folder
+    require_test_days(folder)
     set_up_process(config.hardware.on_cpu())
     panel = build_market(config.data, config.target).panel
     datamodule = build_datamodule(panel, config.dataset_settings)
@@ -166,6 +167,7 @@ def other_days_folder(run: Path, first: object, last: object) -> Path:
 
 def _until(record: RunRecord, market: Market, last: datetime.date | None) -> WindowDataModule:
     """Return the samples until a day; all after validation are the test segment."""
+    require_test_days(record.folder)
     settings = record.settings.dataset_settings
     features, target = build_table(market.panel, settings.features, settings.target)
     if last is not None:

@@ -40,6 +40,7 @@ LAYERS = (
     {"sweep"},
     {"cli"},
     {"train", "prepare", "inspect", "audit", "judge", "forecast", "evaluate", "compare"},
+    {"refit"},
 )
 """Rooms from the ground up; whatever is not here stands on top."""
 

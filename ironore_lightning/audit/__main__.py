@@ -137,8 +137,10 @@ def audit_run(config: Config, *, run: Path | None) -> Audit:
 def read_finished(run: Path, config: Config) -> pd.DataFrame:
     """Read the test predictions of a finished run, whoever wrote its folder."""
     from ironore_lightning.run_folder.forecast_tables import read_predictions
+    from ironore_lightning.run_folder.record import require_test_days
 
     require_local_files(run)
+    require_test_days(run)
     return read_predictions(run, config.target.kind).query("segment == 'test'")
 
 

@@ -9,6 +9,7 @@ COMMANDS = {
     "inspect": "show what is in a raw file, and propose its settings",
     "audit": "look for the future in the data, or in a run's forecasts",
     "forecast": "forecast the next day with finished runs",
+    "refit": "fit finished runs once more on all days",
     "evaluate": "say what a finished run is worth, also on newer days",
     "compare": "compare two runs or trials on the days that both forecast",
     "summarize": "say what many runs are worth together",

@@ -13,7 +13,7 @@ from ironore_lightning.evaluation.forecasts import days_of
 from ironore_lightning.run_folder.forecast_tables import read_predictions
 from ironore_lightning.run_folder.layout import RESULTS_FILE, require_local_files
 from ironore_lightning.run_folder.looks import count_look
-from ironore_lightning.run_folder.record import RunRecord
+from ironore_lightning.run_folder.record import RunRecord, require_test_days
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.summary.choice import scored_days
 from ironore_lightning.summary.ranking import ranked_trials
@@ -71,6 +71,7 @@ def read_contender(path: Path) -> Contender:
     """
     if (path / RESULTS_FILE).exists():
         require_local_files(path)
+        require_test_days(path)
         record = RunRecord.read(path)
         config = record.settings
         predictions = read_predictions(path, config.target.kind)

@@ -172,14 +172,14 @@ def sample_origins(target: pd.DataFrame, rows: range, sequence_length: int) -> n
 
 
 def split_table(target: pd.DataFrame, split: Split, sequence_length: int) -> pd.DataFrame:
-    """Return rows, samples, and first and last target date of each segment."""
+    """Return rows, samples, and first and last target date (None without any) of each segment."""
     lines = []
     for segment in SEGMENTS:
         rows = split.rows(segment)
         origins = sample_origins(target, rows, sequence_length)
         dates = target["date"].iloc[origins]
-        first, last = (f"{dates.iloc[end]:%Y-%m-%d}" for end in (0, -1))
-        lines.append((segment, len(rows), len(origins), first, last))
+        ends = [f"{dates.iloc[end]:%Y-%m-%d}" for end in (0, -1)] if len(dates) else [None, None]
+        lines.append((segment, len(rows), len(origins), *ends))
     columns = ["segment", "rows", "samples", "first_date", "last_date"]
     return pd.DataFrame(lines, columns=columns)
 

@@ -97,7 +97,7 @@ def _metadata(run: RunRecord, columns: Sequence[str]) -> dict[str, str]:
         "horizon": str(target.horizon),
         "unit": "per cent" if target.is_return else target.unit_name,
         "trained_until": f"{run.training_rows.last_date:%Y-%m-%d}",
-        "evidence": run.evidence or "not assessed",
+        "evidence": run.earned or "not assessed",
         "ironore_lightning": version("ironore_lightning"),
     }
     if run.settings.model.head == "quantile":

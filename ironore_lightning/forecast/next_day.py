@@ -38,7 +38,7 @@ from ironore_lightning.run_folder.forecast_tables import (
 )
 from ironore_lightning.run_folder.looks import count_look, ledger_path
 from ironore_lightning.run_folder.provenance import require_same_history
-from ironore_lightning.run_folder.record import RunRecord
+from ironore_lightning.run_folder.record import RunRecord, read_run
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.summary.membership import member_evidence, read_membership
 from ironore_lightning.trading_calendar.rhythm import DAILY
@@ -70,6 +70,7 @@ class NextDayForecast:
         unit: Of forecast and bounds: per cent of return, or that of another outcome.
         word: What the outcome is called.
         noun: What a row is: a day, week or month; ages and staleness count them.
+        refits: Of what the networks are refits, a line each.
     """
 
     date: str
@@ -89,6 +90,7 @@ class NextDayForecast:
     unit: str
     word: str
     noun: str
+    refits: list[str]
 
     @property
     def age(self) -> str:
@@ -171,11 +173,15 @@ def forecast_on(
         unit=config.target.unit_name,
         word=OUTCOME_WORDS[kind],
         noun=panel.rhythm.noun,
+        refits=[run.refit.sentence for run in runs if run.refit],
     )
 
 
 def predict_rows(run: RunRecord, panel: Panel) -> pd.DataFrame:
     """Forecast with one network at every row that ends a full window, newest last.
+
+    A refit has learnt the outcomes until its end, and its errors there are too small. So the
+    forecasts of those days are the ones of `predictions.csv`, which were made without knowing them.
 
     Returns:
         By origin: `forecast`, and the four bounds if the network says a distribution.
@@ -184,9 +190,42 @@ def predict_rows(run: RunRecord, panel: Panel) -> pd.DataFrame:
         DataError: If its training rows were restated, the newest row is in another unit, or there
             are fewer rows than a window has.
     """
-    config = run.settings
-    features = build_features(panel, config.features.names)
+    features = build_features(panel, run.settings.features.names)
     require_same_history(run, features)
+    rows = network_rows(run, features)
+    return with_known(run, rows, panel) if run.refit else rows
+
+
+def with_known(run: RunRecord, rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Return forecasts by origin: those of `predictions.csv` wherever it has the outcome's day.
+
+    Args:
+        run: Whose file it is.
+        rows: Of its network, by origin.
+        panel: Tells the day of each outcome.
+    """
+    known = read_predictions(run.folder, run.settings.target.kind).set_index("date")
+    days = build_target(panel, run.settings.target)["date"].loc[rows.index]
+    is_known = days.isin(known.index).to_numpy()
+    rows = rows.copy()
+    rows.loc[is_known] = known.loc[days[is_known], rows.columns].to_numpy()
+    return rows
+
+
+def network_rows(run: RunRecord, features: pd.DataFrame) -> pd.DataFrame:
+    """Forecast with the network of a run, whether or not it was trained on such values.
+
+    Args:
+        run: With its checkpoint.
+        features: Unscaled, shape (T, F).
+
+    Returns:
+        As `predict_rows`.
+
+    Raises:
+        DataError: If the newest row is in another unit, or there are fewer rows than a window has.
+    """
+    config = run.settings
     path = run.folder / "checkpoints" / "best.ckpt"
     forecaster, scaler = load_network(path, features.shape[1], config.fit_settings)
     values = scaler.apply(features.to_numpy(np.float64))
@@ -231,6 +270,7 @@ def describe(next_day: NextDayForecast) -> list[str | Table]:
         (f"for the {next_day.noun}", f"{next_day.date}{holidays}"),
         ("newest row", f"{next_day.origin}, {next_day.age}"),
         ("oldest driver", f"{oldest}, {age_of(next_day.staleness[oldest], next_day.noun)}"),
+        *(("network", refit) for refit in next_day.refits),
         ("earned so far", next_day.evidence),
     ]
     return [
@@ -260,21 +300,29 @@ def _conformal_bounds(
     horizon = run.settings.target.horizon
     outcome = outcome.loc[forecast.index]
     ends = pd.Series(outcome.index, index=outcome.index).shift(-horizon)
-    first, last = (
-        pd.Timestamp(run.validation_span.first_date),
-        pd.Timestamp(run.validation_span.last_date),
-    )
-    segment = np.where(ends < first, "train", np.where(ends <= last, "val", "test"))
-    rows = pd.DataFrame({"segment": segment, "actual": outcome, "forecast": forecast}).loc[
+    rows = pd.DataFrame({"actual": outcome, "forecast": forecast}).loc[
         outcome.notna() | ends.isna()  # of samples without an outcome, only the newest counts
     ]
-    if not {"train", "val"} <= {*rows["segment"]}:
+    rows["segment"] = segments_of(ends.loc[rows.index], run)
+    bounds = conformal_bounds(rows, run.settings.evaluation.adaptation, horizon=horizon).iloc[-1]
+    return {name: float(bounds[name]) if np.isfinite(bounds[name]) else None for name in BOUNDS}
+
+
+def segments_of(days: pd.Series, run: RunRecord) -> np.ndarray:
+    """Return the segment of each outcome of a run by its day; those not known yet are of the test.
+
+    Raises:
+        ConfigError: If the validation segment is not there, or nothing before it.
+    """
+    first = pd.Timestamp(run.validation_span.first_date)
+    last = pd.Timestamp(run.validation_span.last_date)
+    segments = np.where(days < first, "train", np.where(days <= last, "val", "test"))
+    if not {"train", "val"} <= {*segments}:
         raise ConfigError(
             f"{run.folder}: its data have no outcome between {first:%Y-%m-%d} and "
             f"{last:%Y-%m-%d}, which should be its validation segment, or none before"
         )
-    bounds = conformal_bounds(rows, run.settings.evaluation.adaptation, horizon=horizon).iloc[-1]
-    return {name: float(bounds[name]) if np.isfinite(bounds[name]) else None for name in BOUNDS}
+    return segments
 
 
 def price_base(
@@ -322,18 +370,29 @@ def to_price(change: float | None, base: float | None, kind: str) -> float | Non
 def evidence_of(runs: Sequence[RunRecord]) -> str:
     """Return the grade of one run, or of the mean forecast on the common test days.
 
-    Runs of a multirun are graded by its summary, which corrects for all that was tried.
+    Runs of a multirun are graded by its summary, which corrects for all that was tried. Refits have
+    the grade of the runs that they come from.
     """
+    if len(runs) > 1 and any(run.refit for run in runs):
+        try:
+            return evidence_of([_graded(run) for run in runs])
+        except (ConfigError, DataError) as error:
+            return f"not known: a run that was refitted is gone or has changed: {error}"
     members = [member for run in runs if (member := read_membership(run.folder))]
     if len(members) == len(runs) and len({member.folder for member in members}) == 1:
         return member_evidence(members)
     remark = "with runs of a multirun, for which nothing is taken off: " if members else ""
     if len(runs) > 1:
         return remark + _mean_evidence(runs)
-    return runs[0].evidence or (
+    return runs[0].earned or (
         "not known: its test days were never assessed; "
         f"python -m ironore_lightning.evaluate {single_line(runs[0].folder)} does that"
     )
+
+
+def _graded(run: RunRecord) -> RunRecord:
+    """Return the run that a refit comes from, or the run itself."""
+    return read_run(Path(run.refit.of), None) if run.refit else run
 
 
 def _mean_evidence(runs: Sequence[RunRecord]) -> str:

@@ -16,7 +16,7 @@ from ironore_lightning.judge.outcomes import UNDECLARED, take_from_file, take_fr
 from ironore_lightning.run_folder.forecast_tables import has_tables, read_forecasts
 from ironore_lightning.run_folder.layout import require_local_files
 from ironore_lightning.run_folder.looks import count_look
-from ironore_lightning.run_folder.record import RunRecord
+from ironore_lightning.run_folder.record import RunRecord, require_test_days
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.summary.membership import member_evidence, read_membership
 
@@ -49,6 +49,7 @@ def judge_run(folder: Path, *, looks: Path | None) -> Judgement:
         ConfigError: If the folder, which may be a stranger's, holds no finished run.
     """
     require_local_files(folder)
+    require_test_days(folder)
     record = RunRecord.read(folder)
     config = record.settings
     if not has_tables(folder):

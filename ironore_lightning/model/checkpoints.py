@@ -10,18 +10,18 @@ import math
 import pickletools
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from ironore_lightning.errors import ConfigError
+from ironore_lightning.errors import ConfigError, TrainingError
 from ironore_lightning.files import write_bytes
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.settings.training import HardwareSettings, TrainingSettings
@@ -142,6 +142,38 @@ class Checkpoints(ModelCheckpoint):
             "loss_scale_steps": scaler.get("_growth_tracker", 0),
             **self.report.state_dict(),
         }
+
+
+class FixedEpochs(Checkpoint):
+    """Gives each epoch its learning rate, and saves the last one as `best.ckpt`.
+
+    Args:
+        folder: Where to.
+        learning_rates: One for each epoch.
+    """
+
+    def __init__(self, folder: Path, learning_rates: Sequence[float]) -> None:
+        """Wait for the first epoch."""
+        self.folder, self.learning_rates = folder, learning_rates
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Set the learning rate of the epoch."""
+        trainer.optimizers[0].param_groups[0]["lr"] = self.learning_rates[trainer.current_epoch]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the network after the last epoch.
+
+        Raises:
+            TrainingError: If it has diverged.
+        """
+        if trainer.current_epoch + 1 < len(self.learning_rates):
+            return
+        if not all(torch.isfinite(weight).all() for weight in pl_module.parameters()):
+            raise TrainingError(
+                "the refit has diverged: a weight is NaN or infinite; look for absurd values in "
+                "the newest data"
+            )
+        _write(_network(trainer, pl_module), self.folder / "best.ckpt")
 
 
 def _network(trainer: Trainer, module: LightningModule) -> dict[str, Any]:

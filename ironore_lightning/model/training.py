@@ -1,7 +1,7 @@
 """Train a network and predict with its best epoch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ironore_lightning.model.checkpoints import (
     SCALER,
     WEIGHTS,
     Checkpoints,
+    FixedEpochs,
     network_parts,
     read_checkpoint,
     read_last,
@@ -84,14 +85,53 @@ def train(
     try:
         trainer, facts = fit(forecaster, datamodule, settings, context)
         outputs = predict_with_best(trainer, forecaster, datamodule, context.checkpoints)
-    except SystemExit as ended:  # lightning exits with 1 after Ctrl-C; any other exit is SIGTERM
-        raise SystemExit(130 if ended.code == 1 else 143) from ended
+    except SystemExit as ended:
+        raise _exit_of_a_shell(ended) from ended
     except Exception as error:
         if settings.hardware.devices > 1 and has_lost_a_process(error):
             folder = context.folder
             raise MachineError(f"{folder}: another process of this run has ended") from error
         raise
     return TrainedNetwork(forecaster, facts, outputs)
+
+
+def refit(
+    datamodule: WindowDataModule,
+    settings: FitSettings,
+    checkpoints: Path,
+    learning_rates: Sequence[float],
+) -> None:
+    """Fit a network to the training rows for a fixed number of epochs, and write `best.ckpt`.
+
+    Nothing is validated, so that nothing stops it or chooses an epoch. On the rows of a run, and
+    with the learning rates of its first epochs, the weights are those that the run had after them.
+
+    Args:
+        datamodule: Samples, of which only the training segment is used.
+        settings: Of the run.
+        checkpoints: Folder of the checkpoint.
+        learning_rates: Of each epoch, in place of a schedule that may follow validation.
+
+    Raises:
+        TrainingError: If it diverges.
+        SystemExit: With 130 after Ctrl-C and 143 after SIGTERM.
+    """
+    seed_everything(settings.seed, verbose=False)
+    own = {"max_epochs": len(learning_rates), "schedule": "none"}
+    fixed = replace(settings, training=settings.training.model_copy(update=own))
+    forecaster = build_forecaster(datamodule.features.shape[1], fixed)
+    context = FitContext(checkpoints.parent, [], Callback(), [], last={})
+    epochs = FixedEpochs(checkpoints, learning_rates)
+    trainer = build_trainer(fixed, context, [epochs], is_validated=False)
+    try:
+        trainer.fit(forecaster, datamodule=datamodule)
+    except SystemExit as ended:
+        raise _exit_of_a_shell(ended) from ended
+
+
+def _exit_of_a_shell(ended: SystemExit) -> SystemExit:
+    """Lightning exits with 1 after Ctrl-C; any other exit is SIGTERM."""
+    return SystemExit(130 if ended.code == 1 else 143)
 
 
 def build_forecaster(num_features: int, settings: FitSettings) -> Forecaster:
@@ -134,7 +174,11 @@ def fit(
 
 
 def build_trainer(
-    settings: FitSettings, context: FitContext, callbacks: Sequence[Callback]
+    settings: FitSettings,
+    context: FitContext,
+    callbacks: Sequence[Callback],
+    *,
+    is_validated: bool = True,
 ) -> Trainer:
     """Set lightning up for the configured machine, quiet but for our own callbacks."""
     hardware = settings.hardware
@@ -151,6 +195,7 @@ def build_trainer(
         callbacks=list(callbacks),
         plugins=[LightningEnvironment()],  # in a Slurm job: no checkpoint, no requeue
         num_sanity_val_steps=0,
+        limit_val_batches=1.0 if is_validated else 0,
         use_distributed_sampler=False,  # the sampler shares its batches out itself
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -64,10 +64,35 @@ class LeftOutRecord(Known):
         )
 
 
+class RefitFacts(Known):
+    """What a refit says of itself in `final_results.json`.
+
+    Attributes:
+        of: Folder of the run that it is a refit of; a refit of a refit names the run, too.
+        until: Newest day whose outcome it has learnt.
+        learning_rates: Of each epoch; as many epochs as validation chose for the run.
+        restated: Whether the run had learnt values that were others then.
+        evidence: The grade that the run had earned, in one line; a refit earns none.
+    """
+
+    of: Line
+    until: Day
+    learning_rates: list[float]
+    restated: bool
+    evidence: Line
+
+    @property
+    def sentence(self) -> str:
+        """Of what it is a refit, and until when."""
+        restated = ", on values that were restated since" if self.restated else ""
+        return f"refit of {self.of} until {self.until}{restated}"
+
+
 class Results(Known):
     """Known fields of `final_results.json`: settings, split, training facts, evidence.
 
-    A run that was not assessed, as most of a multirun, has no evidence.
+    A run that was not assessed, as most of a multirun, has no evidence. A refit has none of its
+    own; its split is that of its `predictions.csv`, and its training facts are those of the run.
     """
 
     settings: Config
@@ -76,6 +101,12 @@ class Results(Known):
     training: TrainingFacts
     evidence: Line | None = at_keys("evaluation", "evidence", "line", default=None)
     left_out: LeftOutRecord | None = at_keys("evaluation", "left_out", default=None)
+    refit: RefitFacts | None = None
+
+    @property
+    def earned(self) -> str | None:
+        """The grade in one line, also of the run that a refit comes from; None if not assessed."""
+        return self.refit.evidence if self.refit else self.evidence
 
 
 class Provenance(Known):
@@ -118,3 +149,28 @@ def read_run(folder: Path, root: str | None) -> RunRecord:
         data = data.model_copy(update={"root": root, "sample": None})
     settings = run.settings.model_copy(update={"data": data})
     return run.model_copy(update={"settings": settings})
+
+
+class _RefitOnly(Known):
+    """What tells a refit from a run."""
+
+    refit: RefitFacts | None = None
+
+
+def read_refit(folder: Path) -> RefitFacts | None:
+    """Return of what a folder is a refit; None of nothing, or without results.
+
+    Raises:
+        ConfigError: If the results cannot be read.
+    """
+    path = folder / RESULTS_FILE
+    return read_json(path, _RefitOnly).refit if path.exists() else None
+
+
+def require_test_days(folder: Path) -> None:
+    """Raise `ConfigError` for a refit: it has learnt all its days, so none is left to test it."""
+    if refit := read_refit(folder):
+        raise ConfigError(
+            f"{folder}: has no test days, as it is a {refit.sentence}; name {refit.of}, whose "
+            "test days tell what it is worth"
+        )

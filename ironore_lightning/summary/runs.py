@@ -1,6 +1,7 @@
 """Read all runs below a folder, in any state."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from ironore_lightning.evaluation.metrics import Scores, evaluate
 from ironore_lightning.run_folder.forecast_tables import read_predictions
 from ironore_lightning.run_folder.layout import RESULTS_FILE, STATUS_FILE, require_local_files
 from ironore_lightning.run_folder.overrides import read_overrides
-from ironore_lightning.run_folder.record import RunRecord
+from ironore_lightning.run_folder.record import RunRecord, read_refit, require_test_days
 from ironore_lightning.run_folder.status import COMPLETE, FAILED, INTERRUPTED, Status, read_status
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.settings.samples import WalkForwardSplit
@@ -96,14 +97,23 @@ def read_runs(folder: Path) -> list[Run]:
         raise ConfigError(f"{folder}: there is no such folder")
     run_paths = run_folders(folder)
     if not run_paths:
+        require_test_days(folder)
         raise ConfigError(f"{folder}: there is no run below this folder")
     runs = [_read_run(path, folder) for path in run_paths]
     return sorted(runs, key=lambda run: (run.status.started or "", run.name))
 
 
 def run_folders(folder: Path) -> set[Path]:
-    """Return the folders of all runs below a folder."""
-    return {path.parent for name in (STATUS_FILE, RESULTS_FILE) for path in folder.rglob(name)}
+    """Return the folders of all runs below a folder; a refit is no run."""
+    paths = {path.parent for name in (STATUS_FILE, RESULTS_FILE) for path in folder.rglob(name)}
+    return {path for path in paths if not _is_refit(path)}
+
+
+def _is_refit(folder: Path) -> bool:
+    with suppress(OSError, ValueError, MachineError):  # `_read_run` tells why it cannot be read
+        require_local_files(folder)
+        return read_refit(folder) is not None
+    return False
 
 
 def varying_keys(runs: Sequence[Run]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Finished runs, fitted once more on all days."""
