@@ -24,11 +24,14 @@ from ironore_lightning.data.datamodule import (
 from ironore_lightning.data.market_cache import Market, build_market
 from ironore_lightning.data_quality.price_clues import build_clues
 from ironore_lightning.evaluation.assessment import assess
+from ironore_lightning.evaluation.days import Floats
 from ironore_lightning.evaluation.distributions import Distribution
 from ironore_lightning.evaluation.forecasts import Forecasts, build_forecasts, build_predictions
+from ironore_lightning.evaluation.importance import permutation_importance
 from ironore_lightning.evaluation.labels import label
 from ironore_lightning.evaluation.left_out import assess_left_out
 from ironore_lightning.evaluation.metrics import evaluate
+from ironore_lightning.evaluation.significance import Interval
 from ironore_lightning.files import write_json
 from ironore_lightning.model.forecaster import Forecaster
 from ironore_lightning.model.hardware import cpu_precision, set_up_process
@@ -65,7 +68,7 @@ from ironore_lightning.run_folder.provenance import provenance, require_same_tab
 from ironore_lightning.run_folder.results import FittedRun, RunResult, write_fit, write_results
 from ironore_lightning.settings.experiment import Config
 
-Rows = npt.NDArray[np.intp]
+Windows = npt.NDArray[np.float32]
 
 
 def run_experiment(
@@ -195,14 +198,12 @@ def close_fit(run: FittedRun) -> None:
     report_validation(run)
 
 
-def run_network(
-    forecaster: Forecaster, datamodule: WindowDataModule, rows: Rows, config: Config
-) -> Tensor:
-    """Return the outputs of the network for windows that end at `rows`, shape (N, P)."""
-    windows = torch.split(torch.from_numpy(datamodule.windows(rows)), EVALUATION_BATCH)
+def run_network(forecaster: Forecaster, windows: Windows, config: Config) -> Tensor:
+    """Return the outputs of the network for windows (N, L, F), shape (N, P)."""
+    batches = torch.split(torch.from_numpy(windows), EVALUATION_BATCH)
     network = forecaster.eval()
     with torch.no_grad(), cpu_precision(config.hardware.precision):
-        return torch.cat([network(batch.to(network.device)).cpu() for batch in windows])
+        return torch.cat([network(batch.to(network.device)).cpu() for batch in batches])
 
 
 def complete_forecasts(run: FittedRun) -> Forecasts:
@@ -229,7 +230,7 @@ def join_baselines(run: FittedRun) -> Forecasts:
 def _with_breaks(run: FittedRun) -> Forecasts:
     """Return the forecasts with the test days that a break of the specification leaves out."""
     datamodule, trained, config = run.datamodule, run.trained, run.config
-    more = run_network(trained.forecaster, datamodule, datamodule.left_out, config)
+    more = run_network(trained.forecaster, datamodule.windows(datamodule.left_out), config)
     every_row = outcomes_with_breaks(datamodule)
     order = np.argsort(np.concatenate([datamodule.origins, datamodule.left_out]))
     outputs = torch.cat([trained.outputs, more.to(trained.outputs)])[order]
@@ -280,7 +281,26 @@ def evaluate_run(run: FittedRun, forecasts: Forecasts, *, looks: Path | None) ->
     left_out = assess_left_out(forecasts, config.target, config.evaluation, look=look)
     said = [assessment.verdict, *([left_out.sentence] if left_out else [])]
     sentence = days.rhythm.words(" ".join(said))
-    return RunResult(run, forecasts, assessment, labels, sentence, left_out)
+    return RunResult(run, forecasts, assessment, labels, sentence, left_out, _importance(run))
+
+
+def _importance(run: FittedRun) -> dict[str, Interval]:
+    """Return what each driver is worth on the test days."""
+    config, datamodule, forecaster = run.config, run.datamodule, run.trained.forecaster
+    outcomes = datamodule.outcomes
+    is_test = (outcomes["segment"] == "test").to_numpy()
+
+    def predict(windows: Windows) -> Floats:
+        return forecaster.head.forecast(run_network(forecaster, windows, config)).double().numpy()
+
+    return permutation_importance(
+        predict,
+        datamodule.windows(datamodule.origins[is_test]),
+        [feature.name for feature in config.features.names],
+        outcomes.loc[is_test, "actual"].to_numpy(np.float64),
+        horizon=config.target.horizon,
+        reps=config.evaluation.bootstrap_repetitions,
+    )
 
 
 @rank_zero_only

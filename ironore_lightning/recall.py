@@ -76,7 +76,7 @@ def _recall_network(record: RunRecord, datamodule: WindowDataModule) -> TrainedN
     config = record.settings
     path = record.folder / "checkpoints" / "best.ckpt"
     forecaster, _ = load_best(path, datamodule.features.shape[1], config.fit_settings)
-    outputs = run_network(forecaster, datamodule, datamodule.origins, config)
+    outputs = run_network(forecaster, datamodule.windows(), config)
     return TrainedNetwork(forecaster, record.training, outputs)
 
 

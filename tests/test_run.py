@@ -46,6 +46,7 @@ PLOTS = {
     "equity_curve",
     "calibration",
     "losses",
+    "importance",
 }
 
 

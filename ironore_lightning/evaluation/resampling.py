@@ -113,7 +113,7 @@ def bootstrap_intervals(
     is_hit, gain = hits(forecast, actual), actual**2 - (actual - forecast) ** 2
     sign_return = np.sign(forecast) * actual
     block = block_length(np.column_stack([is_hit, sign_return, gain]), horizon=horizon)
-    intervals = partial(_score_intervals, coverage=coverage, reps=reps, seed=seed)
+    intervals = partial(score_intervals, coverage=coverage, reps=reps, seed=seed)
     accuracy, ratio = intervals(_scores, forecast, actual, block=block, unit="days")
     if profit is None:
         unknown = Interval(None, None, None, "undefined: nobody says what a position earns")
@@ -210,7 +210,7 @@ def _annual_sharpe(profit: Floats, *, periods_per_year: float) -> Floats:
     return np.array([sqrt(periods_per_year) * period.sharpe if period else np.nan])
 
 
-def _score_intervals(
+def score_intervals(
     score: Callable[..., Floats],
     *rows: Floats,
     block: int,
@@ -219,7 +219,17 @@ def _score_intervals(
     seed: int,
     unit: str,
 ) -> list[Interval]:
-    """Return the interval of every score; `unit` names the rows in notes."""
+    """Return equal-tailed intervals of scores by the stationary bootstrap.
+
+    Args:
+        score: Maps rows to the scores, shape (K,), NaN where undefined.
+        rows: Arrays that are resampled alike, each with N rows in time order.
+        block: Mean block length, in rows.
+        coverage: Nominal coverage, between 0 and 1.
+        reps: Resamples.
+        seed: Of the resamples.
+        unit: What a row is, for notes.
+    """
     estimates = score(*rows)
     draws: Floats = np.empty((0, len(estimates)))
     if len(rows[0]) >= MIN_BOOTSTRAP_DAYS:

@@ -13,6 +13,7 @@ from ironore_lightning.files import read_json, write_text
 from ironore_lightning.report.calibration import calibration_figures, draw_losses
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.figures import draw_figures
+from ironore_lightning.report.importance import draw_importance
 from ironore_lightning.report.page import Page, Section, Table, render_page
 from ironore_lightning.report.sections import assessment_sections, picture
 from ironore_lightning.report.style import counted, default_style, said_in, write_figures
@@ -43,6 +44,9 @@ def run_figures(result: RunResult) -> dict[str, Figure]:
         figures["losses"] = draw_losses(
             losses, best_epoch=run.facts.best_epoch, monitor=run.config.monitor, title=title
         )
+    worth = draw_importance(result.importance, num_days=len(days), title=title)
+    if worth:
+        figures["importance"] = worth
     return said_in(figures, days.rhythm)
 
 
@@ -118,9 +122,18 @@ def _training_section(result: RunResult, pictures: Mapping[str, str]) -> Section
                 f"correlation {labels.correlation}",
             ),
         ],
-        pictures=picture(pictures, "losses"),
+        pictures=picture(pictures, "losses", "importance"),
         tables=[table],
+        points=_doubt(result),
     )
+
+
+def _doubt(result: RunResult) -> list[str]:
+    """Return what a reader of the importances should know if the forecasts have shown no skill."""
+    grade = result.assessment.evidence.grade
+    if grade not in ("NONE", "INSUFFICIENT"):
+        return []
+    return [f"The evidence is {grade}: what explains such forecasts explains noise."]
 
 
 def _data_section(run: FittedRun) -> Section:

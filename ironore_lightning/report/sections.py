@@ -22,6 +22,8 @@ CAPTIONS = {
     "joined_forecast": "The folds of the walk-forward joined to one series",
     "block_skill": "Skill by block of days and by calendar year",
     "losses": "Training and validation loss after each epoch",
+    "importance": "What each driver is worth on the test days; drivers that say the same stand in "
+    "for each other",
     "actual_vs_predicted_scatter": "Forecast against outcome; days in a shaded quadrant have the "
     "right sign",
     "equity_curve": "Capital and drawdown of the strategies after each cost",

@@ -18,6 +18,7 @@ from ironore_lightning.evaluation.forecasts import Forecasts, days_of
 from ironore_lightning.evaluation.labels import Labels
 from ironore_lightning.evaluation.left_out import LeftOut
 from ironore_lightning.evaluation.metrics import Scores, evaluate
+from ironore_lightning.evaluation.significance import Interval
 from ironore_lightning.files import read_json, write_json
 from ironore_lightning.model.facts import TrainingFacts
 from ironore_lightning.model.training import TrainedNetwork
@@ -74,6 +75,7 @@ class RunResult:
         labels: The original system's words for the scores.
         sentence: The verdict, which the console prints before the paths.
         left_out: What the model scored on test days that break days leave out; None without any.
+        importance: Points of R2 against zero that each driver is worth on the test days.
     """
 
     run: FittedRun
@@ -82,6 +84,7 @@ class RunResult:
     labels: Labels
     sentence: str
     left_out: LeftOut | None
+    importance: dict[str, Interval]
 
     @property
     def predictions(self) -> pd.DataFrame:
@@ -132,6 +135,7 @@ def _evaluation(result: RunResult) -> dict[str, Any]:
         "mape_is": "of the price rebuilt from the return; of a return it has no meaning",
         **asdict(result.assessment),
         "left_out": asdict(result.left_out) if result.left_out else None,
+        "importance": {name: asdict(points) for name, points in result.importance.items()},
         "labels": asdict(result.labels),
         "sentence": result.sentence,
     }
