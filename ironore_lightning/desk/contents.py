@@ -203,8 +203,8 @@ def _source(run: RunRecord) -> Source:
     return Source(
         folder=str(run.folder),
         checkpoint=digest,
-        trained_until=run.training_rows.last_date,
-        is_refit=False,
+        trained_until=run.refit.until if run.refit else run.training_rows.last_date,
+        is_refit=run.refit is not None,
     )
 
 
@@ -227,6 +227,7 @@ def known_outcomes(entries: Sequence[Entry], newest: Newest) -> Iterator[Outcome
             actual=float(row["value"]),
             is_roll=bool(row["is_roll"]),
             rank=(1 + worse) / (1 + len(promised)),
+            num_scores=len(promised),
         )
 
 

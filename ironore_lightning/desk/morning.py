@@ -26,6 +26,9 @@ from ironore_lightning.model.hardware import set_up_process
 from ironore_lightning.run_folder.record import RunRecord, read_run
 from ironore_lightning.settings.desk import DeskSettings
 
+REFITS_FOLDER = "refits"
+"""Folder of the refits below that of the desk."""
+
 Said = Forecast | Refusal
 
 
@@ -62,7 +65,12 @@ def _say(
 ) -> Said:
     """Append what has become known and what is said of the next day, unless it stands there."""
     try:
-        newest = read_newest(runs, _known_until(settings, now))
+        newest = read_newest(
+            runs,
+            _known_until(settings, now),
+            refits=record.folder / REFITS_FOLDER,
+            refit_every=settings.refit_every,
+        )
     except DataError as error:
         return _refuse(record, None, str(error).splitlines(), now)
     if changed := restated(record.entries, newest):

@@ -3,15 +3,18 @@
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ironore_lightning.data.features import build_features, build_target
+from ironore_lightning.data.market_cache import Market
 from ironore_lightning.data.panel import Panel, build_panel
 from ironore_lightning.data.raw_data import RawData, read_raw
 from ironore_lightning.evaluation.intervals import Floats, ewma_volatility, scaled_scores
 from ironore_lightning.forecast.next_day import predict_mean
+from ironore_lightning.refit.refitting import newest_refit
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.settings.experiment import Config
 
@@ -72,12 +75,20 @@ class Newest:
         return scaled_scores(actual, forecast, volatility)
 
 
-def read_newest(runs: Sequence[RunRecord], until: datetime.date | None) -> Newest:
-    """Read the data of the runs anew, and forecast every row.
+def read_newest(
+    runs: Sequence[RunRecord],
+    until: datetime.date | None,
+    *,
+    refits: Path,
+    refit_every: int | None,
+) -> Newest:
+    """Read the data of the runs anew, refit what is due, and forecast every row.
 
     Args:
         runs: Finished runs of one task.
         until: Last day that is known in a rehearsal; None for all that the files hold.
+        refits: Folder of the refits.
+        refit_every: Rows after which a run is refitted; None never does.
 
     Raises:
         DataError: If the data are wrong or no longer fit a run.
@@ -88,4 +99,8 @@ def read_newest(runs: Sequence[RunRecord], until: datetime.date | None) -> Newes
     if until is not None:
         raw = raw.until(pd.Timestamp(until))
     panel = build_panel(raw, config.data, config.target)
-    return Newest(runs, raw, panel, predict_mean(runs, panel), build_target(panel, config.target))
+    if refit_every is not None:
+        market = Market(raw, panel)
+        runs = [newest_refit(run, refits, market, refit_every) for run in runs]
+    outcomes = build_target(panel, config.target)
+    return Newest(runs, raw, panel, predict_mean(runs, panel), outcomes)

@@ -57,6 +57,6 @@ def _explain(run: RunRecord, newest: Newest) -> Explanation | None:
     return explain(
         forecaster,
         window.astype(np.float32),
-        list(inputs),
+        [str(name) for name in inputs],
         usual=trained.mean(axis=0).astype(np.float32),
     )
