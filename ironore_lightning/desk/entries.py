@@ -213,7 +213,6 @@ class Outcome(Content):
     is_roll: bool
     rank: float = Field(gt=0, le=1)
     num_scores: int = Field(ge=1)
-    num_scores: int = Field(ge=1)
 
 
 class Restatement(Content):
