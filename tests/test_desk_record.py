@@ -157,9 +157,20 @@ def test_a_record_rewritten_with_its_head_is_found_by_a_hash_that_was_noted(fold
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (Outcome(forecast=2, date=TUESDAY, actual=1.0, is_roll=False, rank=0.5), "no first"),
-        (Outcome(forecast=1, date=MONDAY, actual=1.0, is_roll=False, rank=0.5), "no first"),
-        (Outcome(forecast=2, date=weekdays(2)[1], actual=1.0, is_roll=False, rank=0.5), "second"),
+        (
+            Outcome(forecast=2, date=TUESDAY, actual=1.0, is_roll=False, rank=0.5, num_scores=9),
+            "no first",
+        ),
+        (
+            Outcome(forecast=1, date=MONDAY, actual=1.0, is_roll=False, rank=0.5, num_scores=9),
+            "no first",
+        ),
+        (
+            Outcome(
+                forecast=2, date=weekdays(2)[1], actual=1.0, is_roll=False, rank=0.5, num_scores=9
+            ),
+            "second",
+        ),
         (Start(version="0", rehearsal=True), "start"),
     ],
 )
@@ -177,7 +188,7 @@ def test_only_the_first_forecast_of_a_date_gets_an_outcome(tmp_path):
         first, second = (
             record.append(forecast(MONDAY, FRIDAY), clock(MONDAY, hour)) for hour in (6, 7)
         )
-        known = {"date": MONDAY, "actual": 1.0, "is_roll": False, "rank": 0.5}
+        known = {"date": MONDAY, "actual": 1.0, "is_roll": False, "rank": 0.5, "num_scores": 9}
         record.append(Outcome(forecast=second.number, **known), clock(TUESDAY))
     assert verify(tmp_path).fault.entry == 4
     assert (first.number, second.number) == (2, 3)

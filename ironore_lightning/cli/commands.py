@@ -13,6 +13,7 @@ COMMANDS = {
     "compare": "compare two runs or trials on the days that both forecast",
     "summarize": "say what many runs are worth together",
     "judge": "judge anybody's table of forecasts",
+    "verify": "say whether the record of a desk is what was written",
     "export": "write a finished run as an ONNX file",
 }
 """What each command does; `ironore NAME` is `python -m ironore_lightning.NAME`."""

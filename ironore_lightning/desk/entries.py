@@ -201,6 +201,7 @@ class Outcome(Content):
         is_roll: Whether the contract changed at the close of the origin.
         rank: Share of the scaled errors on validation that were at least as large, from 1 / (m + 1)
             to 1; small where the forecast was worse than validation promised.
+        num_scores: How many errors on validation it was ranked among (m).
     """
 
     kind: Literal["outcome"] = "outcome"
@@ -209,6 +210,7 @@ class Outcome(Content):
     actual: float
     is_roll: bool
     rank: float = Field(gt=0, le=1)
+    num_scores: int = Field(ge=1)
 
 
 class Restatement(Content):
