@@ -107,5 +107,5 @@ def outcome(entry, draws):
         actual=float(draws.normal(0, 1.25)),
         is_roll=False,
         rank=float(draws.uniform(0.01, 1)),
-        num_scores=126,
+        num_scores=120,
     )

@@ -15,6 +15,7 @@ COMMANDS = {
     "summarize": "say what many runs are worth together",
     "desk": "forecast every morning, and keep a record of it",
     "judge": "judge anybody's table of forecasts",
+    "verify": "say whether the record of a desk is what was written",
     "export": "write a finished run as an ONNX file",
 }
 """What each command does; `ironore NAME` is `python -m ironore_lightning.NAME`."""

@@ -202,7 +202,6 @@ class Outcome(Content):
         is_roll: Whether the contract changed at the close of the origin.
         rank: Share of the scaled errors on validation that were at least as large, from 1 / (m + 1)
             to 1; small where the forecast was worse than validation promised.
-        num_scores: Errors on validation that it was ranked among (m).
         num_scores: How many errors on validation it was ranked among (m).
     """
 
