@@ -82,9 +82,9 @@ def _open_panel(label: str) -> tuple[Figure, Axes]:
 
 
 def hits_figure(live: LiveEvidence) -> Figure | None:
-    """Draw the share of right directions so far in its confidence sequence; None without a day."""
+    """Draw the share of right directions so far in its confidence sequence; None before two."""
     share = live.hits
-    if not share.num_days:
+    if len(live.dates) <= 1:
         return None
     figure, axes = _open_panel("right directions, %")
     days = np.array(live.dates, dtype="datetime64[D]")
@@ -98,8 +98,8 @@ def hits_figure(live: LiveEvidence) -> Figure | None:
 
 
 def wealth_figure(live: LiveEvidence) -> Figure | None:
-    """Draw the wealth of each bet, and the line of 20 that luck seldom reaches."""
-    if not live.dates:
+    """Draw the wealth of each bet, and the line of 20 that luck seldom reaches; None before two."""
+    if len(live.dates) <= 1:
         return None
     figure, axes = _open_panel("wealth")
     days = np.array(live.dates, dtype="datetime64[D]")

@@ -48,13 +48,11 @@ def page_text(entries: Sequence[Entry]) -> str:
     """Return the page of the newest morning as one HTML document."""
     said, live = newest_word(entries), live_evidence(live_days(entries))
     figures: dict[str, Figure | None] = {
-        "Newest prices, and the forecast with its bounds, whose step is drawn wider": (
+        "Newest prices, and the forecast, whose step is drawn wider": (
             fan_figure(said) if isinstance(said, Forecast) else None
         ),
         "Right directions so far, and the bounds of their chance; dashed: 50 %": hits_figure(live),
-        "Wealth of bets that began with 1; dashed: 20, which luck seldom reaches": wealth_figure(
-            live
-        ),
+        "Wealth of bets that began with 1; dashed: 20, seldom luck": wealth_figure(live),
     }
     pictures = [Picture(caption, svg_text(figure)) for caption, figure in figures.items() if figure]
     return template("desk/page.html.j2").render(

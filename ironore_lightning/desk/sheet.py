@@ -87,7 +87,7 @@ def large_numbers(forecast: Forecast) -> list[LargeNumber]:
             LargeNumber(
                 f"{coverage} % bounds",
                 span_text(forecast, coverage),
-                " to ".join(price_text(forecast, end) for end in ends) if has_price else "",
+                _price_span(forecast, *ends) if has_price else "",
             )
         )
     return numbers
@@ -134,9 +134,9 @@ def size_text(forecast: Forecast) -> str:
     """Return how much may be held, in a few words."""
     size = forecast.size
     if size.budget is None:
-        return "no risk budget is set (desk.risk_budget)"
+        return "no budget set"
     if size.lots is None:
-        return "the number of lots is not known, as no price is"
+        return UNKNOWN
     side = {"long": "long", "short": "short", "either": "long or short"}[size.side]
     return f"{counted(size.lots, 'lot')}, {side}" if size.lots else "not one lot"
 
@@ -146,9 +146,9 @@ def size_remark(forecast: Forecast) -> str:
     size = forecast.size
     volatility = f"Volatility (EWMA) is {move_text(forecast, forecast.volatility, sign='')}."
     if size.budget is None:
-        return volatility
+        return f"desk.risk_budget says what a day may lose. {volatility}"
     budget = f"{_rounded(size.budget, 0)} {size.currency}"
-    level = f"{100 * size.level:g} %"
+    level = f"{100 * size.level:g}\N{NO-BREAK SPACE}%"
     return f"The budget of {budget} pays for the expected shortfall at {level}. {volatility}"
 
 
@@ -202,11 +202,25 @@ def last_outcome(forecast: Forecast, outcome: Outcome) -> str:
     actual = move_text(forecast, outcome.actual)
     said = move_text(forecast, forecast.forecast)
     direction = "right" if forecast.forecast * outcome.actual > 0 else "wrong"
+    if outcome.actual == 0:
+        direction = "neither right nor wrong"
     return (
         f"{outcome.date}: {actual} after a forecast of {said}, so the direction was {direction}; "
-        f"{_place_among(forecast, outcome.actual)}. On validation, {100 * outcome.rank:.0f} % of "
-        "the errors were as large, each measured by its volatility."
+        f"{_place_among(forecast, outcome.actual)}. Of the errors on validation, "
+        f"{100 * outcome.rank:.0f} % were at least as large, each for its volatility."
     )
+
+
+def shortened(name: str, most: int) -> str:
+    """Return a long name without its middle, as names differ at their ends."""
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+
+
+def _price_span(forecast: Forecast, low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return ""
+    return f"{price_text(forecast, low)} to {price_text(forecast, high)}"
 
 
 def _place_among(forecast: Forecast, actual: float) -> str:
@@ -238,7 +252,7 @@ def _driver_row(forecast: Forecast, driver: Driver) -> DriverRow:
     width = driver.high - driver.low
     place = 100 * (driver.value - driver.low) / width if width > 0 else 50.0
     is_outside = not driver.low <= driver.value <= driver.high
-    beyond = "above" if place > 0 else "below"
+    beyond = "above" if driver.value > driver.high else "below"
     return DriverRow(
         name=driver.name,
         value=f"{driver.value:.4g}",

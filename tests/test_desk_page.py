@@ -1,0 +1,256 @@
+"""The morning page and desk.json say what the entries say, and nothing else."""
+
+import datetime
+import hashlib
+import html
+import json
+import re
+import shutil
+
+import pytest
+from invented_record import clock, forecast, weekdays, write_mornings
+
+from ironore_lightning import verify as command
+from ironore_lightning.desk.entries import Outcome, Refusal
+from ironore_lightning.desk.live_days import live_days
+from ironore_lightning.desk.record import open_record, read_record
+from ironore_lightning.errors import ConfigError
+
+pytest.importorskip("ironore_lightning.evaluation.live")
+
+from ironore_lightning.desk.page import entries_until, page_facts, page_text, write_morning
+
+MONDAY, TUESDAY, WEDNESDAY = weekdays(3)
+
+
+@pytest.fixture(scope="module")
+def mornings(tmp_path_factory):
+    """A record of three mornings, and the page of each as it was written then."""
+    folder, pages = tmp_path_factory.mktemp("desk"), []
+    for number in range(1, 4):
+        shutil.rmtree(folder)
+        with open_record(folder, rehearsal=True) as record:
+            write_mornings(record, number)
+        write_morning(folder, record.entries)
+        pages.append((folder / "desk.html").read_bytes())
+    return folder, pages
+
+
+def entries_of(folder, *contents):
+    """The entries of a record with these contents, one a day."""
+    with open_record(folder, rehearsal=False) as record:
+        for content, day in zip(contents, weekdays(len(contents)), strict=True):
+            record.append(content, clock(day))
+    return record.entries
+
+
+def words(text):
+    """What a page shows, without tags, styles and pictures."""
+    text = re.sub(r"<(style|svg).*?</\1>", " ", text, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+
+
+def test_the_page_says_what_the_forecast_says(tmp_path):
+    said = words(page_text(entries_of(tmp_path, forecast(TUESDAY, MONDAY, alarms=["a late file"]))))
+    assert said.startswith("iron ore, contract 2025-05: return until Tuesday, 2025-03-04")
+    for part in (
+        "Written 2025-03-03 06:00 UTC from data until 2025-03-03. Next roll 2025-04-15.",
+        "a late file",
+        "forecast +0.10 % from 2025-03-03",
+        "price forecast 100.10 USD newest price 100.00 USD",
+        "80 % bounds -1.50 to +1.70 % 98.50 USD to 101.70 USD",
+        "90 % bounds -2.00 to +2.20 % 98.00 USD to 102.20 USD",
+        "SUGGESTIVE forecast and return move together",
+        "Before the desk began: SUGGESTIVE: p = 0.06 on 131 test days",
+        "12 lots, long or short the direction does not count below grade SUPPORTED",
+        "The budget of 5,000 USD pays for the expected shortfall at 99 %.",
+        # 3 % of 100 USD times 100 units
+        "long, 99 % 3.00 % · 300 USD 4.00 % · 400 USD",
+        "short, 90 % 1.40 % · 140 USD 1.90 % · 190 USD",
+        # 120 is half of the way from 90 to 150
+        "port stocks 120 50 % 3 of 5 +0.08 %",
+        "rebar 3600 above 1 of 4 -0.02 %",
+        "the newest day adds +0.05 %, the 3 days before -0.01 %",
+        "prices.csv abababababababab",
+    ):
+        assert part in said, part
+    assert "Rehearsal" not in said
+    assert "refit" not in said
+
+
+def test_moves_of_a_change_are_worth_the_lot_and_not_the_price(tmp_path):
+    entries = entries_of(tmp_path, forecast(TUESDAY, MONDAY, word="change", unit="USD"))
+    assert "long, 99 % 3.00 USD · 300 USD" in words(page_text(entries))
+    given = forecast(TUESDAY, MONDAY, word="outcome", unit="kt", price=None, price_forecast=None)
+    said = words(page_text(entries_of(tmp_path / "given", given)))
+    assert "long, 99 % 3.00 kt 4.00 kt" in said
+    assert "price forecast" not in said
+
+
+def test_an_unknown_price_and_unknown_bounds_are_not_known(tmp_path):
+    sides = dict.fromkeys(("lower_80", "upper_80", "lower_90", "upper_90"))
+    blind = forecast(
+        TUESDAY, MONDAY, price=None, price_forecast=None, price_bounds=sides, bounds=sides
+    )
+    text = page_text(entries_of(tmp_path, blind))
+    assert "price forecast not known newest price not known" in words(text)
+    assert "80 % bounds not known 90 % bounds not known" in words(text)
+    assert "<svg" not in text
+
+
+@pytest.mark.parametrize(("grade", "is_said"), [("NONE", True), ("SUPPORTED", False)])
+def test_an_explained_forecast_without_evidence_explains_noise(tmp_path, grade, is_said):
+    entries = entries_of(tmp_path, forecast(TUESDAY, MONDAY, grade=grade))
+    assert ("explains noise" in words(page_text(entries))) == is_said
+
+
+def test_a_refusal_stands_before_everything_else(tmp_path):
+    reasons = ["the newest row is old", "port stocks are older"]
+    entries = entries_of(
+        tmp_path, forecast(TUESDAY, MONDAY), Refusal(origin=MONDAY, reasons=reasons)
+    )
+    said = words(page_text(entries))
+    assert said.startswith(
+        "No forecast No forecast Written 2025-03-04 06:00 UTC; newest row 2025-03-03. "
+        "No forecast, because the newest row is old "
+        "No forecast, because port stocks are older What it has been worth since"
+    )
+    assert "+0.10" not in said
+    facts = page_facts(entries)
+    assert (facts["status"], facts["said"]["reasons"]) == ("refusal", reasons)
+
+
+@pytest.mark.parametrize(
+    ("actual", "place"),
+    [
+        (-1.5, "right; it lies inside of the 80 % bounds (-1.50 to +1.70 %)"),
+        (1.8, "wrong; it lies inside of the 90 % bounds (-2.00 to +2.20 %)"),
+        (2.3, "wrong; it lies outside of the 90 % bounds (-2.00 to +2.20 %)"),
+        (0.0, "neither right nor wrong; it lies inside of the 80 %"),
+    ],
+)
+def test_the_newest_outcome_is_held_against_its_own_bounds(tmp_path, actual, place):
+    became = Outcome(
+        forecast=2, date=TUESDAY, actual=actual, is_roll=False, rank=0.25, num_scores=99
+    )
+    wide = {"lower_80": -9.0, "upper_80": 9.0, "lower_90": -9.5, "upper_90": 9.5}
+    entries = entries_of(
+        tmp_path,
+        forecast(TUESDAY, MONDAY, forecast=-0.3),
+        became,
+        forecast(WEDNESDAY, TUESDAY, bounds=wide),
+    )
+    said = words(page_text(entries))
+    move = f"{actual:+.2f} % after a forecast of -0.30 %, so the direction was {place}"
+    assert f"2025-03-04: {move}" in said
+    assert "Of the errors on validation, 25 % were at least as large" in said
+
+
+def test_names_are_escaped(tmp_path):
+    evil = "<script>alert(1)</script>&\"'"
+    driver = forecast(TUESDAY, MONDAY).drivers[0].model_copy(update={"name": evil})
+    changes = {
+        "series": evil,
+        "contract": evil,
+        "evidence": evil,
+        "alarms": [evil],
+        "drivers": [driver],
+        "data": {evil: "ab" * 32},
+    }
+    entries = entries_of(tmp_path, forecast(TUESDAY, MONDAY, **changes))
+    entries = [*entries, *entries_of(tmp_path / "no", Refusal(origin=None, reasons=[evil]))]
+    for text in (page_text(entries[:2]), page_text(entries)):
+        assert "<script" not in text
+        assert html.escape(evil, quote=False)[:20] in text
+
+
+def test_a_page_and_its_numbers_need_nothing_else(mornings):
+    folder, pages = mornings
+    text = pages[-1].decode()
+    assert not re.search(r"""(src|href)=["'](?!#)|url\((?!#)|@import|<script|<link""", text)
+    assert len(pages[-1]) < 200_000
+    facts = json.loads((folder / "desk.json").read_bytes())
+    entries = read_record(folder)
+    assert list(facts) == ["status", "written_at", "is_rehearsal", "number", "head", "said", "live"]
+    assert facts["said"] == json.loads(entries[-1].content.model_dump_json())
+    lines = (folder / "record.jsonl").read_bytes().splitlines()
+    assert (facts["number"], facts["head"]) == (6, hashlib.sha256(lines[-1]).hexdigest())
+    assert facts["head"] in text
+    assert (facts["is_rehearsal"], "Rehearsal" in text) == (True, True)
+    assert facts["live"]["num_days"] == 2
+    assert not any(isinstance(value, list) for value in facts["live"]["hits"].values())
+
+
+def test_a_past_page_is_made_again_byte_for_byte(mornings):
+    folder, pages = mornings
+    entries = read_record(folder)
+    for page, day in zip(pages, weekdays(4)[1:], strict=True):
+        assert page_text(entries_until(entries, day)).encode() == page
+    with pytest.raises(ConfigError, match="no forecast for 2024-01-01"):
+        entries_until(entries, datetime.date(2024, 1, 1))
+
+
+def test_the_command_makes_a_past_page_again(mornings, tmp_path, capsys):
+    folder, pages = mornings
+    output = tmp_path / "page.html"
+    status = command.main([str(folder), "--page", str(WEDNESDAY), "--output", str(output)])
+    assert status == 0
+    assert output.read_bytes() == pages[1]
+    assert "6 entries" in capsys.readouterr().out
+
+
+def test_the_command_names_the_first_fault_and_has_a_status_for_it(mornings, tmp_path, capsys):
+    folder = shutil.copytree(mornings[0], tmp_path / "desk")
+    lines = (folder / "record.jsonl").read_bytes().splitlines(keepends=True)
+    noted = hashlib.sha256(lines[3].strip()).hexdigest()
+    assert command.main([str(folder), f"--expect={noted}"]) == 0
+    assert "entry 4 has the expected hash" in capsys.readouterr().out
+    assert command.main([str(folder), "--expect", "ab" * 32]) == 3
+    assert "no entry has the expected hash" in capsys.readouterr().err
+    (folder / "record.jsonl").write_bytes(b"".join(lines[:2] + lines[3:]))
+    assert command.main([str(folder)]) == 3
+    assert "entry 3 is missing: entry 4 follows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--expect", "abc"], "64 digits"),
+        (["--page", "2025-03-04"], "give both"),
+        (["--page", "03/04", "--output", "page.html"], "YYYY-MM-DD"),
+        (["--page", "2024-01-01", "--output", "page.html"], "no forecast for 2024-01-01"),
+    ],
+)
+def test_a_wrong_command_line_is_an_error(mornings, capsys, monkeypatch, tmp_path, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    assert command.main([str(mornings[0]), *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_live_days_are_the_first_forecasts_with_their_outcomes(tmp_path):
+    first, second = (forecast(TUESDAY, MONDAY, forecast=value) for value in (0.4, -0.9))
+    known = {"is_roll": True, "rank": 0.25, "num_scores": 99}
+    became = Outcome(forecast=2, date=TUESDAY, actual=1.5, **known)
+    bounds = dict.fromkeys(("lower_80", "upper_80", "lower_90", "upper_90"))
+    later = forecast(WEDNESDAY, TUESDAY, horizon=2, bounds=bounds)
+    entries = entries_of(tmp_path, first, second, became, later)
+    days = live_days(entries)
+    (row,) = days.frame.to_dict("records")
+    assert (row["actual"], row["forecast"], row["is_roll"]) == (1.5, 0.4, True)
+    assert (row["lower_80"], row["upper_90"], row["volatility"]) == (-1.5, 2.2, 1.25)
+    assert (row["rank"], row["num_scores"]) == (0.25, 99)
+    assert (str(row["date"].date()), days.horizon, days.unit) == ("2025-03-04", 2, "%")
+    assert len(live_days(entries[:3])) == 0
+
+
+def test_the_rhythm_of_live_days_is_that_of_their_forecasts(tmp_path):
+    weekly = forecast(TUESDAY, MONDAY, noun="week", rows_per_year=52.0)
+    assert live_days(entries_of(tmp_path, weekly)).rhythm.noun == "week"
+
+
+def test_one_outcome_is_no_figure(tmp_path):
+    became = Outcome(forecast=2, date=TUESDAY, actual=1.0, is_roll=False, rank=0.5, num_scores=9)
+    text = page_text(entries_of(tmp_path, forecast(TUESDAY, MONDAY), became))
+    assert text.count("<svg") == 1
+    assert "2025-03-04: +1.00 %" in words(text)
