@@ -14,10 +14,11 @@ References:
     JRSS B 86(1).
 """
 
+from collections.abc import Sequence
+from functools import reduce
+
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.signal import lfilter
-from scipy.special import logsumexp
 
 from ironore_lightning.evaluation.days import Floats
 from ironore_lightning.evaluation.significance import ROUNDING
@@ -43,11 +44,13 @@ START_EVERY = 21
 TILTS = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Exponents of the confidence sequence; small ones for many days, large ones for few."""
 
-HALVINGS = 50
-"""Of an interval of length 1 in search of a confidence bound, to below 1e-15."""
+HALVINGS = 30
+"""Of an interval of length 1 in search of a confidence bound, to below 1e-9."""
 
 
-def log_wealth(bets: Floats, stakes: ArrayLike, weights: ArrayLike | None = None) -> Floats:
+def log_wealth(
+    bets: Floats, stakes: Sequence[float], weights: Sequence[float] | None = None
+) -> Floats:
     """Return the natural logarithm of the wealth after each day, shape (..., N).
 
     The first 1 is divided among gamblers with a fixed stake each, whose wealth is added up: no best
@@ -56,13 +59,12 @@ def log_wealth(bets: Floats, stakes: ArrayLike, weights: ArrayLike | None = None
     Args:
         bets: What a stake of 1 gains on each day, shape (..., N). Under the null its mean, given
             what was known before, is at most 0.
-        stakes: Shape (S,); 1 + stake * bet is above 0.
-        weights: Parts of the first 1, shape (S,); equal unless given.
+        stakes: Of each gambler; 1 + stake * bet is above 0.
+        weights: Parts of the first 1; equal unless given.
     """
-    stakes = np.asarray(stakes, dtype=np.float64)
-    parts = np.full(len(stakes), 1 / len(stakes)) if weights is None else np.asarray(weights)
+    parts = [1 / len(stakes)] * len(stakes) if weights is None else weights
     logs = [np.cumsum(np.log1p(stake * bets), axis=-1) for stake in stakes]
-    return np.asarray(logsumexp(np.stack(logs, axis=-1), axis=-1, b=parts))
+    return _log_sum(logs, parts)
 
 
 def direction_log_wealth(forecast: Floats, actual: Floats, volatility: Floats) -> Floats:
@@ -87,8 +89,7 @@ def direction_log_wealth(forecast: Floats, actual: Floats, volatility: Floats) -
     known, moved = _deviations(forecast), actual / volatility
     signs = np.sign(known) * _surprise(np.sign(moved))
     sizes = np.clip(known, -2, 2) * _surprise(np.clip(moved, -1, 1))
-    halves = [log_wealth(bets, STAKES) for bets in (signs, sizes)]
-    return np.asarray(np.logaddexp(*halves) - np.log(2))
+    return _log_sum([log_wealth(bets, STAKES) for bets in (signs, sizes)], [0.5, 0.5])
 
 
 def loss_log_wealth(forecast: Floats, actual: Floats, volatility: Floats) -> Floats:
@@ -166,20 +167,24 @@ def mean_bounds(
         confidence sequences", Annals of Statistics 49(2): sub-Bernoulli processes, discrete
         mixtures. Hoeffding (1963), theorem 1, for the concavity.
     """
-    tilts = np.concatenate([np.negative(TILTS), TILTS])
-    tilted = successes[..., None] * tilts
+    tilts = (*np.negative(TILTS).tolist(), *TILTS)
     centre = np.divide(successes, trials, out=np.full(trials.shape, 0.5), where=trials > 0)
     bounds = []
     for edge in (0.0, 1.0):
         outside, inside = np.full(trials.shape, edge), centre
         for _ in range(HALVINGS):
             middle = (outside + inside) / 2
-            cost = trials[..., None] * np.log1p(middle[..., None] * np.expm1(tilts))
-            is_out = logsumexp(tilted - cost, axis=-1, b=1 / len(tilts)) >= -np.log1p(-belief)
+            logs = [tilt * successes - trials * np.log1p(middle * np.expm1(tilt)) for tilt in tilts]
+            is_out = _log_sum(logs, [1 / len(tilts)] * len(tilts)) >= -np.log1p(-belief)
             outside = np.where(is_out, middle, outside)
             inside = np.where(is_out, inside, middle)
         bounds.append(outside)
     return bounds[0], bounds[1]
+
+
+def _log_sum(logs: Sequence[Floats], parts: Sequence[float]) -> Floats:
+    """Return the logarithm of a weighted sum of wealths, each of shape (..., N)."""
+    return reduce(np.logaddexp, [log + np.log(part) for log, part in zip(logs, parts, strict=True)])
 
 
 def _mean_so_far(values: Floats) -> Floats:
