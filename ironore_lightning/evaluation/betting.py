@@ -48,23 +48,18 @@ HALVINGS = 30
 """Of an interval of length 1 in search of a confidence bound, to below 1e-9."""
 
 
-def log_wealth(
-    bets: Floats, stakes: Sequence[float], weights: Sequence[float] | None = None
-) -> Floats:
+def log_wealth(bets: Floats, stakes: Sequence[float]) -> Floats:
     """Return the natural logarithm of the wealth after each day, shape (..., N).
 
-    The first 1 is divided among gamblers with a fixed stake each, whose wealth is added up: no best
-    stake has to be known, and a sum of fair games is fair.
+    The first 1 is divided equally among gamblers with a fixed stake each, whose wealth is added up:
+    no best stake has to be known, and a sum of fair games is fair.
 
     Args:
         bets: What a stake of 1 gains on each day, shape (..., N). Under the null its mean, given
             what was known before, is at most 0.
         stakes: Of each gambler; 1 + stake * bet is above 0.
-        weights: Parts of the first 1; equal unless given.
     """
-    parts = [1 / len(stakes)] * len(stakes) if weights is None else weights
-    logs = [np.cumsum(np.log1p(stake * bets), axis=-1) for stake in stakes]
-    return _log_sum(logs, parts)
+    return _log_mean([np.cumsum(np.log1p(stake * bets), axis=-1) for stake in stakes])
 
 
 def direction_log_wealth(forecast: Floats, actual: Floats, volatility: Floats) -> Floats:
@@ -75,11 +70,11 @@ def direction_log_wealth(forecast: Floats, actual: Floats, volatility: Floats) -
     product, in standard deviations, with the forecast within ±2 and the outcome within ±1. Sizes
     find a forecast sooner whose size tells something, signs one whose size does not.
 
-    The null is that sign and clipped size of the scaled outcome have, given past and forecast, the
-    mean that was learnt. So the 5 % are exact where outcomes are as often up as down and equally
-    large, and where the forecast is independent of an outcome that is symmetric around a known
-    drift. With a drift that is learnt they hold nearly: a day then gains on average the error
-    of the drift times the mean deviation of the forecast, a product of two small numbers.
+    The null is that, given past and forecast, sign and clipped size of the scaled outcome have
+    their usual means. If these were known, the bets would be fair and the 5 % exact. They are
+    learnt, so the 5 % hold nearly: a day gains on average the error of that mean times the mean
+    deviation of the forecast, a product of two small numbers without a lasting sign. The benchmark
+    `daily_evidence.py` measures what is left of it where drift changes.
 
     Args:
         forecast: Shape (..., N), in the unit of the outcome.
@@ -89,7 +84,7 @@ def direction_log_wealth(forecast: Floats, actual: Floats, volatility: Floats) -
     known, moved = _deviations(forecast), actual / volatility
     signs = np.sign(known) * _surprise(np.sign(moved))
     sizes = np.clip(known, -2, 2) * _surprise(np.clip(moved, -1, 1))
-    return _log_sum([log_wealth(bets, STAKES) for bets in (signs, sizes)], [0.5, 0.5])
+    return _log_mean([log_wealth(bets, STAKES) for bets in (signs, sizes)])
 
 
 def loss_log_wealth(forecast: Floats, actual: Floats, volatility: Floats) -> Floats:
@@ -99,9 +94,9 @@ def loss_log_wealth(forecast: Floats, actual: Floats, volatility: Floats) -> Flo
     square of the forecasts so far, between -4 and 2. Drift counts: who forecasts it beats zero.
 
     The null is that the gain has no positive mean, given past and forecast. Gains cut at 2 lower
-    the mean, which is safe under every null; losses cut at 4 raise it. The 5 % are exact
-    unless losses beyond 4 weigh more than gains beyond 2, as where a forecast is against rare and
-    very large moves.
+    the mean, which is safe under every null; losses cut at 4 raise it. So the 5 % are exact where
+    the mean loss beyond 4 is at most the mean gain beyond 2, as for symmetric outcomes, and not for
+    a forecast that leans against rare and very large moves.
 
     Args:
         forecast: Shape (..., N), in the unit of the outcome.
@@ -175,16 +170,16 @@ def mean_bounds(
         for _ in range(HALVINGS):
             middle = (outside + inside) / 2
             logs = [tilt * successes - trials * np.log1p(middle * np.expm1(tilt)) for tilt in tilts]
-            is_out = _log_sum(logs, [1 / len(tilts)] * len(tilts)) >= -np.log1p(-belief)
+            is_out = _log_mean(logs) >= -np.log1p(-belief)
             outside = np.where(is_out, middle, outside)
             inside = np.where(is_out, inside, middle)
         bounds.append(outside)
     return bounds[0], bounds[1]
 
 
-def _log_sum(logs: Sequence[Floats], parts: Sequence[float]) -> Floats:
-    """Return the logarithm of a weighted sum of wealths, each of shape (..., N)."""
-    return reduce(np.logaddexp, [log + np.log(part) for log, part in zip(logs, parts, strict=True)])
+def _log_mean(logs: Sequence[Floats]) -> Floats:
+    """Return the logarithm of the mean of wealths, each of shape (..., N)."""
+    return np.asarray(reduce(np.logaddexp, logs) - np.log(len(logs)))
 
 
 def _mean_so_far(values: Floats) -> Floats:
