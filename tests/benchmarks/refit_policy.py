@@ -1,8 +1,8 @@
 """What a desk gains from refits: walks over the test days of runs, with and without them.
 
-    python tests/benchmarks/refit_policy.py --data original --root DIR
+    python tests/benchmarks/refit_policy.py data=original data.root=DIR
 
-prints a table. Each policy forecasts all test days of each run, and knows on each of them what was
+prints a table for the settings on its command line. Each policy forecasts all test days of each run, and knows on each of them what was
 known then: a refit learns the outcomes until its day, with the epochs that validation chose before
 the first test day.
 """
@@ -34,8 +34,11 @@ from ironore_lightning.run_folder.results import FittedRun
 POLICIES = (None, 63, 21)
 """Test days after which a network is fitted anew; None never is."""
 
-HEAD = """| policy | direction, % | RMSE over zero | of the seeds' mean | 80 % covered, % | width | seconds | jump, % |
-| --- | --- | --- | --- | --- | --- | --- | --- |"""
+COLUMNS = (
+    *("policy", "direction, %", "RMSE over zero", "of the mean of all seeds"),
+    *("80 % covered, %", "their width", "seconds", "jump, %"),
+)
+HEAD = f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}"
 
 
 @dataclass
@@ -155,25 +158,22 @@ def seeds_apart(walks: Sequence[Walk]) -> float:
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--data", default="sample")
-    parser.add_argument("--root", help="raw files of data=original")
-    parser.add_argument("--model", default="bilstm_small")
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="of all runs")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    overrides = [f"data={options.data}", f"model={options.model}"]
-    overrides += [f"data.root={options.root}"] if options.root else []
     with tempfile.TemporaryDirectory() as place:
         walks = [
-            start([*overrides, f"seed={seed}"], Path(place) / f"{seed}")
+            start(
+                ["model=bilstm_small", *options.settings, f"seed={seed}"], Path(place) / f"{seed}"
+            )
             for seed in range(options.seeds)
         ]
         for walk in walks:
             walk.folder.mkdir()
         days = int(walks[0].is_test.sum())
         epochs = [len(walk.rates) for walk in walks]
-        print(f"{options.data}, {options.model}, {days} test days, epochs {epochs}; {machine()}\n")
-        print(HEAD)
+        print(f"{days} test days, {epochs} epochs, on {machine()}\n\n{HEAD}", flush=True)
         for policy in POLICIES:
             print(line(walks, policy), flush=True)
         print(f"\ntwo seeds on the same day are {seeds_apart(walks):.0f} % apart")
