@@ -2,9 +2,9 @@
 
     python tests/benchmarks/refit_policy.py data=original data.root=DIR
 
-prints a table for the settings on its command line. Each policy forecasts all test days of each run, and knows on each of them what was
-known then: a refit learns the outcomes until its day, with the epochs that validation chose before
-the first test day.
+prints a table for the settings on its command line. Each policy forecasts all test days of each
+run, and knows on each of them what was known then: a refit learns the outcomes until its day, with
+the epochs that validation chose before the first test day.
 """
 
 import argparse
