@@ -108,6 +108,13 @@ def test_a_refit_learns_every_day_with_an_outcome(run, refitted):
     assert refitted.validation_span == run.validation_span
 
 
+def test_a_walk_forward_that_forgets_keeps_the_length_of_its_past(compose, settings, today):
+    forgets = ("split=walk_forward", "split.initial=400", "split.rolling=true")
+    module = refitting.every_day(today.panel, compose(*settings, *forgets))
+    assert len(module.origins) == len(module.training_rows) == 400
+    assert str(module.outcomes["date"].iloc[-1].date()) == "2025-08-13"
+
+
 def test_a_refit_made_again_has_the_same_bytes_and_is_not_made_twice(
     run, refitted, today, tmp_path, monkeypatch
 ):

@@ -106,7 +106,7 @@ class Walk:
 
 def start(overrides: Sequence[str], folder: Path) -> Walk:
     """Train one run."""
-    folder.mkdir(parents=True)
+    (folder / "refits").mkdir(parents=True)
     run = fit_run(compose_config(*overrides), folder)
     return Walk(run, learning_rates_of(read_run(folder, None)), folder / "refits")
 
@@ -162,15 +162,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
+    settings = ["model=bilstm_small", *options.settings]
     with tempfile.TemporaryDirectory() as place:
         walks = [
-            start(
-                ["model=bilstm_small", *options.settings, f"seed={seed}"], Path(place) / f"{seed}"
-            )
+            start([*settings, f"seed={seed}"], Path(place) / str(seed))
             for seed in range(options.seeds)
         ]
-        for walk in walks:
-            walk.folder.mkdir()
         days = int(walks[0].is_test.sum())
         epochs = [len(walk.rates) for walk in walks]
         print(f"{days} test days, {epochs} epochs, on {machine()}\n\n{HEAD}", flush=True)
