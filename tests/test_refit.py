@@ -87,9 +87,10 @@ def weights(folder):
 def test_on_the_days_of_its_run_a_refit_has_the_weights_of_the_best_epoch(run, tmp_path):
     config = run.settings
     rates = refitting.learning_rates_of(run)
-    assert len(rates) == run.training.best_epoch
+    assert len(rates) == run.training.best_epoch == 3
     assert rates[0] == config.training.learning_rate
-    assert np.diff(rates).max(initial=-1) < 0  # as the cosine falls
+    # A cosine over three epochs, from 1 to 3/4 and 1/4 of the first rate.
+    assert rates == pytest.approx([rates[0], 0.75 * rates[0], 0.25 * rates[0]])
     refit_network(samples_of(config), config.fit_settings, tmp_path / "checkpoints", rates)
     again, best = weights(tmp_path), weights(run.folder)
     assert again["state_dict"].keys() == best["state_dict"].keys()
@@ -105,6 +106,13 @@ def test_a_refit_learns_every_day_with_an_outcome(run, refitted):
     np.testing.assert_allclose(scaler["center"], rows.min(), rtol=1e-12)
     np.testing.assert_allclose(scaler["spread"], rows.max() - rows.min(), rtol=1e-12)
     assert refitted.validation_span == run.validation_span
+
+
+def test_a_walk_forward_that_forgets_keeps_the_length_of_its_past(compose, settings, today):
+    forgets = ("split=walk_forward", "split.initial=400", "split.rolling=true")
+    module = refitting.every_day(today.panel, compose(*settings, *forgets))
+    assert len(module.origins) == len(module.training_rows) == 400
+    assert str(module.outcomes["date"].iloc[-1].date()) == "2025-08-13"
 
 
 def test_a_refit_made_again_has_the_same_bytes_and_is_not_made_twice(
@@ -130,6 +138,24 @@ def test_the_first_forecast_of_a_refit_has_the_bounds_of_the_errors_of_its_run(r
         reach = bound - of_run.forecast
         assert abs(reach) > 1
         assert of_refit.bounds[name] - of_refit.forecast == pytest.approx(reach, abs=1e-6), name
+
+
+def test_a_network_with_a_distribution_keeps_the_bounds_that_it_has_said(
+    compose, settings, today, tmp_path
+):
+    fitted = fit_run(compose(*settings, "model.head=gaussian"), tmp_path / "run")
+    made = refitting.refit_run(read_run(fitted.folder, None), tmp_path / "refit", today)
+    said = read_predictions(made.folder, "log_return")
+    is_test = said["segment"] == "test"
+    assert is_test.sum() == 131
+    assert said.loc[~is_test, "lower_80"].isna().all()
+    for name in ("lower_80", "upper_90"):
+        assert said.loc[is_test, name].to_numpy() == pytest.approx(
+            fitted.predictions.loc[is_test, name].to_numpy(), rel=1e-4
+        )
+    newest = predict_rows(made, today.panel).iloc[-1]
+    wide, narrow = newest["upper_90"] - newest["forecast"], newest["upper_80"] - newest["forecast"]
+    assert wide / narrow == pytest.approx(1.6449 / 1.2816, rel=1e-3)
 
 
 def test_what_a_refit_has_learnt_it_takes_from_its_run_and_later_days_from_itself(
@@ -242,7 +268,7 @@ def test_restated_values_are_refused_unless_somebody_accepts_them(run, market, t
     assert made.refit.sentence.endswith("until 2025-08-13, on values that were restated since")
     kind = run.settings.target.kind
     said, known = (read_predictions(folder, kind) for folder in (made.folder, run.folder))
-    np.testing.assert_array_equal(said["forecast"], known["forecast"])
+    np.testing.assert_allclose(said["forecast"], known["forecast"], rtol=1e-12)
     forecast_next([made], today=TODAY)  # the history is the one that it has learnt
 
 
