@@ -1,7 +1,7 @@
 """How often days lose more than the value at risk, and how far expected shortfall is off.
 
-Markets are simulated, so that the true figures of each day are known; on raw files only outcomes
-are. Days are those of validation and test of a default run, and so are the past and the forecasters.
+Markets are simulated, so that the true figures of each day are known; of raw files only the
+outcomes are. Days are scored after a training segment as long as that of a default run.
 
     python tests/benchmarks/tail_risk.py --data-root FOLDER --output tail_risk.md
 
