@@ -37,7 +37,7 @@ QUICK = (
 )
 HEADS = ("point", "gaussian")
 NO_SUMMARY = "~hydra.callbacks.many_runs"
-TABLES = ("baselines.csv", "density.csv", "price_clues.csv")
+TABLES = ("baselines.csv", "density.csv", "risk.csv", "price_clues.csv")
 
 
 def read_json(path):
@@ -164,7 +164,7 @@ def test_only_the_chosen_run_has_tables_after_the_summary_and_none_has_scores(sw
     summary = summarize(sweep)
     for head in HEADS:
         folder = sweep / f"model.head={head}"
-        assert [(folder / name).exists() for name in TABLES] == [head == "gaussian"] * 3
+        assert [(folder / name).exists() for name in TABLES] == [head == "gaussian"] * 4
         assert read_json(folder / "final_results.json")["evaluation"] is None
     assert not [name for name in run_table(summary) if "test" in name]
 

@@ -16,7 +16,7 @@ from ironore_lightning.summary.runs import run_folders
 pytestmark = pytest.mark.usefixtures("one_quick_figure")
 
 QUICK = ("model=tiny", "training.max_epochs=2", "evaluation.bootstrap_repetitions=100")
-TABLES = ("predictions.csv", "baselines.csv", "density.csv", "price_clues.csv")
+TABLES = ("predictions.csv", "baselines.csv", "density.csv", "risk.csv", "price_clues.csv")
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 from parts_of_a_run import draw_one_quick_figure
 
+from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.assessment import net_sharpe
 from ironore_lightning.evaluation.evidence import GRADES, MEANINGS
+from ironore_lightning.evaluation.risk import score_risk
 from ironore_lightning.experiment import run_experiment
 from ironore_lightning.report.run_page import write_run_page
+from ironore_lightning.run_folder.forecast_tables import read_forecasts
 from ironore_lightning.run_folder.losses import LossFile, read_losses
 
 
@@ -54,6 +57,39 @@ def test_every_section_is_there_in_the_order_of_a_reader(page):
         "Provenance",
     ]
     assert page.count("<svg") == 1  # the one quick figure
+
+
+def test_the_page_says_what_explaining_noise_is_worth(result, page):
+    assert result.assessment.evidence.grade == "INSUFFICIENT"
+    _, _, training = page.partition("<h2>Training</h2>")
+    section, _, _ = training.partition("<h2>")
+    assert "The evidence is INSUFFICIENT: what explains such forecasts explains noise." in section
+
+
+def test_tail_risk_is_a_folded_table_with_the_numbers_of_the_results(result, page):
+    _, _, rest = page.partition("Tail risk of who holds")
+    table, _, _ = rest.partition("</table>")
+    risk = result.assessment.risk
+    assert len(risk) == 12
+    assert table.count("<tr") == 13
+    for found in risk:
+        assert f">{found.mean_var:.2f}</td>" in table
+        assert f">{found.shortfall_z:.2f}</td>" in table.replace("−", "-")
+    tables = read_forecasts(result.run.folder, "log_return")
+    assert score_risk(result.days.actual, tables.risk) == risk
+
+
+def test_a_run_of_an_earlier_version_has_no_tail_risk(result):
+    table = result.run.folder / "risk.csv"
+    content = table.read_bytes()
+    table.unlink()
+    forecasts = read_forecasts(result.run.folder, "log_return")
+    assert score_risk(result.days.actual, forecasts.risk) == []
+    for damaged in (content.replace(b"long_var_90", b"long_90", 1), content[: len(content) // 2]):
+        table.write_bytes(damaged)
+        with pytest.raises(ConfigError, match=r"risk\.csv: is no table of a finished run"):
+            read_forecasts(result.run.folder, "log_return")
+    table.write_bytes(content)
 
 
 def test_the_page_explains_all_grades_and_what_the_next_would_take(result, page):

@@ -54,8 +54,8 @@ def draw_importance(
     axes.invert_yaxis()
     style_axes(
         axes,
-        "R2 against zero that is lost if the windows of a driver swap their test days",
-        "points of per cent, with a 95 % interval over days and swaps",
+        "R2 against zero lost if the windows of a driver swap their test days",
+        "percentage points of R2, with a 95 % interval over days and swaps",
         "",
     )
     return figure
