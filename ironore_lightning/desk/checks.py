@@ -117,9 +117,9 @@ def _without_a_price(next_day: NextDayForecast) -> Iterator[str]:
 
 def _breaks(newest: Newest) -> Iterator[str]:
     """Yield each leg whose contracts have jumped today as after a change of specification."""
-    for leg, series in newest.panel.futures.items():
+    for leg in newest.panel.futures:
         known = newest.config.data.panel.breaks_of(leg)
-        if newest.origin.date() in known or len(series.days) < 2:  # noqa: PLR2004 - a move needs two
+        if newest.origin.date() in known:
             continue
         if jumps_together(newest.raw.contracts, leg, newest.origin, least=LIKE_A_BREAK):
             yield (

@@ -101,7 +101,11 @@ class Year:
         said = refusals[-1].reasons[0] if status == NONE and refusals else ""
         if status != wanted or words not in said:
             self.wrong.append(f"{trouble}: status {status}, {said}")
-        names = {FORECAST: "a forecast", NONE: f"no forecast: {said}", FAULT: "the record is faulty"}
+        names = {
+            FORECAST: "a forecast",
+            NONE: f"no forecast: {said}",
+            FAULT: "the record is faulty",
+        }
         self.notes.append((trouble, names.get(status, f"status {status}")))
 
 
@@ -308,7 +312,9 @@ def missing_contract(year: Year, morning: int) -> None:
         contracts[month] = contracts[month].loc[: year.days[morning - 2]]
         pd.to_pickle(contracts, root / "Raw_M65F_DSP.pkl")
 
-    year.expect("the held contract without its newest price", year.ask(morning, damage=forget), NONE)
+    year.expect(
+        "the held contract without its newest price", year.ask(morning, damage=forget), NONE
+    )
     year.expect("the same, complete", year.ask(morning, hour=8), FORECAST)
 
 
@@ -355,7 +361,9 @@ def check(year: Year) -> None:
         number = evidence.num_days
         if evidence.direction.by_day != whole.direction.by_day[:number]:
             year.wrong.append(f"the evidence of {number} days is not the beginning of the whole")
-    year.notes.append(("evidence of a part equals the beginning of the whole", f"{len(grown)} parts"))
+    year.notes.append(
+        ("evidence of a part equals the beginning of the whole", f"{len(grown)} parts")
+    )
 
 
 def report(year: Year) -> None:
@@ -363,8 +371,8 @@ def report(year: Year) -> None:
     kinds = [type(entry.content) for entry in year.entries]
     told = {kind: kinds.count(kind) for kind in (Forecast, Outcome, Refusal)}
     print(
-        f"{told[Forecast]} forecasts, {told[Outcome]} outcomes, {told[Refusal]} refusals; a morning "
-        f"takes {statistics.median(year.seconds):.1f} s, at most {max(year.seconds):.1f}\n"
+        f"{told[Forecast]} forecasts, {told[Outcome]} outcomes, {told[Refusal]} refusals; "
+        f"a morning takes {statistics.median(year.seconds):.1f} s, at most {max(year.seconds):.1f}\n"
     )
     print("| trouble | what the desk said |\n| --- | --- |")
     for trouble, said in year.notes:
