@@ -20,6 +20,7 @@ from ironore_lightning.run_folder.layout import EVENT_FILES
 from ironore_lightning.sample_market.simulation import simulate_market, write_market
 from ironore_lightning.settings.command_keys import COMMAND_KEYS
 from ironore_lightning.settings.data import SimulationSettings
+from ironore_lightning.settings.desk import DeskSettings
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.settings.files import FileSettings
 
@@ -49,6 +50,7 @@ SHORTER = {
     "hparams_search=bilstm_optuna": ("hydra.sweeper.n_trials=1",),
     "ironore_lightning.audit": ("features=single",),
     "ironore_lightning.forecast": ("--max-age-days=100000",),
+    "ironore_lightning.desk": ("desk.now=2025-07-02T06:00",),
 }
 """What ends a command sooner, or lets it take files of another year; it says the same otherwise."""
 
@@ -254,7 +256,8 @@ def test_every_setting_is_explained_and_every_key_that_is_explained_exists():
     sweeper = yaml.safe_load((ROOT / "conf/hydra/sweeper/optuna.yaml").read_text(encoding="utf-8"))
     # The sweeper sets `trial` itself.
     search = {f"hydra.sweeper.{key}" for key in sweeper.keys() - {"_target_", "trial"}}
-    commands = set().union(*COMMAND_KEYS.values(), search, {"hydra.launcher.n_jobs"})
+    desk = {f"desk.{key}" for key in DeskSettings.model_fields}
+    commands = set().union(*COMMAND_KEYS.values(), search, desk, {"hydra.launcher.n_jobs"})
     cells = re.findall(r"^\| `([^`]+)` \|", READMES["conf/README.md"], re.MULTILINE)
     groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"hydra"}
     explained = [cell for cell in cells if cell not in groups]

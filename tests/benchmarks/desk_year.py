@@ -372,7 +372,8 @@ def report(year: Year) -> None:
     told = {kind: kinds.count(kind) for kind in (Forecast, Outcome, Refusal)}
     print(
         f"{told[Forecast]} forecasts, {told[Outcome]} outcomes, {told[Refusal]} refusals; "
-        f"a morning takes {statistics.median(year.seconds):.1f} s, at most {max(year.seconds):.1f}\n"
+        f"a morning takes {statistics.median(year.seconds):.1f} s, "
+        f"at most {max(year.seconds):.1f}\n"
     )
     print("| trouble | what the desk said |\n| --- | --- |")
     for trouble, said in year.notes:
