@@ -41,6 +41,7 @@ LAYERS = (
     {"cli"},
     {"train", "prepare", "inspect", "audit", "judge", "forecast", "evaluate", "compare"},
     {"refit"},
+    {"desk"},
 )
 """Rooms from the ground up; whatever is not here stands on top."""
 
