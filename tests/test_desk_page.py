@@ -13,12 +13,9 @@ from invented_record import clock, forecast, weekdays, write_mornings
 from ironore_lightning import verify as command
 from ironore_lightning.desk.entries import Outcome, Refusal
 from ironore_lightning.desk.live_days import live_days
+from ironore_lightning.desk.page import entries_until, page_facts, page_text, write_morning
 from ironore_lightning.desk.record import open_record, read_record
 from ironore_lightning.errors import ConfigError
-
-pytest.importorskip("ironore_lightning.evaluation.live")
-
-from ironore_lightning.desk.page import entries_until, page_facts, page_text, write_morning
 
 MONDAY, TUESDAY, WEDNESDAY = weekdays(3)
 
