@@ -355,9 +355,9 @@ def plan(reps: int) -> list[tuple[str, tuple[object, ...], int]]:
     """List table, names and repetitions of all cells."""
     return [
         *(("null", (name,), reps) for name in DRAWS),
-        *(("power", names, reps // 2) for names in product((0.58, 0.55, 0.53), POWER_KINDS)),
+        *(("power", names, reps // 4) for names in product((0.58, 0.55, 0.53), POWER_KINDS)),
         *(("break", (name,), reps // 4) for name in BREAKS),
-        *(("chance", (name,), reps // 4) for name in CHANCES),
+        *(("chance", (name,), reps // 10) for name in CHANCES),
     ]
 
 
@@ -423,7 +423,9 @@ def missed(null: pd.DataFrame, power: pd.DataFrame) -> list[str]:
 def main() -> int:
     """Simulate, count, print; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--reps", type=int, default=2000, help="markets of each null cell")
+    parser.add_argument(
+        "--reps", type=int, default=2000, help="markets of each kind without signal"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--output", type=Path, help="file for the tables")
     arguments = parser.parse_args()
