@@ -307,6 +307,32 @@ def test_a_changed_record_ends_the_desk_with_its_own_status(desk, capsys):
     assert "entry 2" in capsys.readouterr().err
 
 
+def test_a_second_forecast_from_the_same_origin_names_the_first_which_counts(desk):
+    assert desk.ask("2025-07-16") == 0
+    for hour in (7, 8):
+        budget = ("desk.risk_budget=9000", "desk.risk_level=0.9")
+        assert desk.ask("2025-07-16", *budget, hour=hour) == 0
+    first, second = desk.contents(Forecast)
+    (risk,) = [risk for risk in second.risk if risk.level == 0.9]
+    falls = second.price * (1 - np.exp(-risk.long_es / 100))
+    rises = second.price * (np.exp(risk.short_es / 100) - 1)
+    assert first.size.lots is None
+    assert second.size.lots == int(9000 / (100 * max(falls, rises))) > 5
+    assert second.alarms[-1].startswith("entry 2 is the first forecast from 2025-07-15")
+    assert desk.ask("2025-07-17") == 0
+    (outcome,) = desk.contents(Outcome)
+    assert outcome.forecast == 2
+
+
+def test_a_desk_whose_networks_change_says_so(desk, run, tmp_path):
+    assert desk.ask("2025-07-16") == 0
+    desk.run = shutil.copytree(run, tmp_path / "copy")
+    assert desk.ask("2025-07-17") == 0
+    assert desk.contents(Forecast)[-1].alarms[-1] == (
+        "the networks are others than those of the forecast for 2025-07-16"
+    )
+
+
 def test_a_rehearsal_goes_into_no_real_record(desk, capsys):
     assert desk.ask("2025-07-16") == 0
     assert desk.ask("2025-07-17", "desk.now=2025-07-17T06:00") == 2

@@ -141,15 +141,18 @@ def _size(
             f"{DIRECTION_COUNTS[0]}: the lots are for either side."
         )
     loss = _loss_per_unit(newest, price, side, settings.risk_level)
-    budget = settings.risk_budget
+    lots = None
+    if settings.risk_budget is not None and loss is not None:
+        lots = affordable_lots(settings.risk_budget, loss * settings.lot_size)
+    elif settings.risk_budget is not None:
+        missing = "a price" if price is None else "outcomes for that level"
+        reason += f" There are no lots, for want of {missing}."
     return Size(
         lot_size=settings.lot_size,
         currency=settings.currency,
-        budget=budget,
+        budget=settings.risk_budget,
         level=settings.risk_level,
-        lots=None
-        if budget is None or loss is None
-        else affordable_lots(budget, loss * settings.lot_size),
+        lots=lots,
         side=side,
         reason=reason,
     )

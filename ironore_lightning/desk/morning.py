@@ -98,26 +98,30 @@ def _forecast(
         next_day = forecast_on(newest.runs, newest.raw, newest.panel, newest.rows, today=now.date())
     except DataError as error:
         return _refuse(record, newest, str(error).splitlines(), now)
-    content = forecast_content(newest, next_day, drivers, explain_newest(newest), settings)
-    if (last := _last_said(record.entries)) == content:
+    said = forecast_content(newest, next_day, drivers, explain_newest(newest), settings)
+    content = _with_remarks(said, record.entries)
+    if content == _last_said(record.entries):
         return content
     if lines := refusals(newest, next_day, drivers, settings, now):
         return _refuse(record, newest, lines, now)
-    before = [
-        (number, forecast)
-        for number, forecast in first_forecasts(record.entries).items()
-        if forecast.origin == content.origin
-    ]
-    if before:
-        ((number, forecast),) = before
-        remark = (
-            f"entry {number} is the first forecast from {content.origin}, and the one that "
-            f"counts: {forecast.forecast:+.2f} {forecast.unit}"
-        )
-        content = content.model_copy(update={"alarms": [remark, *content.alarms]})
-        if last == content:
-            return content
     record.append(content, now)
+    return content
+
+
+def _with_remarks(content: Forecast, entries: Sequence[Entry]) -> Forecast:
+    """Return a forecast that says so if others made those before, or if it is not the first."""
+    first = first_forecasts(entries)
+    earlier = [forecast for forecast in first.values() if forecast.origin < content.origin]
+    if earlier and earlier[-1].sources != content.sources:
+        remark = f"the networks are others than those of the forecast for {earlier[-1].date}"
+        content = content.model_copy(update={"alarms": [*content.alarms, remark]})
+    for number, forecast in first.items():
+        if forecast.origin == content.origin and forecast != content:
+            remark = (
+                f"entry {number} is the first forecast from {content.origin}, and the one that "
+                f"counts: {forecast.forecast:+.2f} {forecast.unit}"
+            )
+            content = content.model_copy(update={"alarms": [*content.alarms, remark]})
     return content
 
 
