@@ -21,7 +21,7 @@ from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluate import main as evaluate_command
 from ironore_lightning.experiment import fit_run, run_experiment
 from ironore_lightning.files import write_json
-from ironore_lightning.forecast.next_day import _evidence
+from ironore_lightning.forecast.next_day import evidence_of
 from ironore_lightning.judge.judgement import judge_run
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.summarize import main as summary_command
@@ -246,13 +246,13 @@ def test_a_run_without_a_verdict_says_how_to_get_one(untouched, alone, tmp_path)
     assert str(caught.value) == (
         f"{folders[0]}: its test days were never assessed; {command} does that"
     )
-    assert _evidence([RunRecord.read(folders[0])]) == (
+    assert evidence_of([RunRecord.read(folders[0])]) == (
         f"not known: its test days were never assessed; {command} does that"
     )
     moved, known = (
         [RunRecord.read(place / folder.name) for folder in folders] for place in (tmp_path, alone)
     )
-    assert _evidence(moved) == _evidence(known)  # of the mean of both
+    assert evidence_of(moved) == evidence_of(known)  # of the mean of both
 
 
 # --- evaluate -------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ironore_lightning.files import write_json
-from ironore_lightning.forecast.next_day import _evidence
+from ironore_lightning.forecast import next_day
 from ironore_lightning.judge.judgement import judge_run
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.summary.membership import read_membership
@@ -41,7 +41,7 @@ def whole(write_run, tmp_path_factory):
 @pytest.fixture
 def evidence_of(whole):
     """Return what a forecast with some runs says that they have earned."""
-    return lambda *names: _evidence([RunRecord.read(whole / name) for name in names])
+    return lambda *names: next_day.evidence_of([RunRecord.read(whole / name) for name in names])
 
 
 @pytest.fixture
@@ -91,12 +91,14 @@ def test_a_single_run_keeps_its_own_grade(write_run, tmp_path):
         tmp_path / "run", QUICK, MARKET, 0.1 * MARKET, objective=1.0, borders=(150, 200)
     )
     assert read_membership(folder) is None
-    assert _evidence([RunRecord.read(folder)]) == "evidence: NONE"
+    assert next_day.evidence_of([RunRecord.read(folder)]) == "evidence: NONE"
 
 
 def test_a_link_to_a_member_is_the_member(whole, tmp_path):
     (tmp_path / "alone").symlink_to(whole / "1,0")
-    assert _evidence([RunRecord.read(tmp_path / "alone")]).startswith("nothing: one of 6 runs")
+    assert next_day.evidence_of([RunRecord.read(tmp_path / "alone")]).startswith(
+        "nothing: one of 6 runs"
+    )
 
 
 def test_the_verdict_on_a_member_says_so(whole):
