@@ -12,10 +12,13 @@ from invented_record import clock, forecast, weekdays, write_mornings
 
 from ironore_lightning import verify as command
 from ironore_lightning.desk.entries import Outcome, Refusal
+from ironore_lightning.desk.figures import fan_figure, hits_figure, wealth_figure
 from ironore_lightning.desk.live_days import live_days
 from ironore_lightning.desk.page import entries_until, page_facts, page_text, write_morning
 from ironore_lightning.desk.record import open_record, read_record
+from ironore_lightning.desk.sheet import driver_rows, reasons_why
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.evaluation.live import live_evidence
 
 MONDAY, TUESDAY, WEDNESDAY = weekdays(3)
 
@@ -141,6 +144,55 @@ def test_the_newest_outcome_is_held_against_its_own_bounds(tmp_path, actual, pla
     move = f"{actual:+.2f} % after a forecast of -0.30 %, so the direction was {place}"
     assert f"2025-03-04: {move}" in said
     assert "Of the errors on validation, 25 % were at least as large" in said
+
+
+def test_inputs_that_are_odd_come_first_and_are_never_left_out():
+    usual = forecast(TUESDAY, MONDAY).drivers[0]
+    drivers = [
+        usual.model_copy(update={"name": f"input {number}", "share": number / 100})
+        for number in range(1, 13)
+    ]
+    drivers[0] = drivers[0].model_copy(update={"value": 89.9})  # its range begins at 90
+    drivers[1] = drivers[1].model_copy(update={"age": 6})  # at most 5 in training
+    said = forecast(TUESDAY, MONDAY, drivers=drivers)
+    rows = driver_rows(said)
+    assert [row.name for row in rows] == [
+        *("input 2", "input 1"),
+        *(f"input {number}" for number in range(12, 4, -1)),
+    ]
+    assert [(row.is_old, row.is_outside, row.where) for row in rows[:3]] == [
+        (True, False, "50 %"),
+        (False, True, "below"),
+        (False, False, "50 %"),
+    ]
+    assert rows[1].place == 0
+    assert "2 other inputs in range and no older than in training." in reasons_why(said)
+
+
+def test_the_fan_leads_from_the_newest_price_to_the_bounds():
+    prices = [(day, 90.0 + place) for place, day in enumerate(weekdays(50))]
+    axes = fan_figure(forecast(TUESDAY, MONDAY, prices=prices)).axes[0]
+    newest, said = (line.get_xydata() for line in axes.lines)
+    assert (len(newest), newest[-1].tolist()) == (40, [0.0, 139.0])
+    assert said[0].tolist() == [0.0, 100.0]
+    assert said[1, 1] == pytest.approx(100.1)
+    wide, narrow = (fan.get_paths()[0].vertices for fan in axes.collections)
+    for fan, low, high in ((wide, 98.0, 102.2), (narrow, 98.5, 101.7)):
+        ends = fan[fan[:, 0] == said[1, 0], 1]
+        assert (ends.min(), ends.max()) == pytest.approx((low, high))
+        assert {*fan[fan[:, 0] == 0, 1]} == {100.0}
+
+
+def test_the_figures_of_the_live_days_draw_their_paths(mornings):
+    live = live_evidence(live_days(read_record(mornings[0])))
+    assert len(live.dates) == 2
+    line = hits_figure(live).axes[0].lines[-1]
+    assert line.get_ydata().tolist() == live.hits.estimates
+    drawn = {line.get_label(): line.get_ydata() for line in wealth_figure(live).axes[0].lines}
+    assert drawn["direction"].tolist() == live.direction.by_day
+    assert drawn["squared error"].tolist() == live.loss.by_day
+    assert drawn["break"].tolist() == live.break_bet.by_day
+    assert [20.0, 20.0] in [[*values] for values in drawn.values()]
 
 
 def test_names_are_escaped(tmp_path):

@@ -208,6 +208,29 @@ def test_a_record_without_its_head_has_a_fault(folder):
     assert verify(folder).fault.entry == 1
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"number":1}',
+        b"1" * 10_000,
+        b'"\\ud800"',
+        b"null",
+        b"NaN",
+    ],
+    ids=["empty", "no text", "deep", "short", "long number", "half a character", "null", "NaN"],
+)
+def test_a_line_of_anything_is_a_fault_and_no_crash(folder, line):
+    lines = lines_of(folder)
+    rewrite(folder, [*lines[:5], line, *lines[6:]])
+    fault = verify(folder).fault
+    assert fault.entry == 6
+    assert len(str(fault)) < 400
+    assert str(fault).isprintable()
+
+
 def test_no_record_is_no_record(tmp_path):
     for read in (verify, read_record):
         with pytest.raises(ConfigError, match="holds no record"):

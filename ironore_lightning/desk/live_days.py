@@ -22,7 +22,7 @@ COLUMNS = ("actual", "forecast", *BOUNDS, "volatility", "rank", "num_scores")
 def live_days(entries: Sequence[Entry]) -> ScoredDays:
     """Return the days that have been settled, in time order; there may be none.
 
-    Only the first forecast of a date counts: its number stands in the outcome.
+    Only the first forecast from an origin counts: its number stands in the outcome.
 
     Args:
         entries: Of a whole record.

@@ -182,8 +182,9 @@ def _whole(folder: Path, lines: list[Line], head: Head | Fault) -> list[Entry]:
     fault = head if isinstance(head, Fault) else find_fault(lines, head)
     if fault:
         raise RecordError(
-            f"{folder / RECORD_FILE}: {fault}; python -m ironore_lightning.verify {folder} says "
-            "more, and another desk.folder begins a new record"
+            f"{folder / RECORD_FILE}: {fault}; bring both files back from a copy, which "
+            f"python -m ironore_lightning.verify {folder} checks, or begin a new record in another "
+            "desk.folder"
         )
     return [line.entry for line in lines if line.entry]
 
