@@ -29,6 +29,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ironore_lightning.cli.arguments import normalize_arguments
 from ironore_lightning.cli.hydra_command import describe_hydra_error
+from ironore_lightning.desk.entries import Forecast as MorningForecast
+from ironore_lightning.desk.entries import Refusal
+from ironore_lightning.desk.morning import run_morning
 from ironore_lightning.errors import ConfigError, machine_errors
 from ironore_lightning.experiment import assess_run, run_experiment
 from ironore_lightning.files import write_text
@@ -49,6 +52,7 @@ from ironore_lightning.run_folder.record import read_run
 from ironore_lightning.run_folder.results import FittedRun, RunResult
 from ironore_lightning.settings.base import parse_day
 from ironore_lightning.settings.checking import to_config
+from ironore_lightning.settings.desk import read_desk_settings
 from ironore_lightning.settings.folder import conf_folder
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -167,6 +171,24 @@ def forecast(
     """
     today = today or datetime.datetime.now(tz=datetime.UTC).date()
     return forecast_next([read_run(Path(folder), data_root) for folder in folders], today=today)
+
+
+def desk(
+    overrides: Sequence[str], *, settings: Path | str | None = None
+) -> MorningForecast | Refusal:
+    """Run one morning of a desk, and return what its record says of the next trading day.
+
+    Args:
+        overrides: Settings as on the command line, such as ``"desk.runs=[outputs/ironore/RUN]"``.
+        settings: File with those of a desk of your own.
+
+    Raises:
+        ConfigError: If the settings or the runs are wrong.
+        RecordError: If the record is not what was written.
+    """
+    file = None if settings is None else Path(settings)
+    clock = datetime.datetime.now(tz=datetime.UTC)
+    return run_morning(read_desk_settings(overrides, file), clock)
 
 
 def refit(*folders: Path | str, data_root: str | None = None) -> list[Path]:

@@ -119,6 +119,12 @@ def frame_of(num_days=80, *, skill=0.0):
     )
 
 
+def test_a_morning_is_rehearsed(result, tmp_path):
+    settings = (f"desk.runs=[{result.run.folder}]", f"desk.folder={tmp_path / 'desk'}")
+    said = api.desk([*settings, "desk.now=2025-07-01T06:00"])
+    assert (f"{said.origin}", f"{said.date}") == ("2025-06-30", "2025-07-01")
+
+
 @pytest.mark.parametrize(("skill", "grade"), [(0.0, "NONE"), (0.9, "SUSPECT")])
 def test_a_frame_of_forecasts_is_judged(skill, grade):
     judgement = api.assess(frame_of(skill=skill), trained_until="2024-12-31")
