@@ -107,7 +107,7 @@ def test_a_forecast_of_zero_bets_nothing():
 def test_ranks_after_three_days_are_worked_out_by_hand():
     found = np.exp(rank_log_wealth(np.array([1, 2, 1]) / 4, np.full(3, 3.0)))
     # Shares: 1 of 4; 2 and the day before, of 5; 1 and the first day, of 6.
-    bets = [1 - 2 / 4, 1 - 2 * 3 / 5, 1 - 2 * 2 / 6]
+    bets = [0.95 - 2 / 4, 0.95 - 2 * 3 / 5, 0.95 - 2 * 2 / 6]
     wanted = [0.5 + wealth_of(bets[:day], RANK_STAKES) / 2 for day in (1, 2, 3)]
     np.testing.assert_allclose(found, wanted, rtol=1e-14)
 
@@ -119,7 +119,7 @@ def test_bets_on_ranks_gain_nothing_on_average_over_all_orders_of_the_errors():
         rank = (1 + (validation >= live[:, None]).sum(axis=1)) / 4
         wealth.append(np.exp(rank_log_wealth(rank, np.full(3, 3.0)))[-1])
     assert len(wealth) == 720
-    assert 0.8 < np.mean(wealth) <= 1
+    assert 0.7 < np.mean(wealth) <= 1
 
 
 def test_a_late_break_is_noticed():
