@@ -114,7 +114,7 @@ def wealth_figure(live: LiveEvidence) -> Figure | None:
     axes.axhline(1, color=REFERENCE, linewidth=0.5)
     axes.set_yscale("log")
     wealth = [value for _, bet, _ in bets for value in bet.by_day]
-    axes.set_ylim(max(1e-3, min(0.3, *wealth)), max(40.0, 2 * max(wealth)))
+    axes.set_ylim(min(0.3, max(1e-6, 0.7 * min(wealth))), max(40.0, 2 * max(wealth)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     date_axis(axes, days)
     figure.legend(loc="outside lower center", ncols=3, fontsize=SMALL_SIZE, frameon=False)
