@@ -190,6 +190,14 @@ def test_a_forecast_after_its_outcome_is_known_is_none(desk):
     assert desk.ask("2025-07-16", "desk.settles_at=18:00", hour=13) == 0
 
 
+def test_a_row_that_is_not_settled_is_refused(desk):
+    assert desk.ask("2025-07-16", known="2025-07-16", hour=11) == 4
+    (refusal,) = desk.contents(Refusal)
+    assert refusal.reasons[0].startswith("the newest row is of 2025-07-16, which settles at 12:00")
+    assert desk.ask("2025-07-16", known="2025-07-16", hour=12) == 0
+    assert desk.contents(Forecast)[-1].date.day == 17
+
+
 def restate(root, day="2025-07-15", file="Raw_FEF_Close.pkl"):
     """Add a dollar to every price of a day."""
     contracts = pd.read_pickle(root / file)

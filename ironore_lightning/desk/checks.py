@@ -68,7 +68,13 @@ def refusals(
 def _late(
     next_day: NextDayForecast, settings: DeskSettings, now: datetime.datetime
 ) -> Iterator[str]:
-    if next_day.age_days > settings.max_age_days:
+    origin = datetime.date.fromisoformat(next_day.origin)
+    if now < settled(origin, settings):
+        yield (
+            f"the newest row is of {origin}, which settles at {settings.settles_at:%H:%M} UTC, and "
+            f"it is {now:%Y-%m-%d %H:%M}; leave that row out, or correct desk.settles_at"
+        )
+    elif next_day.age_days > settings.max_age_days:
         yield (
             f"the newest row is {next_day.origin}, and {counted(next_day.age_days, 'trading day')} "
             f"have passed since (desk.max_age_days={settings.max_age_days}); refresh the files, or "

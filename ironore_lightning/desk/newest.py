@@ -64,13 +64,13 @@ class Newest:
     def promised(self) -> Floats:
         """Scaled errors of the validation segment, shape (M,): what the runs have promised."""
         span = self.runs[0].validation_span
-        date = self.outcomes["date"].loc[self.rows.index]
         first, last = pd.Timestamp(span.first_date), pd.Timestamp(span.last_date)
-        known = (date >= first) & (date <= last) & self.outcomes["value"].notna()
-        days = date.index[known.loc[date.index].to_numpy()]
+        rows = self.outcomes.loc[self.rows.index].assign(
+            forecast=self.rows["forecast"], volatility=self.volatility
+        )
+        known = rows[rows["date"].between(first, last) & rows["value"].notna()]
         actual, forecast, volatility = (
-            column.loc[days].to_numpy(np.float64)
-            for column in (self.outcomes["value"], self.rows["forecast"], self.volatility)
+            known[["value", "forecast", "volatility"]].to_numpy(np.float64).T
         )
         return scaled_scores(actual, forecast, volatility)
 
