@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_is_one_line_and_with_room_the_run_goes_on(
     code, said = train(f"resume={tmp_path}")
     assert (code, said) == (0, "")
     assert state(tmp_path) == "complete"
-    assert len(require_whole(tmp_path)) == 12
+    assert len(require_whole(tmp_path)) == 13
     assert (tmp_path / "predictions.csv").read_bytes() == reference
     lines = (tmp_path / "training.log").read_text(encoding="utf-8").rpartition("epoch  train")[2]
     assert len(re.findall(r"(?:FAST|MEDIUM|SLOW)$", lines, re.MULTILINE)) == 2
@@ -346,7 +346,7 @@ def test_what_other_programs_left_in_the_environment_changes_nothing(
     assert (process.returncode, process.stderr) == (0, "")
     assert state(tmp_path / "run") == "complete"
     assert (tmp_path / "run" / "predictions.csv").read_bytes() == reference
-    assert len(list((tmp_path / "run" / "plots").glob("*.png"))) == 7
+    assert len(list((tmp_path / "run" / "plots").glob("*.png"))) == 8
 
 
 # --- clocks ---------------------------------------------------------------------------------------

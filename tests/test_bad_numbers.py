@@ -108,7 +108,7 @@ def test_strange_numbers_end_with_an_honest_verdict_and_all_files(case, run):
     result = run(columns, overrides)
     assert result.assessment.evidence.grade == "INSUFFICIENT"
     assert "There is too little to judge by" in result.sentence
-    require_all_files(result.run.folder, num_plots=7 if overrides == PRICE else 6)
+    require_all_files(result.run.folder, num_plots=8 if overrides == PRICE else 7)
     if case == "one day to test":
         assert result.assessment.scores.num_days == 1
     if case == "no patience":
