@@ -35,10 +35,13 @@ def forecast(date, origin, **changes):
     bounds = {"lower_80": -1.5, "upper_80": 1.7, "lower_90": -2.0, "upper_90": 2.2}
     values = {
         "origin": origin,
+        "rows": [origin - datetime.timedelta(days=1), origin],
         "date": date,
+        "settles_at": "12:00",
         "series": "iron ore",
         "contract": "2025-05",
         "unit": "%",
+        "kind_of_target": "log_return",
         "word": "return",
         "noun": "day",
         "rows_per_year": 252.0,
@@ -53,10 +56,24 @@ def forecast(date, origin, **changes):
         "evidence": "SUGGESTIVE: p = 0.06 on 131 test days",
         "drivers": [
             Driver(
-                name="port stocks", value=120.0, age=3, oldest=5, low=90.0, high=150.0, share=0.08
+                name="port stocks",
+                value=120.0,
+                window=[118.0, 120.0],
+                age=3,
+                oldest=5,
+                low=90.0,
+                high=150.0,
+                share=0.08,
             ),
             Driver(
-                name="rebar", value=3600.0, age=1, oldest=4, low=3000.0, high=3500.0, share=-0.02
+                name="rebar",
+                value=3600.0,
+                window=[3550.0, 3600.0],
+                age=1,
+                oldest=4,
+                low=3000.0,
+                high=3500.0,
+                share=-0.02,
             ),
         ],
         "lags": [0.0, 0.01, -0.02, 0.05],

@@ -72,7 +72,9 @@ def test_what_is_read_is_what_was_appended(folder):
     assert kinds == ["start", "forecast", *["outcome", "forecast"] * 5]
     with open_record(folder, rehearsal=True) as record:
         assert record.entries == entries
-        added = record.append(Refusal(origin=None, reasons=["no data"]), clock(TUESDAY))
+        added = record.append(
+            Refusal(origin=None, reasons=["no data"], runs=["outputs/run"]), clock(TUESDAY)
+        )
     assert read_record(folder) == [*entries, added]
     assert (added.number, added.written_at) == (13, clock(TUESDAY))
 
@@ -178,7 +180,9 @@ def test_a_record_rewritten_with_its_head_is_found_by_a_hash_that_was_noted(fold
 def test_an_entry_that_does_not_follow_from_the_others_is_a_fault(folder, content, said):
     with open_record(folder, rehearsal=True) as record:
         record.append(content, clock(TUESDAY))
-        record.append(Refusal(origin=None, reasons=["no data"]), clock(TUESDAY))
+        record.append(
+            Refusal(origin=None, reasons=["no data"], runs=["outputs/run"]), clock(TUESDAY)
+        )
     fault = verify(folder).fault
     assert fault.entry == 13
     assert said in fault.reason
@@ -248,7 +252,9 @@ def test_rehearsals_and_real_forecasts_have_a_record_each(tmp_path, folder):
     ):
         pass
     with open_record(tmp_path / "real", rehearsal=False) as record:
-        record.append(Refusal(origin=None, reasons=["no data"]), clock(MONDAY))
+        record.append(
+            Refusal(origin=None, reasons=["no data"], runs=["outputs/run"]), clock(MONDAY)
+        )
     with (
         pytest.raises(ConfigError, match=r"record of real.*takes no entry of a rehearsal"),
         open_record(tmp_path / "real", rehearsal=True),
@@ -260,7 +266,7 @@ def test_a_clock_before_the_newest_entry_is_refused(folder):
     before = (folder / "record.jsonl").read_bytes()
     newest = read_record(folder)[-1].written_at
     with open_record(folder, rehearsal=True) as record:
-        refusal = Refusal(origin=None, reasons=["no data"])
+        refusal = Refusal(origin=None, reasons=["no data"], runs=["outputs/run"])
         with pytest.raises(ConfigError, match=r"the clock says 2025-03-11T05:59"):
             record.append(refusal, newest - datetime.timedelta(minutes=1))
         assert (folder / "record.jsonl").read_bytes() == before
@@ -278,7 +284,9 @@ def test_two_desks_at_once_do_not_fork_the_record(folder, monkeypatch):
         ):
             pass
         assert verify(folder).fault is None  # reading needs no lock
-        record.append(Refusal(origin=None, reasons=["no data"]), clock(TUESDAY))
+        record.append(
+            Refusal(origin=None, reasons=["no data"], runs=["outputs/run"]), clock(TUESDAY)
+        )
     with open_record(folder, rehearsal=True) as record:
         assert len(record.entries) == 13
 
@@ -294,7 +302,7 @@ def test_a_full_disk_leaves_the_record_as_it_was(tmp_path, folder, monkeypatch, 
         calls.append(content)
         return real_write(descriptor, content[:9] if len(calls) == full_at else content)
 
-    refusal = Refusal(origin=None, reasons=["no data"])
+    refusal = Refusal(origin=None, reasons=["no data"], runs=["outputs/run"])
     with open_record(desk, rehearsal=True) as record:
         monkeypatch.setattr(record_module.os, "write", write)
         with pytest.raises(MachineError, match="no space left on device; make room"):
@@ -314,14 +322,16 @@ def test_a_folder_that_is_removed_meanwhile_is_an_error(folder):
     with open_record(folder, rehearsal=True) as record:
         (folder / "record.jsonl").rename(folder / "elsewhere")
         with pytest.raises(MachineError, match="removed or moved"):
-            record.append(Refusal(origin=None, reasons=["no data"]), clock(TUESDAY))
+            record.append(
+                Refusal(origin=None, reasons=["no data"], runs=["outputs/run"]), clock(TUESDAY)
+            )
     assert not (folder / "record.jsonl").exists()
 
 
 def test_after_a_kill_at_any_moment_the_record_goes_on(tmp_path, monkeypatch):
     """Replays what two mornings write to the disk, up to each moment."""
     monkeypatch.setattr(os, "fsync", lambda _: None)  # a hundred times slower, and not seen here
-    refusals = [Refusal(origin=None, reasons=[f"reason {number}"]) for number in range(2)]
+    refusals = [Refusal(origin=None, reasons=[f"reason {number}"], runs=["outputs/run"]) for number in range(2)]
     whole = tmp_path / "whole"
     with recorded_writes(chunk=9) as writes, open_record(whole, rehearsal=True) as record:
         for refusal in refusals:

@@ -22,13 +22,13 @@ from ironore_lightning.desk.entries import (
 from ironore_lightning.desk.newest import Newest
 from ironore_lightning.desk.why import Why
 from ironore_lightning.errors import machine_errors
+from ironore_lightning.evaluation.days import to_price
 from ironore_lightning.evaluation.evidence import MEANINGS
 from ironore_lightning.evaluation.risk import affordable_lots, tail_risk
 from ironore_lightning.forecast.next_day import (
     NextDayForecast,
     contract_on,
     price_base,
-    to_price,
 )
 from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.settings.desk import DeskSettings

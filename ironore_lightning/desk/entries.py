@@ -6,13 +6,22 @@ again, byte for byte, long after the data have been restated and the runs are go
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from ironore_lightning.settings.base import Day
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
-Bounds = dict[str, float | None]
+BOUND_NAMES = frozenset({"lower_80", "upper_80", "lower_90", "upper_90"})
+
+
+def _require_all_bounds(bounds: dict[str, float | None]) -> dict[str, float | None]:
+    if set(bounds) != BOUND_NAMES:
+        raise ValueError(f"expected the bounds {', '.join(sorted(BOUND_NAMES))}")
+    return bounds
+
+
+Bounds = Annotated[dict[str, float | None], AfterValidator(_require_all_bounds)]
 """`lower_80`, `upper_80`, `lower_90` and `upper_90`; None where too little is known."""
 
 
@@ -42,6 +51,7 @@ class Driver(Content):
     Attributes:
         name: Of the column.
         value: What the network read, before it is scaled.
+        window: The same on each of `Forecast.rows`, to find what is restated later.
         age: Rows since the value was new.
         oldest: The same at most in the training rows.
         low: Smallest value of the training rows.
@@ -52,6 +62,7 @@ class Driver(Content):
 
     name: str
     value: float
+    window: list[float]
     age: int
     oldest: int
     low: float
@@ -120,10 +131,13 @@ class Forecast(Content):
 
     Attributes:
         origin: Newest row that was read.
+        rows: Days of the window that ends with it, oldest first.
         date: Day on which the outcome ends.
+        settles_at: Time of that day, UTC, when it becomes known, HH:MM.
         series: What is forecast.
         contract: Month of the contract held until `date`; None for a price without contracts.
         unit: Of the forecast and its bounds.
+        kind_of_target: `target.kind`: how an outcome changes a price.
         word: What an outcome is called, such as return.
         noun: What a row is: day, week or month.
         rows_per_year: Of the rhythm of the rows.
@@ -150,10 +164,13 @@ class Forecast(Content):
 
     kind: Literal["forecast"] = "forecast"
     origin: Day
+    rows: list[Day]
     date: Day
+    settles_at: str = Field(pattern="^[0-2][0-9]:[0-5][0-9]$")
     series: str
     contract: str | None
     unit: str
+    kind_of_target: Literal["log_return", "simple_return", "change", "given"]
     word: str
     noun: str
     rows_per_year: float
@@ -184,11 +201,13 @@ class Refusal(Content):
     Attributes:
         origin: Newest row that was read; None if the data could not be read.
         reasons: A line each.
+        runs: Folders of what was asked.
     """
 
     kind: Literal["refusal"] = "refusal"
     origin: Day | None
     reasons: list[str] = Field(min_length=1)
+    runs: list[str]
 
 
 class Outcome(Content):
@@ -218,8 +237,9 @@ class Restatement(Content):
     """Values that were others when they were forecast with, and are taken from now on.
 
     Attributes:
-        values: By origin, YYYY-MM-DD, the new value of each input that has changed; None where the
-            row is gone.
+        values: By row, YYYY-MM-DD, the new value of each input that has changed, of the price
+            (`price of SERIES`) and of a told outcome (`outcome of SERIES`); None where the row is
+            gone.
     """
 
     kind: Literal["restatement"] = "restatement"

@@ -21,6 +21,22 @@ OUTCOME_WORDS = {
 """What an outcome is called, by `target.kind`."""
 
 
+def to_price(change: float | None, base: float | None, kind: str) -> float | None:
+    """Return where an outcome of some kind (`target.kind`) takes a price; None if one is unknown.
+
+    Args:
+        change: The outcome, per cent or in the unit of the price.
+        base: The price before.
+        kind: `log_return`, `simple_return` or `change`.
+    """
+    if change is None or base is None:
+        return None
+    if kind == "change":
+        return base + change
+    growth = np.exp(change / 100) if kind == "log_return" else 1 + change / 100
+    return float(base * growth)
+
+
 def hits(forecast: Floats, actual: Floats) -> Flags:
     """Return whether each day is a hit, shape (N,).
 

@@ -16,7 +16,7 @@ from ironore_lightning.data.rolls import held_months
 from ironore_lightning.data.windows import WindowDataset
 from ironore_lightning.errors import ConfigError, DataError, single_line
 from ironore_lightning.evaluation.assessment import assess
-from ironore_lightning.evaluation.days import OUTCOME_WORDS
+from ironore_lightning.evaluation.days import OUTCOME_WORDS, to_price
 from ironore_lightning.evaluation.forecasts import (
     BOUNDS,
     conformal_bounds,
@@ -349,22 +349,6 @@ def contract_on(day: pd.Timestamp, raw: RawData, config: Config) -> pd.Period | 
     days = pd.DatetimeIndex([day])
     held = held_months(days, raw.contracts[leg], futures, roll_facts(raw, leg)).dropna()
     return held[0] if len(held) else None
-
-
-def to_price(change: float | None, base: float | None, kind: str) -> float | None:
-    """Return where an outcome of some kind (`target.kind`) takes a price; None if one is unknown.
-
-    Args:
-        change: The outcome, per cent or in the unit of the price.
-        base: The price before.
-        kind: `log_return`, `simple_return` or `change`.
-    """
-    if change is None or base is None:
-        return None
-    if kind == "change":
-        return base + change
-    growth = np.exp(change / 100) if kind == "log_return" else 1 + change / 100
-    return float(base * growth)
 
 
 def evidence_of(runs: Sequence[RunRecord]) -> str:
