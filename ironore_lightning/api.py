@@ -187,8 +187,9 @@ def desk(
         RecordError: If the record is not what was written.
     """
     file = None if settings is None else Path(settings)
-    clock = datetime.datetime.now(tz=datetime.UTC)
-    return run_morning(read_desk_settings(overrides, file), clock)
+    return run_morning(
+        read_desk_settings(overrides, file), lambda: datetime.datetime.now(tz=datetime.UTC)
+    )
 
 
 def refit(*folders: Path | str, data_root: str | None = None) -> list[Path]:

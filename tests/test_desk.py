@@ -47,6 +47,14 @@ def run(compose, market, tmp_path_factory):
     return top / "run"
 
 
+ONLY_62 = (
+    *("data=original", "data.panel.start=null", "features.names=[price_62_m1]", "split.train=0.6"),
+    *("split.test=0.1", "split.val=0.3", "model=tiny", "training.max_epochs=1"),
+    "window.sequence_length=5",
+)
+"""A run that does not read the series that it forecasts."""
+
+
 def clock(day, hour=6):
     return datetime.datetime.combine(pd.Timestamp(day), datetime.time(hour), datetime.UTC)
 
@@ -72,7 +80,7 @@ class Desk:
             damage(root)
         settings = {"runs": f"[{self.run}]", "folder": self.folder, "data_root": root}
         arguments = [f"desk.{key}={value}" for key, value in settings.items()]
-        return main([*arguments, *overrides], clock=clock(day, hour))
+        return main([*arguments, *overrides], clock=lambda: clock(day, hour))
 
     @property
     def entries(self):
@@ -176,7 +184,7 @@ def test_a_late_source_is_refused_until_it_comes(desk):
     assert desk.ask("2025-07-16") == 0
     assert desk.ask("2025-07-17", known="2025-07-15") == 4
     (refusal,) = desk.contents(Refusal)
-    assert refusal.reasons[0].startswith("the newest row is 2025-07-15, and 1 trading day")
+    assert refusal.reasons[0].startswith("the newest row is 2025-07-15, 1 trading day before")
     assert "No forecast" in desk.page.decode()
     assert desk.ask("2025-07-17", hour=8) == 0
     assert "No forecast" not in desk.page.decode()
@@ -186,7 +194,7 @@ def test_a_late_source_is_refused_until_it_comes(desk):
 def test_a_forecast_after_its_outcome_is_known_is_none(desk):
     assert desk.ask("2025-07-16", hour=12) == 4
     (refusal,) = desk.contents(Refusal)
-    assert refusal.reasons[0].startswith("the outcome of 2025-07-16 was known at 12:00 UTC")
+    assert refusal.reasons[0].startswith("the outcome of 2025-07-16 was known at 2025-07-16 12:00")
     assert desk.ask("2025-07-16", "desk.settles_at=18:00", hour=13) == 0
 
 
@@ -205,6 +213,43 @@ def restate(root, day="2025-07-15", file="Raw_FEF_Close.pkl"):
         if pd.Timestamp(day) in prices.index:
             prices.loc[day] += 1.0
     pd.to_pickle(contracts, root / file)
+
+
+def test_a_row_inside_the_first_window_is_guarded_too(desk):
+    assert desk.ask("2025-07-16") == 0
+    earlier = {"damage": lambda root: restate(root, day="2025-07-10")}
+    assert desk.ask("2025-07-17", **earlier) == 4
+    (reason,) = desk.contents(Refusal)[0].reasons
+    assert reason.startswith("price_62_m1: its value of 2025-07-10 was ")
+
+
+def test_an_outcome_and_the_price_before_it_are_guarded_though_no_input(desk, run, compose):
+    config = compose(*ONLY_62, f"data.root={run.parent / 'raw'}")
+    run_experiment(config, desk.folder.parent / "run")
+    desk.run = desk.folder.parent / "run"
+    for day in ("2025-07-16", "2025-07-17"):
+        assert desk.ask(day) == 0
+
+    def raise_65(root):
+        restate(root, day="2025-07-16", file="Raw_M65F_DSP.pkl")
+
+    assert desk.ask("2025-07-18", damage=raise_65) == 4
+    said = desk.contents(Refusal)[0].reasons
+    assert [reason.partition(":")[0] for reason in said] == [
+        "outcome of price_65_m1",
+        "price of price_65_m1",
+    ]
+
+
+def test_what_is_accepted_stands_on_the_next_page_and_the_told_outcome_counts(desk):
+    for day in ("2025-07-16", "2025-07-17"):
+        assert desk.ask(day) == 0
+    told = desk.contents(Outcome)
+    fix = {"damage": lambda root: restate(root, day="2025-07-16", file="Raw_M65F_DSP.pkl")}
+    assert desk.ask("2025-07-18", "desk.accept_restated=true", **fix) == 0
+    assert desk.contents(Outcome)[:1] == told
+    (alarm,) = [line for line in desk.contents(Forecast)[-1].alarms if "accepted" in line]
+    assert "outcome of price_65_m1" in alarm
 
 
 def test_a_restated_past_is_refused_until_somebody_accepts_it(desk):
@@ -238,11 +283,12 @@ def test_a_contract_without_a_price_is_refused(desk):
 
 
 def test_an_input_beyond_what_training_has_seen_is_refused(desk):
-    def soar(root):
-        contracts = pd.read_pickle(root / "Raw_FEF_Close.pkl")
-        for prices in contracts.values():
-            prices.loc["2025-07-15":] *= 1.5
-        pd.to_pickle(contracts, root / "Raw_FEF_Close.pkl")
+    def soar(root):  # both legs, as a jump of one alone looks like a change of specification
+        for file in ("Raw_M65F_DSP.pkl", "Raw_FEF_Close.pkl"):
+            contracts = pd.read_pickle(root / file)
+            for prices in contracts.values():
+                prices.loc["2025-07-15":] += 30.0
+            pd.to_pickle(contracts, root / file)
 
     assert desk.ask("2025-07-16", damage=soar) == 4
     said = " ".join(desk.contents(Refusal)[0].reasons)
@@ -270,7 +316,7 @@ def test_an_unreadable_file_is_a_refusal_and_no_traceback(desk):
     assert "Raw_FEF_Close.pkl" in refusal.reasons[0]
 
 
-def test_a_day_that_was_missing_and_comes_later_leaves_the_outcome_as_it_was_told(desk):
+def test_a_day_that_comes_later_is_restated_and_leaves_the_outcome_as_it_was_told(desk):
     def without_the_18th(root):
         for path in root.glob("*.csv"):
             lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -287,7 +333,9 @@ def test_a_day_that_was_missing_and_comes_later_leaves_the_outcome_as_it_was_tol
     assert desk.ask("2025-07-22", damage=without_the_18th) == 0
     told = desk.contents(Outcome)
     assert [(outcome.forecast, outcome.date.day) for outcome in told] == [(2, 21)]
-    assert desk.ask("2025-07-23") == 0
+    assert desk.ask("2025-07-23") == 4
+    assert "its value of 2025-07-18 was missing" in desk.contents(Refusal)[-1].reasons[-1]
+    assert desk.ask("2025-07-23", "desk.accept_restated=true", hour=7) == 0
     assert desk.contents(Outcome)[0] == told[0]
     assert verify(desk.folder).fault is None
 
@@ -339,6 +387,82 @@ def test_a_desk_whose_networks_change_says_so(desk, run, tmp_path):
     assert desk.contents(Forecast)[-1].alarms[-1] == (
         "the networks are others than those of the forecast for 2025-07-16"
     )
+
+
+def test_a_desk_of_another_target_is_refused_before_any_outcome(desk, run, compose, tmp_path):
+    assert desk.ask("2025-07-16") == 0
+    config = compose(*ONLY_62, "target.kind=simple_return", f"data.root={run.parent / 'raw'}")
+    run_experiment(config, tmp_path / "other")
+    desk.run = tmp_path / "other"
+    assert desk.ask("2025-07-17") == 4
+    assert (
+        "kind of target is simple_return, and that of this record log_return"
+        in (desk.contents(Refusal)[0].reasons[0])
+    )
+    assert not desk.contents(Outcome)
+
+
+def test_a_network_that_has_learnt_the_outcome_is_refused(desk, market, run, tmp_path):
+    from ironore_lightning import api
+
+    later = cut_market(market, tmp_path / "later", "2025-07-16")
+    (desk.run,) = api.refit(shutil.copytree(run, tmp_path / "copy"), data_root=str(later))
+    assert desk.ask("2025-07-16") == 4
+    assert "has learnt outcomes until 2025-07-16" in desk.contents(Refusal)[0].reasons[0]
+    assert desk.ask("2025-07-17") == 0
+    assert desk.ask("2025-07-16", "desk.now=2025-07-16T06:00", "desk.folder=x") == 2
+
+
+def test_a_restatement_that_a_refit_has_learnt_is_accepted_by_a_new_refit(desk):
+    policy = "desk.refit_every=5"
+    assert desk.ask("2025-07-18", policy) == 0
+    earlier = {"damage": lambda root: restate(root, day="2025-07-10")}
+    assert desk.ask("2025-07-21", policy, **earlier) == 4
+    assert desk.ask("2025-07-21", policy, "desk.accept_restated=true", hour=7, **earlier) == 0
+    assert desk.ask("2025-07-22", policy, **earlier) == 0
+    refits = [forecast.sources[0].trained_until.day for forecast in desk.contents(Forecast)]
+    assert refits == [17, 18, 18]
+
+
+def test_a_run_that_is_gone_is_a_reason_for_no_forecast_once_a_record_has_begun(desk, tmp_path):
+    known, desk.run = desk.run, tmp_path / "gone"
+    assert desk.ask("2025-07-16") == 2
+    desk.run = known
+    assert desk.ask("2025-07-16") == 0
+    desk.run = tmp_path / "gone"
+    assert desk.ask("2025-07-17") == 4
+    assert "there is no such folder" in desk.page.decode()
+
+
+def test_the_time_of_an_entry_is_that_of_its_writing(desk):
+    moments = iter(pd.date_range("2025-07-16T06:00Z", periods=100, freq="min"))
+    cut_market(desk.market, desk.folder.parent / "raw", "2025-07-15")
+    settings = (f"desk.runs={desk.run}", f"desk.folder={desk.folder}")
+    root = f"desk.data_root={desk.folder.parent / 'raw'}"
+    assert main([*settings, root], clock=lambda: next(moments).to_pydatetime()) == 0
+    start, forecast = desk.entries
+    assert forecast.written_at > clock("2025-07-16")
+    assert start.written_at == forecast.written_at
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("desk.settles_at=24:00", "HH:MM"),
+        ("desk.settles_at=8", "HH:MM"),
+        ("desk.settles_at=15:00+08:00", "HH:MM"),
+        ("desk.now=2025", "YYYY-MM-DDTHH:MM"),
+        ("desk.now=9999-12-31T23:59", "a year from 1990"),
+        ("desk.folder=", "desk.folder"),
+        ("desk.risk_budget=0", "greater than 0"),
+    ],
+)
+def test_wrong_settings_end_with_status_2_and_a_line(capsys, override, said):
+    assert main(["desk.runs=[somewhere]", override]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("ConfigError: desk.")
+    assert line.count("\n") == 1
+    assert said in line
 
 
 def test_a_rehearsal_goes_into_no_real_record(desk, capsys):

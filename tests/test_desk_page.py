@@ -107,7 +107,9 @@ def test_an_explained_forecast_without_evidence_explains_noise(tmp_path, grade, 
 def test_a_refusal_stands_before_everything_else(tmp_path):
     reasons = ["the newest row is old", "port stocks are older"]
     entries = entries_of(
-        tmp_path, forecast(TUESDAY, MONDAY), Refusal(origin=MONDAY, reasons=reasons, runs=["outputs/run"])
+        tmp_path,
+        forecast(TUESDAY, MONDAY),
+        Refusal(origin=MONDAY, reasons=reasons, runs=["outputs/run"]),
     )
     said = words(page_text(entries))
     assert said.startswith(
@@ -207,7 +209,10 @@ def test_names_are_escaped(tmp_path):
         "data": {evil: "ab" * 32},
     }
     entries = entries_of(tmp_path, forecast(TUESDAY, MONDAY, **changes))
-    entries = [*entries, *entries_of(tmp_path / "no", Refusal(origin=None, reasons=[evil], runs=[evil]))]
+    entries = [
+        *entries,
+        *entries_of(tmp_path / "no", Refusal(origin=None, reasons=[evil], runs=[evil])),
+    ]
     for text in (page_text(entries[:2]), page_text(entries)):
         assert "<script" not in text
         assert html.escape(evil, quote=False)[:20] in text

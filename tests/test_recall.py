@@ -128,7 +128,7 @@ def test_a_restated_training_row_is_refused_by_name(run, market, tmp_path, capsy
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "price_65_m1: its values from" in said
-    assert "train again on the new history" in said
+    assert "put the old files back, train again" in said
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ desk.now=2025-03-04T06:00 rehearses a morning of the past, in a folder of its ow
 import argparse
 import datetime
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from ironore_lightning.desk.entries import Forecast, Refusal
 
 
-def main(arguments: Sequence[str] | None = None, *, clock: datetime.datetime | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, *, clock: Callable[[], datetime.datetime] | None = None
+) -> int:
     """Run one morning, print what it says, and return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     wants_help = not {"--help", "-h"}.isdisjoint(arguments)
@@ -42,12 +44,15 @@ def main(arguments: Sequence[str] | None = None, *, clock: datetime.datetime | N
         "--settings", type=Path, metavar="FILE", help="YAML with the settings of a desk"
     )
     status = [0]
-    clock = clock or datetime.datetime.now(tz=datetime.UTC)
 
     def work(options: argparse.Namespace) -> None:
-        status[0] = _run(options, clock)
+        status[0] = _run(options, clock or _now)
 
     return run_plain(parser, work, arguments) or status[0]
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(tz=datetime.UTC)
 
 
 def _settings_text() -> str:
@@ -64,7 +69,7 @@ def _settings_text() -> str:
     return "\nSettings:\n\n" + "".join(f" {line}\n" for line in said.splitlines())
 
 
-def _run(options: argparse.Namespace, clock: datetime.datetime) -> int:
+def _run(options: argparse.Namespace, clock: Callable[[], datetime.datetime]) -> int:
     with quick_imports():  # of torch, which --help does not need
         from ironore_lightning.desk.entries import Refusal
         from ironore_lightning.desk.morning import run_morning

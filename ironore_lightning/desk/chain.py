@@ -3,7 +3,7 @@
 import datetime
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -168,16 +168,37 @@ def _senseless(entries: Sequence[Entry]) -> Fault | None:
     settled: set[int] = set()
     for entry in entries:
         content = entry.content
+        reason = None
         if isinstance(content, Start) != (entry.number == 1):
-            return Fault(entry.number, "is no start of a record, or a second one")
-        if isinstance(content, Forecast) and content.origin not in origins.values():
-            origins[entry.number] = content.origin
-        if isinstance(content, Outcome):
-            origin = origins.get(content.forecast)
-            if origin is None or content.date <= origin:
-                reason = f"is an outcome of {content.date} that belongs to no first forecast"
-                return Fault(entry.number, reason)
-            if content.forecast in settled:
-                return Fault(entry.number, f"is a second outcome of {content.date}")
+            reason = "is no start of a record, or a second one"
+        elif isinstance(content, Forecast):
+            reason = _late(content, entry.written_at)
+            if content.origin not in origins.values():
+                origins[entry.number] = content.origin
+        elif isinstance(content, Outcome):
+            reason = _unfounded(content, entry.written_at, origins, settled)
             settled.add(content.forecast)
+        if reason:
+            return Fault(entry.number, reason)
+    return None
+
+
+def _late(forecast: Forecast, written_at: datetime.datetime) -> str | None:
+    known = f"{forecast.date}T{forecast.settles_at}"
+    if written_at < datetime.datetime.fromisoformat(f"{known}:00+00:00"):
+        return None
+    return f"is a forecast that was written after its outcome was known ({known} UTC)"
+
+
+def _unfounded(
+    outcome: Outcome,
+    written_at: datetime.datetime,
+    origins: Mapping[int, datetime.date],
+    settled: Collection[int],
+) -> str | None:
+    origin = origins.get(outcome.forecast)
+    if origin is None or not origin < outcome.date <= written_at.date():
+        return f"is an outcome of {outcome.date} that belongs to no first forecast before it"
+    if outcome.forecast in settled:
+        return f"is a second outcome of {outcome.date}"
     return None

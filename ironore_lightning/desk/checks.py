@@ -7,18 +7,21 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from ironore_lightning.data_quality.break_days import jumps_together
-from ironore_lightning.desk.entries import Driver, Entry, Forecast, Restatement
+from ironore_lightning.desk.entries import Driver
 from ironore_lightning.desk.newest import Newest
 from ironore_lightning.forecast.next_day import NextDayForecast
 from ironore_lightning.report.style import counted
+from ironore_lightning.run_folder.record import RunRecord
 from ironore_lightning.settings.desk import DeskSettings
 
 LIKE_A_BREAK = 6.0
 """Jump of all contracts of a leg against the other legs, in usual moves, that nobody explains. It
 was seen on none of 1,207 days of the sample market, and on 9 of 1,209 of the original files."""
 
-SAME = 1e-9
-"""Relative difference of a value that two machines compute."""
+
+def learnt_until(run: RunRecord) -> datetime.date:
+    """Return the newest day whose outcome a run was fitted to or chosen by."""
+    return run.refit.until if run.refit else run.validation_span.last_date
 
 
 def settled(date: datetime.date, settings: DeskSettings) -> datetime.datetime:
@@ -27,26 +30,45 @@ def settled(date: datetime.date, settings: DeskSettings) -> datetime.datetime:
 
 
 def read_drivers(newest: Newest) -> list[Driver]:
-    """Return the newest value of each input beside those of the training rows."""
+    """Return the newest window of each input beside the training rows of all runs that read it.
+
+    The ranges of several runs are those that all of them have seen.
+    """
+    length = max(run.settings.window.sequence_length for run in newest.runs)
     drivers: dict[str, Driver] = {}
     for run in newest.runs:
         inputs = newest.inputs(run)
-        rows = slice(*map(pd.Timestamp, vars(run.training_rows).values()))
-        trained = inputs.loc[rows]
+        first, last = run.training_rows.first_date, run.training_rows.last_date
+        trained = inputs.loc[pd.Timestamp(first) : pd.Timestamp(last)]
         for feature in run.settings.features.names:
+            values, name = inputs[feature.label], feature.label
             age = newest.panel.staleness[feature.name]
-            drivers.setdefault(
-                feature.label,
-                Driver(
-                    name=feature.label,
-                    value=float(inputs[feature.label].iloc[-1]),
-                    age=int(age.iloc[-1]),
-                    oldest=int(age.loc[rows].max()),
-                    low=float(trained[feature.label].min()),
-                    high=float(trained[feature.label].max()),
-                ),
+            driver = Driver(
+                name=name,
+                value=float(values.iloc[-1]),
+                window=values.tail(length).tolist(),
+                age=int(age.iloc[-1]),
+                oldest=int(age.loc[trained.index].max()),
+                low=float(trained[name].min()),
+                high=float(trained[name].max()),
             )
+            drivers[name] = _narrower(drivers[name], driver) if name in drivers else driver
     return list(drivers.values())
+
+
+def _narrower(one: Driver, other: Driver) -> Driver:
+    return one.model_copy(
+        update={
+            "oldest": min(one.oldest, other.oldest),
+            "low": max(one.low, other.low),
+            "high": min(one.high, other.high),
+        }
+    )
+
+
+def doubts(newest: Newest, settings: DeskSettings, now: datetime.datetime) -> list[str]:
+    """Return why the newest row may be none, a line each: then no outcome is taken from it."""
+    return [*_unsettled(newest, settings, now), *_breaks(newest)]
 
 
 def refusals(
@@ -58,32 +80,46 @@ def refusals(
 ) -> list[str]:
     """Return why a forecast may not be used, a line each; nothing if it may."""
     return [
+        *_learnt(newest, next_day),
         *_late(next_day, settings, now),
         *(line for driver in drivers for line in _strange(driver, settings, next_day.noun)),
         *_without_a_price(next_day),
-        *_breaks(newest),
     ]
 
 
-def _late(
-    next_day: NextDayForecast, settings: DeskSettings, now: datetime.datetime
-) -> Iterator[str]:
-    origin = datetime.date.fromisoformat(next_day.origin)
+def _unsettled(newest: Newest, settings: DeskSettings, now: datetime.datetime) -> Iterator[str]:
+    origin = newest.origin.date()
     if now < settled(origin, settings):
         yield (
             f"the newest row is of {origin}, which settles at {settings.settles_at:%H:%M} UTC, and "
             f"it is {now:%Y-%m-%d %H:%M}; leave that row out, or correct desk.settles_at"
         )
-    elif next_day.age_days > settings.max_age_days:
+
+
+def _learnt(newest: Newest, next_day: NextDayForecast) -> Iterator[str]:
+    for run in newest.runs:
+        if f"{learnt_until(run)}" >= next_day.date:
+            yield (
+                f"{run.folder}: has learnt outcomes until {learnt_until(run)}, so it knows that of "
+                f"{next_day.date}; refresh the files, or take a run that has not"
+            )
+
+
+def _late(
+    next_day: NextDayForecast, settings: DeskSettings, now: datetime.datetime
+) -> Iterator[str]:
+    if next_day.age_days > settings.max_age_days:
+        passed = counted(next_day.age_days, "trading day")
         yield (
-            f"the newest row is {next_day.origin}, and {counted(next_day.age_days, 'trading day')} "
-            f"have passed since (desk.max_age_days={settings.max_age_days}); refresh the files, or "
-            "name the holidays (data.holidays of the runs)"
+            f"the newest row is {next_day.origin}, {passed} before the last one that should be "
+            f"there by {now:%Y-%m-%d} (desk.max_age_days={settings.max_age_days}); refresh the "
+            "files; if nobody has traded, the next row is forecast, and runs that were trained "
+            "with data.holidays know such days"
         )
     elif now >= (moment := settled(datetime.date.fromisoformat(next_day.date), settings)):
         yield (
-            f"the outcome of {next_day.date} was known at {moment:%H:%M} UTC, so what is said at "
-            f"{now:%Y-%m-%d %H:%M} is no forecast; refresh the files, or correct desk.settles_at"
+            f"the outcome of {next_day.date} was known at {moment:%Y-%m-%d %H:%M} UTC, so what is "
+            f"said at {now:%Y-%m-%d %H:%M} is no forecast; refresh the files"
         )
 
 
@@ -133,69 +169,3 @@ def _breaks(newest: Newest) -> Iterator[str]:
                 f"by more than {LIKE_A_BREAK:g} usual moves; if the specification has changed, "
                 "train with that day in data.panel.break_days; if not, the next row is forecast"
             )
-
-
-Values = dict[str, dict[str, float | None]]
-"""By origin, YYYY-MM-DD, the value of each input; None where the row is gone."""
-
-
-def restated(entries: Sequence[Entry], newest: Newest) -> Values:
-    """Return the inputs that are others now than when they were forecast with.
-
-    Restatements that the record has accepted do not count again.
-    """
-    inputs = pd.concat([newest.inputs(run) for run in newest.runs], axis=1)
-    inputs = inputs.loc[:, ~inputs.columns.duplicated()]
-    found: Values = {}
-    for origin, before in _known_values(entries).items():
-        day = pd.Timestamp(origin)
-        now = inputs.loc[day].to_dict() if day in inputs.index else dict.fromkeys(before)
-        changed = {
-            name: now[name]
-            for name, value in before.items()
-            if name in now and not _is_same(value, now[name])
-        }
-        if changed:
-            found[origin] = changed
-    return found
-
-
-def _is_same(before: float | None, now: float | None) -> bool:
-    if before is None or now is None:
-        return before is now
-    return abs(now - before) <= SAME * max(abs(before), 1.0)
-
-
-def _known_values(entries: Sequence[Entry]) -> Values:
-    """Return by origin what the inputs were when they were last read or accepted."""
-    known: Values = {}
-    for entry in entries:
-        content = entry.content
-        if isinstance(content, Forecast):
-            values = {driver.name: driver.value for driver in content.drivers}
-            known.setdefault(f"{content.origin}", {}).update(values)
-        elif isinstance(content, Restatement):
-            for origin, accepted in content.values.items():
-                known.setdefault(origin, {}).update(accepted)
-    return known
-
-
-def restatement_lines(entries: Sequence[Entry], changed: Values) -> list[str]:
-    """Return a line for each input that was restated: its newest origin, before and now."""
-    known = _known_values(entries)
-    lines = []
-    for name in sorted({name for values in changed.values() for name in values}):
-        origins = sorted(origin for origin, values in changed.items() if name in values)
-        last = origins[-1]
-        before, now = known[last][name], changed[last][name]
-        more = f", and those of {len(origins) - 1} more rows," if origins[1:] else ""
-        lines.append(
-            f"{name}: its value of {last}{more} was {_number(before)} when it was forecast with "
-            f"and is {_number(now)} now; put the old file back, or take the new values with "
-            "desk.accept_restated=true"
-        )
-    return lines
-
-
-def _number(value: float | None) -> str:
-    return "missing" if value is None else f"{value:g}"

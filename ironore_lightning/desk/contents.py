@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ironore_lightning.desk.checks import learnt_until
 from ironore_lightning.desk.entries import (
     Driver,
     Entry,
@@ -62,10 +63,13 @@ def forecast_content(
     shares = why.by_driver
     return Forecast(
         origin=newest.origin.date(),
+        rows=[day.date() for day in newest.panel.days[-len(drivers[0].window) :]],
         date=date.date(),
+        settles_at=f"{settings.settles_at:%H:%M}",
         series=next_day.series,
         contract=next_day.contract_month,
         unit=next_day.unit,
+        kind_of_target=newest.config.target.kind,
         word=next_day.word,
         noun=next_day.noun,
         horizon=newest.config.target.horizon,
@@ -138,7 +142,7 @@ def _size(
     else:
         reason = (
             f"At grade {grade} the direction of the forecast does not count, which takes "
-            f"{DIRECTION_COUNTS[0]}: the lots are for either side."
+            f"{DIRECTION_COUNTS[0]}: what may be held is the same on either side."
         )
     loss = _loss_per_unit(newest, price, side, settings.risk_level)
     lots = None
@@ -172,15 +176,8 @@ def _loss_per_unit(newest: Newest, price: float | None, side: str, level: float)
 
 def _prices(newest: Newest, contract: str | None) -> list[tuple[datetime.date, float]]:
     """Return the newest prices of the contract that is held, or of a series without contracts."""
-    series, target = newest.config.target.series, newest.config.target
-    if target.kind == "given":
-        return []
-    prices = newest.panel.values[series]
-    if contract is not None and series in newest.raw.contracts:
-        curve = newest.raw.contracts[series]
-        month = pd.Period(contract, "M")
-        prices = curve[month] if month in curve else curve.iloc[:, 0].iloc[:0]
-    known = prices.loc[: newest.origin].dropna().tail(SHOWN_PRICES)
+    known = newest.prices(contract).dropna()
+    known = known[known.index <= newest.origin].tail(SHOWN_PRICES)
     days = pd.DatetimeIndex(known.index)
     return [(day.date(), float(price)) for day, price in zip(days, known, strict=True)]
 
@@ -206,7 +203,7 @@ def _source(run: RunRecord) -> Source:
     return Source(
         folder=str(run.folder),
         checkpoint=digest,
-        trained_until=run.refit.until if run.refit else run.training_rows.last_date,
+        trained_until=learnt_until(run),
         is_refit=run.refit is not None,
     )
 

@@ -116,7 +116,7 @@ class Source(Content):
     Attributes:
         folder: Of the run or refit.
         checkpoint: SHA-256 of its weights.
-        trained_until: Newest day whose outcome it has learnt.
+        trained_until: Newest day whose outcome it was fitted to or chosen by.
         is_refit: Whether it was fitted on all days after its verdict.
     """
 

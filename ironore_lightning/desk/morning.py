@@ -1,28 +1,23 @@
 """The morning: read the data, write down what they say, and make the page of it."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ironore_lightning.desk.checks import (
-    read_drivers,
-    refusals,
-    restated,
-    restatement_lines,
-)
-from ironore_lightning.desk.contents import (
-    first_forecasts,
-    forecast_content,
-    known_outcomes,
-)
+from ironore_lightning.desk.checks import doubts, learnt_until, read_drivers, refusals
+from ironore_lightning.desk.contents import forecast_content, known_outcomes
 from ironore_lightning.desk.entries import Entry, Forecast, Refusal, Restatement
 from ironore_lightning.desk.newest import Newest, read_newest
 from ironore_lightning.desk.page import write_morning
 from ironore_lightning.desk.record import Record, open_record
+from ironore_lightning.desk.remarks import require_task, with_remarks
+from ironore_lightning.desk.restated import find_restated, restatement_lines
 from ironore_lightning.desk.why import explain_newest
 from ironore_lightning.errors import ConfigError, DataError
 from ironore_lightning.forecast.next_day import forecast_on, require_same_task
 from ironore_lightning.model.hardware import set_up_process
+from ironore_lightning.run_folder.layout import RESULTS_FILE
 from ironore_lightning.run_folder.record import RunRecord, read_run
 from ironore_lightning.settings.desk import DeskSettings
 
@@ -31,8 +26,11 @@ REFITS_FOLDER = "refits"
 
 Said = Forecast | Refusal
 
+Clock = Callable[[], datetime.datetime]
+"""Tells the time, in UTC."""
 
-def run_morning(settings: DeskSettings, clock: datetime.datetime) -> Said:
+
+def run_morning(settings: DeskSettings, clock: Clock) -> Said:
     """Forecast the next day, or say why not; write it down first, and then show it.
 
     The command may run as often as anybody likes: what stands in the record is not written again,
@@ -40,104 +38,118 @@ def run_morning(settings: DeskSettings, clock: datetime.datetime) -> Said:
 
     Args:
         settings: Of the desk.
-        clock: The time now, in UTC; `settings.now` takes its place in a rehearsal.
+        clock: Tells the time, in UTC; `settings.now` takes its place in a rehearsal.
 
     Raises:
-        ConfigError: If the settings or the runs are wrong; nothing is written.
+        ConfigError: If the settings or the runs are wrong, and the record is empty; once it is
+            not, that is a reason for no forecast.
         RecordError: If the record is not what was written.
         MachineError: If it cannot be written.
     """
-    now = settings.now or clock
-    runs = [read_run(Path(run).absolute(), settings.data_root) for run in settings.runs]
-    if len({run.folder.resolve() for run in runs}) < len(runs):
-        raise ConfigError("desk.runs: a run is named twice, so it would count twice in the mean")
-    require_same_task(runs)
-    set_up_process(runs[0].settings.hardware.on_cpu())
-    folder = Path(settings.folder).absolute()
-    with open_record(folder, rehearsal=settings.now is not None) as record:
-        said = _say(runs, record, settings, now)
+    folder, now = Path(settings.folder).absolute(), settings.now
+    if (folder / RESULTS_FILE).exists():
+        raise ConfigError(f"desk.folder: {folder} is the folder of a run; choose another one")
+    with open_record(folder, rehearsal=now is not None) as record:
+        morning = _Morning(settings, record, clock if now is None else lambda: now)
+        try:
+            said = morning.say()
+        except DataError as error:
+            said = morning.refuse(str(error).splitlines())
+        except ConfigError as error:
+            if not record.entries:
+                raise
+            said = morning.refuse(str(error).splitlines())
         write_morning(folder, record.entries)
     return said
 
 
-def _say(
-    runs: Sequence[RunRecord], record: Record, settings: DeskSettings, now: datetime.datetime
-) -> Said:
-    """Append what has become known and what is said of the next day, unless it stands there."""
-    try:
+@dataclass
+class _Morning:
+    """A morning of a desk whose record is open.
+
+    Attributes:
+        settings: Of the desk.
+        record: Open.
+        clock: Tells the time; a long fit may lie between two looks at it.
+        origin: Newest row that was read; None before.
+    """
+
+    settings: DeskSettings
+    record: Record
+    clock: Clock
+    origin: datetime.date | None = None
+
+    def say(self) -> Said:
+        """Append what has become known and what is said of the next day, unless it stands there."""
+        entries, settings = self.record.entries, self.settings
         newest = read_newest(
-            runs,
-            _known_until(settings, now),
-            refits=record.folder / REFITS_FOLDER,
-            refit_every=settings.refit_every,
+            self._runs(),
+            self._known_until(),
+            refits=self.record.folder / REFITS_FOLDER,
+            settings=settings,
         )
-    except DataError as error:
-        return _refuse(record, None, str(error).splitlines(), now)
-    if changed := restated(record.entries, newest):
-        if not settings.accept_restated:
-            lines = restatement_lines(record.entries, changed)
-            return _refuse(record, newest, lines, now)
-        record.append(Restatement(values=changed), now)
-    for outcome in list(known_outcomes(record.entries, newest)):
-        record.append(outcome, now)
-    return _forecast(newest, record, settings, now)
+        require_task(newest, entries)
+        self.origin = newest.origin.date()
+        if lines := doubts(newest, settings, self.clock()):
+            return self.refuse(lines)
+        if changed := find_restated(entries, newest):
+            if not settings.accept_restated:
+                return self.refuse(restatement_lines(entries, newest, changed))
+            self.record.append(Restatement(values=changed), self.clock())
+        for outcome in list(known_outcomes(entries, newest)):
+            self.record.append(outcome, self.clock())
+        return self._forecast(newest)
 
-
-def _known_until(settings: DeskSettings, now: datetime.datetime) -> datetime.date | None:
-    """Return the last day that is settled in a rehearsal; real files hold no later one."""
-    if settings.now is None:
-        return None
-    return now.date() - datetime.timedelta(days=int(now.time() < settings.settles_at))
-
-
-def _forecast(
-    newest: Newest, record: Record, settings: DeskSettings, now: datetime.datetime
-) -> Said:
-    drivers = read_drivers(newest)
-    try:
-        next_day = forecast_on(newest.runs, newest.raw, newest.panel, newest.rows, today=now.date())
-    except DataError as error:
-        return _refuse(record, newest, str(error).splitlines(), now)
-    said = forecast_content(newest, next_day, drivers, explain_newest(newest), settings)
-    content = _with_remarks(said, record.entries)
-    if content == _last_said(record.entries):
+    def refuse(self, lines: Sequence[str]) -> Refusal:
+        """Write down why there is no forecast, once a day."""
+        now = self.clock()
+        content = Refusal(origin=self.origin, reasons=list(lines), runs=self.settings.runs)
+        last = newest_said(self.record.entries)
+        if last is None or last.content != content or last.written_at.date() != now.date():
+            self.record.append(content, now)
         return content
-    if lines := refusals(newest, next_day, drivers, settings, now):
-        return _refuse(record, newest, lines, now)
-    record.append(content, now)
-    return content
 
-
-def _with_remarks(content: Forecast, entries: Sequence[Entry]) -> Forecast:
-    """Return a forecast that says so if others made those before, or if it is not the first."""
-    first = first_forecasts(entries)
-    earlier = [forecast for forecast in first.values() if forecast.origin < content.origin]
-    if earlier and earlier[-1].sources != content.sources:
-        remark = f"the networks are others than those of the forecast for {earlier[-1].date}"
-        content = content.model_copy(update={"alarms": [*content.alarms, remark]})
-    for number, forecast in first.items():
-        if forecast.origin == content.origin and forecast != content:
-            remark = (
-                f"entry {number} is the first forecast from {content.origin}, and the one that "
-                f"counts: {forecast.forecast:+.2f} {forecast.unit}"
+    def _runs(self) -> list[RunRecord]:
+        settings = self.settings
+        runs = [read_run(Path(run).absolute(), settings.data_root) for run in settings.runs]
+        if len({run.folder.resolve() for run in runs}) < len(runs):
+            raise ConfigError(
+                "desk.runs: a run is named twice, so it would count twice in the mean"
             )
-            content = content.model_copy(update={"alarms": [*content.alarms, remark]})
-    return content
+        require_same_task(runs)
+        if settings.now:
+            late = [run for run in runs if learnt_until(run) >= settings.now.date()]
+            for run in late:
+                raise ConfigError(
+                    f"desk.now: {run.folder} has learnt outcomes until {learnt_until(run)}; "
+                    "rehearse a later morning"
+                )
+        set_up_process(runs[0].settings.hardware.on_cpu())
+        return runs
+
+    def _known_until(self) -> datetime.date | None:
+        """Return the last day that is settled in a rehearsal; real files hold no later one."""
+        if (now := self.settings.now) is None:
+            return None
+        return now.date() - datetime.timedelta(days=int(now.time() < self.settings.settles_at))
+
+    def _forecast(self, newest: Newest) -> Said:
+        drivers = read_drivers(newest)
+        next_day = forecast_on(
+            newest.runs, newest.raw, newest.panel, newest.rows, today=self.clock().date()
+        )
+        said = forecast_content(newest, next_day, drivers, explain_newest(newest), self.settings)
+        content = with_remarks(said, self.record.entries)
+        now = self.clock()
+        if lines := refusals(newest, next_day, drivers, self.settings, now):
+            return self.refuse(lines)
+        last = newest_said(self.record.entries)
+        if last is None or last.content != content:
+            self.record.append(content, now)
+        return content
 
 
-def _refuse(
-    record: Record, newest: Newest | None, lines: Sequence[str], now: datetime.datetime
-) -> Refusal:
-    origin = newest.origin.date() if newest else None
-    content = Refusal(origin=origin, reasons=list(lines))
-    if _last_said(record.entries) != content:
-        record.append(content, now)
-    return content
-
-
-def _last_said(entries: Sequence[Entry]) -> Said | None:
-    """Return the newest forecast or refusal."""
-    for entry in reversed(entries):
-        if isinstance(entry.content, Forecast | Refusal):
-            return entry.content
-    return None
+def newest_said(entries: Sequence[Entry]) -> Entry | None:
+    """Return the entry of the newest forecast or refusal."""
+    said = [entry for entry in entries if isinstance(entry.content, Forecast | Refusal)]
+    return said[-1] if said else None

@@ -16,6 +16,7 @@ from ironore_lightning.evaluation.intervals import Floats, ewma_volatility, scal
 from ironore_lightning.forecast.next_day import predict_mean
 from ironore_lightning.refit.refitting import newest_refit
 from ironore_lightning.run_folder.record import RunRecord
+from ironore_lightning.settings.desk import DeskSettings
 from ironore_lightning.settings.experiment import Config
 
 
@@ -46,6 +47,22 @@ class Newest:
     def origin(self) -> pd.Timestamp:
         """The newest row."""
         return pd.Timestamp(self.panel.days[-1])
+
+    @property
+    def windows(self) -> pd.DataFrame:
+        """Return what any run reads, before it is scaled, by input and row, shape (T, F)."""
+        inputs = pd.concat([self.inputs(run) for run in self.runs], axis=1)
+        return inputs.loc[:, ~inputs.columns.duplicated()]
+
+    def prices(self, contract: str | None) -> pd.Series:
+        """Return the prices of a contract by day, or of a series without contracts."""
+        series = self.config.target.series
+        if self.config.target.kind == "given":
+            return pd.Series(dtype=np.float64)
+        if contract is None or series not in self.raw.contracts:
+            return self.panel.values[series]
+        curve, month = self.raw.contracts[series], pd.Period(contract, "M")
+        return curve[month] if month in curve else pd.Series(dtype=np.float64)
 
     def inputs(self, run: RunRecord) -> pd.DataFrame:
         """Return what a run reads, before it is scaled, shape (T, F)."""
@@ -80,7 +97,7 @@ def read_newest(
     until: datetime.date | None,
     *,
     refits: Path,
-    refit_every: int | None,
+    settings: DeskSettings,
 ) -> Newest:
     """Read the data of the runs anew, refit what is due, and forecast every row.
 
@@ -88,7 +105,7 @@ def read_newest(
         runs: Finished runs of one task.
         until: Last day that is known in a rehearsal; None for all that the files hold.
         refits: Folder of the refits.
-        refit_every: Rows after which a run is refitted; None never does.
+        settings: When a run is refitted, and whether on restated values.
 
     Raises:
         DataError: If the data are wrong or no longer fit a run.
@@ -99,8 +116,8 @@ def read_newest(
     if until is not None:
         raw = raw.until(pd.Timestamp(until))
     panel = build_panel(raw, config.data, config.target)
-    if refit_every is not None:
-        market = Market(raw, panel)
-        runs = [newest_refit(run, refits, market, refit_every) for run in runs]
+    if (every := settings.refit_every) is not None:
+        market, accepted = Market(raw, panel), settings.accept_restated
+        runs = [newest_refit(run, refits, market, every, accept_restated=accepted) for run in runs]
     outcomes = build_target(panel, config.target)
     return Newest(runs, raw, panel, predict_mean(runs, panel), outcomes)

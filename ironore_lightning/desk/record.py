@@ -92,7 +92,8 @@ class Record:
         if now < newest:
             raise ConfigError(
                 f"{self.folder}: the clock says {now.isoformat()}, but an entry was written at "
-                f"{newest.isoformat()}; set the clock, or desk.now of a rehearsal, to a later time"
+                f"{newest.isoformat()}; set the clock right (or desk.now), or begin a new record "
+                "in another desk.folder"
             )
         entry = Entry(
             number=len(self.entries) + 1,

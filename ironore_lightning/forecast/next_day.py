@@ -460,6 +460,11 @@ def _require_past(origin: pd.Timestamp, today: datetime.date) -> None:
 def require_same_task(runs: Sequence[RunRecord]) -> None:
     """Raise `ConfigError` if the runs do not forecast the same thing."""
     for run in runs[1:]:
+        if (run.refit is None) != (runs[0].refit is None):
+            raise ConfigError(
+                f"{run.folder} and {runs[0].folder}: one is a refit and one is not, so their "
+                "forecasts have no mean; refit all or none"
+            )
         for key in ("data", "target", "split"):
             if getattr(run.settings, key) != getattr(runs[0].settings, key):
                 raise ConfigError(

@@ -1,6 +1,8 @@
 """Refits: the network of a finished run, fitted once more on all days."""
 
 import datetime
+import glob
+import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -32,7 +34,11 @@ from ironore_lightning.report.epochs import silence_lightning
 from ironore_lightning.run_folder.forecast_tables import write_predictions
 from ironore_lightning.run_folder.layout import PROVENANCE_FILE, RESULTS_FILE
 from ironore_lightning.run_folder.losses import read_losses
-from ironore_lightning.run_folder.provenance import provenance, require_same_history
+from ironore_lightning.run_folder.provenance import (
+    provenance,
+    require_same_history,
+    table_digest,
+)
 from ironore_lightning.run_folder.record import RefitFacts, RunRecord, read_run
 from ironore_lightning.settings.experiment import Config
 from ironore_lightning.settings.samples import WalkForwardSplit
@@ -117,7 +123,9 @@ def refit_run(
     return RunRecord.read(folder)
 
 
-def newest_refit(run: RunRecord, folder: Path, market: Market, every: int) -> RunRecord:
+def newest_refit(
+    run: RunRecord, folder: Path, market: Market, every: int, *, accept_restated: bool = False
+) -> RunRecord:
     """Return the newest refit of a run; make one if `every` rows have come since the last fit.
 
     Refits that know later days than the market are passed over, so that an old morning is repeated
@@ -125,9 +133,10 @@ def newest_refit(run: RunRecord, folder: Path, market: Market, every: int) -> Ru
 
     Args:
         run: A finished run, or a refit.
-        folder: Of the refits of a desk, each named for its run and its newest outcome.
+        folder: Of the refits of a desk, each named for its run, its newest outcome and its table.
         market: What the data settings of the run read now.
         every: Rows of the panel after which a refit is due.
+        accept_restated: Whether a refit is due, too, where values that were learnt are others now.
 
     Returns:
         What to forecast with, with the settings of `run`: the run itself until a refit is due.
@@ -135,19 +144,42 @@ def newest_refit(run: RunRecord, folder: Path, market: Market, every: int) -> Ru
     Raises:
         Those of `refit_run`.
     """
-    until = newest_outcome(market.panel, run.settings)
-    known = [run]
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith(f"{run.folder.name}_"):
-            found = read_run(path, None)
-            if found.refit and found.refit.of == _source(run) and _learnt_until(found) <= until:
-                known.append(found)
-    newest = max(known, key=_learnt_until)
-    newest = newest.model_copy(update={"settings": run.settings})
-    if (market.panel.days > _learnt_until(newest)).sum() < every:
+    config = run.settings
+    until = newest_outcome(market.panel, config)
+    known = [run, *_refits_until(until, run, folder)]
+    newest = max(known, key=_learnt_until).model_copy(update={"settings": config})
+    features, target = build_table(market.panel, config.features.names, config.target)
+    is_due = (market.panel.days > _learnt_until(newest)).sum() >= every
+    if not is_due and not (accept_restated and _is_restated(newest, features)):
         return newest
-    made = refit_run(newest, folder / f"{run.folder.name}_{until:%Y-%m-%d}", market)
-    return made.model_copy(update={"settings": run.settings})
+    table = f"{_source(run)} {table_digest(features, target)}"
+    token = hashlib.sha256(table.encode()).hexdigest()[:8]
+    made = refit_run(
+        newest,
+        folder / f"{run.folder.name}_{until:%Y-%m-%d}_{token}",
+        market,
+        accept_restated=accept_restated,
+    )
+    return made.model_copy(update={"settings": config})
+
+
+def _refits_until(until: pd.Timestamp, run: RunRecord, folder: Path) -> list[RunRecord]:
+    """Return the refits of a run in a folder that have learnt no day after `until`, by name."""
+    whole = sorted(folder.glob(f"{glob.escape(run.folder.name)}_*/{RESULTS_FILE}"))
+    found = [read_run(path.parent, None) for path in whole]
+    return [
+        refitted
+        for refitted in found
+        if refitted.refit and refitted.refit.of == _source(run) and _learnt_until(refitted) <= until
+    ]
+
+
+def _is_restated(record: RunRecord, features: pd.DataFrame) -> bool:
+    try:
+        require_same_history(record, features)
+    except DataError:
+        return True
+    return False
 
 
 def read_market(config: Config) -> Market:
@@ -210,13 +242,9 @@ def learning_rates_of(record: RunRecord) -> list[float]:
 
 
 def _facts(record: RunRecord, module: WindowDataModule, *, accept_restated: bool) -> RefitFacts:
-    is_restated = False
-    try:
+    is_restated = _is_restated(record, module.features)
+    if is_restated and not accept_restated:
         require_same_history(record, module.features)
-    except DataError as error:
-        if not accept_restated:
-            raise DataError(f"{error}, or refit on it with --accept-restated") from None
-        is_restated = True
     return RefitFacts(
         of=_source(record),
         until=module.outcomes["date"].iloc[-1].date(),

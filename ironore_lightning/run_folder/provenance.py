@@ -89,7 +89,9 @@ def require_same_history(run: RunRecord, features: pd.DataFrame) -> None:
         if run.training_sha256.get(name) != digest:
             raise DataError(
                 f"{name}: its values from {first:%Y-%m-%d} to {last:%Y-%m-%d} are "
-                f"not those that {run.folder} was trained on; train again on the new history"
+                f"not those that {run.folder} was trained on; put the old files back, train again, "
+                f"or take the new ones with refit: python -m ironore_lightning.refit {run.folder} "
+                "--accept-restated"
             )
 
 

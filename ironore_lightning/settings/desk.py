@@ -1,6 +1,7 @@
 """Settings of the morning desk."""
 
 import datetime
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,19 +17,44 @@ from ironore_lightning.settings.folder import conf_folder
 
 def _in_utc(moment: datetime.datetime) -> datetime.datetime:
     """Return a moment in UTC, which is meant where no zone is given."""
+    if not FIRST_YEAR <= moment.year < LAST_YEAR:
+        raise ValueError(f"expected a year from {FIRST_YEAR} to {LAST_YEAR - 1}")
     if moment.tzinfo is None:
         return moment.replace(tzinfo=datetime.UTC)
     return moment.astimezone(datetime.UTC)
 
 
+def _as_moment(given: object) -> object:
+    """Refuse numbers, which pydantic would take for seconds since 1970."""
+    if isinstance(given, datetime.datetime) or re.match(
+        r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", str(given)
+    ):
+        return given
+    raise ValueError("a moment is written YYYY-MM-DDTHH:MM, in UTC")
+
+
 def _as_time(given: object) -> object:
-    """Return minutes since midnight as a time: YAML reads 12:00 as 720 where nobody quotes it."""
-    if isinstance(given, int) and 0 <= given < 24 * 60:
-        return datetime.time(given // 60, given % 60)
-    return given
+    """Return a time written HH:MM; YAML reads 12:00 as 720 where nobody quotes it."""
+    if isinstance(given, datetime.time):
+        return given
+    text = f"{given // 60}:{given % 60:02}" if isinstance(given, int) else str(given)
+    if not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", text) or text.startswith("0:"):
+        raise ValueError('a time of day is written "HH:MM", in UTC')
+    return datetime.time.fromisoformat(text.zfill(5))
 
 
-Moment = Annotated[datetime.datetime, AfterValidator(_in_utc), Field(strict=False)]
+def _as_list(given: object) -> object:
+    return [given] if isinstance(given, str) else given
+
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+
+FIRST_YEAR, LAST_YEAR = 1990, 2100
+"""Of clocks that somebody can mean."""
+
+Moment = Annotated[
+    datetime.datetime, BeforeValidator(_as_moment), AfterValidator(_in_utc), Field(strict=False)
+]
 """A moment, written YYYY-MM-DDTHH:MM, in UTC unless it names a zone."""
 
 TimeOfDay = Annotated[datetime.time, BeforeValidator(_as_time), Field(strict=False)]
@@ -38,9 +64,9 @@ TimeOfDay = Annotated[datetime.time, BeforeValidator(_as_time), Field(strict=Fal
 class DeskSettings(Settings):
     """What the desk forecasts with, when it refuses to, and how much may be lost."""
 
-    folder: str
+    folder: str = Field(min_length=1)
     """Folder of the record and the pages; one desk has one folder."""
-    runs: list[str] = Field(min_length=1)
+    runs: Annotated[list[str], BeforeValidator(_as_list)] = Field(min_length=1)
     """Folders of finished runs or refits; the forecast is their mean."""
     data_root: str | None
     """Folder of the newest raw files, in place of the one that the runs were trained on."""
@@ -50,18 +76,19 @@ class DeskSettings(Settings):
     settles_at: TimeOfDay
     """Time of day, UTC, when an outcome becomes known; a forecast that is later is none."""
     max_age_days: int = Field(ge=0)
-    """Most trading days that may have passed since the newest row."""
+    """Most trading days that may have passed since the newest row. It matters for horizons above 1:
+    the outcome of the next day is known after one."""
     beyond_range: float = Field(ge=0)
     """How far an input may lie outside of its training rows, as a share of their range."""
     accept_restated: bool
     """Whether values that were restated since they were read are taken from now on."""
     refit_every: Annotated[int, Field(ge=5)] | None
     """Trading days after which each run is fitted anew on all days; null never does."""
-    lot_size: float = Field(gt=0)
+    lot_size: float = Field(ge=1e-6, le=1e9)
     """Units of a lot, such as tonnes; its value is this times the price."""
     currency: str = Field(min_length=1, max_length=8)
     """Of the price, for people."""
-    risk_budget: Annotated[float, Field(gt=0)] | None
+    risk_budget: Annotated[float, Field(gt=0, le=1e15)] | None
     """What a day may lose, in the currency; null leaves the number of lots out."""
     risk_level: float = Field(gt=0.5, lt=1)
     """Level of the expected shortfall that the budget pays for."""

@@ -89,7 +89,7 @@ class Year:
         write_files(self, place - 1 if known is None else known, damage)
         clock = datetime.datetime.combine(self.days[place], datetime.time(hour), datetime.UTC)
         started = time.monotonic()
-        status = desk_main([*arguments(self), *overrides], clock=clock)
+        status = desk_main([*arguments(self), *overrides], clock=lambda: clock)
         if not overrides and damage is None:
             self.seconds.append(time.monotonic() - started)
         self.pages[clock] = (self.folder / "desk.html").read_bytes()
@@ -238,7 +238,7 @@ def killed(year: Year, morning: int) -> None:
     clock = datetime.datetime.combine(year.days[morning], datetime.time(6), datetime.UTC)
     for _ in range(5):
         process = multiprocessing.get_context("fork").Process(
-            target=desk_main, args=(arguments(year),), kwargs={"clock": clock}
+            target=desk_main, args=(arguments(year),), kwargs={"clock": lambda: clock}
         )
         process.start()
         time.sleep(draw.uniform(0, 1.2 * statistics.median(year.seconds)))
@@ -255,7 +255,7 @@ def two_at_once(year: Year, morning: int) -> None:
     clock = datetime.datetime.combine(year.days[morning], datetime.time(6), datetime.UTC)
     context = multiprocessing.get_context("fork")
     desks = [
-        context.Process(target=desk_main, args=(arguments(year),), kwargs={"clock": clock})
+        context.Process(target=desk_main, args=(arguments(year),), kwargs={"clock": lambda: clock})
         for _ in range(2)
     ]
     for process in desks:
@@ -283,7 +283,7 @@ def edited(year: Year, morning: int) -> None:
     fault = verify(year.folder).fault
     write_files(year, morning - 1, None)
     clock = datetime.datetime.combine(year.days[morning], datetime.time(6), datetime.UTC)
-    status = desk_main(arguments(year), clock=clock)
+    status = desk_main(arguments(year), clock=lambda: clock)
     path.write_bytes(whole)
     year.expect(f"entry {entry['number']} edited ({fault})", status, FAULT)
     year.expect("the same, put back", year.ask(morning), FORECAST)
