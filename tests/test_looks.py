@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ironore_lightning import experiment
 from ironore_lightning.errors import ConfigError, MachineError
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.experiment import evaluate_run
@@ -130,8 +131,9 @@ def write_forecasts(write_run, tmp_path):
 
 
 @pytest.fixture
-def evaluate_folder(compose, ledger):
+def evaluate_folder(compose, ledger, monkeypatch):
     """Evaluate the forecasts of a folder as the end of a single run does; return its look."""
+    monkeypatch.setattr(experiment, "_importance", lambda _: {})  # there is no network
 
     def evaluate(folder):
         config = compose("evaluation.bootstrap_repetitions=100")

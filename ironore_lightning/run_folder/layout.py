@@ -28,6 +28,7 @@ LEFT_BY_A_RUN = (
     "predictions.csv",
     "baselines.csv",
     "density.csv",
+    "risk.csv",
     "price_clues.csv",
     "evaluation_results.json",
     LOSSES_FILE,
