@@ -2,7 +2,7 @@
 
     python tests/benchmarks/desk_year.py
 
-A run is trained on the first part of the sample market. Then each trading day is a morning: the raw
+A run is trained on the first part of the sample market, and refitted every 63 days. Then each trading day is a morning: the raw
 files hold what was known the evening before, and `ironore desk` is asked with a clock of six
 o'clock. On some mornings something is wrong with the files, the process is killed, two desks start
 at once, or somebody edits the record. What should be refused must be refused, and everything else
@@ -157,6 +157,7 @@ def arguments(year: Year) -> list[str]:
         f"desk.folder={year.folder}",
         f"desk.data_root={year.place / 'raw'}",
         "desk.risk_budget=5000",
+        "desk.refit_every=63",
     ]
 
 
@@ -183,7 +184,7 @@ def live_through(year: Year, morning: int, number: int) -> None:
 
 def late_source(year: Year, morning: int) -> None:
     """The files come two hours late."""
-    year.expect("files a day old", year.ask(morning, known=morning - 2), NONE, "have passed")
+    year.expect("files a day old", year.ask(morning, known=morning - 2), NONE, "before the last one")
     year.expect("the same, once they have come", year.ask(morning, hour=8), FORECAST)
 
 
@@ -208,11 +209,11 @@ def restatement(year: Year, morning: int) -> None:
         pd.to_pickle(contracts, root / "Raw_FEF_Close.pkl")
 
     status = year.ask(morning, damage=correct)
-    year.expect("a settlement of last week restated", status, NONE, "when it was forecast with")
+    year.expect("a settlement of last week restated", status, NONE, "put the old file back")
     status = year.ask(morning, "desk.accept_restated=true", damage=correct, hour=7)
     year.expect("the same with desk.accept_restated=true", status, FORECAST)
     status = year.ask(morning, hour=8)
-    year.expect("the old file put back", status, NONE, "when it was forecast with")
+    year.expect("the old file put back", status, NONE, "put the old file back")
     status = year.ask(morning, "desk.accept_restated=true", hour=9)
     year.expect("the same, accepted", status, FORECAST)
 
