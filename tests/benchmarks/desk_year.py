@@ -184,7 +184,9 @@ def live_through(year: Year, morning: int, number: int) -> None:
 
 def late_source(year: Year, morning: int) -> None:
     """The files come two hours late."""
-    year.expect("files a day old", year.ask(morning, known=morning - 2), NONE, "before the last one")
+    year.expect(
+        "files a day old", year.ask(morning, known=morning - 2), NONE, "before the last one"
+    )
     year.expect("the same, once they have come", year.ask(morning, hour=8), FORECAST)
 
 
