@@ -11,12 +11,12 @@ import pytest
 from invented_record import clock, forecast, weekdays, write_mornings
 
 from ironore_lightning import verify as command
-from ironore_lightning.desk.entries import Outcome, Refusal
+from ironore_lightning.desk.entries import Outcome, Refusal, TailRisk
 from ironore_lightning.desk.figures import fan_figure, hits_figure, wealth_figure
 from ironore_lightning.desk.live_days import live_days
 from ironore_lightning.desk.page import entries_until, page_facts, page_text, write_morning
 from ironore_lightning.desk.record import open_record, read_record
-from ironore_lightning.desk.sheet import driver_rows, reasons_why
+from ironore_lightning.desk.sheet import driver_rows, money_text, reasons_why
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.live import live_evidence
 
@@ -62,11 +62,12 @@ def test_the_page_says_what_the_forecast_says(tmp_path):
         "90 % bounds -2.00 to +2.20 % 98.00 USD to 102.20 USD",
         "SUGGESTIVE forecast and return move together",
         "Before the desk began: SUGGESTIVE: p = 0.06 on 131 test days",
-        "12 lots, long or short the direction does not count below grade SUPPORTED",
+        "at most 12 lots, long or short the direction does not count below grade SUPPORTED",
         "The budget of 5,000 USD pays for the expected shortfall at 99 %.",
-        # 3 % of 100 USD times 100 units
-        "long, 99 % 3.00 % · 300 USD 4.00 % · 400 USD",
-        "short, 90 % 1.40 % · 140 USD 1.90 % · 190 USD",
+        # 10,000 USD times 1 - exp(-0.03) and 1 - exp(-0.04)
+        "long, 99 % 3.00 % · 296 USD 4.00 % · 392 USD",
+        # 10,000 USD times exp(0.014) - 1 and exp(0.019) - 1
+        "short, 90 % 1.40 % · 141 USD 1.90 % · 192 USD",
         # 120 is half of the way from 90 to 150
         "port stocks 120 50 % 3 of 5 +0.08 %",
         "rebar 3600 above 1 of 4 -0.02 %",
@@ -78,11 +79,46 @@ def test_the_page_says_what_the_forecast_says(tmp_path):
     assert "refit" not in said
 
 
-def test_moves_of_a_change_are_worth_the_lot_and_not_the_price(tmp_path):
-    entries = entries_of(tmp_path, forecast(TUESDAY, MONDAY, word="change", unit="USD"))
+@pytest.mark.parametrize(
+    ("kind", "held", "sold"),
+    [
+        # 10,000 USD times 1 - exp(-0.2) and exp(0.2) - 1; a fifth; 20 USD times 100 units.
+        ("log_return", "1,813 USD", "2,214 USD"),
+        ("simple_return", "2,000 USD", "2,000 USD"),
+        ("change", "2,000 USD", "2,000 USD"),
+    ],
+)
+def test_a_lot_loses_the_way_of_the_price(kind, held, sold):
+    said = forecast(TUESDAY, MONDAY, kind_of_target=kind)
+    texts = [money_text(said, 20.0, position).replace("\xa0", " ") for position in ("long", "short")]
+    assert texts == [held, sold]
+
+
+def test_the_lots_of_the_page_lose_no_more_than_the_budget(tmp_path):
+    # 10,000 USD times exp(0.06) - 1 are 618 USD, and 4 of them 2,473; 3.06 % would pay for 4.1.
+    risk = TailRisk(level=0.975, long_var=5.0, long_es=6.0, short_var=5.0, short_es=6.0)
+    size = forecast(TUESDAY, MONDAY).size.model_copy(
+        update={"budget": 2474.0, "lots": 4, "level": 0.975}
+    )
+    text = page_text(entries_of(tmp_path, forecast(TUESDAY, MONDAY, risk=[risk], size=size)))
+    assert "short, 97.5 % 5.00 % · 513 USD 6.00 % · 618 USD" in words(text)
+    assert 4 * 618 <= 2474
+
+
+def test_without_a_budget_there_are_no_lots_and_no_reason_for_them(tmp_path):
+    size = forecast(TUESDAY, MONDAY).size.model_copy(update={"budget": None, "lots": None})
+    said = words(page_text(entries_of(tmp_path, forecast(TUESDAY, MONDAY, size=size))))
+    assert "no budget set desk.risk_budget says what a day may lose." in said
+
+
+def test_moves_of_a_change_need_no_price_and_those_of_a_given_outcome_have_no_worth(tmp_path):
+    change = {"kind_of_target": "change", "word": "change", "unit": "USD", "price": None}
+    entries = entries_of(tmp_path, forecast(TUESDAY, MONDAY, **change))
     assert "long, 99 % 3.00 USD · 300 USD" in words(page_text(entries))
-    given = forecast(TUESDAY, MONDAY, word="outcome", unit="kt", price=None, price_forecast=None)
-    said = words(page_text(entries_of(tmp_path / "given", given)))
+    given = {"kind_of_target": "given", "word": "outcome", "unit": "kt"}
+    given |= {"price": None, "price_forecast": None}
+    entries = entries_of(tmp_path / "given", forecast(TUESDAY, MONDAY, **given))
+    said = words(page_text(entries))
     assert "long, 99 % 3.00 kt 4.00 kt" in said
     assert "price forecast" not in said
 

@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from ironore_lightning.desk.entries import Driver, Forecast, Outcome
+from ironore_lightning.evaluation.days import to_price
 from ironore_lightning.evaluation.tradability import UNSKILLED
 from ironore_lightning.report.style import counted
 
@@ -118,16 +120,21 @@ def price_text(forecast: Forecast, price: float | None) -> str:
     return f"{_rounded(price, decimals)}\N{NO-BREAK SPACE}{forecast.size.currency}"
 
 
-def money_text(forecast: Forecast, move: float) -> str:
-    """Return what a move of one lot is worth; empty where no price is known."""
-    lot, price = forecast.size.lot_size, forecast.price
-    if forecast.word == "change":
-        worth = move * lot
-    elif forecast.word == "return" and price is not None:
-        worth = move / 100 * price * lot
-    else:
+def money_text(forecast: Forecast, move: float, position: Literal["long", "short"]) -> str:
+    """Return what one lot loses if the price moves against it; empty where no price is known.
+
+    Args:
+        forecast: Says from where, and how an outcome moves a price.
+        move: Size of the move, in the unit of the forecast.
+        position: Who holds the contract is `long`, who has sold it `short`.
+    """
+    kind, sign = forecast.kind_of_target, -1 if position == "long" else 1
+    base = 0.0 if kind == "change" else forecast.price
+    moved = None if kind == "given" else to_price(sign * move, base, kind)
+    if base is None or moved is None:
         return ""
-    return f"{_rounded(worth, 0)}\N{NO-BREAK SPACE}{forecast.size.currency}"
+    loss = sign * (moved - base) * forecast.size.lot_size
+    return f"{_rounded(loss, 0)}\N{NO-BREAK SPACE}{forecast.size.currency}"
 
 
 def size_text(forecast: Forecast) -> str:
@@ -137,8 +144,8 @@ def size_text(forecast: Forecast) -> str:
         return "no budget set"
     if size.lots is None:
         return UNKNOWN
-    side = {"long": "long", "short": "short", "either": "long or short"}[size.side]
-    return f"{counted(size.lots, 'lot')}, {side}" if size.lots else "not one lot"
+    side = "long or short" if size.side == "either" else size.side
+    return f"at most {counted(size.lots, 'lot')}, {side}" if size.lots else "not one lot"
 
 
 def size_remark(forecast: Forecast) -> str:
@@ -155,10 +162,10 @@ def size_remark(forecast: Forecast) -> str:
 def risk_rows(forecast: Forecast) -> list[RiskRow]:
     """Return what a lot may lose, first of who holds the contract, then of who has sold it."""
 
-    def row(position: str, level: float, *moves: float) -> RiskRow:
+    def row(position: Literal["long", "short"], level: float, *moves: float) -> RiskRow:
         texts = []
         for move in moves:
-            money = money_text(forecast, move)
+            money = money_text(forecast, move, position)
             size = move_text(forecast, move, sign="")
             texts.append(f"{size} · {money}" if money else size)
         return RiskRow(f"{position}, {100 * level:g} %", *texts)
