@@ -13,7 +13,7 @@ from invented_record import clock, forecast, weekdays, write_mornings
 from ironore_lightning import verify as command
 from ironore_lightning.desk.entries import Outcome, Refusal, TailRisk
 from ironore_lightning.desk.figures import fan_figure, hits_figure, wealth_figure
-from ironore_lightning.desk.live_days import live_days
+from ironore_lightning.desk.live_days import counting_forecasts, live_days
 from ironore_lightning.desk.page import entries_until, page_facts, page_text, write_morning
 from ironore_lightning.desk.record import open_record, read_record
 from ironore_lightning.desk.sheet import driver_rows, money_text, reasons_why
@@ -318,15 +318,47 @@ def test_live_days_are_the_first_forecasts_with_their_outcomes(tmp_path):
     known = {"is_roll": True, "rank": 0.25, "num_scores": 99}
     became = Outcome(forecast=2, date=TUESDAY, actual=1.5, **known)
     bounds = dict.fromkeys(("lower_80", "upper_80", "lower_90", "upper_90"))
-    later = forecast(WEDNESDAY, TUESDAY, horizon=2, bounds=bounds)
+    later = forecast(WEDNESDAY, TUESDAY, bounds=bounds)
     entries = entries_of(tmp_path, first, second, became, later)
     days = live_days(entries)
     (row,) = days.frame.to_dict("records")
     assert (row["actual"], row["forecast"], row["is_roll"]) == (1.5, 0.4, True)
     assert (row["lower_80"], row["upper_90"], row["volatility"]) == (-1.5, 2.2, 1.25)
     assert (row["rank"], row["num_scores"]) == (0.25, 99)
-    assert (str(row["date"].date()), days.horizon, days.unit) == ("2025-03-04", 2, "%")
+    assert (str(row["date"].date()), days.kind, days.unit) == ("2025-03-04", "log_return", "%")
     assert len(live_days(entries[:3])) == 0
+
+
+def test_forecasts_that_overlap_do_not_count_whenever_their_outcomes_arrive(tmp_path):
+    """With three days ahead every third of nine forecasts counts, and late outcomes change none."""
+    days = weekdays(12)
+    said = [
+        forecast(days[place + 3], days[place], horizon=3, forecast=place / 10)
+        for place in range(9)
+    ]
+    numbers = range(2, 11)
+    became = [
+        Outcome(
+            forecast=number, date=days[number + 1], actual=1.0, is_roll=False, rank=0.5, num_scores=9
+        )
+        for number in numbers
+    ]
+    late = entries_of(tmp_path / "late", *said, *became[1:], became[0])
+    assert list(counting_forecasts(late)) == [2, 5, 8]
+    dates = [str(days[place]) for place in (3, 6, 9)]
+    # The outcome of the first one is the last entry: until then the others count all the same.
+    assert live_evidence(live_days(late[:-1])).dates == dates[1:]
+    assert live_evidence(live_days(late)).dates == dates
+    assert live_days(late).frame["forecast"].tolist() == [0.0, 0.3, 0.6]
+    in_time = entries_of(tmp_path / "in_time", *said, *became)
+    for end in range(1, len(in_time) + 1):
+        known = live_evidence(live_days(in_time[:end])).dates
+        assert known == dates[: len(known)]
+
+
+def test_a_forecast_from_an_earlier_row_than_the_last_one_does_not_count(tmp_path):
+    back = forecast(WEDNESDAY, TUESDAY), forecast(TUESDAY, MONDAY)
+    assert list(counting_forecasts(entries_of(tmp_path, *back))) == [2]
 
 
 def test_the_rhythm_of_live_days_is_that_of_their_forecasts(tmp_path):
