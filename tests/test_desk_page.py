@@ -284,6 +284,25 @@ def test_the_command_makes_a_past_page_again(mornings, tmp_path, capsys):
     assert "6 entries" in capsys.readouterr().out
 
 
+def test_without_an_output_the_past_page_lies_beside_the_newest_one(mornings, tmp_path):
+    folder = shutil.copytree(mornings[0], tmp_path / "desk")
+    assert command.main([str(folder), "--page", str(WEDNESDAY)]) == 0
+    assert (folder / f"desk_{WEDNESDAY}.html").read_bytes() == mornings[1][1]
+    assert (folder / "desk.html").read_bytes() == mornings[1][2]
+
+
+@pytest.mark.parametrize("name", ["record.jsonl", "head.json", "desk.html", "desk.json"])
+def test_a_past_page_replaces_no_file_of_the_desk(mornings, tmp_path, capsys, name):
+    folder = shutil.copytree(mornings[0], tmp_path / "desk")
+    kept = (folder / name).read_bytes()
+    link = tmp_path / "page.html"
+    link.symlink_to(folder / name)
+    for output in (folder / name, folder / ".." / "desk" / name, link):
+        assert command.main([str(folder), "--page", str(WEDNESDAY), "--output", str(output)]) == 2
+        assert "is a file of the desk" in capsys.readouterr().err
+    assert (folder / name).read_bytes() == kept
+
+
 def test_the_command_names_the_first_fault_and_has_a_status_for_it(mornings, tmp_path, capsys):
     folder = shutil.copytree(mornings[0], tmp_path / "desk")
     lines = (folder / "record.jsonl").read_bytes().splitlines(keepends=True)
@@ -301,7 +320,10 @@ def test_the_command_names_the_first_fault_and_has_a_status_for_it(mornings, tmp
     ("arguments", "said"),
     [
         (["--expect", "abc"], "64 digits"),
-        (["--page", "2025-03-04"], "give both"),
+        (["--expect", ""], "64 digits"),
+        (["--output", "page.html"], "--page DAY"),
+        (["--output", ""], "--page DAY"),
+        (["--page", ""], "YYYY-MM-DD"),
         (["--page", "03/04", "--output", "page.html"], "YYYY-MM-DD"),
         (["--page", "2024-01-01", "--output", "page.html"], "no forecast for 2024-01-01"),
     ],
