@@ -16,7 +16,7 @@ from ironore_lightning.desk.figures import fan_figure, hits_figure, wealth_figur
 from ironore_lightning.desk.live_days import counting_forecasts, live_days
 from ironore_lightning.desk.page import entries_until, page_facts, page_text, write_morning
 from ironore_lightning.desk.record import open_record, read_record
-from ironore_lightning.desk.sheet import driver_rows, money_text, reasons_why
+from ironore_lightning.desk.sheet import driver_rows, last_outcome, money_text, move_text, reasons_why
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.live import live_evidence
 
@@ -69,8 +69,13 @@ def test_the_page_says_what_the_forecast_says(tmp_path):
         # 10,000 USD times exp(0.014) - 1 and exp(0.019) - 1
         "short, 90 % 1.40 % · 141 USD 1.90 % · 192 USD",
         # 120 is half of the way from 90 to 150
-        "port stocks 120 50 % 3 of 5 +0.08 %",
-        "rebar 3600 above 1 of 4 -0.02 %",
+        "input newest in training range rows old / most in training share",
+        "port stocks 120 50 % 3 / 5 +0.08 %",
+        "rebar 3600 above 1 / 4 -0.02 %",
+        # 0.08 - 0.02, and 0.1 less that
+        "add up to +0.06 %; the rest of the forecast, +0.04 %, is that of a usual window.",
+        "anchored at the oldest contract: they are not today's prices.",
+        "from up to 500 past days by filtered history.",
         "the newest day adds +0.05 %, the 3 days before -0.01 %",
         "prices.csv abababababababab",
     ):
@@ -143,17 +148,34 @@ def test_an_explained_forecast_without_evidence_explains_noise(tmp_path, grade, 
 def test_a_refusal_stands_before_everything_else(tmp_path):
     reasons = ["the newest row is old", "port stocks are older"]
     entries = entries_of(
-        tmp_path, forecast(TUESDAY, MONDAY), Refusal(origin=MONDAY, reasons=reasons, runs=["outputs/run"])
+        tmp_path, forecast(TUESDAY, MONDAY), Refusal(origin=MONDAY, reasons=reasons, runs=["outputs/a_run"])
     )
     said = words(page_text(entries))
     assert said.startswith(
-        "No forecast No forecast Written 2025-03-04 06:00 UTC; newest row 2025-03-03. "
+        "No forecast by a_run No forecast by a_run Written 2025-03-04 06:00 UTC; newest row "
+        "2025-03-03. The last forecast was +0.10 %, from 2025-03-03: iron ore, contract 2025-05: "
+        "return until Tuesday, 2025-03-04. "
         "No forecast, because the newest row is old "
         "No forecast, because port stocks are older What it has been worth since"
     )
-    assert "+0.10" not in said
+    assert "outputs/a_run" in said
     facts = page_facts(entries)
     assert (facts["status"], facts["said"]["reasons"]) == ("refusal", reasons)
+    assert facts["last_forecast"] == {
+        "origin": "2025-03-03",
+        "date": "2025-03-04",
+        "series": "iron ore",
+        "contract": "2025-05",
+        "unit": "%",
+        "forecast": 0.1,
+    }
+
+
+def test_the_first_refusal_follows_no_forecast(tmp_path):
+    blind = Refusal(origin=None, reasons=["no file"], runs=["a_run"])
+    entries = entries_of(tmp_path, blind)
+    assert "newest row not known. No forecast, because no file" in words(page_text(entries))
+    assert page_facts(entries)["last_forecast"] is None
 
 
 @pytest.mark.parametrize(
@@ -177,9 +199,31 @@ def test_the_newest_outcome_is_held_against_its_own_bounds(tmp_path, actual, pla
         forecast(WEDNESDAY, TUESDAY, bounds=wide),
     )
     said = words(page_text(entries))
-    move = f"{actual:+.2f} % after a forecast of -0.30 %, so the direction was {place}"
+    size = f"{actual:+.2f}" if actual else "0.00"
+    move = f"{size} % after a forecast of -0.30 %, so the direction was {place}"
     assert f"2025-03-04: {move}" in said
-    assert "Of the errors on validation, 25 % were at least as large" in said
+    assert "relative to the volatility: 25 % of the days of validation. " in said
+    assert "Nobody traded" not in said
+
+
+@pytest.mark.parametrize(
+    ("horizon", "date", "told"),
+    [
+        (1, WEDNESDAY, "Nobody traded on 2025-03-04, the day of the forecast: the outcome is that of the next row, 2025-03-05."),
+        (2, WEDNESDAY, "The forecast was for 2025-03-04; the market was open on other days"),
+        (2, MONDAY, "so the outcome is that of 2025-03-03."),
+    ],
+)
+def test_an_outcome_of_another_day_says_why(horizon, date, told):
+    known = {"is_roll": False, "rank": 0.5, "num_scores": 9}
+    became = Outcome(forecast=2, date=date, actual=1.0, **known)
+    assert told in last_outcome(forecast(TUESDAY, MONDAY, horizon=horizon), became)
+
+
+def test_a_move_that_rounds_to_zero_has_no_sign():
+    said = forecast(TUESDAY, MONDAY)
+    texts = [move_text(said, move) for move in (-0.004, 0.0, 0.004, -0.006)]
+    assert texts == ["0.00\xa0%", "0.00\xa0%", "0.00\xa0%", "-0.01\xa0%"]
 
 
 def test_inputs_that_are_odd_come_first_and_are_never_left_out():
@@ -256,7 +300,7 @@ def test_a_page_and_its_numbers_need_nothing_else(mornings):
     assert len(pages[-1]) < 200_000
     facts = json.loads((folder / "desk.json").read_bytes())
     entries = read_record(folder)
-    assert list(facts) == ["status", "written_at", "is_rehearsal", "number", "head", "said", "live"]
+    assert list(facts) == ["status", "written_at", "is_rehearsal", "number", "head", "said", "last_forecast", "live"]
     assert facts["said"] == json.loads(entries[-1].content.model_dump_json())
     lines = (folder / "record.jsonl").read_bytes().splitlines()
     assert (facts["number"], facts["head"]) == (6, hashlib.sha256(lines[-1]).hexdigest())
