@@ -35,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--page", metavar="DAY", help="whose forecast, or refusal on that day, is shown again"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="takes the page, DESK/desk_DAY.html if not given"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="takes the page, DESK/desk_DAY.html if not given",
     )
     return run_plain(parser, _verify, arguments)
 

@@ -16,7 +16,13 @@ from ironore_lightning.desk.figures import fan_figure, hits_figure, wealth_figur
 from ironore_lightning.desk.live_days import counting_forecasts, live_days
 from ironore_lightning.desk.page import entries_until, page_facts, page_text, write_morning
 from ironore_lightning.desk.record import open_record, read_record
-from ironore_lightning.desk.sheet import driver_rows, last_outcome, money_text, move_text, reasons_why
+from ironore_lightning.desk.sheet import (
+    driver_rows,
+    last_outcome,
+    money_text,
+    move_text,
+    reasons_why,
+)
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.live import live_evidence
 
@@ -95,7 +101,9 @@ def test_the_page_says_what_the_forecast_says(tmp_path):
 )
 def test_a_lot_loses_the_way_of_the_price(kind, held, sold):
     said = forecast(TUESDAY, MONDAY, kind_of_target=kind)
-    texts = [money_text(said, 20.0, position).replace("\xa0", " ") for position in ("long", "short")]
+    texts = [
+        money_text(said, 20.0, position).replace("\xa0", " ") for position in ("long", "short")
+    ]
     assert texts == [held, sold]
 
 
@@ -148,7 +156,9 @@ def test_an_explained_forecast_without_evidence_explains_noise(tmp_path, grade, 
 def test_a_refusal_stands_before_everything_else(tmp_path):
     reasons = ["the newest row is old", "port stocks are older"]
     entries = entries_of(
-        tmp_path, forecast(TUESDAY, MONDAY), Refusal(origin=MONDAY, reasons=reasons, runs=["outputs/a_run"])
+        tmp_path,
+        forecast(TUESDAY, MONDAY),
+        Refusal(origin=MONDAY, reasons=reasons, runs=["outputs/a_run"]),
     )
     said = words(page_text(entries))
     assert said.startswith(
@@ -209,7 +219,11 @@ def test_the_newest_outcome_is_held_against_its_own_bounds(tmp_path, actual, pla
 @pytest.mark.parametrize(
     ("horizon", "date", "told"),
     [
-        (1, WEDNESDAY, "Nobody traded on 2025-03-04, the day of the forecast: the outcome is that of the next row, 2025-03-05."),
+        (
+            1,
+            WEDNESDAY,
+            "Nobody traded on 2025-03-04, the day of the forecast: the outcome is that of the next row, 2025-03-05.",
+        ),
         (2, WEDNESDAY, "The forecast was for 2025-03-04; the market was open on other days"),
         (2, MONDAY, "so the outcome is that of 2025-03-03."),
     ],
@@ -263,11 +277,16 @@ def test_the_fan_leads_from_the_newest_price_to_the_bounds():
         assert {*fan[fan[:, 0] == 0, 1]} == {100.0}
 
 
-def test_the_figures_of_the_live_days_draw_their_paths(mornings):
-    live = live_evidence(live_days(read_record(mornings[0])))
-    assert len(live.dates) == 2
+def test_the_figures_of_the_live_days_draw_their_paths(tmp_path):
+    with open_record(tmp_path, rehearsal=True) as record:
+        write_mornings(record, 13)
+    live = live_evidence(live_days(record.entries))
+    assert len(live.dates) == 12
     line = hits_figure(live).axes[0].lines[-1]
-    assert line.get_ydata().tolist() == live.hits.estimates
+    assert line.get_ydata().tolist() == live.hits.estimates[9:]
+    ten_days = live_days(record.entries[:22])
+    assert len(ten_days) == 10
+    assert hits_figure(live_evidence(ten_days)) is None
     drawn = {line.get_label(): line.get_ydata() for line in wealth_figure(live).axes[0].lines}
     assert drawn["direction"].tolist() == live.direction.by_day
     assert drawn["squared error"].tolist() == live.loss.by_day
@@ -287,7 +306,10 @@ def test_names_are_escaped(tmp_path):
         "data": {evil: "ab" * 32},
     }
     entries = entries_of(tmp_path, forecast(TUESDAY, MONDAY, **changes))
-    entries = [*entries, *entries_of(tmp_path / "no", Refusal(origin=None, reasons=[evil], runs=[evil]))]
+    entries = [
+        *entries,
+        *entries_of(tmp_path / "no", Refusal(origin=None, reasons=[evil], runs=[evil])),
+    ]
     for text in (page_text(entries[:2]), page_text(entries)):
         assert "<script" not in text
         assert html.escape(evil, quote=False)[:20] in text
@@ -300,7 +322,16 @@ def test_a_page_and_its_numbers_need_nothing_else(mornings):
     assert len(pages[-1]) < 200_000
     facts = json.loads((folder / "desk.json").read_bytes())
     entries = read_record(folder)
-    assert list(facts) == ["status", "written_at", "is_rehearsal", "number", "head", "said", "last_forecast", "live"]
+    assert list(facts) == [
+        "status",
+        "written_at",
+        "is_rehearsal",
+        "number",
+        "head",
+        "said",
+        "last_forecast",
+        "live",
+    ]
     assert facts["said"] == json.loads(entries[-1].content.model_dump_json())
     lines = (folder / "record.jsonl").read_bytes().splitlines()
     assert (facts["number"], facts["head"]) == (6, hashlib.sha256(lines[-1]).hexdigest())
@@ -399,13 +430,17 @@ def test_forecasts_that_overlap_do_not_count_whenever_their_outcomes_arrive(tmp_
     """With three days ahead every third of nine forecasts counts, and late outcomes change none."""
     days = weekdays(12)
     said = [
-        forecast(days[place + 3], days[place], horizon=3, forecast=place / 10)
-        for place in range(9)
+        forecast(days[place + 3], days[place], horizon=3, forecast=place / 10) for place in range(9)
     ]
     numbers = range(2, 11)
     became = [
         Outcome(
-            forecast=number, date=days[number + 1], actual=1.0, is_roll=False, rank=0.5, num_scores=9
+            forecast=number,
+            date=days[number + 1],
+            actual=1.0,
+            is_roll=False,
+            rank=0.5,
+            num_scores=9,
         )
         for number in numbers
     ]

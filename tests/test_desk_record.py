@@ -331,7 +331,10 @@ def test_a_folder_that_is_removed_meanwhile_is_an_error(folder):
 def test_after_a_kill_at_any_moment_the_record_goes_on(tmp_path, monkeypatch):
     """Replays what two mornings write to the disk, up to each moment."""
     monkeypatch.setattr(os, "fsync", lambda _: None)  # a hundred times slower, and not seen here
-    refusals = [Refusal(origin=None, reasons=[f"reason {number}"], runs=["outputs/run"]) for number in range(2)]
+    refusals = [
+        Refusal(origin=None, reasons=[f"reason {number}"], runs=["outputs/run"])
+        for number in range(2)
+    ]
     whole = tmp_path / "whole"
     with recorded_writes(chunk=9) as writes, open_record(whole, rehearsal=True) as record:
         for refusal in refusals:
