@@ -222,7 +222,8 @@ def test_the_newest_outcome_is_held_against_its_own_bounds(tmp_path, actual, pla
         (
             1,
             WEDNESDAY,
-            "Nobody traded on 2025-03-04, the day of the forecast: the outcome is that of the next row, 2025-03-05.",
+            "Nobody traded on 2025-03-04, the day of the forecast: the outcome is that of the next "
+            "row, 2025-03-05.",
         ),
         (2, WEDNESDAY, "The forecast was for 2025-03-04; the market was open on other days"),
         (2, MONDAY, "so the outcome is that of 2025-03-03."),
