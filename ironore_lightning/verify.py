@@ -6,7 +6,8 @@ named, and the exit status is then 3.
 A record that was rewritten together with its head looks whole. With --expect HASH, the hash of the
 newest entry that somebody wrote down on an earlier morning, nothing before that can have changed.
 
-With --page the page of a past morning is made again from the record.
+With --page the page of a past morning is made again from the record, as DESK/desk_DAY.html unless
+--output names another file.
 """
 
 import argparse
@@ -21,6 +22,9 @@ from ironore_lightning.process.imports import quick_imports
 from ironore_lightning.process.interrupts import run_interruptible
 from ironore_lightning.process.terminal import print_safely
 
+KEPT = ("record.jsonl", "head.json", "desk.html", "desk.json")
+"""Files of a desk that a past page must not replace."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check a record, print what was found, and return the exit status."""
@@ -30,19 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--page", metavar="DAY", help="whose forecast, or refusal on that day, is shown again"
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="takes the page")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="takes the page, DESK/desk_DAY.html if not given",
+    )
     return run_plain(parser, _verify, arguments)
 
 
 def _verify(options: argparse.Namespace) -> None:
-    if (options.page is None) != (options.output is None):
-        raise ConfigError("--page and --output: give both, or none")
-    expected = options.expect and options.expect.lower()
-    if expected and not re.fullmatch("[0-9a-f]{64}", expected):
-        raise ConfigError(
-            f"--expect: a hash has 64 digits from 0 to f, got {options.expect}; the morning page "
-            "shows it"
-        )
+    expected = _expected(options.expect)
+    page = _page_file(options)
     with quick_imports():
         from ironore_lightning.desk.record import verify
 
@@ -59,8 +62,29 @@ def _verify(options: argparse.Namespace) -> None:
             "Somebody who rewrites the whole record is found only by a hash that was written down "
             "before: --expect HASH.\n"
         )
-    if options.page:
-        _write_page(options.desk, options.page, options.output)
+    if page:
+        _write_page(options.desk, options.page, page)
+
+
+def _expected(text: str | None) -> str | None:
+    """Return the hash of --expect in small letters."""
+    if text is not None and not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise ConfigError(
+            f"--expect: a hash has 64 digits from 0 to f, got {text!r}; the morning page shows it"
+        )
+    return text and text.lower()
+
+
+def _page_file(options: argparse.Namespace) -> Path | None:
+    """Return the file that takes the page of --page, which is none that a desk keeps."""
+    if options.page is None:
+        if options.output is not None:
+            raise ConfigError("--output: takes the page of --page DAY, which is missing")
+        return None
+    output: Path = options.output or options.desk / f"desk_{options.page}.html"
+    if output.resolve() in [(options.desk / name).resolve() for name in KEPT]:
+        raise ConfigError(f"--output: {output} is a file of the desk; name another one")
+    return output
 
 
 def _write_page(desk: Path, day: str, output: Path) -> None:

@@ -11,12 +11,18 @@ import pytest
 from invented_record import clock, forecast, weekdays, write_mornings
 
 from ironore_lightning import verify as command
-from ironore_lightning.desk.entries import Outcome, Refusal
+from ironore_lightning.desk.entries import Outcome, Refusal, TailRisk
 from ironore_lightning.desk.figures import fan_figure, hits_figure, wealth_figure
-from ironore_lightning.desk.live_days import live_days
+from ironore_lightning.desk.live_days import counting_forecasts, live_days
 from ironore_lightning.desk.page import entries_until, page_facts, page_text, write_morning
 from ironore_lightning.desk.record import open_record, read_record
-from ironore_lightning.desk.sheet import driver_rows, reasons_why
+from ironore_lightning.desk.sheet import (
+    driver_rows,
+    last_outcome,
+    money_text,
+    move_text,
+    reasons_why,
+)
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.evaluation.live import live_evidence
 
@@ -62,14 +68,20 @@ def test_the_page_says_what_the_forecast_says(tmp_path):
         "90 % bounds -2.00 to +2.20 % 98.00 USD to 102.20 USD",
         "SUGGESTIVE forecast and return move together",
         "Before the desk began: SUGGESTIVE: p = 0.06 on 131 test days",
-        "12 lots, long or short the direction does not count below grade SUPPORTED",
+        "at most 12 lots, long or short the direction does not count below grade SUPPORTED",
         "The budget of 5,000 USD pays for the expected shortfall at 99 %.",
-        # 3 % of 100 USD times 100 units
-        "long, 99 % 3.00 % · 300 USD 4.00 % · 400 USD",
-        "short, 90 % 1.40 % · 140 USD 1.90 % · 190 USD",
+        # 10,000 USD times 1 - exp(-0.03) and 1 - exp(-0.04)
+        "long, 99 % 3.00 % · 296 USD 4.00 % · 392 USD",
+        # 10,000 USD times exp(0.014) - 1 and exp(0.019) - 1
+        "short, 90 % 1.40 % · 141 USD 1.90 % · 192 USD",
         # 120 is half of the way from 90 to 150
-        "port stocks 120 50 % 3 of 5 +0.08 %",
-        "rebar 3600 above 1 of 4 -0.02 %",
+        "input newest in training range rows old / most in training share",
+        "port stocks 120 50 % 3 / 5 +0.08 %",
+        "rebar 3600 above 1 / 4 -0.02 %",
+        # 0.08 - 0.02, and 0.1 less that
+        "add up to +0.06 %; the rest of the forecast, +0.04 %, is that of a usual window.",
+        "anchored at the oldest contract: they are not today's prices.",
+        "from up to 500 past days by filtered history.",
         "the newest day adds +0.05 %, the 3 days before -0.01 %",
         "prices.csv abababababababab",
     ):
@@ -78,11 +90,48 @@ def test_the_page_says_what_the_forecast_says(tmp_path):
     assert "refit" not in said
 
 
-def test_moves_of_a_change_are_worth_the_lot_and_not_the_price(tmp_path):
-    entries = entries_of(tmp_path, forecast(TUESDAY, MONDAY, word="change", unit="USD"))
+@pytest.mark.parametrize(
+    ("kind", "held", "sold"),
+    [
+        # 10,000 USD times 1 - exp(-0.2) and exp(0.2) - 1; a fifth; 20 USD times 100 units.
+        ("log_return", "1,813 USD", "2,214 USD"),
+        ("simple_return", "2,000 USD", "2,000 USD"),
+        ("change", "2,000 USD", "2,000 USD"),
+    ],
+)
+def test_a_lot_loses_the_way_of_the_price(kind, held, sold):
+    said = forecast(TUESDAY, MONDAY, kind_of_target=kind)
+    texts = [
+        money_text(said, 20.0, position).replace("\xa0", " ") for position in ("long", "short")
+    ]
+    assert texts == [held, sold]
+
+
+def test_the_lots_of_the_page_lose_no_more_than_the_budget(tmp_path):
+    # 10,000 USD times exp(0.06) - 1 are 618 USD, and 4 of them 2,473; 3.06 % would pay for 4.1.
+    risk = TailRisk(level=0.975, long_var=5.0, long_es=6.0, short_var=5.0, short_es=6.0)
+    size = forecast(TUESDAY, MONDAY).size.model_copy(
+        update={"budget": 2474.0, "lots": 4, "level": 0.975}
+    )
+    text = page_text(entries_of(tmp_path, forecast(TUESDAY, MONDAY, risk=[risk], size=size)))
+    assert "short, 97.5 % 5.00 % · 513 USD 6.00 % · 618 USD" in words(text)
+    assert 4 * 618 <= 2474
+
+
+def test_without_a_budget_there_are_no_lots_and_no_reason_for_them(tmp_path):
+    size = forecast(TUESDAY, MONDAY).size.model_copy(update={"budget": None, "lots": None})
+    said = words(page_text(entries_of(tmp_path, forecast(TUESDAY, MONDAY, size=size))))
+    assert "no budget set desk.risk_budget says what a day may lose." in said
+
+
+def test_moves_of_a_change_need_no_price_and_those_of_a_given_outcome_have_no_worth(tmp_path):
+    change = {"kind_of_target": "change", "word": "change", "unit": "USD", "price": None}
+    entries = entries_of(tmp_path, forecast(TUESDAY, MONDAY, **change))
     assert "long, 99 % 3.00 USD · 300 USD" in words(page_text(entries))
-    given = forecast(TUESDAY, MONDAY, word="outcome", unit="kt", price=None, price_forecast=None)
-    said = words(page_text(entries_of(tmp_path / "given", given)))
+    given = {"kind_of_target": "given", "word": "outcome", "unit": "kt"}
+    given |= {"price": None, "price_forecast": None}
+    entries = entries_of(tmp_path / "given", forecast(TUESDAY, MONDAY, **given))
+    said = words(page_text(entries))
     assert "long, 99 % 3.00 kt 4.00 kt" in said
     assert "price forecast" not in said
 
@@ -109,17 +158,34 @@ def test_a_refusal_stands_before_everything_else(tmp_path):
     entries = entries_of(
         tmp_path,
         forecast(TUESDAY, MONDAY),
-        Refusal(origin=MONDAY, reasons=reasons, runs=["outputs/run"]),
+        Refusal(origin=MONDAY, reasons=reasons, runs=["outputs/a_run"]),
     )
     said = words(page_text(entries))
     assert said.startswith(
-        "No forecast No forecast Written 2025-03-04 06:00 UTC; newest row 2025-03-03. "
+        "No forecast by a_run No forecast by a_run Written 2025-03-04 06:00 UTC; newest row "
+        "2025-03-03. The last forecast was +0.10 %, from 2025-03-03: iron ore, contract 2025-05: "
+        "return until Tuesday, 2025-03-04. "
         "No forecast, because the newest row is old "
         "No forecast, because port stocks are older What it has been worth since"
     )
-    assert "+0.10" not in said
+    assert "outputs/a_run" in said
     facts = page_facts(entries)
     assert (facts["status"], facts["said"]["reasons"]) == ("refusal", reasons)
+    assert facts["last_forecast"] == {
+        "origin": "2025-03-03",
+        "date": "2025-03-04",
+        "series": "iron ore",
+        "contract": "2025-05",
+        "unit": "%",
+        "forecast": 0.1,
+    }
+
+
+def test_the_first_refusal_follows_no_forecast(tmp_path):
+    blind = Refusal(origin=None, reasons=["no file"], runs=["a_run"])
+    entries = entries_of(tmp_path, blind)
+    assert "newest row not known. No forecast, because no file" in words(page_text(entries))
+    assert page_facts(entries)["last_forecast"] is None
 
 
 @pytest.mark.parametrize(
@@ -143,9 +209,36 @@ def test_the_newest_outcome_is_held_against_its_own_bounds(tmp_path, actual, pla
         forecast(WEDNESDAY, TUESDAY, bounds=wide),
     )
     said = words(page_text(entries))
-    move = f"{actual:+.2f} % after a forecast of -0.30 %, so the direction was {place}"
+    size = f"{actual:+.2f}" if actual else "0.00"
+    move = f"{size} % after a forecast of -0.30 %, so the direction was {place}"
     assert f"2025-03-04: {move}" in said
-    assert "Of the errors on validation, 25 % were at least as large" in said
+    assert "relative to the volatility: 25 % of the days of validation. " in said
+    assert "Nobody traded" not in said
+
+
+@pytest.mark.parametrize(
+    ("horizon", "date", "told"),
+    [
+        (
+            1,
+            WEDNESDAY,
+            "Nobody traded on 2025-03-04, the day of the forecast: the outcome is that of the next "
+            "row, 2025-03-05.",
+        ),
+        (2, WEDNESDAY, "The forecast was for 2025-03-04; the market was open on other days"),
+        (2, MONDAY, "so the outcome is that of 2025-03-03."),
+    ],
+)
+def test_an_outcome_of_another_day_says_why(horizon, date, told):
+    known = {"is_roll": False, "rank": 0.5, "num_scores": 9}
+    became = Outcome(forecast=2, date=date, actual=1.0, **known)
+    assert told in last_outcome(forecast(TUESDAY, MONDAY, horizon=horizon), became)
+
+
+def test_a_move_that_rounds_to_zero_has_no_sign():
+    said = forecast(TUESDAY, MONDAY)
+    texts = [move_text(said, move) for move in (-0.004, 0.0, 0.004, -0.006)]
+    assert texts == ["0.00\xa0%", "0.00\xa0%", "0.00\xa0%", "-0.01\xa0%"]
 
 
 def test_inputs_that_are_odd_come_first_and_are_never_left_out():
@@ -185,11 +278,16 @@ def test_the_fan_leads_from_the_newest_price_to_the_bounds():
         assert {*fan[fan[:, 0] == 0, 1]} == {100.0}
 
 
-def test_the_figures_of_the_live_days_draw_their_paths(mornings):
-    live = live_evidence(live_days(read_record(mornings[0])))
-    assert len(live.dates) == 2
+def test_the_figures_of_the_live_days_draw_their_paths(tmp_path):
+    with open_record(tmp_path, rehearsal=True) as record:
+        write_mornings(record, 13)
+    live = live_evidence(live_days(record.entries))
+    assert len(live.dates) == 12
     line = hits_figure(live).axes[0].lines[-1]
-    assert line.get_ydata().tolist() == live.hits.estimates
+    assert line.get_ydata().tolist() == live.hits.estimates[9:]
+    ten_days = live_days(record.entries[:22])
+    assert len(ten_days) == 10
+    assert hits_figure(live_evidence(ten_days)) is None
     drawn = {line.get_label(): line.get_ydata() for line in wealth_figure(live).axes[0].lines}
     assert drawn["direction"].tolist() == live.direction.by_day
     assert drawn["squared error"].tolist() == live.loss.by_day
@@ -225,7 +323,16 @@ def test_a_page_and_its_numbers_need_nothing_else(mornings):
     assert len(pages[-1]) < 200_000
     facts = json.loads((folder / "desk.json").read_bytes())
     entries = read_record(folder)
-    assert list(facts) == ["status", "written_at", "is_rehearsal", "number", "head", "said", "live"]
+    assert list(facts) == [
+        "status",
+        "written_at",
+        "is_rehearsal",
+        "number",
+        "head",
+        "said",
+        "last_forecast",
+        "live",
+    ]
     assert facts["said"] == json.loads(entries[-1].content.model_dump_json())
     lines = (folder / "record.jsonl").read_bytes().splitlines()
     assert (facts["number"], facts["head"]) == (6, hashlib.sha256(lines[-1]).hexdigest())
@@ -253,6 +360,25 @@ def test_the_command_makes_a_past_page_again(mornings, tmp_path, capsys):
     assert "6 entries" in capsys.readouterr().out
 
 
+def test_without_an_output_the_past_page_lies_beside_the_newest_one(mornings, tmp_path):
+    folder = shutil.copytree(mornings[0], tmp_path / "desk")
+    assert command.main([str(folder), "--page", str(WEDNESDAY)]) == 0
+    assert (folder / f"desk_{WEDNESDAY}.html").read_bytes() == mornings[1][1]
+    assert (folder / "desk.html").read_bytes() == mornings[1][2]
+
+
+@pytest.mark.parametrize("name", ["record.jsonl", "head.json", "desk.html", "desk.json"])
+def test_a_past_page_replaces_no_file_of_the_desk(mornings, tmp_path, capsys, name):
+    folder = shutil.copytree(mornings[0], tmp_path / "desk")
+    kept = (folder / name).read_bytes()
+    link = tmp_path / "page.html"
+    link.symlink_to(folder / name)
+    for output in (folder / name, folder / ".." / "desk" / name, link):
+        assert command.main([str(folder), "--page", str(WEDNESDAY), "--output", str(output)]) == 2
+        assert "is a file of the desk" in capsys.readouterr().err
+    assert (folder / name).read_bytes() == kept
+
+
 def test_the_command_names_the_first_fault_and_has_a_status_for_it(mornings, tmp_path, capsys):
     folder = shutil.copytree(mornings[0], tmp_path / "desk")
     lines = (folder / "record.jsonl").read_bytes().splitlines(keepends=True)
@@ -270,7 +396,10 @@ def test_the_command_names_the_first_fault_and_has_a_status_for_it(mornings, tmp
     ("arguments", "said"),
     [
         (["--expect", "abc"], "64 digits"),
-        (["--page", "2025-03-04"], "give both"),
+        (["--expect", ""], "64 digits"),
+        (["--output", "page.html"], "--page DAY"),
+        (["--output", ""], "--page DAY"),
+        (["--page", ""], "YYYY-MM-DD"),
         (["--page", "03/04", "--output", "page.html"], "YYYY-MM-DD"),
         (["--page", "2024-01-01", "--output", "page.html"], "no forecast for 2024-01-01"),
     ],
@@ -287,15 +416,51 @@ def test_live_days_are_the_first_forecasts_with_their_outcomes(tmp_path):
     known = {"is_roll": True, "rank": 0.25, "num_scores": 99}
     became = Outcome(forecast=2, date=TUESDAY, actual=1.5, **known)
     bounds = dict.fromkeys(("lower_80", "upper_80", "lower_90", "upper_90"))
-    later = forecast(WEDNESDAY, TUESDAY, horizon=2, bounds=bounds)
+    later = forecast(WEDNESDAY, TUESDAY, bounds=bounds)
     entries = entries_of(tmp_path, first, second, became, later)
     days = live_days(entries)
     (row,) = days.frame.to_dict("records")
     assert (row["actual"], row["forecast"], row["is_roll"]) == (1.5, 0.4, True)
     assert (row["lower_80"], row["upper_90"], row["volatility"]) == (-1.5, 2.2, 1.25)
     assert (row["rank"], row["num_scores"]) == (0.25, 99)
-    assert (str(row["date"].date()), days.horizon, days.unit) == ("2025-03-04", 2, "%")
+    assert (str(row["date"].date()), days.kind, days.unit) == ("2025-03-04", "log_return", "%")
     assert len(live_days(entries[:3])) == 0
+
+
+def test_forecasts_that_overlap_do_not_count_whenever_their_outcomes_arrive(tmp_path):
+    """With three days ahead every third of nine forecasts counts, and late outcomes change none."""
+    days = weekdays(12)
+    said = [
+        forecast(days[place + 3], days[place], horizon=3, forecast=place / 10) for place in range(9)
+    ]
+    numbers = range(2, 11)
+    became = [
+        Outcome(
+            forecast=number,
+            date=days[number + 1],
+            actual=1.0,
+            is_roll=False,
+            rank=0.5,
+            num_scores=9,
+        )
+        for number in numbers
+    ]
+    late = entries_of(tmp_path / "late", *said, *became[1:], became[0])
+    assert list(counting_forecasts(late)) == [2, 5, 8]
+    dates = [str(days[place]) for place in (3, 6, 9)]
+    # The outcome of the first one is the last entry: until then the others count all the same.
+    assert live_evidence(live_days(late[:-1])).dates == dates[1:]
+    assert live_evidence(live_days(late)).dates == dates
+    assert live_days(late).frame["forecast"].tolist() == [0.0, 0.3, 0.6]
+    in_time = entries_of(tmp_path / "in_time", *said, *became)
+    for end in range(1, len(in_time) + 1):
+        known = live_evidence(live_days(in_time[:end])).dates
+        assert known == dates[: len(known)]
+
+
+def test_a_forecast_from_an_earlier_row_than_the_last_one_does_not_count(tmp_path):
+    back = forecast(WEDNESDAY, TUESDAY), forecast(TUESDAY, MONDAY)
+    assert list(counting_forecasts(entries_of(tmp_path, *back))) == [2]
 
 
 def test_the_rhythm_of_live_days_is_that_of_their_forecasts(tmp_path):

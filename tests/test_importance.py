@@ -5,7 +5,7 @@ import pytest
 
 from ironore_lightning.evaluation.importance import permutation_importance
 from ironore_lightning.evaluation.significance import Interval
-from ironore_lightning.report.importance import draw_importance
+from ironore_lightning.report.importance import draw_importance, importance_section
 
 NAMES = ["stocks", "freight", "freight"]
 
@@ -82,3 +82,30 @@ def test_the_figure_shows_the_twenty_that_are_worth_most():
 def test_drivers_without_an_interval_are_drawn_without_one():
     figure = draw_importance({"a": Interval(1.0, None, None, "few")}, num_days=1, title="a run")
     assert len(figure.axes[0].patches) == 1
+
+
+WORTH = {
+    "freight": Interval(-0.5, -1.5, 0.4, ""),
+    "stocks": Interval(2.0, 0.5, 3.5, ""),
+    "rebar": Interval(0.1, None, None, "few"),
+}
+
+
+def test_the_section_has_the_points_and_says_whose_interval_covers_zero():
+    section = importance_section(WORTH, {"importance": "<svg/>"}, grade="SUPPORTED")
+    (table,) = section.tables
+    assert table.frame["driver"].tolist() == ["stocks", "rebar", "freight"]
+    assert table.frame["points of R2"].tolist() == [2.0, 0.1, -0.5]
+    assert table.frame["covers 0"].tolist() == ["no", "", "yes"]
+    assert section.text[1].startswith("The 95 % intervals of 1 of 2 drivers do not cover 0")
+    assert [shown.svg for shown in section.pictures] == ["<svg/>"]
+    assert "noise" not in table.caption
+
+
+def test_below_the_figure_of_forecasts_without_skill_stands_that_it_explains_noise():
+    section = importance_section({"freight": WORTH["freight"]}, {}, grade="NONE")
+    assert section.text[1].startswith("Every 95 % interval covers 0")
+    assert section.tables[0].caption.startswith("The evidence is NONE: what explains such")
+    few = importance_section({"rebar": WORTH["rebar"]}, {}, grade="NONE")
+    assert few.text[1] == "There are too few test days for an interval."
+    assert importance_section({}, {}, grade="NONE").is_empty

@@ -76,6 +76,33 @@ def test_the_figures_of_four_days_are_worked_out_by_hand():
     assert (found.interval_80.num_days, found.interval_90.num_days) == (3, 4)
 
 
+@pytest.mark.parametrize(("num_days", "days"), [(1, "1 day"), (9, "9 days")])
+def test_of_few_days_no_share_and_no_error_is_said(skilled, num_days, days):
+    few = live_evidence(replace(skilled, frame=skilled.frame.iloc[:num_days]))
+    assert few.sentences[0] == (
+        f"{days}, too few to say how often the sign is right and the bounds hold, or how large "
+        "errors are."
+    )
+    assert [text.split(" have turned")[0] for text in few.sentences[1:]] == [
+        "Bets on direction, in which forecast and outcome are measured against their usual drift,",
+        "Bets that squared errors are smaller than those of zero",
+        "Bets that errors are larger than validation promised",
+    ]
+    assert "%" not in " ".join(few.sentences).replace("at most 5 %", "")
+
+
+def test_of_few_days_with_bounds_only_their_number_is_said():
+    days = make_days(np.ones(12), np.ones(12))
+    days.frame.loc[:2, ["lower_80", "upper_80"]] = np.nan
+    said = live_evidence(days).sentences
+    assert "The 80 % bounds held: 9 days with bounds, too few to say." in said
+    assert not any(text.startswith("The interval score of the 80 %") for text in said)
+    # Each 90 % bound lies 4 away, so an interval is 8 wide and always holds.
+    assert any(
+        text.startswith("The interval score of the 90 % bounds is 8.00 %, and") for text in said
+    )
+
+
 def test_evidence_is_json_without_words_that_json_lacks(skilled):
     for num_days in (0, 1, 300):
         found = asdict(live_evidence(replace(skilled, frame=skilled.frame.iloc[:num_days])))

@@ -52,6 +52,8 @@ def test_every_section_is_there_in_the_order_of_a_reader(page):
         "Tests of skill",
         "Paper trading after costs",
         "Intervals and calibration",
+        "Tail risk",
+        "What the drivers are worth",
         "Data and staleness",
         "Settings",
         "Provenance",
@@ -61,13 +63,18 @@ def test_every_section_is_there_in_the_order_of_a_reader(page):
 
 def test_the_page_says_what_explaining_noise_is_worth(result, page):
     assert result.assessment.evidence.grade == "INSUFFICIENT"
-    _, _, training = page.partition("<h2>Training</h2>")
-    section, _, _ = training.partition("<h2>")
+    _, _, worth = page.partition("<h2>What the drivers are worth</h2>")
+    section, _, _ = worth.partition("<h2>")
+    for name, points in result.importance.items():
+        assert f'<td class="text">{name}</td>' in section
+        assert f">{round(points.estimate, 2) + 0.0:.2f}</td>" in section.replace("−", "-")
     assert "The evidence is INSUFFICIENT: what explains such forecasts explains noise." in section
 
 
-def test_tail_risk_is_a_folded_table_with_the_numbers_of_the_results(result, page):
-    _, _, rest = page.partition("Tail risk of who holds")
+def test_tail_risk_is_a_table_with_the_numbers_of_the_results(result, page):
+    _, _, rest = page.partition("<h2>Tail risk</h2>")
+    assert "Filtered history, which the morning desk uses" in rest
+    assert "<details" not in rest.partition("<h2>")[0]
     table, _, _ = rest.partition("</table>")
     risk = result.assessment.risk
     assert len(risk) == 12
@@ -116,7 +123,8 @@ def test_the_numbers_are_those_of_the_results(result, page):
             f"{traded.max_drawdown:.1f}",
             f"{net_sharpe(assessment.trading, traded.cost_bp):.2f}",
         ]
-    shipments = next(cells for cells in rows if cells[:1] == ["IOCJ Weekly shipment"])
+    # Its last row is that of the columns; the importances have one, too.
+    *_, shipments = (cells for cells in rows if cells[:1] == ["IOCJ Weekly shipment"])
     staleness = result.run.panel.staleness["IOCJ Weekly shipment"]
     inside = staleness.loc[result.run.datamodule.features.index]
     assert shipments[2:4] == [str((inside > 0).sum()), str(int(inside.max()))]

@@ -7,7 +7,7 @@ from matplotlib.ticker import FuncFormatter
 
 from ironore_lightning.desk.entries import Forecast
 from ironore_lightning.evaluation.betting import ENOUGH
-from ironore_lightning.evaluation.live import LiveEvidence
+from ironore_lightning.evaluation.live import FEW, LiveEvidence
 from ironore_lightning.report.style import (
     ACTUAL,
     BAND,
@@ -82,15 +82,22 @@ def _open_panel(label: str) -> tuple[Figure, Axes]:
 
 
 def hits_figure(live: LiveEvidence) -> Figure | None:
-    """Draw the share of right directions so far in its confidence sequence; None before two."""
-    share = live.hits
-    if len(live.dates) <= 1:
+    """Draw the share of right directions so far in its confidence sequence, from day `FEW` on.
+
+    Before, its bounds are mostly 0 and 100 %.
+
+    Returns:
+        None until there are two such days.
+    """
+    share, shown = live.hits, slice(FEW - 1, None)
+    if len(live.dates) <= FEW:
         return None
     figure, axes = _open_panel("right directions, %")
-    days = np.array(live.dates, dtype="datetime64[D]")
-    axes.fill_between(days, share.lows, share.highs, color=BAND, alpha=0.5, linewidth=0)
+    days = np.array(live.dates[shown], dtype="datetime64[D]")
+    lows, highs = share.lows[shown], share.highs[shown]
+    axes.fill_between(days, lows, highs, color=BAND, alpha=0.5, linewidth=0)
     axes.axhline(50, color=REFERENCE, linewidth=0.8, linestyle="--")
-    estimates = np.array(share.estimates, dtype=np.float64)
+    estimates = np.array(share.estimates[shown], dtype=np.float64)
     draw_line(axes, days, estimates, color=FORECAST, label="")
     axes.set_ylim(0, 100)
     date_axis(axes, days)

@@ -24,6 +24,9 @@ from ironore_lightning.report.style import default_style, svg_text
 PAGE_FILE = "desk.html"
 FACTS_FILE = "desk.json"
 
+LAST_FORECAST = {"origin", "date", "series", "contract", "forecast", "unit"}
+"""Fields of the newest forecast that a refusal, too, is shown with."""
+
 PATHS = {"dates", "estimates", "lows", "highs", "by_day"}
 """Keys of the live evidence with a value a day, which only the page shows."""
 
@@ -57,6 +60,7 @@ def page_text(entries: Sequence[Entry]) -> str:
     pictures = [Picture(caption, svg_text(figure)) for caption, figure in figures.items() if figure]
     return template("desk/page.html.j2").render(
         said=said,
+        earlier=newest_forecast(entries),
         sheet=sheet,
         meanings=MEANINGS,
         live=live,
@@ -74,6 +78,7 @@ def page_text(entries: Sequence[Entry]) -> str:
 def page_facts(entries: Sequence[Entry]) -> dict[str, object]:
     """Return what the page says, for machines."""
     said, live = newest_word(entries), live_evidence(live_days(entries))
+    forecast = newest_forecast(entries)
     return {
         "status": said.kind,
         "written_at": entries[-1].model_dump(mode="json")["written_at"],
@@ -81,6 +86,7 @@ def page_facts(entries: Sequence[Entry]) -> dict[str, object]:
         "number": entries[-1].number,
         "head": head_of(entries),
         "said": said.model_dump(mode="json"),
+        "last_forecast": forecast and forecast.model_dump(mode="json", include=LAST_FORECAST),
         "live": without_paths(asdict(live)),
     }
 
@@ -110,6 +116,12 @@ def newest_word(entries: Sequence[Entry]) -> Forecast | Refusal:
         for entry in reversed(entries)
         if isinstance(entry.content, Forecast | Refusal)
     )
+
+
+def newest_forecast(entries: Sequence[Entry]) -> Forecast | None:
+    """Return the newest forecast, which a refusal may follow."""
+    contents = (entry.content for entry in reversed(entries))
+    return next((content for content in contents if isinstance(content, Forecast)), None)
 
 
 def is_rehearsal(entries: Sequence[Entry]) -> bool:

@@ -2,8 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-from ironore_lightning.desk.entries import Driver, Forecast, Outcome
+from ironore_lightning.desk.entries import Driver, Forecast, Outcome, Refusal
+from ironore_lightning.evaluation.days import to_price
+from ironore_lightning.evaluation.risk import RISK_WINDOW
 from ironore_lightning.evaluation.tradability import UNSKILLED
 from ironore_lightning.report.style import counted
 
@@ -65,6 +69,19 @@ def headline(forecast: Forecast) -> str:
     return f"{forecast.series}{contract}: {forecast.word} until {day}"
 
 
+def refusal_title(refusal: Refusal) -> str:
+    """Return what is not forecast, by the names of the runs."""
+    return f"No forecast by {', '.join(Path(run).name for run in refusal.runs)}"
+
+
+def last_forecast(forecast: Forecast) -> str:
+    """Return what was forecast before a refusal, in a sentence."""
+    return (
+        f"The last forecast was {move_text(forecast, forecast.forecast)}, from {forecast.origin}: "
+        f"{headline(forecast)}."
+    )
+
+
 def is_refit(forecast: Forecast) -> bool:
     """Return whether a network was fitted on all days."""
     return any(source.is_refit for source in forecast.sources)
@@ -118,16 +135,21 @@ def price_text(forecast: Forecast, price: float | None) -> str:
     return f"{_rounded(price, decimals)}\N{NO-BREAK SPACE}{forecast.size.currency}"
 
 
-def money_text(forecast: Forecast, move: float) -> str:
-    """Return what a move of one lot is worth; empty where no price is known."""
-    lot, price = forecast.size.lot_size, forecast.price
-    if forecast.word == "change":
-        worth = move * lot
-    elif forecast.word == "return" and price is not None:
-        worth = move / 100 * price * lot
-    else:
+def money_text(forecast: Forecast, move: float, position: Literal["long", "short"]) -> str:
+    """Return what one lot loses if the price moves against it; empty where no price is known.
+
+    Args:
+        forecast: Says from where, and how an outcome moves a price.
+        move: Size of the move, in the unit of the forecast.
+        position: Who holds the contract is `long`, who has sold it `short`.
+    """
+    kind, sign = forecast.kind_of_target, -1 if position == "long" else 1
+    base = 0.0 if kind == "change" else forecast.price
+    moved = None if kind == "given" else to_price(sign * move, base, kind)
+    if base is None or moved is None:
         return ""
-    return f"{_rounded(worth, 0)}\N{NO-BREAK SPACE}{forecast.size.currency}"
+    loss = sign * (moved - base) * forecast.size.lot_size
+    return f"{_rounded(loss, 0)}\N{NO-BREAK SPACE}{forecast.size.currency}"
 
 
 def size_text(forecast: Forecast) -> str:
@@ -137,14 +159,14 @@ def size_text(forecast: Forecast) -> str:
         return "no budget set"
     if size.lots is None:
         return UNKNOWN
-    side = {"long": "long", "short": "short", "either": "long or short"}[size.side]
-    return f"{counted(size.lots, 'lot')}, {side}" if size.lots else "not one lot"
+    side = "long or short" if size.side == "either" else size.side
+    return f"at most {counted(size.lots, 'lot')}, {side}" if size.lots else "not one lot"
 
 
 def size_remark(forecast: Forecast) -> str:
     """Return what the budget pays for, and how large moves are expected to be."""
     size = forecast.size
-    volatility = f"Volatility (EWMA) is {move_text(forecast, forecast.volatility, sign='')}."
+    volatility = f"Volatility (EWMA) is {move_text(forecast, forecast.volatility, sign='-')}."
     if size.budget is None:
         return f"desk.risk_budget says what a day may lose. {volatility}"
     budget = f"{_rounded(size.budget, 0)} {size.currency}"
@@ -155,11 +177,11 @@ def size_remark(forecast: Forecast) -> str:
 def risk_rows(forecast: Forecast) -> list[RiskRow]:
     """Return what a lot may lose, first of who holds the contract, then of who has sold it."""
 
-    def row(position: str, level: float, *moves: float) -> RiskRow:
+    def row(position: Literal["long", "short"], level: float, *moves: float) -> RiskRow:
         texts = []
         for move in moves:
-            money = money_text(forecast, move)
-            size = move_text(forecast, move, sign="")
+            money = money_text(forecast, move, position)
+            size = move_text(forecast, move, sign="-")
             texts.append(f"{size} · {money}" if money else size)
         return RiskRow(f"{position}, {100 * level:g} %", *texts)
 
@@ -193,12 +215,36 @@ def reasons_why(forecast: Forecast) -> list[str]:
             sentences.append(
                 f"The grade is {forecast.grade}: what explains such a forecast explains noise."
             )
-        sentences.append("A share is what the input adds beside its mean in training.")
+        sentences.append(_shares_sentence(forecast))
+    if forecast.contract:
+        sentences.append(
+            "Prices of contracts are continuous levels, anchored at the oldest contract: they are "
+            "not today's prices."
+        )
     return sentences
 
 
+def _shares_sentence(forecast: Forecast) -> str:
+    added = sum(driver.share or 0.0 for driver in forecast.drivers)
+    return (
+        "A share is what the input adds beside its mean in training. The shares of all inputs add "
+        f"up to {move_text(forecast, added)}; the rest of the forecast, "
+        f"{move_text(forecast, forecast.forecast - added)}, is that of a usual window."
+    )
+
+
+def risk_remark(forecast: Forecast) -> str:
+    """Return why the table of risk and the bounds of the forecast differ."""
+    return (
+        "A value at risk is exceeded as seldom as its level says, and the expected shortfall is "
+        f"the mean loss then. Both are centred at zero and come from up to {RISK_WINDOW} past "
+        f"{forecast.noun}s by filtered history. The bounds are centred at the forecast and come "
+        "from its errors on validation, so they differ."
+    )
+
+
 def last_outcome(forecast: Forecast, outcome: Outcome) -> str:
-    """Return what became of a forecast, in a sentence."""
+    """Return what became of a forecast, in a few sentences."""
     actual = move_text(forecast, outcome.actual)
     said = move_text(forecast, forecast.forecast)
     direction = "right" if forecast.forecast * outcome.actual > 0 else "wrong"
@@ -206,8 +252,24 @@ def last_outcome(forecast: Forecast, outcome: Outcome) -> str:
         direction = "neither right nor wrong"
     return (
         f"{outcome.date}: {actual} after a forecast of {said}, so the direction was {direction}; "
-        f"{_place_among(forecast, outcome.actual)}. Of the errors on validation, "
-        f"{100 * outcome.rank:.0f} % were at least as large, each for its volatility."
+        f"{_place_among(forecast, outcome.actual)}. Such an error or a larger one, relative to the "
+        f"volatility: {100 * outcome.rank:.0f} % of the {forecast.noun}s of validation."
+        f"{_other_day(forecast, outcome)}"
+    )
+
+
+def _other_day(forecast: Forecast, outcome: Outcome) -> str:
+    """Return why the outcome is not that of the day that was forecast; empty if it is."""
+    if outcome.date == forecast.date:
+        return ""
+    if forecast.horizon == 1 and outcome.date > forecast.date:
+        return (
+            f" Nobody traded on {forecast.date}, the day of the forecast: the outcome is that of "
+            f"the next row, {outcome.date}."
+        )
+    return (
+        f" The forecast was for {forecast.date}; the market was open on other days than its "
+        f"calendar said, so the outcome is that of {outcome.date}."
     )
 
 
@@ -259,7 +321,7 @@ def _driver_row(forecast: Forecast, driver: Driver) -> DriverRow:
         place=min(100.0, max(0.0, place)),
         where=beyond if is_outside else f"{place:.0f} %",
         is_outside=is_outside,
-        age=f"{driver.age} of {driver.oldest}",
+        age=f"{driver.age} / {driver.oldest}",
         is_old=driver.age > driver.oldest,
         share="" if driver.share is None else move_text(forecast, driver.share),
     )
@@ -273,5 +335,6 @@ def _decimals(size: float, digits: int) -> int:
 
 
 def _rounded(value: float, decimals: int, sign: str = "-") -> str:
-    # Adding zero turns a rounded -0.0 into 0.0.
-    return f"{round(value, decimals) + 0.0:{sign or '-'},.{decimals}f}"
+    # Adding zero turns a rounded -0.0 into 0.0, which has no sign.
+    rounded = round(value, decimals) + 0.0
+    return f"{rounded:{sign if rounded else '-'},.{decimals}f}"

@@ -18,6 +18,9 @@ from ironore_lightning.evaluation.intervals import winkler_scores
 BELIEF = 0.95
 """Of the confidence sequences."""
 
+FEW = 10
+"""With fewer days a share or a mean error says nothing yet."""
+
 MOST = 1e6
 """Largest wealth that is told; more says nothing more."""
 
@@ -231,38 +234,59 @@ def _sentences(evidence: LiveEvidence, days: ScoredDays) -> list[str]:
             f"Outcomes span {days.horizon} days and overlap: of {evidence.num_forecasts} forecasts "
             f"every {days.horizon}th counts, {evidence.num_days} in all."
         )
-    said += [
-        f"The sign was right on {_said(evidence.hits)} that moved.",
-        f"Bets on direction {_fortune(evidence.direction, 'skill in direction')}",
-    ]
+    if evidence.num_days < FEW:
+        said.append(
+            f"{_days(evidence.num_days)}, too few to say how often the sign is right and the "
+            "bounds hold, or how large errors are."
+        )
+        return [*said, *_bets(evidence)]
+    said.append(_told("The sign was right", evidence.hits, "that moved"))
     if evidence.gain is not None:
         verb = "smaller" if evidence.gain >= 0 else "larger"
         said.append(f"Squared errors are {abs(evidence.gain):.1f} % {verb} than those of zero.")
-    said.append(f"Bets that they are smaller {_fortune(evidence.loss, 'a gain over zero')}")
     for coverage, share, loss in (
         (80, evidence.coverage_80, evidence.interval_80),
         (90, evidence.coverage_90, evidence.interval_90),
     ):
-        said.append(f"The {coverage} % bounds held on {_said(share)} with bounds.")
-        if loss.model is not None and loss.ewma is not None:
+        said.append(_told(f"The {coverage} % bounds held", share, "with bounds"))
+        if loss.model is not None and loss.ewma is not None and loss.num_days >= FEW:
             said.append(
-                f"Their interval score is {loss.model:.2f} {days.unit}, and {loss.ewma:.2f} for "
-                "normal EWMA bounds around zero; lower is better."
+                f"The interval score of the {coverage} % bounds is {loss.model:.2f} {days.unit}, "
+                f"and {loss.ewma:.2f} {days.unit} for normal EWMA bounds around zero; lower is "
+                "better."
             )
-    broken = _fortune(evidence.break_bet, "a break")
-    said.append(f"Bets that errors are larger than validation promised {broken}")
-    return said
+    return [*said, *_bets(evidence)]
+
+
+def _bets(evidence: LiveEvidence) -> list[str]:
+    return [
+        "Bets on direction, in which forecast and outcome are measured against their usual drift, "
+        f"{_fortune(evidence.direction, 'skill in direction')}",
+        "Bets that squared errors are smaller than those of zero "
+        f"{_fortune(evidence.loss, 'a gain over zero')}",
+        "Bets that errors are larger than validation promised "
+        f"{_fortune(evidence.break_bet, 'a break')}",
+    ]
+
+
+def _told(what: str, share: Share, which: str) -> str:
+    """Return a sentence on the share of days of some kind; of few days it says no share."""
+    if share.num_days < FEW:
+        return f"{what}: {_days(share.num_days)} {which}, too few to say."
+    return f"{what} on {_said(share)} {which}."
 
 
 def _said(share: Share) -> str:
-    """Return a share and its bounds in words."""
-    if share.estimate is None:
-        return "none of 0 days"
-    days = "day" if share.num_days == 1 else "days"
+    """Return a share of at least one day, and its bounds, in words."""
+    assert share.estimate is not None
     return (
         f"{share.estimate:.1f} % (chance {share.low:.1f} to {share.high:.1f} %, with "
-        f"{100 * BELIEF:.0f} % confidence daily) of {share.num_days} {days}"
+        f"{100 * BELIEF:.0f} % confidence daily) of {_days(share.num_days)}"
     )
+
+
+def _days(number: int) -> str:
+    return f"{number} day" if number == 1 else f"{number} days"
 
 
 def _fortune(bet: Bet, finding: str) -> str:

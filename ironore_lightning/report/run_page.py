@@ -13,7 +13,7 @@ from ironore_lightning.files import read_json, write_text
 from ironore_lightning.report.calibration import calibration_figures, draw_losses
 from ironore_lightning.report.equity import equity_figures
 from ironore_lightning.report.figures import draw_figures
-from ironore_lightning.report.importance import draw_importance
+from ironore_lightning.report.importance import draw_importance, importance_section
 from ironore_lightning.report.page import Page, Section, Table, render_page
 from ironore_lightning.report.sections import assessment_sections, picture
 from ironore_lightning.report.style import counted, default_style, said_in, write_figures
@@ -76,10 +76,11 @@ def write_run_page(result: RunResult, pictures: Mapping[str, str]) -> None:
     sections = assessment_sections(
         assessment, days, run.config.evaluation, pictures, name="the model"
     )
-    after_forecast = 3
+    after_forecast, grade = 3, assessment.evidence.grade
+    worth = importance_section(result.importance, pictures, grade=grade)
     page = Page(
         title=_title(run),
-        grade=assessment.evidence.grade,
+        grade=grade,
         verdict=result.sentence,
         lines=[assessment.evidence.line],
         remark=f"{len(days)} {days.rhythm.words('test days')}, "
@@ -89,6 +90,7 @@ def write_run_page(result: RunResult, pictures: Mapping[str, str]) -> None:
             *sections[:after_forecast],
             _training_section(result, pictures),
             *sections[after_forecast:],
+            worth.said_in(days.rhythm),
             _data_section(run),
             _settings_section(run),
             _provenance_section(run),
@@ -122,18 +124,9 @@ def _training_section(result: RunResult, pictures: Mapping[str, str]) -> Section
                 f"correlation {labels.correlation}",
             ),
         ],
-        pictures=picture(pictures, "losses", "importance"),
+        pictures=picture(pictures, "losses"),
         tables=[table],
-        points=_doubt(result),
     )
-
-
-def _doubt(result: RunResult) -> list[str]:
-    """Return what a reader of the importances should know if the forecasts have shown no skill."""
-    grade = result.assessment.evidence.grade
-    if grade not in ("NONE", "INSUFFICIENT"):
-        return []
-    return [f"The evidence is {grade}: what explains such forecasts explains noise."]
 
 
 def _data_section(run: FittedRun) -> Section:

@@ -10,6 +10,7 @@ from ironore_lightning.evaluation.comparison import Row
 from ironore_lightning.evaluation.days import ScoredDays
 from ironore_lightning.evaluation.evidence import GRADES, MEANINGS, Evidence
 from ironore_lightning.evaluation.metrics import Scores
+from ironore_lightning.evaluation.risk import RISK_WINDOW
 from ironore_lightning.evaluation.trading import FLAT, ONE_DAY_LATER, TradingResult
 from ironore_lightning.report.equity import monthly_returns
 from ironore_lightning.report.page import Picture, Section, Table
@@ -97,6 +98,7 @@ def assessment_sections(
         _test_section(assessment),
         _trading_section(assessment, days, settings, pictures),
         _interval_section(assessment, pictures),
+        _risk_section(assessment),
         Section(
             "Residuals",
             pictures=picture(pictures, "residuals_analysis", "distribution_comparison"),
@@ -322,8 +324,28 @@ def _interval_section(assessment: Assessment, pictures: Mapping[str, str]) -> Se
                 "Distributions; lower is better, and a CRPS that is not exact is left out",
                 {pinball: 4, crps: 4},
             ),
-            _risk_table(assessment),
         ],
+    )
+
+
+def _risk_section(assessment: Assessment) -> Section:
+    """Return what tail risk is, how well three forecasters put it; empty without any."""
+    if not assessment.risk:
+        return Section("Tail risk")
+    return Section(
+        "Tail risk",
+        text=[
+            "A day should lose more than the value at risk (VaR) as seldom as the level says, and "
+            "then as much on average as the expected shortfall (ES): of who holds the contract "
+            "(long), and of who has sold it (short).",
+            "Filtered history, which the morning desk uses, takes up to "
+            f"{RISK_WINDOW} past outcomes, each divided by the EWMA volatility known before it; "
+            "the tail of these, times the newest volatility, is the risk.",
+            "The test of ES compares the sum of all losses beyond VaR with the sum to expect: its "
+            "Z2 is 0 where both agree and below 0 where more was lost, and a small p says that "
+            "chance seldom does that.",
+        ],
+        tables=[_risk_table(assessment)],
     )
 
 
@@ -350,11 +372,7 @@ def _risk_table(assessment: Assessment) -> Table:
     frame = pd.DataFrame(rows, columns=list(names)).rename(columns=names)
     decimals = dict.fromkeys(("exact p", "Kupiec p", "Christoffersen p", "p of Z2"), 3)
     decimals |= dict.fromkeys(("level", var, es, "ES: Z2"), 2)
-    caption = (
-        "Tail risk of who holds (long) and who has sold (short): days that lost more than the "
-        "value at risk (VaR); Z2 is below 0 where they lost more than the expected shortfall (ES)"
-    )
-    return _filled(Table(frame, caption, decimals, is_folded=True))
+    return _filled(Table(frame, "Days that lost more than the value at risk", decimals))
 
 
 def _filled(table: Table) -> Table:
