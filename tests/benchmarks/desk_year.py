@@ -2,12 +2,13 @@
 
     python tests/benchmarks/desk_year.py
 
-A run is trained on the first part of the sample market, and refitted every 63 days. Then each trading day is a morning: the raw
-files hold what was known the evening before, and `ironore desk` is asked with a clock of six
-o'clock. On some mornings something is wrong with the files, the process is killed, two desks start
-at once, or somebody edits the record. What should be refused must be refused, and everything else
-forecast; in the end the record must verify, its evidence must equal that computed at once, and each
-page must be made again byte for byte. Ends with 1 if something is otherwise.
+A run is trained on the first part of the sample market, and refitted every 63 days. Then each
+trading day is a morning: the raw files hold what was known the evening before, and `ironore desk`
+is asked with a clock of six o'clock. On some mornings something is wrong with the files, the
+process is killed, two desks start at once, or somebody edits the record. What should be refused
+must be refused, and everything else forecast; in the end the record must verify, its evidence must
+equal that computed at once, and each page must be made again byte for byte. Ends with 1 if
+something is otherwise.
 """
 
 import argparse
@@ -352,6 +353,7 @@ def check(year: Year) -> None:
         year.wrong.append(f"the record: {verified.fault}")
     whole = live_evidence(live_days(entries))
     again = 0
+    (year.place / "again").mkdir()
     for clock, page in year.pages.items():
         until = [entry for entry in entries if entry.written_at <= clock]
         write_morning(year.place / "again", until)
