@@ -410,7 +410,9 @@ def test_a_network_that_has_learnt_the_outcome_is_refused(desk, market, run, tmp
     assert desk.ask("2025-07-16") == 4
     assert "has learnt outcomes until 2025-07-16" in desk.contents(Refusal)[0].reasons[0]
     assert desk.ask("2025-07-17") == 0
-    assert desk.ask("2025-07-16", "desk.now=2025-07-16T06:00", "desk.folder=x") == 2
+    other = f"desk.folder={tmp_path / 'rehearsal'}"
+    assert desk.ask("2025-07-16", "desk.now=2025-07-16T06:00", other) == 2
+    assert not (tmp_path / "rehearsal").exists()
 
 
 def test_a_restatement_that_a_refit_has_learnt_is_accepted_by_a_new_refit(desk):

@@ -10,7 +10,7 @@ from ironore_lightning.desk.contents import forecast_content, known_outcomes
 from ironore_lightning.desk.entries import Entry, Forecast, Refusal, Restatement
 from ironore_lightning.desk.newest import Newest, read_newest
 from ironore_lightning.desk.page import write_morning
-from ironore_lightning.desk.record import Record, open_record
+from ironore_lightning.desk.record import RECORD_FILE, Record, open_record
 from ironore_lightning.desk.remarks import require_task, with_remarks
 from ironore_lightning.desk.restated import find_restated, restatement_lines
 from ironore_lightning.desk.why import explain_newest
@@ -49,6 +49,8 @@ def run_morning(settings: DeskSettings, clock: Clock) -> Said:
     folder, now = Path(settings.folder).absolute(), settings.now
     if (folder / RESULTS_FILE).exists():
         raise ConfigError(f"desk.folder: {folder} is the folder of a run; choose another one")
+    if not (folder / RECORD_FILE).exists():
+        read_runs(settings)  # wrong settings leave no folder
     with open_record(folder, rehearsal=now is not None) as record:
         morning = _Morning(settings, record, clock if now is None else lambda: now)
         try:
@@ -61,6 +63,26 @@ def run_morning(settings: DeskSettings, clock: Clock) -> Said:
             said = morning.refuse(str(error).splitlines())
         write_morning(folder, record.entries)
     return said
+
+
+def read_runs(settings: DeskSettings) -> list[RunRecord]:
+    """Return the runs of a desk.
+
+    Raises:
+        ConfigError: If one is none, they forecast different things, or they have learnt what is
+            rehearsed.
+    """
+    runs = [read_run(Path(run).absolute(), settings.data_root) for run in settings.runs]
+    if len({run.folder.resolve() for run in runs}) < len(runs):
+        raise ConfigError("desk.runs: a run is named twice, so it would count twice in the mean")
+    require_same_task(runs)
+    for run in runs:
+        if settings.now and learnt_until(run) >= settings.now.date():
+            raise ConfigError(
+                f"desk.now: {run.folder} has learnt outcomes until {learnt_until(run)}; rehearse "
+                "a later morning"
+            )
+    return runs
 
 
 @dataclass
@@ -82,8 +104,10 @@ class _Morning:
     def say(self) -> Said:
         """Append what has become known and what is said of the next day, unless it stands there."""
         entries, settings = self.record.entries, self.settings
+        runs = read_runs(settings)
+        set_up_process(runs[0].settings.hardware.on_cpu())
         newest = read_newest(
-            self._runs(),
+            runs,
             self._known_until(),
             refits=self.record.folder / REFITS_FOLDER,
             settings=settings,
@@ -108,24 +132,6 @@ class _Morning:
         if last is None or last.content != content or last.written_at.date() != now.date():
             self.record.append(content, now)
         return content
-
-    def _runs(self) -> list[RunRecord]:
-        settings = self.settings
-        runs = [read_run(Path(run).absolute(), settings.data_root) for run in settings.runs]
-        if len({run.folder.resolve() for run in runs}) < len(runs):
-            raise ConfigError(
-                "desk.runs: a run is named twice, so it would count twice in the mean"
-            )
-        require_same_task(runs)
-        if settings.now:
-            late = [run for run in runs if learnt_until(run) >= settings.now.date()]
-            for run in late:
-                raise ConfigError(
-                    f"desk.now: {run.folder} has learnt outcomes until {learnt_until(run)}; "
-                    "rehearse a later morning"
-                )
-        set_up_process(runs[0].settings.hardware.on_cpu())
-        return runs
 
     def _known_until(self) -> datetime.date | None:
         """Return the last day that is settled in a rehearsal; real files hold no later one."""
