@@ -179,8 +179,11 @@ def live_through(year: Year, morning: int, number: int) -> None:
     if trouble:
         trouble(year, morning)
     elif year.ask(morning) != FORECAST:
-        refusal = [entry.content for entry in year.entries][-1]
-        year.notes.append((f"{year.days[morning]:%Y-%m-%d}, undisturbed", str(refusal)))
+        (*_, refusal) = [
+            entry.content for entry in year.entries if isinstance(entry.content, Refusal)
+        ]
+        said = f"no forecast: {'; '.join(refusal.reasons)}"
+        year.notes.append((f"{year.days[morning]:%Y-%m-%d}, nothing planted", said))
 
 
 def late_source(year: Year, morning: int) -> None:
@@ -198,7 +201,8 @@ def stale_driver(year: Year, morning: int) -> None:
         shorten(root, "Inventory", year.days[morning - 20])
 
     status = year.ask(morning, damage=forget)
-    year.expect("a weekly driver without its newest weeks", status, NONE, "no new value")
+    # Rows that the desk has read have other values then, which it says first.
+    year.expect("a weekly driver without its newest weeks", status, NONE, "IOCJ Inventory")
     year.expect("the same, refreshed", year.ask(morning, hour=8), FORECAST)
 
 
