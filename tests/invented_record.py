@@ -42,6 +42,7 @@ def forecast(date, origin, **changes):
         "contract": "2025-05",
         "unit": "%",
         "kind_of_target": "log_return",
+        "rules": "ef" * 32,
         "word": "return",
         "noun": "day",
         "rows_per_year": 252.0,

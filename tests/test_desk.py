@@ -194,8 +194,13 @@ def test_a_late_source_is_refused_until_it_comes(desk):
 def test_a_forecast_after_its_outcome_is_known_is_none(desk):
     assert desk.ask("2025-07-16", hour=12) == 4
     (refusal,) = desk.contents(Refusal)
-    assert refusal.reasons[0].startswith("the outcome of 2025-07-16 was known at 2025-07-16 12:00")
-    assert desk.ask("2025-07-16", "desk.settles_at=18:00", hour=13) == 0
+    assert refusal.reasons[0].startswith(
+        "the outcome of 2025-07-16 is known since 2025-07-16 12:00"
+    )
+    assert desk.ask("2025-07-16", hour=13) == 4
+    assert len(desk.contents(Refusal)) == 1
+    other = f"desk.folder={desk.folder.parent / 'later'}"
+    assert desk.ask("2025-07-16", "desk.settles_at=18:00", other, hour=13) == 0
 
 
 def test_a_row_that_is_not_settled_is_refused(desk):
@@ -396,7 +401,7 @@ def test_a_desk_of_another_target_is_refused_before_any_outcome(desk, run, compo
     desk.run = tmp_path / "other"
     assert desk.ask("2025-07-17") == 4
     assert (
-        "kind of target is simple_return, and that of this record log_return"
+        "kind of target of this desk is simple_return, and that of its record log_return"
         in (desk.contents(Refusal)[0].reasons[0])
     )
     assert not desk.contents(Outcome)

@@ -164,7 +164,7 @@ def _wrong_end(lines: Sequence[Line], head: Head) -> Fault | None:
 
 def _senseless(entries: Sequence[Entry]) -> Fault | None:
     """Find an entry that does not follow from those before it."""
-    origins: dict[int, datetime.date] = {}
+    first: dict[int, Forecast] = {}
     settled: set[int] = set()
     for entry in entries:
         content = entry.content
@@ -173,32 +173,41 @@ def _senseless(entries: Sequence[Entry]) -> Fault | None:
             reason = "is no start of a record, or a second one"
         elif isinstance(content, Forecast):
             reason = _late(content, entry.written_at)
-            if content.origin not in origins.values():
-                origins[entry.number] = content.origin
+            if all(content.origin != forecast.origin for forecast in first.values()):
+                first[entry.number] = content
         elif isinstance(content, Outcome):
-            reason = _unfounded(content, entry.written_at, origins, settled)
+            reason = _unfounded(content, entry.written_at, first, settled)
             settled.add(content.forecast)
         if reason:
             return Fault(entry.number, reason)
     return None
 
 
+def _moment(forecast: Forecast, date: datetime.date) -> datetime.datetime:
+    """Return when the outcome of a day becomes known."""
+    return datetime.datetime.fromisoformat(f"{date}T{forecast.settles_at}:00+00:00")
+
+
 def _late(forecast: Forecast, written_at: datetime.datetime) -> str | None:
-    known = f"{forecast.date}T{forecast.settles_at}"
-    if written_at < datetime.datetime.fromisoformat(f"{known}:00+00:00"):
+    known = _moment(forecast, forecast.date)
+    if written_at < known:
         return None
-    return f"is a forecast that was written after its outcome was known ({known} UTC)"
+    return (
+        f"is a forecast that was written after its outcome was known ({known:%Y-%m-%d %H:%M} UTC)"
+    )
 
 
 def _unfounded(
     outcome: Outcome,
     written_at: datetime.datetime,
-    origins: Mapping[int, datetime.date],
+    first: Mapping[int, Forecast],
     settled: Collection[int],
 ) -> str | None:
-    origin = origins.get(outcome.forecast)
-    if origin is None or not origin < outcome.date <= written_at.date():
+    forecast = first.get(outcome.forecast)
+    if forecast is None or outcome.date <= forecast.origin:
         return f"is an outcome of {outcome.date} that belongs to no first forecast before it"
+    if written_at < _moment(forecast, outcome.date):
+        return f"is an outcome of {outcome.date} that was written before it was known"
     if outcome.forecast in settled:
         return f"is a second outcome of {outcome.date}"
     return None

@@ -4,6 +4,7 @@ import datetime
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
 from ironore_lightning.data_quality.break_days import jumps_together
@@ -91,8 +92,8 @@ def _unsettled(newest: Newest, settings: DeskSettings, now: datetime.datetime) -
     origin = newest.origin.date()
     if now < settled(origin, settings):
         yield (
-            f"the newest row is of {origin}, which settles at {settings.settles_at:%H:%M} UTC, and "
-            f"it is {now:%Y-%m-%d %H:%M}; leave that row out, or correct desk.settles_at"
+            f"the newest row is of {origin}, which settles at {settings.settles_at:%H:%M} UTC; "
+            "ask again later, or leave that row out"
         )
 
 
@@ -103,6 +104,11 @@ def _learnt(newest: Newest, next_day: NextDayForecast) -> Iterator[str]:
                 f"{run.folder}: has learnt outcomes until {learnt_until(run)}, so it knows that of "
                 f"{next_day.date}; refresh the files, or take a run that has not"
             )
+    if np.isfinite(newest.outcomes["value"].iloc[-1]):
+        yield (
+            f"{next_day.series}: the files hold the outcome of {next_day.date} already, so nothing "
+            "is a forecast of it; refresh the files"
+        )
 
 
 def _late(
@@ -118,8 +124,8 @@ def _late(
         )
     elif now >= (moment := settled(datetime.date.fromisoformat(next_day.date), settings)):
         yield (
-            f"the outcome of {next_day.date} was known at {moment:%Y-%m-%d %H:%M} UTC, so what is "
-            f"said at {now:%Y-%m-%d %H:%M} is no forecast; refresh the files"
+            f"the outcome of {next_day.date} is known since {moment:%Y-%m-%d %H:%M} UTC, so "
+            "nothing is a forecast of it any more; refresh the files"
         )
 
 

@@ -70,6 +70,7 @@ def forecast_content(
         contract=next_day.contract_month,
         unit=next_day.unit,
         kind_of_target=newest.config.target.kind,
+        rules=newest.rules,
         word=next_day.word,
         noun=next_day.noun,
         horizon=newest.config.target.horizon,

@@ -138,6 +138,7 @@ class Forecast(Content):
         contract: Month of the contract held until `date`; None for a price without contracts.
         unit: Of the forecast and its bounds.
         kind_of_target: `target.kind`: how an outcome changes a price.
+        rules: SHA-256 of the settings of the target and of the roll of its contracts.
         word: What an outcome is called, such as return.
         noun: What a row is: day, week or month.
         rows_per_year: Of the rhythm of the rows.
@@ -171,6 +172,7 @@ class Forecast(Content):
     contract: str | None
     unit: str
     kind_of_target: Literal["log_return", "simple_return", "change", "given"]
+    rules: Sha256
     word: str
     noun: str
     rows_per_year: float

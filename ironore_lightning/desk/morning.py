@@ -5,7 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ironore_lightning.desk.checks import doubts, learnt_until, read_drivers, refusals
+from ironore_lightning.desk.checks import (
+    doubts,
+    learnt_until,
+    read_drivers,
+    refusals,
+    settled,
+)
 from ironore_lightning.desk.contents import forecast_content, known_outcomes
 from ironore_lightning.desk.entries import Entry, Forecast, Refusal, Restatement
 from ironore_lightning.desk.newest import Newest, read_newest
@@ -112,7 +118,7 @@ class _Morning:
             refits=self.record.folder / REFITS_FOLDER,
             settings=settings,
         )
-        require_task(newest, entries)
+        require_task(newest, settings, entries)
         self.origin = newest.origin.date()
         if lines := doubts(newest, settings, self.clock()):
             return self.refuse(lines)
@@ -121,7 +127,8 @@ class _Morning:
                 return self.refuse(restatement_lines(entries, newest, changed))
             self.record.append(Restatement(values=changed), self.clock())
         for outcome in list(known_outcomes(entries, newest)):
-            self.record.append(outcome, self.clock())
+            if settled(outcome.date, settings) <= self.clock():
+                self.record.append(outcome, self.clock())
         return self._forecast(newest)
 
     def refuse(self, lines: Sequence[str]) -> Refusal:

@@ -1,6 +1,7 @@
 """What the desk knows this morning: runs, data, and what the runs say of every day until now."""
 
 import datetime
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,17 @@ class Newest:
         return pd.Timestamp(self.panel.days[-1])
 
     @property
+    def rules(self) -> str:
+        """SHA-256 of what decides an outcome: the target, and the roll of its contracts."""
+        target, legs = self.config.target, self.config.data.contracts
+        rolls = [
+            legs[name].futures.model_dump_json(exclude={"adjustment"})
+            for name in (target.series, target.profit_series)
+            if name in legs
+        ]
+        return hashlib.sha256("\n".join([target.model_dump_json(), *rolls]).encode()).hexdigest()
+
+    @property
     def windows(self) -> pd.DataFrame:
         """Return what any run reads, before it is scaled, by input and row, shape (T, F)."""
         inputs = pd.concat([self.inputs(run) for run in self.runs], axis=1)
@@ -57,12 +69,13 @@ class Newest:
     def prices(self, contract: str | None) -> pd.Series:
         """Return the prices of a contract by day, or of a series without contracts."""
         series = self.config.target.series
+        none = pd.Series(dtype=np.float64, index=pd.DatetimeIndex([]))
         if self.config.target.kind == "given":
-            return pd.Series(dtype=np.float64)
+            return none
         if contract is None or series not in self.raw.contracts:
             return self.panel.values[series]
         curve, month = self.raw.contracts[series], pd.Period(contract, "M")
-        return curve[month] if month in curve else pd.Series(dtype=np.float64)
+        return curve.get(month, none)
 
     def inputs(self, run: RunRecord) -> pd.DataFrame:
         """Return what a run reads, before it is scaled, shape (T, F)."""

@@ -96,16 +96,23 @@ def entries_until(entries: Sequence[Entry], day: datetime.date) -> Sequence[Entr
 
     Args:
         entries: Of a whole record.
-        day: That was forecast, or on which a forecast was refused (UTC).
+        day: That was forecast, or else on which a forecast was refused (UTC).
 
     Raises:
         ConfigError: If nothing was said of that day.
     """
-    for end in range(len(entries), 0, -1):
-        entry = entries[end - 1]
-        is_of_day = isinstance(entry.content, Forecast) and entry.content.date == day
-        if is_of_day or (isinstance(entry.content, Refusal) and entry.written_at.date() == day):
-            return entries[:end]
+    forecasts = [
+        entry.number
+        for entry in entries
+        if isinstance(entry.content, Forecast) and entry.content.date == day
+    ]
+    refusals = [
+        entry.number
+        for entry in entries
+        if isinstance(entry.content, Refusal) and entry.written_at.date() == day
+    ]
+    if numbers := forecasts or refusals:
+        return entries[: numbers[-1]]
     raise ConfigError(f"the record has no forecast for {day}, and no refusal on that day")
 
 

@@ -6,9 +6,18 @@ from ironore_lightning.desk.contents import first_forecasts
 from ironore_lightning.desk.entries import Entry, Forecast, Outcome, Restatement
 from ironore_lightning.desk.newest import Newest
 from ironore_lightning.errors import ConfigError
+from ironore_lightning.settings.desk import DeskSettings
+
+NAMES = {
+    "kind_of_target": "kind of target",
+    "noun": "length of a row",
+    "rules": "hash of the settings of target and roll",
+    "settles_at": "time of settlement",
+}
+"""What people call a field of a forecast."""
 
 
-def require_task(newest: Newest, entries: Sequence[Entry]) -> None:
+def require_task(newest: Newest, settings: DeskSettings, entries: Sequence[Entry]) -> None:
     """Raise `ConfigError` if a record is of forecasts of something else, scored otherwise."""
     target = newest.config.target
     task = {
@@ -17,13 +26,16 @@ def require_task(newest: Newest, entries: Sequence[Entry]) -> None:
         "unit": target.unit_name,
         "noun": newest.panel.rhythm.noun,
         "horizon": target.horizon,
+        "rules": newest.rules,
+        "settles_at": f"{settings.settles_at:%H:%M}",
     }
     for forecast in first_forecasts(entries).values():
         for name, now in task.items():
             if (before := getattr(forecast, name)) != now:
+                what = NAMES.get(name, name)
                 raise ConfigError(
-                    f"desk.runs: their {name.replace('_', ' ')} is {now}, and that of this record "
-                    f"{before}; forecasts of something else need another desk.folder"
+                    f"the {what} of this desk is {now}, and that of its record {before}; what is "
+                    "scored otherwise needs a record of its own, in another desk.folder"
                 )
 
 
@@ -47,13 +59,19 @@ def _overdue(content: Forecast, entries: Sequence[Entry]) -> Iterator[str]:
     waiting = [
         f"{forecast.date}"
         for number, forecast in first_forecasts(entries).items()
-        if number not in told and forecast.date <= content.origin
+        if number not in told and _has_come(forecast, content)
     ]
     if waiting:
         yield (
             f"no outcome is known of the forecast for {', '.join(waiting)}, so that it does not "
             "count: a break of the specification, or a row that is gone"
         )
+
+
+def _has_come(forecast: Forecast, content: Forecast) -> bool:
+    """Return whether the rows until an outcome are there, wherever unknown holidays put them."""
+    later = sum(row > forecast.origin for row in content.rows)
+    return later >= min(content.horizon, len(content.rows))
 
 
 def _since_the_last(content: Forecast, entries: Sequence[Entry]) -> Iterator[str]:

@@ -75,10 +75,9 @@ def _values_before(entries: Sequence[Entry], newest: Newest) -> Values:
 def _read_in(forecast: Forecast, newest: Newest, names: set[str]) -> Values:
     """Return what a forecast has read; a row that has come into its window had no values."""
     drivers = [driver for driver in forecast.drivers if driver.name in names]
-    windows = zip(*(driver.window for driver in drivers), strict=True)
     read: Values = {
-        f"{row}": {driver.name: value for driver, value in zip(drivers, values, strict=True)}
-        for row, values in zip(forecast.rows, windows, strict=True)
+        f"{row}": {driver.name: driver.window[place] for driver in drivers}
+        for place, row in enumerate(forecast.rows)
     }
     days = newest.panel.days
     first, last = pd.Timestamp(forecast.rows[0]), pd.Timestamp(forecast.origin)
