@@ -407,6 +407,46 @@ def test_a_desk_of_another_target_is_refused_before_any_outcome(desk, run, compo
     assert not desk.contents(Outcome)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "settings", "said"),
+    [
+        (["data.futures.month_offset=2"], [], "hash of the settings of target and roll"),
+        ([], ["desk.settles_at=23:00"], "time of settlement of this desk is 23:00"),
+    ],
+)
+def test_what_decides_an_outcome_stays_as_it_was(
+    desk, run, compose, tmp_path, overrides, settings, said
+):
+    for name, changed in (("first", []), ("second", overrides)):
+        config = compose(*ONLY_62, *changed, f"data.root={run.parent / 'raw'}")
+        run_experiment(config, tmp_path / name)
+    desk.run = tmp_path / "first"
+    assert desk.ask("2025-07-16") == 0
+    desk.run = tmp_path / "second"
+    assert desk.ask("2025-07-17", *settings) == 4
+    assert said in desk.contents(Refusal)[0].reasons[0]
+    assert not desk.contents(Outcome)
+
+
+def test_runs_with_other_inputs_go_on_with_the_same_record(desk, run, compose, tmp_path):
+    root = f"data.root={run.parent / 'raw'}"
+    run_experiment(compose(*ONLY_62, root), tmp_path / "one")
+    run_experiment(compose(*ONLY_62, "features.names=[price_65_m1]", root), tmp_path / "two")
+    desk.run = tmp_path / "one"
+    assert desk.ask("2025-07-16") == 0
+    desk.run = tmp_path / "two"
+    assert desk.ask("2025-07-17") == 0
+    assert len(desk.contents(Outcome)) == 1
+
+
+def test_a_given_target_whose_outcome_is_in_the_files_is_refused(desk, run, compose, tmp_path):
+    given = ("target.kind=given", "target.series=lump premium")
+    run_experiment(compose(*ONLY_62, *given, f"data.root={run.parent / 'raw'}"), tmp_path / "given")
+    desk.run = tmp_path / "given"
+    assert desk.ask("2025-07-16") == 4
+    assert "hold the outcome of 2025-07-16 already" in " ".join(desk.contents(Refusal)[0].reasons)
+
+
 def test_a_network_that_has_learnt_the_outcome_is_refused(desk, market, run, tmp_path):
     from ironore_lightning import api
 

@@ -180,7 +180,9 @@ def kill_desks(place, number, draws):
     print_kills("20 mornings, random bytes", place, writes, record.entries, moments)
     with recorded_writes(chunk=1) as writes, open_record(place / "short", rehearsal=True) as record:
         for day in weekdays(4):
-            Marking(record, writes).append(Refusal(origin=day, reasons=["no data"]), clock(day))
+            Marking(record, writes).append(
+                Refusal(origin=day, reasons=["no data"], runs=[]), clock(day)
+            )
     moments = range(1, len(writes.steps) + 1)
     print_kills("four refusals, every byte", place, writes, record.entries, moments)
 
@@ -212,7 +214,9 @@ def print_kills(what, place, writes, entries, moments):
         said = max((number for mark, number in writes.marks if mark <= moment), default=0)
         with open_record(copy, rehearsal=True) as record:
             lost += len(record.entries) < said or record.entries != entries[: len(record.entries)]
-            added = record.append(Refusal(origin=None, reasons=["again"]), last)
+            added = record.append(
+                Refusal(origin=None, reasons=["again"], runs=["outputs/run"]), last
+            )
         opened += read_record(copy)[-1] == added
         shutil.rmtree(copy)
     shutil.rmtree(desk)
