@@ -366,7 +366,7 @@ def test_starting_again_removes_what_a_broken_try_left_and_nothing_else(tmp_path
     fail(tmp_path, TrainingError("loss is nan"))
     leave(tmp_path, [*LEFT_BY_A_RUN, "events.out.tfevents.1.host.2.0.end"])
     leave(tmp_path, USERS)
-    assert len(content(tmp_path)) == 14 + 1 + 8 + 2  # status and lock
+    assert len(content(tmp_path)) == 15 + 1 + 8 + 2  # status and lock
     with run_attempt(tmp_path) as this:
         assert len(content(tmp_path)) == 25
         this.start(SETTINGS)
@@ -381,7 +381,7 @@ def test_a_run_that_was_cut_off_goes_on_from_its_last_checkpoint(tmp_path, error
     fail(tmp_path, error)
     leave(tmp_path, [*LEFT_BY_A_RUN, "checkpoints/last.ckpt"])
     before, cut = content(tmp_path), written(tmp_path)
-    assert len(before) == 14 + 1 + 2
+    assert len(before) == 15 + 1 + 2
     with run_attempt(tmp_path) as this:
         assert this.finished(SETTINGS) is None
         assert this.start(dict(reversed(SETTINGS.items())))
@@ -533,7 +533,7 @@ def test_a_first_try_removes_nothing(tmp_path):
     before = content(tmp_path)
     with run_attempt(tmp_path) as this:
         this.start(SETTINGS)
-    assert len(before) == 14
+    assert len(before) == 15
     assert {name: content(tmp_path)[name] for name in before} == before
 
 
@@ -557,7 +557,7 @@ def test_a_secondary_process_writes_and_removes_nothing(tmp_path, monkeypatch):
     fail(folder, TrainingError("loss is nan"))
     leave(folder, LEFT_BY_A_RUN)
     before = content(folder)
-    assert len(before) == 16
+    assert len(before) == 17
     monkeypatch.setenv("LOCAL_RANK", "1")
     with run_attempt(folder) as this:
         assert this.finished(SETTINGS) is None
