@@ -368,7 +368,7 @@ def test_starting_again_removes_what_a_broken_try_left_and_nothing_else(tmp_path
     leave(tmp_path, USERS)
     assert len(content(tmp_path)) == 15 + 1 + 8 + 2  # status and lock
     with run_attempt(tmp_path) as this:
-        assert len(content(tmp_path)) == 25
+        assert len(content(tmp_path)) == 26
         this.start(SETTINGS)
         left = content(tmp_path)
     assert sorted(left) == sorted([*USERS, "status.json", ".lock"])
