@@ -19,6 +19,7 @@ from ironore_lightning.desk.entries import (
     Size,
     Source,
     TailRisk,
+    first_forecasts,
 )
 from ironore_lightning.desk.newest import Newest
 from ironore_lightning.desk.why import Why
@@ -230,12 +231,3 @@ def known_outcomes(entries: Sequence[Entry], newest: Newest) -> Iterator[Outcome
             rank=(1 + worse) / (1 + len(promised)),
             num_scores=len(promised),
         )
-
-
-def first_forecasts(entries: Sequence[Entry]) -> dict[int, Forecast]:
-    """Return the first forecast from each origin by its number; the later ones do not count."""
-    first: dict[datetime.date, tuple[int, Forecast]] = {}
-    for entry in entries:
-        if isinstance(entry.content, Forecast):
-            first.setdefault(entry.content.origin, (entry.number, entry.content))
-    return dict(first.values())

@@ -4,6 +4,8 @@ The page of a morning is made of the entries until then and of nothing else, so 
 again, byte for byte, long after the data have been restated and the runs are gone.
 """
 
+import datetime
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
@@ -269,3 +271,24 @@ class Entry(BaseModel):
     previous: Sha256
     written_at: AwareDatetime
     content: AnyContent
+
+
+def is_rehearsal(entries: Sequence[Entry]) -> bool:
+    """Return whether the clocks of the record were given."""
+    start = entries[0].content
+    return isinstance(start, Start) and start.rehearsal
+
+
+def newest_said(entries: Sequence[Entry]) -> Entry | None:
+    """Return the entry of the newest forecast or refusal."""
+    said = [entry for entry in entries if isinstance(entry.content, Forecast | Refusal)]
+    return said[-1] if said else None
+
+
+def first_forecasts(entries: Sequence[Entry]) -> dict[int, Forecast]:
+    """Return the first forecast from each origin by its number; the later ones do not count."""
+    first: dict[datetime.date, tuple[int, Forecast]] = {}
+    for entry in entries:
+        if isinstance(entry.content, Forecast):
+            first.setdefault(entry.content.origin, (entry.number, entry.content))
+    return dict(first.values())

@@ -13,7 +13,7 @@ from ironore_lightning.desk.checks import (
     settled,
 )
 from ironore_lightning.desk.contents import forecast_content, known_outcomes
-from ironore_lightning.desk.entries import Entry, Forecast, Refusal, Restatement
+from ironore_lightning.desk.entries import Forecast, Refusal, Restatement, newest_said
 from ironore_lightning.desk.newest import Newest, read_newest
 from ironore_lightning.desk.page import write_morning
 from ironore_lightning.desk.record import RECORD_FILE, Record, open_record
@@ -160,9 +160,3 @@ class _Morning:
         if last is None or last.content != content:
             self.record.append(content, now)
         return content
-
-
-def newest_said(entries: Sequence[Entry]) -> Entry | None:
-    """Return the entry of the newest forecast or refusal."""
-    said = [entry for entry in entries if isinstance(entry.content, Forecast | Refusal)]
-    return said[-1] if said else None

@@ -11,7 +11,14 @@ from matplotlib.figure import Figure
 
 from ironore_lightning.desk import sheet
 from ironore_lightning.desk.chain import to_line
-from ironore_lightning.desk.entries import Entry, Forecast, Outcome, Refusal, Start
+from ironore_lightning.desk.entries import (
+    Entry,
+    Forecast,
+    Outcome,
+    Refusal,
+    is_rehearsal,
+    newest_said,
+)
 from ironore_lightning.desk.figures import fan_figure, hits_figure, wealth_figure
 from ironore_lightning.desk.live_days import live_days
 from ironore_lightning.errors import ConfigError, machine_errors
@@ -49,7 +56,7 @@ def write_morning(folder: Path, entries: Sequence[Entry]) -> None:
 @default_style
 def page_text(entries: Sequence[Entry]) -> str:
     """Return the page of the newest morning as one HTML document."""
-    said, live = newest_word(entries), live_evidence(live_days(entries))
+    said, live = _said(entries), live_evidence(live_days(entries))
     figures: dict[str, Figure | None] = {
         "Newest prices, and the forecast, whose step is drawn wider": (
             fan_figure(said) if isinstance(said, Forecast) else None
@@ -77,7 +84,7 @@ def page_text(entries: Sequence[Entry]) -> str:
 
 def page_facts(entries: Sequence[Entry]) -> dict[str, object]:
     """Return what the page says, for machines."""
-    said, live = newest_word(entries), live_evidence(live_days(entries))
+    said, live = _said(entries), live_evidence(live_days(entries))
     forecast = newest_forecast(entries)
     return {
         "status": said.kind,
@@ -116,25 +123,17 @@ def entries_until(entries: Sequence[Entry], day: datetime.date) -> Sequence[Entr
     raise ConfigError(f"the record has no forecast for {day}, and no refusal on that day")
 
 
-def newest_word(entries: Sequence[Entry]) -> Forecast | Refusal:
-    """Return the newest forecast or refusal."""
-    return next(
-        entry.content
-        for entry in reversed(entries)
-        if isinstance(entry.content, Forecast | Refusal)
-    )
+def _said(entries: Sequence[Entry]) -> Forecast | Refusal:
+    newest = newest_said(entries)
+    assert newest is not None
+    assert isinstance(newest.content, Forecast | Refusal)
+    return newest.content
 
 
 def newest_forecast(entries: Sequence[Entry]) -> Forecast | None:
     """Return the newest forecast, which a refusal may follow."""
     contents = (entry.content for entry in reversed(entries))
     return next((content for content in contents if isinstance(content, Forecast)), None)
-
-
-def is_rehearsal(entries: Sequence[Entry]) -> bool:
-    """Return whether the clocks of the record were given."""
-    start = entries[0].content
-    return isinstance(start, Start) and start.rehearsal
 
 
 def head_of(entries: Sequence[Entry]) -> str:

@@ -28,7 +28,7 @@ from ironore_lightning.desk.chain import (
     parse_line,
     to_line,
 )
-from ironore_lightning.desk.entries import AnyContent, Entry, Start
+from ironore_lightning.desk.entries import AnyContent, Entry, Start, is_rehearsal
 from ironore_lightning.errors import ConfigError, RecordError, machine_errors
 from ironore_lightning.files import read_bytes, read_json
 from ironore_lightning.run_folder.lock import lock_folder
@@ -130,7 +130,7 @@ def open_record(folder: Path, *, rehearsal: bool) -> Iterator[Record]:
     """
     with lock_folder(folder):
         entries, head = _recover(folder)
-        if entries and _is_rehearsal(entries) != rehearsal:
+        if entries and is_rehearsal(entries) != rehearsal:
             kinds = ("real forecasts", "a rehearsal (desk.now)")
             raise ConfigError(
                 f"{folder}: is a record of {kinds[not rehearsal]}, and takes no entry of "
@@ -172,11 +172,6 @@ def verify(folder: Path, expected: str | None = None) -> Verification:
             "was changed with all that follow",
         )
     return Verification(len(lines), hashes[-1] if hashes else NOTHING, confirmed, fault)
-
-
-def _is_rehearsal(entries: list[Entry]) -> bool:
-    start = entries[0].content
-    return isinstance(start, Start) and start.rehearsal
 
 
 def _whole(folder: Path, lines: list[Line], head: Head | Fault) -> list[Entry]:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ironore_lightning.desk.contents import first_forecasts
-from ironore_lightning.desk.entries import Entry, Forecast, Outcome, Restatement
+from ironore_lightning.desk.entries import Entry, Forecast, Outcome, Restatement, first_forecasts
 from ironore_lightning.desk.newest import Newest
 from ironore_lightning.errors import ConfigError
 from ironore_lightning.settings.desk import DeskSettings
